@@ -1,0 +1,127 @@
+//! The ways to the outside that nodes have. The implementations live in other crates.
+
+use std::{collections::HashMap, path::PathBuf, sync::Arc};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+
+use crate::{
+    error::NodeError,
+    store::{Files, Kv},
+    units::{Duration, Millis},
+};
+
+/// What nodes may use. What is absent is `None`, and a node that needs it fails with LA1004.
+#[derive(Clone, Default)]
+pub struct Capabilities {
+    /// Outgoing HTTP.
+    pub http: Option<Arc<dyn Http>>,
+    /// Files of runs, in the blob store.
+    pub files: Option<Arc<dyn Files>>,
+    /// Named folders that file nodes may read and write: `docs` → path and rights.
+    pub roots: Vec<Root>,
+    /// State between runs.
+    pub kv: Option<Arc<dyn Kv>>,
+    /// Secrets by name.
+    pub secrets: Arc<Secrets>,
+}
+
+/// A folder that file nodes may use.
+#[derive(Clone, Debug)]
+pub struct Root {
+    /// The first part of a path that leads here; empty for the default root.
+    pub name: String,
+    /// The folder.
+    pub path: PathBuf,
+    /// Whether files may be written.
+    pub writable: bool,
+}
+
+/// The secrets that a process has. They are shown nowhere.
+#[derive(Clone, Default)]
+pub struct Secrets(HashMap<String, String>);
+
+impl Secrets {
+    /// Secrets by name.
+    pub fn new(secrets: impl IntoIterator<Item = (String, String)>) -> Self {
+        Self(secrets.into_iter().collect())
+    }
+
+    /// The value of a secret.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str)
+    }
+
+    /// Every secret.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl std::fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Outgoing HTTP. Checks every address it connects to, also after a redirect.
+#[async_trait]
+pub trait Http: Send + Sync {
+    /// Sends a request and returns as soon as the head of the answer is there.
+    async fn send(&self, call: HttpCall) -> Result<HttpReply, NodeError>;
+}
+
+/// A request.
+#[derive(Clone, Debug)]
+pub struct HttpCall {
+    /// `GET`, `POST` and so on.
+    pub method: String,
+    /// The whole URL, query included.
+    pub url: String,
+    /// Headers, in order; a name may stand twice.
+    pub headers: Vec<(String, String)>,
+    /// The body.
+    pub body: HttpBody,
+    /// How many redirects are followed; each is checked again, and another origin drops credentials.
+    pub redirects: u32,
+    /// How long the whole exchange may take.
+    pub timeout: Option<Duration>,
+}
+
+/// The body of a request.
+#[derive(Clone, Debug, Default)]
+pub enum HttpBody {
+    /// None.
+    #[default]
+    Empty,
+    /// These bytes; the content type stands in the headers.
+    Bytes(Bytes),
+    /// A multipart form.
+    Form(Vec<FormPart>),
+}
+
+/// A part of a multipart form.
+#[derive(Clone, Debug)]
+pub struct FormPart {
+    /// Name of the field.
+    pub name: String,
+    /// File name and type, when the part is a file.
+    pub file: Option<(String, String)>,
+    /// The content.
+    pub content: Bytes,
+}
+
+/// An answer whose body is still coming.
+pub struct HttpReply {
+    /// Status code.
+    pub status: u16,
+    /// Headers with lower-case names, in order.
+    pub headers: Vec<(String, String)>,
+    /// The URL that answered, after redirects.
+    pub url: String,
+    /// The body.
+    pub body: BoxStream<'static, Result<Bytes, NodeError>>,
+    /// When the other side asks to be called again (`Retry-After`), in milliseconds from now.
+    pub retry_after: Option<Millis>,
+}

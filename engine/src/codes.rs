@@ -1,0 +1,47 @@
+//! Every code, its title and its page: the one table.
+//!
+//! Ranges: `LA00xx` YAML, `LA01xx` shape and ids, `LA02xx` edges, references and templates, `LA1xxx` configuration
+//! of nodes and policies, `LA2xxx` failures of nodes and runs, `LA3xxx` wrong use of the command line or API,
+//! `LA5xxx` stores. A code is never reused. `docs/errors/<code>.md` has a page for each.
+
+use crate::error::Code;
+
+macro_rules! codes {
+    ($($name:ident = $code:literal: $title:literal;)+) => {
+        $(#[doc = $title] pub const $name: Code = Code($code);)+
+
+        /// Every code with its title, in order.
+        pub const ALL: &[(Code, &str)] = &[$((Code($code), $title)),+];
+    };
+}
+
+codes! {
+    // LA00xx: YAML
+    YAML_SYNTAX = "LA0001": "the file is not valid YAML or JSON";
+
+    // LA01xx: shape, ids, types
+    UNKNOWN_FIELD = "LA0101": "unknown field";
+
+    // LA02xx: edges, references, templates
+    TEMPLATE_SYNTAX = "LA0201": "a template cannot be parsed";
+    UNKNOWN_NODE = "LA0203": "unknown node or root";
+
+    // LA1xxx: configuration
+    INVALID_CONFIG = "LA1001": "a field of a node has a wrong value";
+    CAPABILITY_ABSENT = "LA1004": "this process lacks something that a node needs";
+    // LA2xxx: runs
+    TEMPLATE_FAILED = "LA2001": "a template could not be rendered";
+    TEMPLATE_FUEL = "LA2002": "a template did too much work or grew too large";
+    NODE_TIMEOUT = "LA2003": "a node took longer than its timeout";
+    NODE_LOST = "LA2004": "the process that ran a node died";
+    NODE_PANICKED = "LA2999": "a node type has a fault";
+
+    // LA3xxx: use
+    // LA5xxx: stores
+    STORE = "LA5001": "the store failed";
+}
+
+/// The title of a code.
+pub fn title(code: &str) -> Option<&'static str> {
+    ALL.iter().find(|(known, _)| known.0 == code).map(|(_, title)| *title)
+}

@@ -1,0 +1,478 @@
+//! What a journal holds: records of events.
+//!
+//! An event is generic over how it names a node: the core uses indices ([`crate::run::Addr`]), journals and people
+//! use paths such as `each[3].fetch` (`String`). Names and meanings of events are stored for ever: change nothing,
+//! only add.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::ErrorReport,
+    id::{Digest, RunId, SessionId},
+    units::Millis,
+    value::Value,
+};
+
+/// The position of a record in its run: 1, 2, 3 and so on.
+pub type Seq = u64;
+
+/// One line of a journal.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Record<A = String> {
+    /// Position; without gaps.
+    pub seq: Seq,
+    /// When it happened.
+    pub at: Millis,
+    /// What happened.
+    #[serde(flatten)]
+    pub event: Event<A>,
+}
+
+/// A value in a record: itself, or the name of the blob that holds it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Payload {
+    /// The value.
+    Value(Value),
+    /// A blob with the JSON of the value. The shell loads it before the core sees the record.
+    Blob(Digest),
+}
+
+impl Payload {
+    /// The value; `null` for a blob that was not loaded.
+    pub fn value(&self) -> Value {
+        match self {
+            Self::Value(value) => value.clone(),
+            Self::Blob(_) => Value::Null,
+        }
+    }
+}
+
+impl From<Value> for Payload {
+    fn from(value: Value) -> Self {
+        Self::Value(value)
+    }
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Event<A = String> {
+    /// The run exists. Always the first record.
+    RunStarted {
+        /// Name of the workflow.
+        workflow: String,
+        /// Its bundle.
+        digest: Digest,
+        /// Inputs, checked, with defaults filled in.
+        inputs: Payload,
+        /// What started it: an object with `type` and what the trigger gives.
+        trigger: Value,
+        /// Who started it, as `sys.user` shows it.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        user: Value,
+        /// The conversation, when it belongs to one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        conversation: Option<String>,
+        /// The conversation's variables when the run started.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        variables: Value,
+        /// `env` as the deployment overrides it.
+        #[serde(default, skip_serializing_if = "Value::is_null")]
+        env: Value,
+        /// The parent run.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        parent: Option<RunId>,
+        /// How deep below the first run it is; 0 for a run without parent.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        depth: u32,
+    },
+    /// The run begins with what another one had settled; the records that follow are copies.
+    RunForked {
+        /// The other run.
+        from: RunId,
+        /// How far its journal was read.
+        at_seq: Seq,
+        /// How many nodes were kept.
+        kept: u64,
+    },
+    /// A process owns the run from here on.
+    RunTaken {
+        /// Counts the owners.
+        epoch: u64,
+        /// The process.
+        owner: SessionId,
+    },
+    /// A node with effects is about to act, or a pure one went on elsewhere.
+    NodeStarted {
+        /// The node.
+        node: A,
+        /// 1 for the first try.
+        attempt: u32,
+        /// Where it runs.
+        place: Place,
+    },
+    /// A container evaluated what it iterates over and opened its frames.
+    ContainerOpened {
+        /// The container.
+        node: A,
+        /// 1 for the first try.
+        attempt: u32,
+        /// What it passes over.
+        over: Over,
+    },
+    /// A frame ended.
+    FrameFinished {
+        /// The container.
+        node: A,
+        /// Which pass, from 0.
+        index: u32,
+        /// How it ended.
+        end: FrameEnd,
+    },
+    /// A node waits for a time or a signal.
+    NodeWaiting {
+        /// The node.
+        node: A,
+        /// 1 for the first try.
+        attempt: u32,
+        /// For what.
+        wait: Wait,
+    },
+    /// A node ended well.
+    NodeSucceeded {
+        /// The node.
+        node: A,
+        /// 1 for the first try.
+        attempt: u32,
+        /// The port it left by; `None` for its only ordinary one.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        port: Option<String>,
+        /// Its output: always an object.
+        output: Payload,
+        /// What it wrote to the conversation.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        writes: Vec<Write>,
+        /// Whether the output came from the cache.
+        #[serde(default, skip_serializing_if = "is_false")]
+        cached: bool,
+    },
+    /// An attempt failed.
+    NodeFailed {
+        /// The node.
+        node: A,
+        /// 1 for the first try.
+        attempt: u32,
+        /// Why.
+        error: ErrorReport,
+        /// What follows from it.
+        then: AfterFailure,
+    },
+    /// A node was skipped.
+    NodeSkipped {
+        /// The node.
+        node: A,
+        /// Why.
+        why: SkipReason,
+    },
+    /// The process that ran a node died.
+    NodeLost {
+        /// The node.
+        node: A,
+        /// The attempt that was lost; it is used again.
+        attempt: u32,
+    },
+    /// A node was stopped because its run or frame ends.
+    NodeCancelled {
+        /// The node.
+        node: A,
+    },
+    /// A signal came in.
+    SignalReceived {
+        /// Unique within the run.
+        id: String,
+        /// For which node or name.
+        to: SignalTo,
+        /// What it carries.
+        payload: Value,
+        /// Who sent it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
+    /// A signal met a wait that was settled already, or nothing that can wait for it.
+    SignalIgnored {
+        /// Its id.
+        id: String,
+    },
+    /// Someone asked to stop the run.
+    CancelRequested {
+        /// Who.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        by: Option<String>,
+    },
+    /// The run is out of time or budget: its result is fixed, nothing new starts.
+    RunStopping {
+        /// Why.
+        error: ErrorReport,
+    },
+    /// `on_failure` or `finally` ended.
+    HandlerFinished {
+        /// Which.
+        handler: Handler,
+        /// Its failure, if it failed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<ErrorReport>,
+    },
+    /// The run ended. Always the last record.
+    RunEnded {
+        /// How.
+        status: RunStatus,
+        /// The outputs of a run that succeeded.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        outputs: Option<Payload>,
+        /// Why it did not succeed.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        error: Option<ErrorReport>,
+        /// How many failures were handled by `on_error`.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        handled_errors: u32,
+    },
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_zero(number: &u32) -> bool {
+    *number == 0
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_false(value: &bool) -> bool {
+    !*value
+}
+
+/// Where a node runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Place {
+    /// In the process that owns the run.
+    Local {
+        /// Its epoch: a newer owner knows that the node is lost.
+        epoch: u64,
+    },
+    /// In a run of its own.
+    Child {
+        /// The child.
+        run: RunId,
+    },
+}
+
+/// What a container passes over.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Over {
+    /// `iteration`: one frame per item.
+    Items {
+        /// The items: a list.
+        items: Payload,
+        /// How many frames are open at once.
+        parallel: u32,
+        /// What a failed frame means.
+        on_item_error: OnItemError,
+    },
+    /// `loop`: one frame after the other.
+    Rounds {
+        /// The state of the first round: an object.
+        state: Value,
+    },
+}
+
+/// What a failed frame of an iteration means.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum OnItemError {
+    /// The iteration fails; other frames are stopped.
+    #[default]
+    Fail,
+    /// Its place in `output` is `null`, and `errors` says why.
+    Keep,
+    /// It is left out of `output`, and `errors` says why.
+    Drop,
+}
+
+/// How a frame ended.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FrameEnd {
+    /// An item was done.
+    Item {
+        /// The rendered `output`.
+        output: Payload,
+    },
+    /// A round was done, and another one follows.
+    Next {
+        /// How the state changed.
+        ops: Vec<Write>,
+    },
+    /// The last round was done.
+    Last {
+        /// How the state changed.
+        ops: Vec<Write>,
+        /// The rendered `output`.
+        output: Payload,
+    },
+    /// It failed.
+    Failed {
+        /// Why.
+        error: ErrorReport,
+    },
+}
+
+/// A change of one variable, as the journal keeps it: never the whole state.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "op", rename_all = "snake_case")]
+pub enum Write {
+    /// The variable has this value.
+    Set {
+        /// Name of the variable.
+        name: String,
+        /// The value.
+        value: Value,
+    },
+    /// These items were added to the end of a list.
+    Extend {
+        /// Name of the variable.
+        name: String,
+        /// The items.
+        items: Vec<Value>,
+    },
+    /// This number was added.
+    Increment {
+        /// Name of the variable.
+        name: String,
+        /// The number.
+        by: serde_json::Number,
+    },
+}
+
+/// What a node waits for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Wait {
+    /// The signal that ends it; `None` when only time does. Signals addressed to the node itself always count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// When time ends it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Millis>,
+    /// What a person is asked: an object with `message`, `to`, `form` and `actions`.
+    #[serde(default, skip_serializing_if = "Value::is_null")]
+    pub ask: Value,
+}
+
+/// What follows from a failed attempt.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AfterFailure {
+    /// It is tried again at this time.
+    Retry(Millis),
+    /// `on_error: continue`: the port `error` opens.
+    Continue,
+    /// `on_error: { outputs }`: these stand in.
+    StandIn(Value),
+    /// The frame or the run fails.
+    Fail,
+}
+
+/// Why a node was skipped.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipReason {
+    /// An entry of `needs` was not taken.
+    NotNeeded {
+        /// The entry, as in `route.billing`.
+        need: String,
+    },
+    /// A node that it must read has no value.
+    NoValue {
+        /// The id of that node.
+        of: String,
+    },
+    /// None of its edges was taken.
+    NothingTaken,
+    /// `when` was false.
+    When,
+}
+
+/// Whom a signal is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SignalTo {
+    /// The node at this path.
+    Node(String),
+    /// Any node that waits for this name.
+    Name(String),
+}
+
+/// Nodes that run at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Handler {
+    /// After a failure.
+    OnFailure,
+    /// Always.
+    Finally,
+}
+
+/// How a run ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunStatus {
+    /// Every node ended well, was skipped, or its failure was handled.
+    Succeeded,
+    /// A node failed, or time or budget ran out.
+    Failed,
+    /// Someone stopped it.
+    Cancelled,
+}
+
+impl RunStatus {
+    /// The name in replies and templates.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+}
+
+impl<A> Event<A> {
+    /// The same event with its node named otherwise.
+    pub fn map<B>(self, name: impl FnOnce(A) -> B) -> Event<B> {
+        use Event as E;
+        match self {
+            E::RunStarted { workflow, digest, inputs, trigger, user, conversation, variables, env, parent, depth } => {
+                E::RunStarted { workflow, digest, inputs, trigger, user, conversation, variables, env, parent, depth }
+            }
+            E::RunForked { from, at_seq, kept } => E::RunForked { from, at_seq, kept },
+            E::RunTaken { epoch, owner } => E::RunTaken { epoch, owner },
+            E::NodeStarted { node, attempt, place } => E::NodeStarted { node: name(node), attempt, place },
+            E::ContainerOpened { node, attempt, over } => E::ContainerOpened { node: name(node), attempt, over },
+            E::FrameFinished { node, index, end } => E::FrameFinished { node: name(node), index, end },
+            E::NodeWaiting { node, attempt, wait } => E::NodeWaiting { node: name(node), attempt, wait },
+            E::NodeSucceeded { node, attempt, port, output, writes, cached } => {
+                E::NodeSucceeded { node: name(node), attempt, port, output, writes, cached }
+            }
+            E::NodeFailed { node, attempt, error, then } => E::NodeFailed { node: name(node), attempt, error, then },
+            E::NodeSkipped { node, why } => E::NodeSkipped { node: name(node), why },
+            E::NodeLost { node, attempt } => E::NodeLost { node: name(node), attempt },
+            E::NodeCancelled { node } => E::NodeCancelled { node: name(node) },
+            E::SignalReceived { id, to, payload, by } => E::SignalReceived { id, to, payload, by },
+            E::SignalIgnored { id } => E::SignalIgnored { id },
+            E::CancelRequested { by } => E::CancelRequested { by },
+            E::RunStopping { error } => E::RunStopping { error },
+            E::HandlerFinished { handler, error } => E::HandlerFinished { handler, error },
+            E::RunEnded { status, outputs, error, handled_errors } => {
+                E::RunEnded { status, outputs, error, handled_errors }
+            }
+        }
+    }
+}

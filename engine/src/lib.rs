@@ -1,0 +1,17 @@
+//! The core of LiteAgent: the format, its checks, plans, runs, and the traits that stores and nodes implement.
+
+pub mod capability;
+pub mod codes;
+pub mod definition;
+pub mod diagnostic;
+pub mod error;
+pub mod event;
+pub mod id;
+pub mod node;
+pub mod scope;
+pub mod store;
+pub mod template;
+pub mod time;
+pub mod types;
+pub mod units;
+pub mod value;

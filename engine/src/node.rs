@@ -1,0 +1,381 @@
+//! Node types: the trait that each implements, and what the rest of the program sees of it.
+
+use std::{future::Future, pin::Pin, sync::Arc};
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
+use serde::{Serialize, de::DeserializeOwned};
+
+pub use self::{
+    context::NodeCtx,
+    registry::{NodeSpec, Registry},
+};
+use crate::{
+    diagnostic::Severity,
+    error::{Code, NodeError},
+    event::{OnItemError, Wait, Write},
+    scope::Scope,
+    units::Millis,
+    value::Value,
+};
+
+mod context;
+pub mod prelude;
+mod registry;
+
+/// A node type: one struct, one file. The doc comment of its `Config` is its documentation.
+pub trait Node: Sized + Send + Sync + 'static {
+    /// Name in YAML, kebab-case, never reused.
+    const TYPE: &'static str;
+    /// What the engine, the documentation and the checks need to know.
+    const META: NodeMeta;
+    /// The fields of the node in YAML, with `deny_unknown_fields`.
+    type Config: DeserializeOwned + JsonSchema;
+    /// What `<id>` holds in templates: always an object.
+    type Output: Serialize + JsonSchema;
+
+    /// Checks what types cannot. The error names a field, so it becomes a diagnostic.
+    ///
+    /// # Errors
+    /// A configuration that can never run.
+    fn new(config: Self::Config) -> Result<Self, ConfigError>;
+
+    /// The ordinary exits of this node as configured, `timeout` among them where time may end it; empty means one
+    /// exit without a name. `error` is never listed.
+    fn ports(&self) -> Vec<String> {
+        Vec::new()
+    }
+
+    /// The schema of the output as configured; `None` means that of `Self::Output`.
+    fn output_schema(&self) -> Option<Schema> {
+        None
+    }
+
+    /// What another attempt may repeat, as configured.
+    fn effect(&self) -> Effect {
+        Self::META.effect
+    }
+
+    /// Findings that are no errors, and errors that need no run to be seen.
+    fn check(&self) -> Vec<ConfigFinding> {
+        Vec::new()
+    }
+
+    /// Runs one attempt. Safe to drop at any await; at most 500 µs of computing between awaits.
+    fn run(&self, ctx: &NodeCtx) -> impl Future<Output = Result<Outcome<Self::Output>, NodeError>> + Send;
+
+    /// Goes on after [`Outcome::Wait`] or [`Outcome::Child`].
+    fn resume(
+        &self,
+        ctx: &NodeCtx,
+        event: Resume,
+    ) -> impl Future<Output = Result<Outcome<Self::Output>, NodeError>> + Send {
+        let _ = (ctx, event);
+        async { Err(NodeError::internal("this node type does not wait")) }
+    }
+
+    /// Evaluates what a pass of a container gives, once all its nodes are settled. `scope` is that of the body.
+    ///
+    /// # Errors
+    /// When a template cannot be rendered; the frame then fails.
+    fn close_frame(&self, scope: &Arc<Scope>, frame: FrameInfo) -> Result<FrameClose, NodeError> {
+        let _ = (scope, frame);
+        Err(NodeError::internal("this node type is no container"))
+    }
+}
+
+/// What the engine, the documentation and the checks need to know of a node type.
+#[derive(Clone, Copy, Debug)]
+pub struct NodeMeta {
+    /// Where it stands in the documentation.
+    pub family: Family,
+    /// What another attempt may repeat, unless the configured node says otherwise.
+    pub effect: Effect,
+    /// Whether `run` only computes for microseconds and never waits: it is then polled where it is.
+    pub inline: bool,
+    /// Whether it has a body of nodes, in the field `nodes`.
+    pub container: Option<Container>,
+    /// What a run needs to be given for it.
+    pub requires: &'static [Capability],
+    /// What `on_lost` is when the author says nothing.
+    pub fails_when_lost: bool,
+    /// Old names; still accepted, with a warning.
+    pub aliases: &'static [&'static str],
+    /// Examples: the YAML of one node each, shown in the documentation and run by the contract test.
+    pub examples: &'static [Example],
+}
+
+impl NodeMeta {
+    /// A node that only computes.
+    pub const fn pure(family: Family, examples: &'static [Example]) -> Self {
+        Self {
+            family,
+            effect: Effect::Pure,
+            inline: true,
+            container: None,
+            requires: &[],
+            fails_when_lost: false,
+            aliases: &[],
+            examples,
+        }
+    }
+}
+
+/// An example of a node type, run by the contract test.
+#[derive(Clone, Copy, Debug)]
+pub struct Example {
+    /// What it shows, in a few words.
+    pub title: &'static str,
+    /// The YAML of the node, from `type:` on.
+    pub yaml: &'static str,
+    /// The scope it runs in: YAML of an object with `inputs`, `item`, `state`, and nodes by id with their outputs.
+    pub scope: &'static str,
+    /// What it gives: YAML of an object with `output`, and `port`, `wait` or `error` (a code) where they apply.
+    pub gives: &'static str,
+}
+
+/// Where a node type stands in the documentation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Family {
+    /// Branches, containers, waits.
+    Flow,
+    /// Language models and tools.
+    Model,
+    /// Documents and vectors.
+    Retrieval,
+    /// Shaping values.
+    Data,
+    /// The outside world.
+    Io,
+    /// A person's own code.
+    Code,
+}
+
+/// What another attempt of a node may repeat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Effect {
+    /// Nothing: same inputs, same output, nothing outside changes. Journaled lazily.
+    Pure,
+    /// It reads or changes the outside, and doing so again changes nothing more.
+    Idempotent,
+    /// It changes the outside each time.
+    AtLeastOnce,
+}
+
+/// The two kinds of containers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Container {
+    /// One frame per item, in parallel.
+    Items,
+    /// One frame after the other.
+    Rounds,
+}
+
+impl Container {
+    /// The roots that its body sees besides those outside.
+    pub const fn roots(self) -> &'static [&'static str] {
+        match self {
+            Self::Items => &["item", "index"],
+            Self::Rounds => &["state", "round"],
+        }
+    }
+}
+
+/// Something outside the process that nodes use; a run is refused when it is absent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Capability {
+    /// Outgoing HTTP.
+    Http,
+    /// The folders that files are read from and written to.
+    Files,
+    /// State between runs.
+    Kv,
+}
+
+/// Where control goes next, and with what.
+#[derive(Debug)]
+pub enum Outcome<T> {
+    /// It ended by its only ordinary exit.
+    Done(T),
+    /// It ended by this port.
+    Port(String, T),
+    /// It ended, and changed variables of the conversation.
+    Wrote(T, Vec<Write>),
+    /// It waits; `resume` is called when a signal comes or time ends it.
+    Wait(Wait),
+    /// It passes over a list: one frame per item. The engine makes `{ output, errors }` of them.
+    Items {
+        /// The items.
+        items: Arc<Vec<Value>>,
+        /// How many frames are open at once.
+        parallel: u32,
+        /// What a failed frame means.
+        on_item_error: OnItemError,
+    },
+    /// It goes in rounds from this state. The engine makes `{ output, rounds, state }` of them.
+    Rounds {
+        /// The state of the first round: an object.
+        state: Value,
+    },
+    /// It starts a run of its own; `resume` is called when that ends.
+    Child {
+        /// The workflow's name, which the bundle holds.
+        workflow: String,
+        /// Its inputs: an object.
+        inputs: Value,
+    },
+}
+
+/// Why a waiting node goes on.
+#[derive(Clone, Debug)]
+pub enum Resume {
+    /// A signal came.
+    Signal {
+        /// What it carries.
+        payload: Value,
+        /// Who sent it.
+        by: Option<String>,
+        /// When.
+        at: Millis,
+    },
+    /// Time ended the wait.
+    TimedOut {
+        /// When.
+        at: Millis,
+    },
+    /// The child run ended.
+    ChildEnded {
+        /// Its outputs, or why it failed.
+        result: Result<Value, crate::error::ErrorReport>,
+    },
+}
+
+/// The pass that is being closed.
+#[derive(Clone, Copy, Debug)]
+pub struct FrameInfo {
+    /// Which pass, from 0.
+    pub index: u32,
+}
+
+/// What a pass of a container gives.
+#[derive(Debug)]
+pub enum FrameClose {
+    /// An item: the rendered `output`.
+    Item(Value),
+    /// A round, and another one follows with these values of `next`.
+    Next(Vec<(String, Value)>),
+    /// The last round: the values of `next`, and the rendered `output`.
+    Last(Vec<(String, Value)>, Value),
+}
+
+/// A configuration that can never run.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{message}")]
+pub struct ConfigError {
+    /// The stable code.
+    pub code: Code,
+    /// The field, as a JSON pointer below the node: `/cases/other`. Empty for the node as a whole.
+    pub field: String,
+    /// What was expected and what was found.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl ConfigError {
+    /// An error about a field.
+    pub fn new(code: Code, field: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code, field: field.into(), message: message.into(), hint: None }
+    }
+
+    /// Adds what to do about it.
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
+/// A finding about a configuration that could be built.
+#[derive(Clone, Debug)]
+pub struct ConfigFinding {
+    /// How much it weighs.
+    pub severity: Severity,
+    /// What it is.
+    pub error: ConfigError,
+}
+
+/// A node without its types: what plans and the executor hold.
+pub trait ErasedNode: Send + Sync + 'static {
+    /// See [`Node::ports`].
+    fn ports(&self) -> Vec<String>;
+    /// See [`Node::output_schema`].
+    fn output_schema(&self) -> Schema;
+    /// See [`Node::effect`].
+    fn effect(&self) -> Effect;
+    /// See [`Node::check`].
+    fn check(&self) -> Vec<ConfigFinding>;
+    /// See [`Node::run`].
+    fn run<'a>(&'a self, ctx: &'a NodeCtx) -> NodeFuture<'a>;
+    /// See [`Node::resume`].
+    fn resume<'a>(&'a self, ctx: &'a NodeCtx, event: Resume) -> NodeFuture<'a>;
+    /// See [`Node::close_frame`].
+    fn close_frame(&self, scope: &Arc<Scope>, frame: FrameInfo) -> Result<FrameClose, NodeError>;
+}
+
+/// One attempt of a node.
+pub type NodeFuture<'a> = Pin<Box<dyn Future<Output = Result<Outcome<Value>, NodeError>> + Send + 'a>>;
+
+impl<N: Node> ErasedNode for N {
+    fn ports(&self) -> Vec<String> {
+        Node::ports(self)
+    }
+
+    fn output_schema(&self) -> Schema {
+        Node::output_schema(self).unwrap_or_else(schema_of::<N::Output>)
+    }
+
+    fn effect(&self) -> Effect {
+        Node::effect(self)
+    }
+
+    fn check(&self) -> Vec<ConfigFinding> {
+        Node::check(self)
+    }
+
+    fn run<'a>(&'a self, ctx: &'a NodeCtx) -> NodeFuture<'a> {
+        Box::pin(async move { erase(Node::run(self, ctx).await?) })
+    }
+
+    fn resume<'a>(&'a self, ctx: &'a NodeCtx, event: Resume) -> NodeFuture<'a> {
+        Box::pin(async move { erase(Node::resume(self, ctx, event).await?) })
+    }
+
+    fn close_frame(&self, scope: &Arc<Scope>, frame: FrameInfo) -> Result<FrameClose, NodeError> {
+        Node::close_frame(self, scope, frame)
+    }
+}
+
+fn erase<T: Serialize>(outcome: Outcome<T>) -> Result<Outcome<Value>, NodeError> {
+    let output = |output: T| {
+        Value::from_serialize(&output)
+            .map_err(|error| NodeError::internal(format!("the output has no JSON form: {error}")))
+    };
+    Ok(match outcome {
+        Outcome::Done(value) => Outcome::Done(output(value)?),
+        Outcome::Port(port, value) => Outcome::Port(port, output(value)?),
+        Outcome::Wrote(value, writes) => Outcome::Wrote(output(value)?, writes),
+        Outcome::Wait(wait) => Outcome::Wait(wait),
+        Outcome::Items { items, parallel, on_item_error } => Outcome::Items { items, parallel, on_item_error },
+        Outcome::Rounds { state } => Outcome::Rounds { state },
+        Outcome::Child { workflow, inputs } => Outcome::Child { workflow, inputs },
+    })
+}
+
+/// The JSON Schema (draft 7) of a type, as everything derived from node types uses it.
+pub fn schema_of<T: JsonSchema>() -> Schema {
+    schema_generator().into_root_schema_for::<T>()
+}
+
+/// The one configuration of schemars.
+pub fn schema_generator() -> SchemaGenerator {
+    SchemaSettings::draft07().with(|settings| settings.meta_schema = None).into_generator()
+}

@@ -1,0 +1,116 @@
+//! What a node is given for one attempt. It has no other way to the outside.
+
+use std::sync::Arc;
+
+use crate::{
+    capability::{Capabilities, Http},
+    codes,
+    error::{ErrorClass, NodeError},
+    id::RunId,
+    scope::Scope,
+    store::{Files, Kv},
+    template::{FromValue, SecretTemplate, Template, TemplateTree},
+    units::Millis,
+    value::Value,
+};
+
+/// One attempt of a node: its scope, its identity and its capabilities.
+#[derive(Clone)]
+pub struct NodeCtx {
+    /// What its templates see.
+    pub scope: Arc<Scope>,
+    /// The run.
+    pub run: RunId,
+    /// The name of the workflow.
+    pub workflow: Arc<str>,
+    /// The path of the node, `each[3].fetch`.
+    pub path: Arc<str>,
+    /// 1 for the first try.
+    pub attempt: u32,
+    /// When the attempt started, by the journal. Also what time-dependent nodes count from.
+    pub now: Millis,
+    /// When the attempt is stopped.
+    pub deadline: Option<Millis>,
+    /// The ways to the outside.
+    pub caps: Arc<Capabilities>,
+    /// Where live pieces of text go.
+    pub deltas: Arc<dyn DeltaSink>,
+}
+
+/// Takes the live pieces of text that a node gives out while it runs. They are not journaled.
+pub trait DeltaSink: Send + Sync {
+    /// Takes a piece.
+    fn delta(&self, run: RunId, path: &str, attempt: u32, text: &str);
+}
+
+/// Drops every piece.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoDeltas;
+
+impl DeltaSink for NoDeltas {
+    fn delta(&self, _: RunId, _: &str, _: u32, _: &str) {}
+}
+
+impl NodeCtx {
+    /// Renders a field.
+    ///
+    /// # Errors
+    /// When the template cannot be rendered, or gives a value of another type.
+    pub fn render<T: FromValue>(&self, template: &Template<T>) -> Result<T, NodeError> {
+        template.render(&self.scope)
+    }
+
+    /// Renders every template in a JSON value.
+    ///
+    /// # Errors
+    /// When a template cannot be rendered.
+    pub fn render_tree(&self, tree: &TemplateTree) -> Result<Value, NodeError> {
+        tree.render(&self.scope)
+    }
+
+    /// Renders a field that may hold a secret. The result must go to the outside only.
+    ///
+    /// # Errors
+    /// When the secret is missing or the template cannot be rendered.
+    pub fn render_secret(&self, template: &SecretTemplate) -> Result<String, NodeError> {
+        template.render(&self.scope, &*self.caps.secrets)
+    }
+
+    /// The same for every attempt of this node in this run: what another system may use to see a repetition.
+    pub fn idempotency_key(&self) -> String {
+        uuid::Uuid::new_v5(&self.run.0, self.path.as_bytes()).simple().to_string()
+    }
+
+    /// Gives out a piece of text that people see at once.
+    pub fn emit(&self, text: &str) {
+        self.deltas.delta(self.run, &self.path, self.attempt, text);
+    }
+
+    /// Outgoing HTTP.
+    ///
+    /// # Errors
+    /// When the run was given none.
+    pub fn http(&self) -> Result<&dyn Http, NodeError> {
+        self.caps.http.as_deref().ok_or_else(|| absent("HTTP"))
+    }
+
+    /// Files.
+    ///
+    /// # Errors
+    /// When the run was given none.
+    pub fn files(&self) -> Result<&dyn Files, NodeError> {
+        self.caps.files.as_deref().ok_or_else(|| absent("files"))
+    }
+
+    /// State between runs.
+    ///
+    /// # Errors
+    /// When the run was given none.
+    pub fn kv(&self) -> Result<&dyn Kv, NodeError> {
+        self.caps.kv.as_deref().ok_or_else(|| absent("key-value store"))
+    }
+}
+
+fn absent(what: &str) -> NodeError {
+    NodeError::new(codes::CAPABILITY_ABSENT, ErrorClass::Unavailable, format!("this process has no {what}"))
+}

@@ -1,0 +1,22 @@
+//! What the file of a node type imports.
+
+pub use std::sync::Arc;
+
+pub use indexmap::IndexMap;
+pub use schemars::{self, JsonSchema, Schema};
+pub use serde::{Deserialize, Serialize};
+
+pub use super::{
+    Capability, ConfigError, ConfigFinding, Container, Effect, Example, Family, FrameClose, FrameInfo, Node, NodeCtx,
+    NodeMeta, Outcome, Resume,
+};
+pub use crate::{
+    codes,
+    error::{Code, ErrorClass, NodeError},
+    event::{OnItemError, Wait, Write},
+    scope::Scope,
+    template::{SecretTemplate, Template, TemplateTree},
+    types::Type,
+    units::{Duration, Millis, Size},
+    value::Value,
+};

@@ -1,0 +1,480 @@
+//! Where runs live: the traits that stores implement, and the store in memory.
+//!
+//! One conformance suite ([`crate::testing::conformance`]) says what each sentence here means.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+pub use self::memory::MemoryStore;
+use crate::{
+    error::ErrorReport,
+    event::{RunStatus, Seq, SignalTo},
+    id::{Digest, RunId, SessionId},
+    units::Millis,
+    value::Value,
+};
+
+mod memory;
+
+/// A record as a store keeps it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredRecord {
+    /// Position in its run.
+    pub seq: Seq,
+    /// When it happened.
+    pub at: Millis,
+    /// The JSON of the whole [`crate::event::Record`].
+    pub body: Arc<str>,
+}
+
+/// Why a store did not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk is full, or a quota of the store is used up. Nothing was changed.
+    #[error("the store is full: {0}")]
+    Full(String),
+    /// The store can be read only. Nothing was changed.
+    #[error("the store is read-only: {0}")]
+    ReadOnly(String),
+    /// The store could not be reached, or the outcome is not known.
+    #[error("the store failed: {0}")]
+    Failed(String),
+    /// What is stored cannot be understood.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+    /// A newer release wrote the store.
+    #[error("the store has schema version {found}, this program knows {known}")]
+    Newer {
+        /// The version found.
+        found: i64,
+        /// The newest version that this program knows.
+        known: i64,
+    },
+}
+
+/// Why records were not appended. Nothing was changed, except for [`StoreError::Failed`], where the owner must drop its
+/// state, take the run again and replay.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Another process owns the run now, or the sequence is not the expected one.
+    #[error("the run was taken by another owner")]
+    Fenced,
+    /// The run cannot be released: its inbox holds messages that were not consumed.
+    #[error("the inbox is not empty")]
+    InboxNotEmpty,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Where a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunPhase {
+    /// It may be taken.
+    Queued,
+    /// A session owns it.
+    Running,
+    /// It waits for a time or a message.
+    Waiting,
+    /// It ended.
+    Ended,
+}
+
+impl RunPhase {
+    /// The name in stores and replies.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Ended => "ended",
+        }
+    }
+}
+
+/// A run that is about to exist.
+#[derive(Clone, Debug)]
+pub struct NewRun {
+    /// Its id. Creating the same id again changes nothing and gives [`Created::Existing`].
+    pub id: RunId,
+    /// Name of the workflow.
+    pub workflow: String,
+    /// Its bundle, which the store has.
+    pub digest: Digest,
+    /// The parent run, and where its end is reported: (run, path of the node, attempt).
+    pub parent: Option<Parent>,
+    /// What started it: `api`, `cli`, `schedule`, `parent`, `fork`.
+    pub trigger: String,
+    /// The conversation.
+    pub conversation: Option<String>,
+    /// Gives the same run for the same caller, workflow and key for 24 hours.
+    pub idempotency: Option<Idempotency>,
+    /// Now.
+    pub at: Millis,
+    /// `RunStarted`, and after a fork the kept records. Seq begins at 1.
+    pub records: Vec<StoredRecord>,
+    /// The blobs that the records name.
+    pub blobs: Vec<Digest>,
+}
+
+/// Where the end of a child is reported.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Parent {
+    /// The parent run.
+    pub run: RunId,
+    /// The path of its node.
+    pub node: String,
+    /// The attempt of that node.
+    pub attempt: u32,
+}
+
+/// A caller's key for one start.
+#[derive(Clone, Debug)]
+pub struct Idempotency {
+    /// Who calls; the key means nothing for another caller or workflow.
+    pub caller: String,
+    /// The key.
+    pub key: String,
+    /// Digest of the inputs: another one under the same key is a conflict.
+    pub body: Digest,
+}
+
+/// What became of a new run.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Created {
+    /// It exists now.
+    New,
+    /// It existed already: the same id, or the same idempotency key and body.
+    Existing(RunId),
+    /// The idempotency key was used with another body.
+    Conflict(RunId),
+}
+
+/// A run that was taken.
+#[derive(Clone, Debug)]
+pub struct Taken {
+    /// The new epoch; every append must name it.
+    pub epoch: u64,
+    /// The run as it was before.
+    pub row: RunRow,
+}
+
+/// What a take found.
+#[derive(Clone, Debug)]
+pub enum Take {
+    /// The caller owns the run.
+    Taken(Box<Taken>),
+    /// A living session owns it.
+    Owned(SessionId),
+    /// It has ended.
+    Ended,
+    /// There is no such run.
+    Unknown,
+}
+
+/// A run in lists.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct RunRow {
+    /// Its id.
+    pub id: RunId,
+    /// Name of the workflow.
+    pub workflow: String,
+    /// Its bundle.
+    pub digest: Digest,
+    /// Where it stands.
+    pub phase: RunPhase,
+    /// How it ended.
+    pub status: Option<RunStatus>,
+    /// Counts its owners.
+    pub epoch: u64,
+    /// Its newest record.
+    pub seq: Seq,
+    /// Who owns it.
+    pub owner: Option<SessionId>,
+    /// When it must be woken.
+    pub wake_at: Option<Millis>,
+    /// The parent run.
+    pub parent: Option<Parent>,
+    /// What started it.
+    pub trigger: String,
+    /// The conversation.
+    pub conversation: Option<String>,
+    /// Code and message of the failure.
+    pub error: Option<String>,
+    /// When it was created.
+    pub created_at: Millis,
+    /// When it last changed.
+    pub updated_at: Millis,
+}
+
+/// Which runs a list holds; newest first.
+#[derive(Clone, Debug, Default)]
+pub struct RunFilter {
+    /// Only this workflow.
+    pub workflow: Option<String>,
+    /// Only this phase.
+    pub phase: Option<RunPhase>,
+    /// Only this outcome.
+    pub status: Option<RunStatus>,
+    /// Only children of this run.
+    pub parent: Option<RunId>,
+    /// Only runs older than this one: the cursor.
+    pub before: Option<RunId>,
+    /// At most so many; 0 means 100.
+    pub limit: u32,
+}
+
+/// Records and what must become durable with them, all or nothing.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// The run.
+    pub run: RunId,
+    /// The epoch under which the caller took it.
+    pub epoch: u64,
+    /// The caller's session.
+    pub session: SessionId,
+    /// The newest seq that the caller has folded: the records begin at the next one.
+    pub expected: Seq,
+    /// The records; may be empty when only a release is wanted.
+    pub records: Vec<StoredRecord>,
+    /// Messages of the inbox that the records answer.
+    pub consumed: Vec<i64>,
+    /// The blobs that the records name.
+    pub blobs: Vec<Digest>,
+    /// Child runs that begin to exist.
+    pub children: Vec<NewRun>,
+    /// Messages to other runs.
+    pub send: Vec<(RunId, Message)>,
+    /// Gives the run up. Refused with [`AppendError::InboxNotEmpty`] when a message is left.
+    pub release: Option<Release>,
+    /// Now.
+    pub at: Millis,
+}
+
+/// How a run is given up.
+#[derive(Clone, Debug)]
+pub enum Release {
+    /// It can be taken at once, by anyone.
+    Queued,
+    /// It waits for a message, and for a time if there is one.
+    Waiting {
+        /// When it must be woken.
+        wake_at: Option<Millis>,
+    },
+    /// It ended.
+    Ended {
+        /// How.
+        status: RunStatus,
+        /// Why it did not succeed.
+        error: Option<ErrorReport>,
+        /// The variables of its conversation, stored in the same transaction.
+        conversation: Option<(String, Value)>,
+    },
+}
+
+/// A message to a run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// Unique within the run: sending it again changes nothing.
+    pub id: String,
+    /// When it was sent.
+    pub at: Millis,
+    /// What it says.
+    pub body: MessageBody,
+}
+
+/// What a message says.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum MessageBody {
+    /// Input for a waiting node.
+    Signal {
+        /// For whom.
+        to: SignalTo,
+        /// What it carries.
+        payload: Value,
+        /// Who sent it.
+        by: Option<String>,
+    },
+    /// Stop the run.
+    Cancel {
+        /// Who asks.
+        by: Option<String>,
+    },
+    /// A child run ended.
+    ChildEnded {
+        /// The node that started it.
+        node: String,
+        /// The attempt of that node.
+        attempt: u32,
+        /// How it ended.
+        status: RunStatus,
+        /// Its outputs.
+        outputs: Value,
+        /// Why it did not succeed.
+        error: Option<ErrorReport>,
+    },
+}
+
+/// A message in the inbox of a run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InboxMessage {
+    /// Its place in the store, in order of arrival.
+    pub row: i64,
+    /// The message.
+    pub message: Message,
+}
+
+/// Runs, their journals and their inboxes.
+///
+/// # Contract
+/// * `append` checks run, epoch, session and seq in the transaction that inserts; a refused append leaves those of
+///   other runs that share the transaction untouched.
+/// * What `append` returned for is durable, and everything before it.
+/// * A run becomes `waiting` or `ended` only in a transaction that sees its inbox empty.
+#[async_trait]
+pub trait Journal: Send + Sync {
+    /// Announces a session. Until it is closed or its process dies, the runs that it takes are its own.
+    async fn open_session(&self, session: SessionId, at: Millis) -> Result<(), StoreError>;
+    /// Says that a session is alive.
+    async fn heartbeat(&self, session: SessionId, at: Millis) -> Result<(), StoreError>;
+    /// Gives up a session; the runs that it still owns can be taken.
+    async fn close_session(&self, session: SessionId) -> Result<(), StoreError>;
+
+    /// Stores a bundle; it never changes.
+    async fn put_bundle(&self, digest: &Digest, bundle: Arc<str>) -> Result<(), StoreError>;
+    /// A bundle.
+    async fn bundle(&self, digest: &Digest) -> Result<Option<Arc<str>>, StoreError>;
+
+    /// Creates a run, `queued`, with its first records.
+    async fn create(&self, run: NewRun) -> Result<Created, StoreError>;
+    /// Creates a run together with its end: for `durability: end`.
+    async fn create_ended(&self, run: NewRun, end: Release) -> Result<Created, StoreError>;
+    /// Makes a session the owner of a run, and increments its epoch, in one statement.
+    async fn take(&self, run: RunId, session: SessionId, at: Millis) -> Result<Take, StoreError>;
+    /// Appends records.
+    async fn append(&self, append: Append) -> Result<(), AppendError>;
+    /// Records after `after`, in order, at most `limit`.
+    async fn read(&self, run: RunId, after: Seq, limit: usize) -> Result<Vec<StoredRecord>, StoreError>;
+
+    /// Puts a message into the inbox of a run and makes the run takeable if it waits. `false` when the run has ended
+    /// or is not there. A message whose id the run has seen changes nothing.
+    async fn send(&self, run: RunId, message: Message) -> Result<bool, StoreError>;
+    /// The messages of a run that no append has consumed, in order.
+    async fn inbox(&self, run: RunId) -> Result<Vec<InboxMessage>, StoreError>;
+
+    /// One run.
+    async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError>;
+    /// Runs, newest first.
+    async fn runs(&self, filter: RunFilter) -> Result<Vec<RunRow>, StoreError>;
+    /// Runs that someone should take: `queued`; `running` whose session is dead; `waiting` whose time has come or
+    /// whose inbox is not empty. Oldest first.
+    async fn runnable(&self, at: Millis, limit: u32) -> Result<Vec<RunId>, StoreError>;
+    /// The variables of a conversation.
+    async fn conversation(&self, id: &str) -> Result<Option<Value>, StoreError>;
+    /// Deletes whole ended runs that ended before `before`, with their records, inboxes and blob rows; at most
+    /// `limit`. Returns how many.
+    async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;
+    /// The blobs that some run names.
+    async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError>;
+}
+
+/// Large values and the content of files, by digest.
+#[async_trait]
+pub trait Blobs: Send + Sync {
+    /// Stores bytes durably.
+    async fn put(&self, bytes: Bytes) -> Result<Digest, StoreError>;
+    /// The bytes.
+    async fn get(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError>;
+    /// Deletes blobs that are older than `before` and for which `keep` says no; returns how many.
+    async fn sweep(
+        &self,
+        before: Millis,
+        keep: &(dyn for<'a> Fn(&'a Digest) -> futures::future::BoxFuture<'a, Result<bool, StoreError>> + Sync),
+    ) -> Result<u64, StoreError>;
+}
+
+/// A file value: what templates and outputs hold. Nothing but its unguessable `id` is believed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct FileValue {
+    /// What it is opened by.
+    pub id: String,
+    /// Its name, without folders.
+    pub name: String,
+    /// Its media type.
+    pub mime: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The SHA-256 of its content.
+    pub sha256: String,
+}
+
+/// Files of runs: capabilities that only the platform makes.
+#[async_trait]
+pub trait Files: Send + Sync {
+    /// Stores a file for a run.
+    async fn create(&self, run: RunId, name: &str, mime: &str, content: Bytes) -> Result<FileValue, StoreError>;
+    /// Opens a file that belongs to a run; `None` when the id is not one of its files.
+    async fn open(&self, run: RunId, id: &str) -> Result<Option<(FileValue, Bytes)>, StoreError>;
+}
+
+/// An entry of the key-value store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KvEntry {
+    /// The value.
+    pub value: Value,
+    /// Counts its changes, from 1.
+    pub version: u64,
+}
+
+/// What must hold for a value to be set.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expect {
+    /// Anything.
+    Any,
+    /// The key is not there.
+    Absent,
+    /// It has this version.
+    Version(u64),
+}
+
+/// State between runs, with compare-and-set.
+#[async_trait]
+pub trait Kv: Send + Sync {
+    /// The entry under a key.
+    async fn get(&self, namespace: &str, key: &str) -> Result<Option<KvEntry>, StoreError>;
+    /// Sets a value. `Err` inside holds the entry that did not fit the expectation.
+    async fn set(
+        &self,
+        namespace: &str,
+        key: &str,
+        value: Value,
+        expect: Expect,
+    ) -> Result<Result<KvEntry, Option<KvEntry>>, StoreError>;
+    /// Removes a key; `false` when it was not there.
+    async fn delete(&self, namespace: &str, key: &str) -> Result<bool, StoreError>;
+}
+
+/// Outputs of nodes that say `cache`.
+#[async_trait]
+pub trait OutputCache: Send + Sync {
+    /// The output under a key, if it has not expired.
+    async fn lookup(&self, key: &Digest, at: Millis) -> Result<Option<Value>, StoreError>;
+    /// Keeps an output until a time.
+    async fn fill(&self, key: &Digest, output: &Value, until: Millis) -> Result<(), StoreError>;
+}
+
+/// Every store that a process uses.
+#[derive(Clone)]
+pub struct Stores {
+    /// Runs.
+    pub journal: Arc<dyn Journal>,
+    /// Large values.
+    pub blobs: Arc<dyn Blobs>,
+    /// Cached outputs.
+    pub cache: Arc<dyn OutputCache>,
+}
