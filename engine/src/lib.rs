@@ -1,5 +1,6 @@
 //! The core of LiteAgent: the format, its checks, plans, runs, and the traits that stores and nodes implement.
 
+pub mod bundle;
 pub mod capability;
 pub mod codes;
 pub mod definition;

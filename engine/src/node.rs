@@ -6,7 +6,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::{Serialize, de::DeserializeOwned};
 
 pub use self::{
-    context::NodeCtx,
+    context::{DeltaSink, NoDeltas, NodeCtx},
     registry::{NodeSpec, Registry},
 };
 use crate::{

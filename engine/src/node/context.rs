@@ -73,7 +73,7 @@ impl NodeCtx {
     /// # Errors
     /// When the secret is missing or the template cannot be rendered.
     pub fn render_secret(&self, template: &SecretTemplate) -> Result<String, NodeError> {
-        template.render(&self.scope, &*self.caps.secrets)
+        template.render(&self.scope, &self.caps.secrets)
     }
 
     /// The same for every attempt of this node in this run: what another system may use to see a repetition.
