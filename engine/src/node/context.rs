@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use indexmap::IndexMap;
+
 use crate::{
     capability::{Capabilities, Http},
     codes,
@@ -10,6 +12,7 @@ use crate::{
     scope::Scope,
     store::{Files, Kv},
     template::{FromValue, SecretTemplate, Template, TemplateTree},
+    types::Type,
     units::Millis,
     value::Value,
 };
@@ -19,6 +22,8 @@ use crate::{
 pub struct NodeCtx {
     /// What its templates see.
     pub scope: Arc<Scope>,
+    /// The variables that the conversation declares, by name: their types and defaults. Empty without a conversation.
+    pub variables: Arc<IndexMap<String, Type>>,
     /// The run.
     pub run: RunId,
     /// The name of the workflow.
