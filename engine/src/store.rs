@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-pub use self::memory::MemoryStore;
+pub use self::memory::{DEFAULT_LEASE, MemoryStore};
 use crate::{
     error::ErrorReport,
     event::{RunStatus, Seq, SignalTo},
@@ -18,6 +18,9 @@ use crate::{
 };
 
 mod memory;
+
+/// How long an idempotency key stands for its run: 24 hours.
+pub const IDEMPOTENCY_WINDOW: Millis = 24 * 60 * 60 * 1000;
 
 /// A record as a store keeps it.
 #[derive(Clone, Debug, PartialEq)]
@@ -228,6 +231,21 @@ pub struct RunFilter {
     pub limit: u32,
 }
 
+impl RunFilter {
+    /// How many runs at most.
+    pub fn limit(&self) -> u32 {
+        if self.limit == 0 { 100 } else { self.limit }
+    }
+
+    /// Whether a run belongs in the list; the cursor is not looked at.
+    pub fn fits(&self, row: &RunRow) -> bool {
+        self.workflow.as_ref().is_none_or(|workflow| *workflow == row.workflow)
+            && self.phase.is_none_or(|phase| phase == row.phase)
+            && self.status.is_none_or(|status| Some(status) == row.status)
+            && self.parent.is_none_or(|parent| row.parent.as_ref().is_some_and(|of| of.run == parent))
+    }
+}
+
 /// Records and what must become durable with them, all or nothing.
 #[derive(Clone, Debug)]
 pub struct Append {
@@ -249,10 +267,21 @@ pub struct Append {
     pub children: Vec<NewRun>,
     /// Messages to other runs.
     pub send: Vec<(RunId, Message)>,
-    /// Gives the run up. Refused with [`AppendError::InboxNotEmpty`] when a message is left.
+    /// Gives the run up. To wait or to end is refused with [`AppendError::InboxNotEmpty`] when a message is left.
     pub release: Option<Release>,
     /// Now.
     pub at: Millis,
+}
+
+impl Append {
+    /// The fence: whether the caller owns this run and its records follow the newest one.
+    pub fn fits(&self, row: &RunRow) -> bool {
+        row.phase == RunPhase::Running
+            && row.epoch == self.epoch
+            && row.owner == Some(self.session)
+            && row.seq == self.expected
+            && self.records.iter().zip(self.expected + 1..).all(|(record, seq)| record.seq == seq)
+    }
 }
 
 /// How a run is given up.
@@ -354,7 +383,8 @@ pub trait Journal: Send + Sync {
     async fn create(&self, run: NewRun) -> Result<Created, StoreError>;
     /// Creates a run together with its end: for `durability: end`.
     async fn create_ended(&self, run: NewRun, end: Release) -> Result<Created, StoreError>;
-    /// Makes a session the owner of a run, and increments its epoch, in one statement.
+    /// Makes an open session the owner of a run, and increments its epoch, in one statement. A session may take what
+    /// it owns already: after an append of unknown outcome it must.
     async fn take(&self, run: RunId, session: SessionId, at: Millis) -> Result<Take, StoreError>;
     /// Appends records.
     async fn append(&self, append: Append) -> Result<(), AppendError>;
@@ -413,6 +443,11 @@ pub struct FileValue {
     pub sha256: String,
 }
 
+/// A fresh id of a file, which nobody can guess.
+pub fn file_id() -> String {
+    format!("file_{:032x}", rand::random::<u128>())
+}
+
 /// Files of runs: capabilities that only the platform makes.
 #[async_trait]
 pub trait Files: Send + Sync {
@@ -440,6 +475,17 @@ pub enum Expect {
     Absent,
     /// It has this version.
     Version(u64),
+}
+
+impl Expect {
+    /// Whether it holds for what is there.
+    pub fn fits(&self, found: Option<&KvEntry>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Absent => found.is_none(),
+            Self::Version(version) => found.is_some_and(|entry| entry.version == *version),
+        }
+    }
 }
 
 /// State between runs, with compare-and-set.

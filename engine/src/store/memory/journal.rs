@@ -1,0 +1,97 @@
+//! The journal in memory: every call is one step under the lock.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::MemoryStore;
+use crate::{
+    event::Seq,
+    id::{Digest, RunId, SessionId},
+    store::{
+        Append, AppendError, Created, InboxMessage, Journal, Message, NewRun, Release, RunFilter, RunRow, StoreError,
+        StoredRecord, Take,
+    },
+    units::Millis,
+    value::Value,
+};
+
+#[async_trait]
+impl Journal for MemoryStore {
+    async fn open_session(&self, session: SessionId, at: Millis) -> Result<(), StoreError> {
+        self.runs().open_session(session, at);
+        Ok(())
+    }
+
+    async fn heartbeat(&self, session: SessionId, at: Millis) -> Result<(), StoreError> {
+        self.runs().heartbeat(session, at)
+    }
+
+    async fn close_session(&self, session: SessionId) -> Result<(), StoreError> {
+        self.runs().close_session(session);
+        Ok(())
+    }
+
+    async fn put_bundle(&self, digest: &Digest, bundle: Arc<str>) -> Result<(), StoreError> {
+        self.runs().bundles.entry(digest.clone()).or_insert(bundle);
+        Ok(())
+    }
+
+    async fn bundle(&self, digest: &Digest) -> Result<Option<Arc<str>>, StoreError> {
+        Ok(self.runs().bundles.get(digest).cloned())
+    }
+
+    async fn create(&self, run: NewRun) -> Result<Created, StoreError> {
+        Ok(self.runs().create(run, None))
+    }
+
+    async fn create_ended(&self, run: NewRun, end: Release) -> Result<Created, StoreError> {
+        Ok(self.runs().create(run, Some(end)))
+    }
+
+    async fn take(&self, run: RunId, session: SessionId, at: Millis) -> Result<Take, StoreError> {
+        self.runs().take(run, session, at)
+    }
+
+    async fn append(&self, append: Append) -> Result<(), AppendError> {
+        self.runs().append(append)
+    }
+
+    async fn read(&self, run: RunId, after: Seq, limit: usize) -> Result<Vec<StoredRecord>, StoreError> {
+        Ok(self.runs().read(run, after, limit))
+    }
+
+    async fn send(&self, run: RunId, message: Message) -> Result<bool, StoreError> {
+        Ok(self.runs().send(run, message))
+    }
+
+    async fn inbox(&self, run: RunId) -> Result<Vec<InboxMessage>, StoreError> {
+        Ok(self.runs().inbox(run))
+    }
+
+    async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError> {
+        Ok(self.runs().row(run))
+    }
+
+    async fn runs(&self, filter: RunFilter) -> Result<Vec<RunRow>, StoreError> {
+        Ok(self.runs().list(&filter))
+    }
+
+    async fn runnable(&self, at: Millis, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        Ok(self.runs().runnable(at, limit))
+    }
+
+    async fn conversation(&self, id: &str) -> Result<Option<Value>, StoreError> {
+        Ok(self.runs().conversations.get(id).cloned())
+    }
+
+    async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
+        let gone = self.runs().delete_ended(before, limit);
+        self.values().files.retain(|(run, _), _| !gone.contains(run));
+        Ok(gone.len() as u64)
+    }
+
+    async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError> {
+        Ok(self.runs().names_blob(digest))
+    }
+}

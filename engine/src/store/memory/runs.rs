@@ -1,0 +1,300 @@
+//! Runs, inboxes and sessions: the contract of [`Journal`](crate::store::Journal) in plain collections.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use crate::{
+    event::{RunStatus, Seq},
+    id::{Digest, RunId, SessionId},
+    store::{
+        Append, AppendError, Created, IDEMPOTENCY_WINDOW, InboxMessage, Message, NewRun, Release, RunFilter, RunPhase,
+        RunRow, StoreError, StoredRecord, Take, Taken,
+    },
+    units::{self, Millis},
+    value::Value,
+};
+
+/// Everything that a journal knows.
+pub(super) struct Runs {
+    lease: Millis,
+    sessions: HashMap<SessionId, Millis>,
+    by_id: HashMap<RunId, Run>,
+    /// Every run by order of creation.
+    order: BTreeMap<u64, RunId>,
+    /// Those that have not ended, by order of creation: what [`Runs::runnable`] looks at.
+    open: BTreeSet<u64>,
+    created: u64,
+    sent: i64,
+    keys: HashMap<(String, String, String), Key>,
+    blobs: HashMap<Digest, HashSet<RunId>>,
+    pub(super) bundles: HashMap<Digest, Arc<str>>,
+    pub(super) conversations: HashMap<String, Value>,
+}
+
+struct Run {
+    order: u64,
+    row: RunRow,
+    records: Vec<StoredRecord>,
+    inbox: Vec<InboxMessage>,
+    seen: HashSet<String>,
+}
+
+/// What an idempotency key gave.
+struct Key {
+    body: Digest,
+    run: RunId,
+    at: Millis,
+}
+
+impl Runs {
+    pub(super) fn new(lease: Duration) -> Self {
+        Self {
+            lease: units::Duration(lease).millis(),
+            sessions: HashMap::new(),
+            by_id: HashMap::new(),
+            order: BTreeMap::new(),
+            open: BTreeSet::new(),
+            created: 0,
+            sent: 0,
+            keys: HashMap::new(),
+            blobs: HashMap::new(),
+            bundles: HashMap::new(),
+            conversations: HashMap::new(),
+        }
+    }
+
+    pub(super) fn open_session(&mut self, session: SessionId, at: Millis) {
+        self.sessions.insert(session, at);
+    }
+
+    pub(super) fn heartbeat(&mut self, session: SessionId, at: Millis) -> Result<(), StoreError> {
+        let heartbeat = self.sessions.get_mut(&session).ok_or_else(|| not_open(session))?;
+        *heartbeat = at.max(*heartbeat);
+        Ok(())
+    }
+
+    pub(super) fn close_session(&mut self, session: SessionId) {
+        self.sessions.remove(&session);
+    }
+
+    pub(super) fn kill_session(&mut self, session: SessionId) {
+        self.sessions.remove(&session);
+    }
+
+    fn is_alive(&self, session: SessionId, at: Millis) -> bool {
+        self.sessions.get(&session).is_some_and(|heartbeat| at.saturating_sub(*heartbeat) <= self.lease)
+    }
+
+    pub(super) fn create(&mut self, new: NewRun, end: Option<Release>) -> Created {
+        if self.by_id.contains_key(&new.id) {
+            return Created::Existing(new.id);
+        }
+        if let Some(known) = self.claim_key(&new) {
+            return known;
+        }
+        let id = new.id;
+        self.created += 1;
+        self.order.insert(self.created, id);
+        self.open.insert(self.created);
+        self.name_blobs(id, new.blobs.iter().cloned());
+        self.by_id.insert(id, Run::new(self.created, new));
+        if let Some(end) = end {
+            self.release(id, end);
+        }
+        Created::New
+    }
+
+    /// What an idempotency key gave before; otherwise the key is bound to this run.
+    fn claim_key(&mut self, new: &NewRun) -> Option<Created> {
+        let key = new.idempotency.as_ref()?;
+        let place = (key.caller.clone(), new.workflow.clone(), key.key.clone());
+        match self.keys.get(&place) {
+            Some(known) if new.at.saturating_sub(known.at) < IDEMPOTENCY_WINDOW => {
+                Some(if known.body == key.body { Created::Existing(known.run) } else { Created::Conflict(known.run) })
+            }
+            _ => {
+                self.keys.insert(place, Key { body: key.body.clone(), run: new.id, at: new.at });
+                None
+            }
+        }
+    }
+
+    pub(super) fn take(&mut self, id: RunId, session: SessionId, at: Millis) -> Result<Take, StoreError> {
+        if !self.sessions.contains_key(&session) {
+            return Err(not_open(session));
+        }
+        let Some(run) = self.by_id.get(&id) else { return Ok(Take::Unknown) };
+        if run.row.phase == RunPhase::Ended {
+            return Ok(Take::Ended);
+        }
+        if let Some(owner) = run.row.owner.filter(|owner| *owner != session && self.is_alive(*owner, at)) {
+            return Ok(Take::Owned(owner));
+        }
+        let Some(run) = self.by_id.get_mut(&id) else { return Ok(Take::Unknown) };
+        let before = run.row.clone();
+        let row = &mut run.row;
+        row.epoch += 1;
+        row.phase = RunPhase::Running;
+        row.owner = Some(session);
+        row.wake_at = None;
+        row.updated_at = at;
+        Ok(Take::Taken(Box::new(Taken { epoch: row.epoch, row: before })))
+    }
+
+    pub(super) fn append(&mut self, append: Append) -> Result<(), AppendError> {
+        let run = self.by_id.get_mut(&append.run).ok_or(AppendError::Fenced)?;
+        run.check(&append)?;
+        run.inbox.retain(|message| !append.consumed.contains(&message.row));
+        run.row.seq += append.records.len() as Seq;
+        run.row.updated_at = append.at;
+        run.records.extend(append.records);
+
+        self.name_blobs(append.run, append.blobs);
+        for child in append.children {
+            self.create(child, None);
+        }
+        if let Some(release) = append.release {
+            self.release(append.run, release);
+        }
+        for (to, message) in append.send {
+            self.send(to, message);
+        }
+        Ok(())
+    }
+
+    fn release(&mut self, id: RunId, release: Release) {
+        let Some(run) = self.by_id.get_mut(&id) else { return };
+        run.row.owner = None;
+        match release {
+            Release::Queued => run.row.phase = RunPhase::Queued,
+            Release::Waiting { wake_at } => {
+                run.row.phase = RunPhase::Waiting;
+                run.row.wake_at = wake_at;
+            }
+            Release::Ended { status, error, conversation } => {
+                run.row.phase = RunPhase::Ended;
+                run.row.status = Some(status);
+                run.row.error = error.map(|error| error.to_string());
+                self.open.remove(&run.order);
+                self.conversations.extend(conversation);
+            }
+        }
+    }
+
+    pub(super) fn read(&self, run: RunId, after: Seq, limit: usize) -> Vec<StoredRecord> {
+        let Some(run) = self.by_id.get(&run) else { return Vec::new() };
+        run.records.iter().skip(after as usize).take(limit).cloned().collect()
+    }
+
+    pub(super) fn send(&mut self, run: RunId, message: Message) -> bool {
+        let Some(run) = self.by_id.get_mut(&run).filter(|run| run.row.phase != RunPhase::Ended) else { return false };
+        if run.seen.insert(message.id.clone()) {
+            self.sent += 1;
+            run.inbox.push(InboxMessage { row: self.sent, message });
+        }
+        true
+    }
+
+    pub(super) fn inbox(&self, run: RunId) -> Vec<InboxMessage> {
+        self.by_id.get(&run).map(|run| run.inbox.clone()).unwrap_or_default()
+    }
+
+    pub(super) fn row(&self, run: RunId) -> Option<RunRow> {
+        self.by_id.get(&run).map(|run| run.row.clone())
+    }
+
+    pub(super) fn list(&self, filter: &RunFilter) -> Vec<RunRow> {
+        let before = match filter.before {
+            None => u64::MAX,
+            Some(run) => self.by_id.get(&run).map_or(0, |run| run.order),
+        };
+        let newest_first = self.order.range(..before).rev().filter_map(|(_, run)| self.by_id.get(run));
+        let fitting = newest_first.map(|run| &run.row).filter(|row| filter.fits(row));
+        fitting.take(filter.limit() as usize).cloned().collect()
+    }
+
+    pub(super) fn runnable(&self, at: Millis, limit: u32) -> Vec<RunId> {
+        let oldest_first = self.open.iter().filter_map(|order| self.by_id.get(self.order.get(order)?));
+        let ready = oldest_first.filter(|run| match run.row.phase {
+            RunPhase::Queued => true,
+            RunPhase::Running => !run.row.owner.is_some_and(|owner| self.is_alive(owner, at)),
+            RunPhase::Waiting => !run.inbox.is_empty() || run.row.wake_at.is_some_and(|wake_at| wake_at <= at),
+            RunPhase::Ended => false,
+        });
+        ready.take(limit as usize).map(|run| run.row.id).collect()
+    }
+
+    /// Deletes ended runs and returns them.
+    pub(super) fn delete_ended(&mut self, before: Millis, limit: u32) -> HashSet<RunId> {
+        let is_old = |run: &&Run| run.row.phase == RunPhase::Ended && run.row.updated_at < before;
+        let mut old: Vec<&Run> = self.by_id.values().filter(is_old).collect();
+        old.sort_unstable_by_key(|run| (run.row.updated_at, run.order));
+        let gone: Vec<(RunId, u64)> = old.iter().take(limit as usize).map(|run| (run.row.id, run.order)).collect();
+
+        for (id, order) in &gone {
+            self.by_id.remove(id);
+            self.order.remove(order);
+        }
+        let gone: HashSet<RunId> = gone.into_iter().map(|(id, _)| id).collect();
+        self.keys.retain(|_, key| !gone.contains(&key.run));
+        self.blobs.retain(|_, runs| {
+            runs.retain(|run| !gone.contains(run));
+            !runs.is_empty()
+        });
+        gone
+    }
+
+    pub(super) fn name_blobs(&mut self, run: RunId, blobs: impl IntoIterator<Item = Digest>) {
+        for blob in blobs {
+            self.blobs.entry(blob).or_default().insert(run);
+        }
+    }
+
+    pub(super) fn names_blob(&self, digest: &Digest) -> bool {
+        self.blobs.contains_key(digest)
+    }
+}
+
+impl Run {
+    fn new(order: u64, new: NewRun) -> Self {
+        let row = RunRow {
+            id: new.id,
+            workflow: new.workflow,
+            digest: new.digest,
+            phase: RunPhase::Queued,
+            status: None::<RunStatus>,
+            epoch: 0,
+            seq: new.records.len() as Seq,
+            owner: None,
+            wake_at: None,
+            parent: new.parent,
+            trigger: new.trigger,
+            conversation: new.conversation,
+            error: None,
+            created_at: new.at,
+            updated_at: new.at,
+        };
+        Self { order, row, records: new.records, inbox: Vec::new(), seen: HashSet::new() }
+    }
+
+    /// The fence, and the rule that a run rests only with an empty inbox.
+    fn check(&self, append: &Append) -> Result<(), AppendError> {
+        if !append.fits(&self.row) {
+            return Err(AppendError::Fenced);
+        }
+        let is_left = |message: &InboxMessage| !append.consumed.contains(&message.row);
+        match append.release {
+            Some(Release::Waiting { .. } | Release::Ended { .. }) if self.inbox.iter().any(is_left) => {
+                Err(AppendError::InboxNotEmpty)
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+fn not_open(session: SessionId) -> StoreError {
+    StoreError::Failed(format!("the session {session} is not open"))
+}
