@@ -12,6 +12,8 @@ pub mod node;
 pub mod scope;
 pub mod store;
 pub mod template;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 pub mod time;
 pub mod types;
 pub mod units;

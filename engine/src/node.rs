@@ -127,9 +127,11 @@ pub struct Example {
     pub title: &'static str,
     /// The YAML of the node, from `type:` on.
     pub yaml: &'static str,
-    /// The scope it runs in: YAML of an object with `inputs`, `item`, `state`, and nodes by id with their outputs.
+    /// The scope it runs in: YAML of an object with `inputs`, `item`, `state`, and nodes by id with their outputs;
+    /// `testing::NodeTest::scope` has the whole list.
     pub scope: &'static str,
-    /// What it gives: YAML of an object with `output`, and `port`, `wait` or `error` (a code) where they apply.
+    /// What it gives, as `testing::outcome_value` shows it: YAML of an object with `output`, and `port`, `wait` or
+    /// `error` (a code) where they apply. Members that it does not name are not compared.
     pub gives: &'static str,
 }
 
