@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# task.sh TASK: prepares what the task needs, then runs `cargo xtask TASK`.
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+
+need_component() { # cargo-fmt and cargo-clippy are there as soon as rustup is, also when the component is not
+  "cargo-$1" --version >/dev/null 2>&1 && return 0
+  say "installing the Rust component $2"
+  rustup component add "$2"
+}
+
+need_nextest() {
+  have cargo-nextest && return 0
+  say "building cargo-nextest, once (about 5 minutes)"
+  CARGO_TARGET_DIR="$cache/tools/build" cargo install -q --locked cargo-nextest --root "$cache/tools"
+  rm -rf "$cache/tools/build"
+}
+
+need_pyyaml() { # LITEAGENT_PYTHON is the Python of the test that compares with PyYAML
+  if python3 -c 'import yaml' >/dev/null 2>&1; then
+    export LITEAGENT_PYTHON=python3
+    return 0
+  fi
+  export LITEAGENT_PYTHON="$cache/python/bin/python"
+  [ -x "$LITEAGENT_PYTHON" ] && "$LITEAGENT_PYTHON" -c 'import yaml' >/dev/null 2>&1 && return 0
+  say "installing PyYAML into $cache/python"
+  python3 -m venv "$cache/python" 2>/dev/null || { need_packages no-venv:python3-venv; python3 -m venv "$cache/python"; }
+  "$cache/python/bin/pip" install -q --disable-pip-version-check pyyaml
+}
+
+need_rust
+need_packages cc:build-essential
+case "$1" in
+  check) need_component fmt rustfmt; need_component clippy clippy ;;
+  test)
+    need_component fmt rustfmt
+    need_component clippy clippy
+    need_packages python3:python3 node:nodejs npm:npm
+    need_nextest
+    need_pyyaml
+    ;;
+esac
+exec cargo xtask "$@"

@@ -1,0 +1,90 @@
+//! What `make check`, `make test` and `make bench` run, step by step.
+
+use std::{
+    process::Command,
+    time::{Duration, Instant},
+};
+
+/// One command, run in the folder of the workspace.
+pub(crate) struct Step {
+    name: &'static str,
+    command: &'static [&'static str],
+    /// Run only where this program is installed.
+    only_with: Option<&'static str>,
+}
+
+const fn step(name: &'static str, command: &'static [&'static str]) -> Step {
+    Step { name, command, only_with: None }
+}
+
+const FORMAT: Step = step("format", &["cargo", "fmt", "--all", "--check"]);
+const CLIPPY: Step =
+    step("clippy", &["cargo", "clippy", "-q", "--workspace", "--all-targets", "--locked", "--", "-D", "warnings"]);
+const LAYERS: Step = step("layers", &["cargo", "xtask", "layers"]);
+const GENERATED: Step = step("generated files", &["cargo", "xtask", "generate", "--check"]);
+const DENY: Step = Step {
+    name: "licences and bans",
+    command: &["cargo", "deny", "check", "--hide-inclusion-graph"],
+    only_with: Some("cargo-deny"),
+};
+
+/// Checks without tests.
+pub(crate) const CHECKS: &[Step] = &[FORMAT, CLIPPY, LAYERS, GENERATED, DENY];
+
+/// Everything.
+pub(crate) const ALL: &[Step] = &[
+    FORMAT,
+    CLIPPY,
+    LAYERS,
+    GENERATED,
+    DENY,
+    step("tests", &["cargo", "nextest", "run", "--workspace", "--locked", "--no-fail-fast"]),
+    step("documentation tests", &["cargo", "test", "-q", "--doc", "--workspace", "--locked"]),
+];
+
+/// The benchmarks.
+pub(crate) const BENCHES: &[Step] = &[step("benchmarks", &["cargo", "bench", "--workspace", "--benches"])];
+
+/// Runs every step, also after one that fails, and says which failed.
+#[expect(clippy::disallowed_methods, reason = "progress lines say how long a step took")]
+pub(crate) fn run(steps: &[Step]) -> Result<String, String> {
+    let mut lines = Vec::new();
+    let mut failed = false;
+    for step in steps {
+        if step.only_with.is_some_and(|program| !is_installed(program)) {
+            lines.push(format!(
+                "  left out  {} (`{}` is not installed)",
+                step.name,
+                step.only_with.unwrap_or_default()
+            ));
+            continue;
+        }
+        crate::print(&format!("==> {}: {}", step.name, step.command.join(" ")));
+        let start = Instant::now();
+        let good = run_one(step)?;
+        failed |= !good;
+        lines.push(format!(
+            "  {}  {} ({})",
+            if good { "passed  " } else { "FAILED  " },
+            step.name,
+            took(start.elapsed())
+        ));
+    }
+    let summary = lines.join("\n");
+    if failed { Err(summary) } else { Ok(summary) }
+}
+
+fn run_one(step: &Step) -> Result<bool, String> {
+    let (program, arguments) = step.command.split_first().ok_or("a step has no command")?;
+    let status = Command::new(program).args(arguments).current_dir(crate::root()).status();
+    status.map(|status| status.success()).map_err(|error| format!("cannot run `{program}`: {error}"))
+}
+
+fn is_installed(program: &str) -> bool {
+    let found = |folder: &std::path::Path| folder.join(program).is_file();
+    std::env::var_os("PATH").is_some_and(|path| std::env::split_paths(&path).any(|folder| found(&folder)))
+}
+
+fn took(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
