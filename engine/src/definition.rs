@@ -170,6 +170,16 @@ pub enum Need {
     },
 }
 
+impl Need {
+    /// Its exits.
+    pub fn exits(&self) -> &[Exit] {
+        match self {
+            Self::One(exit) => std::slice::from_ref(exit),
+            Self::Any { any } => any,
+        }
+    }
+}
+
 /// `node` (any ordinary port, so not `error` or `timeout`) or `node.port`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(from = "String", into = "String")]

@@ -7,6 +7,7 @@ pub mod definition;
 pub mod diagnostic;
 pub mod error;
 pub mod event;
+pub mod graph;
 pub mod id;
 pub mod node;
 pub mod scope;
