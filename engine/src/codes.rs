@@ -18,6 +18,23 @@ macro_rules! codes {
 codes! {
     // LA00xx: YAML
     YAML_SYNTAX = "LA0001": "the file is not valid YAML or JSON";
+    FILE_UNREADABLE = "LA0002": "the file cannot be read";
+    FILE_TOO_LARGE = "LA0003": "the file is too large";
+    NOT_UTF8 = "LA0004": "the file is not UTF-8 text";
+    TOO_DEEP = "LA0005": "lists and maps are nested too deeply";
+    TOO_MANY_ALIASES = "LA0006": "aliases make the document too large";
+    DUPLICATE_KEY = "LA0007": "a key stands twice in a map";
+    BAD_KEY = "LA0008": "a key is not a text";
+    UNKNOWN_ANCHOR = "LA0009": "an alias has no anchor";
+    BAD_MERGE = "LA0010": "a merge key names no map";
+    BAD_NUMBER = "LA0011": "a number cannot be held";
+    BAD_TAG = "LA0012": "a YAML tag is not known or does not fit";
+    UNQUOTED_TEMPLATE = "LA0020": "a template is not quoted";
+    COMMENT_IN_TEXT = "LA0021": "a comment ends a text";
+    COMMA_IN_TEXT = "LA0022": "a comma ends a text inside braces";
+    TAB = "LA0023": "a tab is used for indentation";
+    DOCUMENT_MARKER = "LA0024": "a file holds more than one document";
+    OLD_BOOLEAN = "LA0025": "a text looks like a boolean of older YAML";
 
     // LA01xx: shape, ids, types
     UNKNOWN_FIELD = "LA0101": "unknown field";

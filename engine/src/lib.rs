@@ -11,6 +11,7 @@ pub mod graph;
 pub mod id;
 pub mod node;
 pub mod scope;
+pub mod source;
 pub mod store;
 pub mod template;
 #[cfg(any(test, feature = "testing"))]
