@@ -121,6 +121,13 @@ pub enum Event<A = String> {
         /// What it passes over.
         over: Over,
     },
+    /// A container that failed or was lost goes on: what finished stays.
+    ContainerReopened {
+        /// The container.
+        node: A,
+        /// The attempt that begins.
+        attempt: u32,
+    },
     /// A frame ended.
     FrameFinished {
         /// The container.
@@ -210,10 +217,16 @@ pub enum Event<A = String> {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
     },
-    /// The run is out of time or budget: its result is fixed, nothing new starts.
+    /// The run is out of time or budget, or its outputs cannot be computed: its result is fixed, nothing new starts.
+    /// While a handler runs, it ends that handler only.
     RunStopping {
         /// Why.
         error: ErrorReport,
+    },
+    /// `on_failure` or `finally` begins.
+    HandlerStarted {
+        /// Which.
+        handler: Handler,
     },
     /// `on_failure` or `finally` ended.
     HandlerFinished {
@@ -421,6 +434,16 @@ pub enum Handler {
     Finally,
 }
 
+impl Handler {
+    /// The key in YAML, and the first part of the paths of its nodes.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OnFailure => "on_failure",
+            Self::Finally => "finally",
+        }
+    }
+}
+
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -456,6 +479,7 @@ impl<A> Event<A> {
             E::RunTaken { epoch, owner } => E::RunTaken { epoch, owner },
             E::NodeStarted { node, attempt, place } => E::NodeStarted { node: name(node), attempt, place },
             E::ContainerOpened { node, attempt, over } => E::ContainerOpened { node: name(node), attempt, over },
+            E::ContainerReopened { node, attempt } => E::ContainerReopened { node: name(node), attempt },
             E::FrameFinished { node, index, end } => E::FrameFinished { node: name(node), index, end },
             E::NodeWaiting { node, attempt, wait } => E::NodeWaiting { node: name(node), attempt, wait },
             E::NodeSucceeded { node, attempt, port, output, writes, cached } => {
@@ -469,6 +493,7 @@ impl<A> Event<A> {
             E::SignalIgnored { id } => E::SignalIgnored { id },
             E::CancelRequested { by } => E::CancelRequested { by },
             E::RunStopping { error } => E::RunStopping { error },
+            E::HandlerStarted { handler } => E::HandlerStarted { handler },
             E::HandlerFinished { handler, error } => E::HandlerFinished { handler, error },
             E::RunEnded { status, outputs, error, handled_errors } => {
                 E::RunEnded { status, outputs, error, handled_errors }

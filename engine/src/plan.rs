@@ -1,0 +1,177 @@
+//! Plans: a checked workflow, compiled for execution. Pure data; `petgraph` holds the edges.
+
+use std::{collections::HashMap, sync::Arc};
+
+use indexmap::IndexMap;
+use petgraph::graph::DiGraph;
+
+pub use self::compile::CompileError;
+use crate::{
+    bundle::Bundle,
+    definition::{Durability, OnError, OnLost, Retry},
+    event::Handler,
+    id::Digest,
+    node::{Container, Effect, ErasedNode},
+    template::{Reads, Reference, Template, TemplateTree},
+    types::Type,
+    units::{Duration, Millis},
+    value::Value,
+};
+
+mod compile;
+
+/// The position of a body in its plan; 0 is the workflow itself.
+pub type BodyIx = usize;
+
+/// The position of a node in its body.
+pub type NodeIx = u32;
+
+/// A workflow that can run.
+pub struct Plan {
+    /// The bundle that it was compiled from.
+    pub bundle: Arc<Bundle>,
+    /// Its digest.
+    pub digest: Digest,
+    /// The name of the workflow.
+    pub workflow: Arc<str>,
+    /// The workflow's nodes, those of its containers, and those of its handlers.
+    pub bodies: Vec<Body>,
+    /// The body of `on_failure`.
+    pub on_failure: Option<BodyIx>,
+    /// The body of `finally`.
+    pub finally: Option<BodyIx>,
+    /// What a run is given.
+    pub inputs: IndexMap<String, Type>,
+    /// What a run gives back.
+    pub outputs: Vec<(Arc<str>, TemplateTree)>,
+    /// The nodes that `outputs` reads.
+    pub output_reads: Vec<ScopeRead>,
+    /// `env`.
+    pub env: Value,
+    /// The names of the declared secrets.
+    pub secrets: Vec<String>,
+    /// Whether it is a chat workflow.
+    pub chat: bool,
+    /// The variables of its conversation.
+    pub variables: Arc<IndexMap<String, Type>>,
+    /// How long a run may take.
+    pub timeout: Option<Duration>,
+    /// How many nodes of a run may be running at once.
+    pub parallel: u32,
+    /// How many nodes may start.
+    pub budget_nodes: Option<u64>,
+    /// When results are made durable.
+    pub durability: Durability,
+}
+
+/// A graph of nodes: the workflow, the body of a container, or a handler.
+pub struct Body {
+    /// The nodes and their edges; each pair of nodes has at most one.
+    pub graph: DiGraph<PlanNode, ()>,
+    /// For each node, how many edges lead to it.
+    pub pending: Vec<u32>,
+    /// The position of each node.
+    pub by_id: HashMap<Arc<str>, NodeIx>,
+    /// Which handler it is.
+    pub handler: Option<Handler>,
+}
+
+/// A configured node, and how the engine treats it.
+pub struct PlanNode {
+    /// Its id.
+    pub id: Arc<str>,
+    /// The name of its type.
+    pub kind: Arc<str>,
+    /// The node itself.
+    pub node: Arc<dyn ErasedNode>,
+    /// When it runs.
+    pub gate: Gate,
+    /// What its templates see of other nodes.
+    pub reads: Vec<ScopeRead>,
+    /// A condition on top of the gate.
+    pub when: Option<Template<bool>>,
+    /// Whether and how a failed attempt is tried again.
+    pub retry: Option<Retry>,
+    /// How long one attempt may take.
+    pub timeout: Option<Duration>,
+    /// Whether `timeout` is a port: time then ends a wait and not an attempt.
+    pub times_out: bool,
+    /// What a failure means.
+    pub on_error: OnError,
+    /// What the death of its process means.
+    pub on_lost: OnLost,
+    /// Reuse of earlier outputs.
+    pub cache: Option<CachePolicy>,
+    /// From 0 to 9; higher ones start first.
+    pub priority: u8,
+    /// What another attempt may repeat.
+    pub effect: Effect,
+    /// Whether it is polled where it is.
+    pub inline: bool,
+    /// The kind of container, and its body.
+    pub container: Option<(Container, BodyIx)>,
+    /// Whether it starts runs of its own.
+    pub references: Vec<Reference>,
+    /// Its configuration as it stands in the bundle.
+    pub config: serde_json::Value,
+}
+
+/// Reuse of earlier outputs.
+pub struct CachePolicy {
+    /// What the output depends on besides the configuration.
+    pub key: Option<Template<Value>>,
+    /// How long an output is reused, in milliseconds.
+    pub ttl: Millis,
+}
+
+/// When a node runs: `ENGINE.md` section 1.
+#[derive(Clone, Debug, Default)]
+pub struct Gate {
+    /// Every entry must be taken.
+    pub needs: Vec<GateNeed>,
+    /// Each of these must have a value.
+    pub required: Vec<GateRead>,
+    /// These are waited for.
+    pub optional: Vec<GateRead>,
+}
+
+/// An entry of `needs`: one of its exits must be taken.
+#[derive(Clone, Debug)]
+pub struct GateNeed {
+    /// As the author wrote it.
+    pub text: String,
+    /// The exits; `None` is any ordinary port.
+    pub exits: Vec<(NodeIx, Option<Arc<str>>)>,
+}
+
+/// A reference as the gate sees it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GateRead {
+    /// The node.
+    pub node: NodeIx,
+    /// What of it is read.
+    pub reads: Reads,
+}
+
+/// A node that templates see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ScopeRead {
+    /// Its id.
+    pub id: Arc<str>,
+    /// How many containers further out it stands.
+    pub up: u32,
+    /// Its position there.
+    pub node: NodeIx,
+}
+
+impl Body {
+    /// The node at a position.
+    pub fn node(&self, at: NodeIx) -> &PlanNode {
+        &self.graph[petgraph::graph::NodeIndex::new(at as usize)]
+    }
+
+    /// The nodes that wait for this one.
+    pub fn successors(&self, at: NodeIx) -> impl Iterator<Item = NodeIx> + '_ {
+        self.graph.neighbors(petgraph::graph::NodeIndex::new(at as usize)).map(|next| next.index() as NodeIx)
+    }
+}

@@ -1,0 +1,21 @@
+//! The pure core: a run's state is a fold of its records, and what to do next is a function of it.
+//!
+//! Nothing here is asynchronous, reads a clock, draws a random number or renders a template.
+//!
+//! * [`RunState::apply`] folds a record (`apply.rs`, with `container.rs` for frames and `stop.rs` for ends);
+//! * [`decide`] says what to do next;
+//! * [`gate`] is the rule that says whether a node runs;
+//! * [`path`] turns addresses into paths such as `each[3].fetch`, and back.
+
+pub use self::{
+    decide::{Command, decide},
+    state::{Addr, Ending, Frame, FrameId, NodeState, OpenContainer, Phase, RunState, Status},
+};
+
+mod apply;
+mod container;
+mod decide;
+pub mod gate;
+pub mod path;
+pub mod state;
+mod stop;

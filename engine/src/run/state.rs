@@ -1,0 +1,366 @@
+//! What is known of a run.
+
+use std::{
+    cmp::Reverse,
+    collections::{BinaryHeap, HashMap, VecDeque},
+    sync::Arc,
+};
+
+use crate::{
+    error::ErrorReport,
+    event::{Handler, OnItemError, Place, RunStatus, Seq, SignalTo, SkipReason, Wait},
+    id::RunId,
+    node::Resume,
+    plan::{BodyIx, NodeIx, Plan},
+    scope::NodeView,
+    units::Millis,
+    value::Value,
+};
+
+/// A frame: one pass over a body. Counts from 0, the workflow itself, in the order in which frames open.
+pub type FrameId = u32;
+
+/// A node in a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Addr {
+    /// The frame.
+    pub frame: FrameId,
+    /// The node in the body of that frame.
+    pub node: NodeIx,
+}
+
+/// What is known of a run: a fold of its records.
+#[derive(Debug, Default)]
+pub struct RunState {
+    /// The newest record.
+    pub seq: Seq,
+    /// Its time: `sys.now`.
+    pub now: Millis,
+    /// Counts the owners.
+    pub epoch: u64,
+    /// Where the run stands.
+    pub phase: Phase,
+    /// What `RunStarted` said.
+    pub start: Start,
+    /// The variables of the conversation.
+    pub conversation: Value,
+    /// How many nodes started, failed attempts included.
+    pub started: u64,
+    /// How many failures were handled by `on_error`.
+    pub handled_errors: u32,
+    /// How many records the last take has been followed by.
+    pub since_taken: u64,
+
+    pub(super) frames: Vec<Option<Box<Frame>>>,
+    pub(super) handlers: HashMap<Handler, FrameId>,
+    /// Nodes that run in this process; bounded by `parallel`.
+    pub(super) running: u32,
+    pub(super) ready: BinaryHeap<Ready>,
+    pub(super) ready_count: u64,
+    pub(super) due: BinaryHeap<Reverse<(Millis, Due)>>,
+    pub(super) skips: VecDeque<(Addr, SkipReason)>,
+    pub(super) resumes: VecDeque<(Addr, Resume)>,
+    pub(super) closing: VecDeque<FrameId>,
+    pub(super) ending: VecDeque<Addr>,
+    pub(super) cancels: VecDeque<Addr>,
+    pub(super) signals: Vec<Signal>,
+    pub(super) finishing: bool,
+    pub(super) deadline: Option<Millis>,
+}
+
+/// What `RunStarted` said.
+#[derive(Debug, Default)]
+pub struct Start {
+    /// Inputs, checked.
+    pub inputs: Value,
+    /// What started the run.
+    pub trigger: Value,
+    /// Who started it.
+    pub user: Value,
+    /// `env` as the deployment overrides it.
+    pub env: Value,
+    /// The conversation.
+    pub conversation: Option<String>,
+    /// The parent run.
+    pub parent: Option<RunId>,
+    /// How deep below the first run it is.
+    pub depth: u32,
+    /// When it started.
+    pub at: Millis,
+}
+
+/// Where a run stands.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub enum Phase {
+    /// `RunStarted` was not folded yet.
+    #[default]
+    New,
+    /// Its nodes run.
+    Running,
+    /// Its result is fixed; what still runs is being stopped.
+    Stopping(Ending),
+    /// A handler runs.
+    Handling(Handler, Ending),
+    /// It ended.
+    Ended(Ending),
+}
+
+/// The result of a run, once it is fixed.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ending {
+    /// How.
+    pub status: RunStatus,
+    /// Why it did not succeed.
+    pub error: Option<ErrorReport>,
+}
+
+/// One pass over a body.
+#[derive(Debug)]
+pub struct Frame {
+    /// The body.
+    pub body: BodyIx,
+    /// The container whose pass this is.
+    pub parent: Option<Addr>,
+    /// Which pass, from 0.
+    pub index: u32,
+    /// `item` or `state`.
+    pub item: Value,
+    /// What the paths of its nodes begin with: `each[3].`; empty for the workflow itself.
+    pub prefix: Arc<str>,
+    /// Its nodes.
+    pub nodes: Vec<NodeState>,
+    pub(super) unsettled: u32,
+    /// How many nodes run, wait, sleep or are open containers.
+    pub(super) active: u32,
+    /// Why nothing new starts here: a failure, or `None` inside for a stop from outside.
+    pub(super) stopping: Option<Option<ErrorReport>>,
+}
+
+/// What is known of a node.
+#[derive(Debug, Default)]
+pub struct NodeState {
+    /// Where it stands.
+    pub status: Status,
+    /// The newest attempt; 0 before the first.
+    pub attempt: u32,
+    /// How often the process that ran it died.
+    pub losses: u32,
+    /// Whether the newest attempt was lost: it is used again.
+    pub(super) lost: bool,
+    pub(super) pending: u32,
+    /// What a container that failed or was stopped has done so far.
+    pub(super) kept: Option<Box<OpenContainer>>,
+}
+
+/// Where a node stands.
+#[derive(Debug, Default)]
+pub enum Status {
+    /// It waits for its edges.
+    #[default]
+    Pending,
+    /// It may start.
+    Ready,
+    /// The shell was told to start it, or to go on with it.
+    Issued,
+    /// It acts.
+    Started(Place),
+    /// It is tried again at this time.
+    Sleeping(Millis),
+    /// It waits for a signal or a time.
+    Waiting(Box<Waiting>),
+    /// A container with frames.
+    Open(Box<OpenContainer>),
+    /// It ended by a port.
+    Ended {
+        /// The port; `None` for its only ordinary one.
+        port: Option<Arc<str>>,
+        /// Its output; `null` when it failed without a stand-in.
+        output: Value,
+        /// `NODE.error`.
+        error: Option<Value>,
+    },
+    /// It was skipped.
+    Skipped,
+    /// It failed, and nothing handled that.
+    Failed(Value),
+    /// It was stopped.
+    Cancelled,
+}
+
+/// What a node waits for.
+#[derive(Debug)]
+pub struct Waiting {
+    /// As it was journaled.
+    pub wait: Wait,
+    /// The signal that it goes on with.
+    pub(super) signal: Option<String>,
+    /// Whether the shell was told to go on with it.
+    pub(super) resumed: bool,
+}
+
+/// A container whose frames run.
+#[derive(Debug)]
+pub struct OpenContainer {
+    pub(super) over: OpenOver,
+    /// The frames that are open, by index.
+    pub(super) frames: HashMap<u32, FrameId>,
+    /// Frames that failed or were stopped, kept for a retry of the container.
+    pub(super) kept: HashMap<u32, FrameId>,
+    /// The next index that was never opened.
+    pub(super) next: u32,
+    /// The failure that ends it.
+    pub(super) failed: Option<ErrorReport>,
+    pub(super) queued: bool,
+}
+
+#[derive(Debug)]
+pub(super) enum OpenOver {
+    Items {
+        items: Arc<Vec<Value>>,
+        parallel: u32,
+        on_item_error: OnItemError,
+        /// By index: the output, or the failure.
+        results: Vec<Option<Result<Value, Value>>>,
+    },
+    Rounds {
+        state: Value,
+        /// The output of the last round.
+        done: Option<Value>,
+    },
+}
+
+/// A signal that no node took yet.
+#[derive(Clone, Debug)]
+pub(super) struct Signal {
+    pub id: String,
+    pub to: SignalTo,
+    pub payload: Value,
+    pub by: Option<String>,
+    pub at: Millis,
+    /// The node that goes on with it.
+    pub taken_by: Option<Addr>,
+}
+
+/// What time brings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Due {
+    /// A retry, or the end of a wait.
+    Node(Addr),
+    /// The end of the run's time.
+    Run,
+    /// The end of a handler's time.
+    Handler,
+}
+
+/// A node that may start: higher priorities first, then first come, first served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Ready {
+    pub priority: u8,
+    pub order: Reverse<u64>,
+    pub at: Addr,
+}
+
+impl RunState {
+    /// The frame with this id; `None` when it has ended.
+    pub fn frame(&self, id: FrameId) -> Option<&Frame> {
+        self.frames.get(id as usize)?.as_deref()
+    }
+
+    /// What is known of a node; `None` when its frame has ended.
+    pub fn node(&self, at: Addr) -> Option<&NodeState> {
+        self.frame(at.frame)?.nodes.get(at.node as usize)
+    }
+
+    /// The frame of a handler that has started.
+    pub fn handler(&self, handler: Handler) -> Option<FrameId> {
+        self.handlers.get(&handler).copied()
+    }
+
+    /// The open frames.
+    pub fn frames(&self) -> impl Iterator<Item = (FrameId, &Frame)> {
+        self.frames.iter().enumerate().filter_map(|(id, frame)| Some((id as FrameId, frame.as_deref()?)))
+    }
+
+    /// The nodes that wait, with what they wait for.
+    pub fn waiting(&self) -> impl Iterator<Item = (Addr, &Wait)> {
+        self.nodes().filter_map(|(at, node)| match &node.status {
+            Status::Waiting(waiting) => Some((at, &waiting.wait)),
+            _ => None,
+        })
+    }
+
+    /// Every node of every open frame.
+    pub fn nodes(&self) -> impl Iterator<Item = (Addr, &NodeState)> {
+        self.frames().flat_map(|(frame, inner)| {
+            inner.nodes.iter().enumerate().map(move |(node, state)| (Addr { frame, node: node as NodeIx }, state))
+        })
+    }
+
+    /// When something is due next.
+    pub fn next_due(&self) -> Option<Millis> {
+        self.due.peek().map(|Reverse((at, _))| *at)
+    }
+
+    /// Whether the run has ended.
+    pub fn ended(&self) -> Option<&Ending> {
+        match &self.phase {
+            Phase::Ended(ending) => Some(ending),
+            _ => None,
+        }
+    }
+
+    /// The result of the run once it is fixed; `None` while it may still succeed.
+    pub fn fixed(&self) -> Option<&Ending> {
+        match &self.phase {
+            Phase::Stopping(ending) | Phase::Handling(_, ending) | Phase::Ended(ending) => Some(ending),
+            Phase::New | Phase::Running => None,
+        }
+    }
+
+    pub(super) fn frame_mut(&mut self, id: FrameId) -> Option<&mut Frame> {
+        self.frames.get_mut(id as usize)?.as_deref_mut()
+    }
+
+    pub(super) fn node_mut(&mut self, at: Addr) -> Option<&mut NodeState> {
+        self.frame_mut(at.frame)?.nodes.get_mut(at.node as usize)
+    }
+
+    pub(super) fn push_ready(&mut self, plan: &Plan, at: Addr) {
+        let Some(frame) = self.frame_mut(at.frame) else { return };
+        frame.nodes[at.node as usize].status = Status::Ready;
+        let priority = plan.bodies[frame.body].node(at.node).priority;
+        self.ready_count += 1;
+        self.ready.push(Ready { priority, order: Reverse(self.ready_count), at });
+    }
+}
+
+impl Status {
+    /// Whether the node has come to its end.
+    pub fn is_settled(&self) -> bool {
+        matches!(self, Self::Ended { .. } | Self::Skipped | Self::Failed(_) | Self::Cancelled)
+    }
+
+    /// Whether something of it must be stopped before its frame can end.
+    pub fn is_active(&self) -> bool {
+        matches!(self, Self::Issued | Self::Started(_) | Self::Sleeping(_) | Self::Waiting(_) | Self::Open(_))
+    }
+
+    /// Whether it takes one of the places that `parallel` bounds.
+    pub(super) fn is_running(&self) -> bool {
+        matches!(self, Self::Issued | Self::Started(Place::Local { .. }))
+    }
+
+    /// What templates of other nodes see of it.
+    pub fn view(&self) -> NodeView {
+        match self {
+            Self::Ended { port, output, error } => {
+                NodeView::Ended { output: output.clone(), port: port.clone(), error: error.clone() }
+            }
+            Self::Failed(error) => {
+                NodeView::Ended { output: Value::Null, port: Some("error".into()), error: Some(error.clone()) }
+            }
+            Self::Skipped => NodeView::Skipped,
+            _ => NodeView::Unsettled,
+        }
+    }
+}
