@@ -78,6 +78,22 @@ pub struct Definition {
     pub durability: Durability,
 }
 
+impl Definition {
+    /// What a run is given: `inputs`, and for a chat workflow `message` and `files` before them.
+    ///
+    /// # Panics
+    /// Never: both types are well-formed.
+    pub fn run_inputs(&self) -> IndexMap<String, Type> {
+        let mut inputs = IndexMap::new();
+        if self.conversation.is_some() {
+            let chat = serde_json::json!({ "message": "string", "files": { "type": "file[]", "default": [] } });
+            inputs = serde_json::from_value(chat).expect("both types are well-formed");
+        }
+        inputs.extend(self.inputs.clone());
+        inputs
+    }
+}
+
 fn format_number() -> u32 {
     FORMAT
 }

@@ -10,6 +10,8 @@ pub mod event;
 pub mod graph;
 pub mod id;
 pub mod node;
+pub mod plan;
+pub mod run;
 pub mod scope;
 pub mod source;
 pub mod store;

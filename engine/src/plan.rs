@@ -88,6 +88,8 @@ pub struct PlanNode {
     pub gate: Gate,
     /// What its templates see of other nodes.
     pub reads: Vec<ScopeRead>,
+    /// Of a container: what its fields that are rendered inside a frame see.
+    pub inner_reads: Vec<ScopeRead>,
     /// A condition on top of the gate.
     pub when: Option<Template<bool>>,
     /// Whether and how a failed attempt is tried again.
@@ -110,7 +112,7 @@ pub struct PlanNode {
     pub inline: bool,
     /// The kind of container, and its body.
     pub container: Option<(Container, BodyIx)>,
-    /// Whether it starts runs of its own.
+    /// Everything that its templates read.
     pub references: Vec<Reference>,
     /// Its configuration as it stands in the bundle.
     pub config: serde_json::Value,

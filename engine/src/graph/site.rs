@@ -61,7 +61,7 @@ impl TemplateSite {
     }
 
     /// Its references to nodes.
-    pub(super) fn reads(&self) -> impl Iterator<Item = Read> {
+    pub(crate) fn reads(&self) -> impl Iterator<Item = Read> {
         self.references().filter_map(|(reference, target)| {
             let Target::Node { up } = target else { return None };
             Some(Read {

@@ -268,15 +268,12 @@ impl RunState {
     }
 
     fn waiting_for(&self, plan: &Plan, to: &SignalTo) -> Option<Addr> {
-        let free = |at: &Addr| {
-            matches!(self.node(*at).map(|node| &node.status), Some(Status::Waiting(waiting)) if !waiting.resumed)
-        };
+        let free = |at: &Addr| matches!(self.node(*at).map(|node| &node.status), Some(Status::Waiting(waiting)) if !waiting.resumed);
         match to {
             SignalTo::Node(path) => path::resolve(plan, self, path).filter(free),
-            SignalTo::Name(name) => self
-                .waiting()
-                .find(|(at, wait)| wait.signal.as_deref() == Some(name) && free(at))
-                .map(|(at, _)| at),
+            SignalTo::Name(name) => {
+                self.waiting().find(|(at, wait)| wait.signal.as_deref() == Some(name) && free(at)).map(|(at, _)| at)
+            }
         }
     }
 
@@ -299,7 +296,8 @@ impl RunState {
             Handler::Finally => plan.finally,
         };
         let Some(body) = body else { return };
-        let ending = self.fixed().cloned().unwrap_or(Ending { status: crate::event::RunStatus::Succeeded, error: None });
+        let ending =
+            self.fixed().cloned().unwrap_or(Ending { status: crate::event::RunStatus::Succeeded, error: None });
         self.phase = Phase::Handling(handler, ending);
         self.push_due(at + HANDLER_TIME.millis(), Due::Handler);
         let frame = self.open_frame(plan, body, None, 0, Value::Null);
@@ -315,7 +313,7 @@ impl RunState {
 }
 
 /// Variables after some changes.
-pub fn apply_writes(variables: &Value, writes: &[Write]) -> Value {
+pub(super) fn apply_writes(variables: &Value, writes: &[Write]) -> Value {
     let mut all = variables.as_object().cloned().unwrap_or_default();
     for write in writes {
         match write {
@@ -323,7 +321,8 @@ pub fn apply_writes(variables: &Value, writes: &[Write]) -> Value {
                 all.insert(name.as_str().into(), value.clone());
             }
             Write::Extend { name, items } => {
-                let mut list = all.get(name.as_str()).and_then(Value::as_list).map(<[Value]>::to_vec).unwrap_or_default();
+                let mut list =
+                    all.get(name.as_str()).and_then(Value::as_list).map(<[Value]>::to_vec).unwrap_or_default();
                 list.extend(items.iter().cloned());
                 all.insert(name.as_str().into(), Value::from(list));
             }

@@ -71,14 +71,8 @@ impl RunState {
             }
             Over::Rounds { state } => OpenOver::Rounds { state: state.clone(), done: None },
         };
-        let open = OpenContainer {
-            over,
-            frames: HashMap::new(),
-            kept: HashMap::new(),
-            next: 0,
-            failed: None,
-            queued: false,
-        };
+        let open =
+            OpenContainer { over, frames: HashMap::new(), kept: HashMap::new(), next: 0, failed: None, queued: false };
         self.transition(at, Status::Open(Box::new(open)));
         self.open_next(plan, at);
     }

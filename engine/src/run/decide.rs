@@ -216,9 +216,7 @@ impl RunState {
     /// The nodes that an older owner left running here, which the new owner must settle first (R9).
     pub fn lost(&self) -> Vec<Addr> {
         self.nodes()
-            .filter(|(_, node)| {
-                matches!(node.status, Status::Started(Place::Local { epoch }) if epoch < self.epoch)
-            })
+            .filter(|(_, node)| matches!(node.status, Status::Started(Place::Local { epoch }) if epoch < self.epoch))
             .map(|(at, _)| at)
             .collect()
     }

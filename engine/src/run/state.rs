@@ -65,7 +65,6 @@ pub struct RunState {
     pub(super) cancels: VecDeque<Addr>,
     pub(super) signals: Vec<Signal>,
     pub(super) finishing: bool,
-    pub(super) deadline: Option<Millis>,
 }
 
 /// What `RunStarted` said.
