@@ -1,12 +1,61 @@
 //! The command line of LiteAgent.
+//!
+//! # Layout
+//! * `commands`: one verb, one file
+//! * `shell`: where output goes, with or without colour
+//! * `failure`: why a command did not do what it was asked, and the exit codes
+//! * `project`, `config`: `liteagent.toml`, the folder around it, the environment
+//! * `platform`: the engine with its stores, as every command that runs something opens it
 
-use clap::Parser;
+use std::{ffi::OsString, process::ExitCode};
 
+use clap::{CommandFactory, Parser};
+
+use self::{
+    commands::Verb,
+    failure::Exit,
+    shell::{Color, Shell},
+};
+
+mod commands;
+mod config;
+mod failure;
+mod project;
+mod shell;
+
+/// Workflow engine for LLM applications.
 #[derive(Parser)]
-#[command(name = "liteagent", version, about = "Workflow engine for LLM applications.")]
-struct Args {}
+#[command(name = "liteagent", version, max_term_width = 100, arg_required_else_help = true)]
+struct Args {
+    /// Whether output has colours; `NO_COLOR` turns them off too
+    #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
+    color: Color,
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+/// Runs the command line `args`, the program's name first.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let args = match Args::try_parse_from(args) {
+        Ok(args) => args,
+        Err(said) => {
+            // Nothing can be done when even this cannot be printed.
+            let _ = said.print();
+            return if said.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
+        }
+    };
+    shell::log_to_stderr();
+    let shell = Shell::new(args.color);
+    match args.verb.run(&shell) {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            shell.failure(&failure);
+            failure.exit.into()
+        }
+    }
+}
 
 /// The whole command line, for help pages and completions.
 pub fn command() -> clap::Command {
-    <Args as clap::CommandFactory>::command()
+    Args::command()
 }

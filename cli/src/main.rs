@@ -1,1 +1,7 @@
-fn main() {}
+//! The binary `liteagent`.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    liteagent::run(std::env::args_os())
+}

@@ -1,0 +1,91 @@
+//! `new`: a workflow from a template.
+
+use std::{fs, io::Write as _, path::PathBuf};
+
+use liteagent_engine::codes;
+
+use crate::{
+    failure::{Exit, Failure},
+    project::Project,
+    shell::Shell,
+};
+
+/// Writes a new workflow that checks clean and runs.
+#[derive(clap::Args)]
+pub(crate) struct New {
+    /// The name, which is also the path below the project: `support/answer` makes `support/answer.yaml`
+    name: String,
+    /// What to begin with
+    #[arg(long, value_enum, default_value_t)]
+    template: Template,
+}
+
+#[derive(Clone, Copy, Default, clap::ValueEnum)]
+enum Template {
+    /// One input, one node, one output
+    #[default]
+    Hello,
+    /// A request over HTTP with a retry and a branch on its answer
+    Http,
+    /// A list, each item of it handled in parallel
+    Batch,
+    /// A question to a person before something happens
+    Approval,
+}
+
+impl Template {
+    const fn text(self) -> &'static str {
+        match self {
+            Self::Hello => include_str!("new/hello.yaml"),
+            Self::Http => include_str!("new/http.yaml"),
+            Self::Batch => include_str!("new/batch.yaml"),
+            Self::Approval => include_str!("new/approval.yaml"),
+        }
+    }
+}
+
+impl New {
+    pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
+        if !is_name(&self.name) {
+            return Err(Failure::usage(
+                codes::UNKNOWN_NAME,
+                format!("expected a name such as `support/answer`, found `{}`", self.name),
+            )
+            .hint("use lower-case letters, digits, `_` and `-`, with `/` between folders"));
+        }
+        let project = Project::here()?;
+        let schema = super::init::write_schema(&project)?;
+        let path = project.root.join(format!("{}.yaml", self.name));
+        let depth = self.name.matches('/').count();
+        let text = self.template.text().replace("@name", &self.name).replace("@schema", &format!("{}{schema}", "../".repeat(depth)));
+        write_new(&path, &text)?;
+        let shown = path.strip_prefix(&project.root).unwrap_or(&path).display().to_string();
+        shell.out(&shown)?;
+        shell.note(format!("try it: liteagent run {}", self.name));
+        Ok(Exit::Done)
+    }
+}
+
+fn is_name(name: &str) -> bool {
+    let part = |part: &str| {
+        !part.is_empty()
+            && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+    };
+    name.split('/').all(part)
+}
+
+/// Writes a file that is not there yet.
+pub(crate) fn write_new(path: &PathBuf, text: &str) -> Result<(), Failure> {
+    let failed = |error: std::io::Error| match error.kind() {
+        std::io::ErrorKind::AlreadyExists => {
+            Failure::usage(codes::FILE_EXISTS, format!("`{}` is there already", path.display()))
+                .hint("take another name, or delete the file first")
+        }
+        _ => Failure::platform(codes::OUTPUT, format!("cannot write `{}`: {error}", path.display())),
+    };
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    let mut file = fs::File::create_new(path).map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)
+}

@@ -1,0 +1,167 @@
+//! `liteagent.toml` and the environment. The environment wins; unknown keys are errors.
+
+use std::{
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
+
+use figment::{
+    Figment,
+    providers::{Format, Toml},
+};
+use liteagent_engine::{
+    capability::{Root, Secrets},
+    codes,
+};
+use serde::Deserialize;
+
+use crate::failure::Failure;
+
+/// The name of the configuration file; its folder is the root of the definitions.
+pub(crate) const FILE: &str = "liteagent.toml";
+
+/// Names in the environment, and in `.env`, that give secrets.
+const SECRET_PREFIX: &str = "LITEAGENT_SECRET_";
+
+/// What `liteagent.toml` says.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct Config {
+    /// Which folders file nodes may use.
+    pub(crate) files: FilesConfig,
+    /// Where `http-request` may go.
+    pub(crate) http: HttpConfig,
+}
+
+/// `[files]`
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct FilesConfig {
+    /// Folders by name: the first part of a path in a workflow. `.` is the default root.
+    pub(crate) roots: BTreeMap<String, RootConfig>,
+}
+
+/// A folder that file nodes may use.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct RootConfig {
+    path: PathBuf,
+    #[serde(default)]
+    writable: bool,
+}
+
+impl Default for FilesConfig {
+    /// The folder of the project can be read; `out/` can be written.
+    fn default() -> Self {
+        let root = |path: &str, writable| RootConfig { path: path.into(), writable };
+        Self { roots: BTreeMap::from([(".".into(), root(".", false)), ("out".into(), root("out", true))]) }
+    }
+}
+
+/// `[http]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct HttpConfig {
+    /// Private hosts and networks that may be reached all the same: `localhost:8080`, `10.0.0.0/8`.
+    pub(crate) allow: Vec<String>,
+}
+
+impl Config {
+    /// Reads `liteagent.toml` of a folder; without one, everything has its default.
+    pub(crate) fn read(folder: &Path) -> Result<Self, Failure> {
+        let path = folder.join(FILE);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(Failure::usage(codes::CONFIG, format!("cannot read `{FILE}`: {error}"))),
+        };
+        Figment::from(Toml::string(&text)).extract().map_err(|error| {
+            let place = if error.path.is_empty() { String::new() } else { format!(" at `{}`", error.path.join(".")) };
+            Failure::usage(codes::CONFIG, format!("`{}`{place}: {}", path.display(), error.kind))
+                .hint("see `liteagent explain LA3004` for every key")
+        })
+    }
+
+    /// The folders that file nodes may use, below the folder of the project.
+    pub(crate) fn roots(&self, folder: &Path) -> Vec<Root> {
+        self.files
+            .roots
+            .iter()
+            .map(|(name, root)| Root {
+                name: if name == "." { String::new() } else { name.clone() },
+                path: folder.join(&root.path),
+                writable: root.writable,
+            })
+            .collect()
+    }
+}
+
+/// A setting of the environment; what is empty or no text counts as missing.
+#[expect(clippy::disallowed_methods, reason = "the binary reads the environment")]
+pub(crate) fn setting(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// The secrets of the environment and of `.env`; the environment wins. Other names are not looked at.
+pub(crate) fn secrets(folder: &Path) -> Result<Secrets, Failure> {
+    let mut secrets = BTreeMap::new();
+    if let Ok(text) = fs::read_to_string(folder.join(".env")) {
+        for (number, line) in text.lines().enumerate() {
+            let line = line.trim().trim_start_matches("export ");
+            if line.is_empty() || line.starts_with('#') {
+                continue;
+            }
+            let (name, value) = line.split_once('=').ok_or_else(|| {
+                Failure::usage(codes::CONFIG, format!("expected `NAME=value` in line {} of `.env`", number + 1))
+            })?;
+            if let Some(name) = name.trim().strip_prefix(SECRET_PREFIX) {
+                secrets.insert(name.to_owned(), unquoted(value.trim()).to_owned());
+            }
+        }
+    }
+    for (name, value) in std::env::vars_os() {
+        if let (Some(name), Some(value)) = (name.to_str().and_then(|name| name.strip_prefix(SECRET_PREFIX)), value.to_str()) {
+            secrets.insert(name.to_owned(), value.to_owned());
+        }
+    }
+    Ok(Secrets::new(secrets))
+}
+
+fn unquoted(value: &str) -> &str {
+    let inner = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
+    inner('"').or_else(|| inner('\'')).unwrap_or(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, String> {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(FILE), text).unwrap();
+        Config::read(folder.path()).map_err(|failure| failure.message.replace(&*folder.path().to_string_lossy(), ""))
+    }
+
+    #[test]
+    fn the_default_roots_are_the_project_to_read_and_out_to_write() {
+        let roots = read("").unwrap().roots(Path::new("p"));
+        let shown: Vec<_> = roots.iter().map(|root| (&*root.name, root.path.to_str().unwrap(), root.writable)).collect();
+        assert_eq!(shown, [("", "p/.", false), ("out", "p/out", true)]);
+    }
+
+    #[test]
+    fn unknown_keys_and_wrong_types_are_errors_that_name_the_place() {
+        assert_eq!(read("[http]\nalow = []").unwrap_err(), "`/liteagent.toml` at `http`: unknown field: found `alow`, expected `allow`");
+        assert_eq!(read("[files.roots.docs]\nwritable = true").unwrap_err(), "`/liteagent.toml` at `files.roots.docs`: missing field `path`");
+    }
+
+    #[test]
+    fn only_prefixed_names_of_a_dot_env_file_are_secrets() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join(".env"), "# x\nDATABASE_URL=a\nexport LITEAGENT_SECRET_TOKEN_A='s p'\n").unwrap();
+        let secrets = secrets(folder.path()).unwrap();
+        assert_eq!(secrets.get("TOKEN_A"), Some("s p"));
+        assert_eq!(secrets.get("DATABASE_URL"), None);
+    }
+}

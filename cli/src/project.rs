@@ -1,0 +1,115 @@
+//! The folder that a command works in: that of the nearest `liteagent.toml`, else the current one.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use liteagent_engine::codes;
+use walkdir::{DirEntry, WalkDir};
+
+use crate::{
+    config::{self, Config},
+    failure::Failure,
+};
+
+/// Endings of workflow files.
+const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
+
+/// Folders that never hold definitions.
+const LEFT_OUT: [&str; 3] = ["target", "node_modules", "out"];
+
+/// The folder that a command works in, and its configuration.
+#[derive(Debug)]
+pub(crate) struct Project {
+    /// The root of the definitions.
+    pub(crate) root: PathBuf,
+    /// What `liteagent.toml` says.
+    pub(crate) config: Config,
+}
+
+impl Project {
+    /// The project around the current folder.
+    pub(crate) fn here() -> Result<Self, Failure> {
+        let current = std::env::current_dir()
+            .map_err(|error| Failure::usage(codes::CONFIG, format!("the current folder cannot be used: {error}")))?;
+        Self::around(&current)
+    }
+
+    /// The project around a folder.
+    pub(crate) fn around(folder: &Path) -> Result<Self, Failure> {
+        let root = folder.ancestors().find(|folder| folder.join(config::FILE).is_file()).unwrap_or(folder).to_owned();
+        let config = Config::read(&root)?;
+        Ok(Self { root, config })
+    }
+
+    /// Where runs, blobs and state are kept: `LITEAGENT_DATA`, else `.liteagent` in the root.
+    pub(crate) fn data(&self) -> PathBuf {
+        config::setting("LITEAGENT_DATA").map_or_else(|| self.root.join(".liteagent"), PathBuf::from)
+    }
+
+    /// The file of a workflow, given as a path or as a name below the root.
+    pub(crate) fn find(&self, workflow: &str) -> Result<PathBuf, Failure> {
+        let path = Path::new(workflow);
+        if path.is_file() {
+            return Ok(path.to_owned());
+        }
+        let known = self.workflows(&self.root);
+        let by_name = |(_, name): &&(PathBuf, String)| name == workflow;
+        if let Some((path, _)) = known.iter().find(by_name) {
+            return Ok(path.clone());
+        }
+        let names = known.iter().map(|(_, name)| name.as_str());
+        Err(Failure::usage(codes::NO_WORKFLOW, format!("there is no file and no workflow `{workflow}`")).near(
+            workflow,
+            names,
+            "run `liteagent check` to list the workflows of this folder",
+        ))
+    }
+
+    /// Every workflow file below a folder with its name, sorted by path.
+    pub(crate) fn workflows(&self, folder: &Path) -> Vec<(PathBuf, String)> {
+        let shown = |entry: &DirEntry| entry.depth() == 0 || !is_left_out(entry);
+        WalkDir::new(folder)
+            .sort_by_file_name()
+            .into_iter()
+            .filter_entry(shown)
+            .filter_map(Result::ok)
+            .filter(|entry| entry.file_type().is_file() && is_definition(entry.path()))
+            .filter_map(|entry| {
+                let text = fs::read_to_string(entry.path()).ok()?;
+                let name = name_in(&text).unwrap_or_else(|| self.name_by_path(entry.path()));
+                looks_like_a_workflow(&text).then(|| (entry.into_path(), name))
+            })
+            .collect()
+    }
+
+    fn name_by_path(&self, path: &Path) -> String {
+        let below = path.strip_prefix(&self.root).unwrap_or(path);
+        below.with_extension("").to_string_lossy().replace('\\', "/")
+    }
+}
+
+fn is_left_out(entry: &DirEntry) -> bool {
+    let name = entry.file_name().to_string_lossy();
+    name.starts_with('.') || entry.file_type().is_dir() && LEFT_OUT.contains(&&*name)
+}
+
+fn is_definition(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let (stem, ending) = name.rsplit_once('.').unwrap_or((&name, ""));
+    ENDINGS.contains(&ending) && !stem.ends_with(".test") && !stem.ends_with(".layout")
+}
+
+/// Other YAML may lie beside workflows; one that has a top-level `nodes` or our modeline is meant to be a workflow.
+fn looks_like_a_workflow(text: &str) -> bool {
+    let top_level = |line: &str| line.starts_with("nodes:") || line.starts_with("\"nodes\"") || line.starts_with("  \"nodes\":");
+    text.lines().any(|line| top_level(line) || line.starts_with("# yaml-language-server:") && line.ends_with("workflow.schema.json"))
+}
+
+/// The name that a file gives itself, found without reading the whole.
+fn name_in(text: &str) -> Option<String> {
+    let value = text.lines().find_map(|line| line.strip_prefix("name:"))?;
+    let value = value.split(" #").next().unwrap_or_default().trim().trim_matches(['"', '\'']);
+    (!value.is_empty()).then(|| value.to_owned())
+}

@@ -1,0 +1,98 @@
+//! Where output goes: data to stdout, the rest to stderr, with or without colour.
+
+use std::io::{self, IsTerminal, Write};
+
+use tracing_subscriber::EnvFilter;
+
+use crate::failure::Failure;
+
+/// Whether output has colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Color {
+    /// On a terminal, unless `NO_COLOR` is set
+    #[default]
+    Auto,
+    /// Always
+    Always,
+    /// Never
+    Never,
+}
+
+/// The two streams of a command.
+#[derive(Debug)]
+pub(crate) struct Shell {
+    color: Color,
+    no_color: bool,
+}
+
+impl Shell {
+    pub(crate) fn new(color: Color) -> Self {
+        let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+        Self { color, no_color }
+    }
+
+    /// Whether what goes to stdout is coloured.
+    pub(crate) fn colors_out(&self) -> bool {
+        self.colors(io::stdout().is_terminal())
+    }
+
+    /// Whether what goes to stderr is coloured.
+    pub(crate) fn colors_err(&self) -> bool {
+        self.colors(io::stderr().is_terminal())
+    }
+
+    fn colors(&self, terminal: bool) -> bool {
+        match self.color {
+            Color::Always => true,
+            Color::Never => false,
+            Color::Auto => terminal && !self.no_color,
+        }
+    }
+
+    /// Whether there is a person who can be asked: stdin and stderr are a terminal.
+    #[expect(clippy::unused_self, reason = "commands ask the shell, not the process")]
+    pub(crate) fn can_ask(&self) -> bool {
+        io::stdin().is_terminal() && io::stderr().is_terminal()
+    }
+
+    /// Writes data to stdout, with a line end.
+    #[expect(clippy::unused_self, reason = "every output passes here")]
+    pub(crate) fn out(&self, text: impl AsRef<str>) -> Result<(), Failure> {
+        let mut stdout = io::stdout().lock();
+        stdout.write_all(text.as_ref().as_bytes())?;
+        if !text.as_ref().ends_with('\n') {
+            stdout.write_all(b"\n")?;
+        }
+        Ok(stdout.flush()?)
+    }
+
+    /// Writes JSON to stdout.
+    pub(crate) fn json(&self, value: &impl serde::Serialize) -> Result<(), Failure> {
+        let text = serde_json::to_string_pretty(value)
+            .map_err(|error| Failure::platform(liteagent_engine::codes::OUTPUT, error.to_string()))?;
+        self.out(text)
+    }
+
+    /// Writes a line for people to stderr. Nobody may be there to read it, and that is no failure.
+    #[expect(clippy::unused_self, reason = "every output passes here")]
+    pub(crate) fn note(&self, text: impl AsRef<str>) {
+        let _ = writeln!(io::stderr().lock(), "{}", text.as_ref());
+    }
+
+    /// Says why a command failed.
+    pub(crate) fn failure(&self, failure: &Failure) {
+        let Some(code) = failure.code else { return };
+        let (red, blue, end) = if self.colors_err() { ("\x1b[1;31m", "\x1b[1;34m", "\x1b[0m") } else { ("", "", "") };
+        self.note(format!("{red}error[{code}]{end}: {}", failure.message));
+        if let Some(hint) = &failure.hint {
+            self.note(format!("  {blue}= help:{end} {hint}"));
+        }
+    }
+}
+
+/// Logs go to stderr, as `LITEAGENT_LOG` filters them: `info`, `liteagent_engine=debug`. Nothing by default.
+pub(crate) fn log_to_stderr() {
+    let Ok(filter) = EnvFilter::try_from_env("LITEAGENT_LOG") else { return };
+    // Fails only when a subscriber is set already, as in a test that runs two commands.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+}
