@@ -121,7 +121,9 @@ pub(crate) fn secrets(folder: &Path) -> Result<Secrets, Failure> {
         }
     }
     for (name, value) in std::env::vars_os() {
-        if let (Some(name), Some(value)) = (name.to_str().and_then(|name| name.strip_prefix(SECRET_PREFIX)), value.to_str()) {
+        if let (Some(name), Some(value)) =
+            (name.to_str().and_then(|name| name.strip_prefix(SECRET_PREFIX)), value.to_str())
+        {
             secrets.insert(name.to_owned(), value.to_owned());
         }
     }
@@ -146,14 +148,21 @@ mod tests {
     #[test]
     fn the_default_roots_are_the_project_to_read_and_out_to_write() {
         let roots = read("").unwrap().roots(Path::new("p"));
-        let shown: Vec<_> = roots.iter().map(|root| (&*root.name, root.path.to_str().unwrap(), root.writable)).collect();
+        let shown: Vec<_> =
+            roots.iter().map(|root| (&*root.name, root.path.to_str().unwrap(), root.writable)).collect();
         assert_eq!(shown, [("", "p/.", false), ("out", "p/out", true)]);
     }
 
     #[test]
     fn unknown_keys_and_wrong_types_are_errors_that_name_the_place() {
-        assert_eq!(read("[http]\nalow = []").unwrap_err(), "`/liteagent.toml` at `http`: unknown field: found `alow`, expected `allow`");
-        assert_eq!(read("[files.roots.docs]\nwritable = true").unwrap_err(), "`/liteagent.toml` at `files.roots.docs`: missing field `path`");
+        assert_eq!(
+            read("[http]\nalow = []").unwrap_err(),
+            "`/liteagent.toml` at `http`: unknown field: found `alow`, expected `allow`"
+        );
+        assert_eq!(
+            read("[files.roots.docs]\nwritable = true").unwrap_err(),
+            "`/liteagent.toml` at `files.roots.docs`: missing field `path`"
+        );
     }
 
     #[test]

@@ -103,8 +103,11 @@ fn is_definition(path: &Path) -> bool {
 
 /// Other YAML may lie beside workflows; one that has a top-level `nodes` or our modeline is meant to be a workflow.
 fn looks_like_a_workflow(text: &str) -> bool {
-    let top_level = |line: &str| line.starts_with("nodes:") || line.starts_with("\"nodes\"") || line.starts_with("  \"nodes\":");
-    text.lines().any(|line| top_level(line) || line.starts_with("# yaml-language-server:") && line.ends_with("workflow.schema.json"))
+    let top_level =
+        |line: &str| line.starts_with("nodes:") || line.starts_with("\"nodes\"") || line.starts_with("  \"nodes\":");
+    text.lines().any(|line| {
+        top_level(line) || line.starts_with("# yaml-language-server:") && line.ends_with("workflow.schema.json")
+    })
 }
 
 /// The name that a file gives itself, found without reading the whole.

@@ -54,6 +54,15 @@ codes! {
     NODE_PANICKED = "LA2999": "a node type has a fault";
 
     // LA3xxx: use
+    NO_WORKFLOW = "LA3001": "there is no such workflow";
+    WRONG_INPUT = "LA3002": "the inputs of a run do not fit";
+    INPUT_UNREADABLE = "LA3003": "an input could not be read";
+    CONFIG = "LA3004": "the configuration cannot be used";
+    NO_RUN = "LA3005": "there is no such run";
+    UNKNOWN_NAME = "LA3006": "there is nothing of this name";
+    FILE_EXISTS = "LA3007": "a file is in the way";
+    OUTPUT = "LA3008": "output could not be written";
+    RUN_STATE = "LA3009": "the run does not allow this now";
     // LA5xxx: stores
     STORE = "LA5001": "the store failed";
 }

@@ -16,6 +16,7 @@ use crate::{
 
 mod build;
 mod collect;
+pub mod draw;
 mod site;
 
 /// The bodies of a workflow, and the templates that stand outside its nodes.

@@ -52,9 +52,7 @@ fn list(shell: &Shell, as_json: bool) -> Result<Exit, Failure> {
     let mut specs: Vec<&NodeSpec> = registry.iter().collect();
     specs.sort_by_key(|spec| (spec.meta.family, spec.type_name));
     if as_json {
-        let row = |spec: &&NodeSpec| {
-            json!({ "type": spec.type_name, "family": family(spec.meta.family), "description": first_sentence(spec) })
-        };
+        let row = |spec: &&NodeSpec| json!({ "type": spec.type_name, "family": family(spec.meta.family), "description": first_sentence(spec) });
         shell.json(&specs.iter().map(row).collect::<Vec<_>>())?;
         return Ok(Exit::Done);
     }
@@ -85,7 +83,7 @@ fn show(shell: &Shell, kind: &str, as_json: bool) -> Result<Exit, Failure> {
         let page = json!({ "type": spec.type_name, "config": spec.config_schema, "output": spec.output_schema });
         shell.json(&page)?;
     } else {
-        shell.out(liteagent_nodes::docs::page(spec))?;
+        shell.json(&spec.config_schema)?;
     }
     Ok(Exit::Done)
 }
