@@ -1,9 +1,15 @@
-//! Helpers for tests: nodes without an engine, fakes of what is outside. Only with the feature `testing`.
+//! Helpers for tests: nodes without an engine, fakes of what is outside, a clock that stands still, stores that fail
+//! when told to, and what every store must do. Only with the feature `testing`.
 
 pub use self::{
+    clock::VirtualClock,
+    faults::{Fault, FaultyStore},
     http::FakeHttp,
     node::{NodeTest, TestNode, outcome_value},
 };
 
+mod clock;
+pub mod conformance;
+mod faults;
 mod http;
 mod node;

@@ -1,0 +1,129 @@
+//! What every store must do: one suite, run on each of them.
+//!
+//! Every case is listed once, in its macro, and becomes a `#[tokio::test]`. The expression gives anything that
+//! dereferences to a fresh store:
+//!
+//! ```ignore
+//! mod journal { liteagent_engine::journal_conformance!(Arc::new(MemoryStore::default())); }
+//! ```
+//!
+//! Times are small numbers; the lease of a session must be [`DEFAULT_LEASE`](crate::store::DEFAULT_LEASE).
+#![expect(clippy::unwrap_used, reason = "these are tests: a failure says where")]
+#![expect(missing_docs, reason = "the name of a case is the sentence that it checks")]
+
+pub mod creation;
+pub mod fencing;
+pub mod inbox;
+pub mod lists;
+pub mod ownership;
+pub mod samples;
+pub mod values;
+
+/// The tests of a [`Journal`](crate::store::Journal).
+#[macro_export]
+macro_rules! journal_conformance {
+    ($store:expr) => {
+        $crate::conformance_cases! { $store,
+            creation::a_run_begins_queued_with_its_records,
+            creation::creating_the_same_id_again_changes_nothing,
+            creation::an_idempotency_key_gives_the_same_run,
+            creation::an_idempotency_key_with_another_body_is_a_conflict,
+            creation::an_idempotency_key_expires_after_a_day,
+            creation::an_idempotency_key_belongs_to_a_caller_and_a_workflow,
+            creation::a_run_can_be_created_with_its_end,
+            creation::a_bundle_never_changes,
+            fencing::an_append_advances_the_run,
+            fencing::records_are_read_in_pieces,
+            fencing::an_append_needs_epoch_session_and_seq,
+            fencing::a_run_that_is_not_owned_takes_no_records,
+            fencing::a_refused_append_changes_nothing,
+            fencing::a_refused_append_leaves_the_others_untouched,
+            fencing::children_and_messages_come_with_the_append,
+            fencing::a_conversation_is_stored_with_the_end,
+            fencing::an_error_is_listed_with_the_end,
+            ownership::a_run_is_taken_by_one_of_many,
+            ownership::a_run_of_a_living_session_cannot_be_taken,
+            ownership::a_session_may_take_its_own_run_again,
+            ownership::a_closed_session_gives_up_its_runs,
+            ownership::a_silent_session_gives_up_its_runs,
+            ownership::only_an_open_session_takes_runs,
+            ownership::a_released_run_can_be_taken_by_anyone,
+            ownership::what_ended_or_is_unknown_cannot_be_taken,
+            inbox::messages_come_in_order_until_they_are_consumed,
+            inbox::a_message_is_taken_once_also_after_it_was_consumed,
+            inbox::the_same_id_may_go_to_another_run,
+            inbox::a_run_rests_only_with_an_empty_inbox,
+            inbox::a_run_with_messages_may_be_queued,
+            inbox::a_run_that_ended_takes_no_messages,
+            inbox::every_kind_of_message_is_read_back,
+            lists::runs_are_listed_newest_first_in_pages,
+            lists::runs_are_filtered,
+            lists::queued_runs_are_runnable_oldest_first,
+            lists::runs_of_dead_sessions_are_runnable,
+            lists::waiting_runs_are_runnable_when_their_time_has_come,
+            lists::waiting_runs_with_messages_are_runnable,
+            lists::old_runs_are_deleted_whole,
+            lists::as_many_old_runs_are_deleted_as_asked,
+        }
+    };
+}
+
+/// The tests of [`Blobs`](crate::store::Blobs).
+#[macro_export]
+macro_rules! blobs_conformance {
+    ($store:expr) => {
+        $crate::conformance_cases! { $store,
+            values::a_blob_is_read_back_by_its_digest,
+            values::the_same_bytes_are_one_blob,
+            values::old_blobs_that_nobody_keeps_are_swept,
+        }
+    };
+}
+
+/// The tests of [`Files`](crate::store::Files).
+#[macro_export]
+macro_rules! files_conformance {
+    ($store:expr) => {
+        $crate::conformance_cases! { $store,
+            values::a_file_is_opened_by_its_run_and_id,
+            values::a_file_of_another_run_is_not_opened,
+            values::every_file_has_an_id_of_its_own,
+        }
+    };
+}
+
+/// The tests of [`Kv`](crate::store::Kv).
+#[macro_export]
+macro_rules! kv_conformance {
+    ($store:expr) => {
+        $crate::conformance_cases! { $store,
+            values::a_value_is_set_read_and_removed,
+            values::a_value_is_set_only_as_expected,
+            values::one_of_many_sets_a_version,
+        }
+    };
+}
+
+/// The tests of an [`OutputCache`](crate::store::OutputCache).
+#[macro_export]
+macro_rules! cache_conformance {
+    ($store:expr) => {
+        $crate::conformance_cases! { $store,
+            values::an_output_is_found_until_its_time,
+            values::an_output_is_replaced,
+        }
+    };
+}
+
+/// Makes tests of cases.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_cases {
+    ($store:expr, $($module:ident::$case:ident),+ $(,)?) => { $(
+        #[tokio::test]
+        async fn $case() {
+            let store = $store;
+            $crate::testing::conformance::$module::$case(&*store).await;
+        }
+    )+ };
+}
