@@ -1,0 +1,384 @@
+//! The engine: starts runs, executes them in the background, and passes signals and cancels on.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use indexmap::IndexMap;
+use tokio::sync::{Notify, watch};
+
+pub use self::{
+    fork::Cut,
+    settle::{OpenWait, RunEnd, Settled},
+    start::Start,
+};
+use crate::{
+    bundle::{Bundle, BundleError},
+    capability::Capabilities,
+    event::{Record, SignalTo},
+    executor::{Exit, Owner, OwnerError},
+    id::{Digest, RunId, SessionId},
+    node::Registry,
+    plan::{CompileError, Plan},
+    store::{Message, MessageBody, StoreError, Stores},
+    time::Clock,
+    types::Misfit,
+    units::Duration,
+    value::Value,
+};
+
+mod fork;
+mod settle;
+mod start;
+
+/// How many plans are kept compiled.
+const KEPT_PLANS: usize = 256;
+/// How often a run is taken again after an append of unknown outcome.
+const MOST_TRIES: u32 = 5;
+
+/// What an engine is made of.
+pub struct EngineConfig {
+    /// The node types.
+    pub registry: Registry,
+    /// Where runs live.
+    pub stores: Stores,
+    /// What nodes may use.
+    pub caps: Arc<Capabilities>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Who watches runs; nobody if `None`.
+    pub observer: Option<Arc<dyn Observer>>,
+    /// A wait that is longer than this releases the run; 10 s is usual.
+    pub hold: Duration,
+}
+
+/// Watches runs. It sees only what is durable, and cannot change anything.
+pub trait Observer: Send + Sync {
+    /// A record became durable.
+    fn record(&self, run: RunId, record: &Record);
+    /// A node gave out a piece of text. It is provisional until the node's record.
+    fn delta(&self, run: RunId, node: &str, attempt: u32, text: &str) {
+        let _ = (run, node, attempt, text);
+    }
+}
+
+/// Executes runs in this process. Clones share everything.
+#[derive(Clone)]
+pub struct Engine {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) registry: Registry,
+    pub(crate) stores: Stores,
+    pub(crate) caps: Arc<Capabilities>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) hold: Duration,
+    pub(crate) session: SessionId,
+    /// Told when the engine closes.
+    pub(crate) closing: watch::Sender<bool>,
+    plans: Mutex<IndexMap<(Digest, String), Arc<Plan>>>,
+    active: Mutex<HashMap<RunId, Arc<Handle>>>,
+}
+
+/// A run that this process executes.
+struct Handle {
+    wake: Arc<Notify>,
+    /// Whether someone woke it since it was last looked at; guarded by the lock of `active`.
+    woken: std::sync::atomic::AtomicBool,
+    end: watch::Sender<Option<Outcome>>,
+}
+
+/// Why this process no longer executes a run.
+#[derive(Clone, Debug)]
+enum Outcome {
+    Ended,
+    Released,
+    Elsewhere,
+    Failed(Arc<OwnerError>),
+}
+
+/// Why the engine did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The inputs do not fit the workflow.
+    #[error("the inputs do not fit `{workflow}`")]
+    Inputs {
+        /// The workflow.
+        workflow: String,
+        /// Every misfit.
+        misfits: Vec<Misfit>,
+    },
+    /// A declared secret is nowhere.
+    #[error("the secret `{0}` is missing")]
+    MissingSecret(String),
+    /// There is no such run.
+    #[error("there is no run `{0}`")]
+    UnknownRun(RunId),
+    /// The run has ended.
+    #[error("the run `{0}` has ended")]
+    HasEnded(RunId),
+    /// Another process executes the run.
+    #[error("another process executes the run `{0}`")]
+    Elsewhere(RunId),
+    /// The idempotency key was used with other inputs.
+    #[error("the idempotency key belongs to the run `{0}`, which was started with other inputs")]
+    KeyConflict(RunId),
+    /// The workflow has no such node.
+    #[error("the workflow has no node `{0}`")]
+    UnknownNode(String),
+    /// The workflow cannot be run by this program.
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The run cannot go on here.
+    #[error("the run cannot go on: {0}")]
+    Stuck(String),
+}
+
+/// Why a bundle has no plan.
+#[derive(Debug, thiserror::Error)]
+pub enum PlanError {
+    /// It cannot be read.
+    #[error(transparent)]
+    Bundle(#[from] BundleError),
+    /// It cannot be compiled.
+    #[error(transparent)]
+    Compile(#[from] CompileError),
+    /// The store does not have it.
+    #[error("the bundle {0} is missing")]
+    Missing(Digest),
+}
+
+impl Engine {
+    /// Opens a session.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn open(config: EngineConfig) -> Result<Self, EngineError> {
+        let EngineConfig { registry, stores, caps, clock, observer, hold } = config;
+        let session = SessionId::random();
+        stores.journal.open_session(session, clock.now()).await?;
+        let inner = Arc::new(Inner {
+            registry,
+            stores,
+            caps,
+            clock,
+            observer,
+            hold,
+            session,
+            closing: watch::Sender::new(false),
+            plans: Mutex::default(),
+            active: Mutex::default(),
+        });
+        inner.clone().beat();
+        Ok(Self { inner })
+    }
+
+    /// Gives back every run that is executed here, so that it can be taken elsewhere, and closes the session.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn close(&self) -> Result<(), EngineError> {
+        self.inner.closing.send_replace(true);
+        let ends: Vec<_> = self.inner.active().values().map(|handle| handle.end.subscribe()).collect();
+        for mut end in ends {
+            // An error means that the run's task is gone, which is what is waited for.
+            let _ = end.wait_for(Option::is_some).await;
+        }
+        Ok(self.inner.stores.journal.close_session(self.inner.session).await?)
+    }
+
+    /// Executes a run in the background: one that is queued, waits, or whose process died.
+    ///
+    /// # Errors
+    /// When there is no such run, it has ended, or a living process executes it.
+    pub async fn resume(&self, run: RunId) -> Result<(), EngineError> {
+        let row = self.inner.stores.journal.run(run).await?.ok_or(EngineError::UnknownRun(run))?;
+        if row.status.is_some() {
+            return Err(EngineError::HasEnded(run));
+        }
+        self.inner.wake(run);
+        Ok(())
+    }
+
+    /// Sends a signal to a waiting node, or to whichever waits for its name.
+    ///
+    /// # Errors
+    /// When there is no such run, or it has ended.
+    pub async fn signal(
+        &self,
+        run: RunId,
+        to: SignalTo,
+        payload: Value,
+        by: Option<String>,
+    ) -> Result<(), EngineError> {
+        self.send(run, MessageBody::Signal { to, payload, by }).await
+    }
+
+    /// Asks a run to stop; a second time, its handlers too.
+    ///
+    /// # Errors
+    /// When there is no such run, or it has ended.
+    pub async fn cancel(&self, run: RunId, by: Option<String>) -> Result<(), EngineError> {
+        self.send(run, MessageBody::Cancel { by }).await
+    }
+
+    async fn send(&self, run: RunId, body: MessageBody) -> Result<(), EngineError> {
+        let message = Message { id: RunId::random().to_string(), at: self.inner.clock.now(), body };
+        if !self.inner.stores.journal.send(run, message).await? {
+            let known = self.inner.stores.journal.run(run).await?.is_some();
+            return Err(if known { EngineError::HasEnded(run) } else { EngineError::UnknownRun(run) });
+        }
+        self.inner.wake(run);
+        Ok(())
+    }
+
+    /// The reconciler: executes every run that someone should take. Returns how many.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn poll(&self) -> Result<usize, EngineError> {
+        const BATCH: u32 = 1_000;
+        let runs = self.inner.stores.journal.runnable(self.inner.clock.now(), BATCH).await?;
+        for run in &runs {
+            self.inner.wake(*run);
+        }
+        Ok(runs.len())
+    }
+
+    /// Says that this process is alive. The engine does so itself every few seconds.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn heartbeat(&self) -> Result<(), EngineError> {
+        Ok(self.inner.stores.journal.heartbeat(self.inner.session, self.inner.clock.now()).await?)
+    }
+
+    /// The session of this process.
+    pub fn session(&self) -> SessionId {
+        self.inner.session
+    }
+}
+
+impl Inner {
+    fn active(&self) -> std::sync::MutexGuard<'_, HashMap<RunId, Arc<Handle>>> {
+        self.active.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Beats until the engine closes.
+    fn beat(self: Arc<Self>) {
+        const EVERY: std::time::Duration = std::time::Duration::from_secs(3);
+        let mut closing = self.closing.subscribe();
+        tokio::spawn(async move {
+            loop {
+                tokio::select! {
+                    _ = closing.wait_for(|closing| *closing) => return,
+                    () = tokio::time::sleep(EVERY) => {}
+                }
+                if let Err(error) = self.stores.journal.heartbeat(self.session, self.clock.now()).await {
+                    tracing::warn!(%error, "the heartbeat failed");
+                }
+            }
+        });
+    }
+
+    /// The compiled workflow of a bundle.
+    pub(crate) async fn plan(&self, digest: &Digest, workflow: &str) -> Result<Arc<Plan>, OwnerError> {
+        if let Some(plan) = self.known_plan(digest, workflow) {
+            return Ok(plan);
+        }
+        let text = self.stores.journal.bundle(digest).await?;
+        let text = text.ok_or_else(|| PlanError::Missing(digest.clone()))?;
+        let bundle = Arc::new(Bundle::parse(&text).map_err(PlanError::Bundle)?);
+        Ok(self.compile(digest, &bundle, workflow)?)
+    }
+
+    fn known_plan(&self, digest: &Digest, workflow: &str) -> Option<Arc<Plan>> {
+        let plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        plans.get(&(digest.clone(), workflow.to_owned())).cloned()
+    }
+
+    pub(crate) fn compile(&self, digest: &Digest, bundle: &Arc<Bundle>, workflow: &str) -> Result<Arc<Plan>, PlanError> {
+        if let Some(plan) = self.known_plan(digest, workflow) {
+            return Ok(plan);
+        }
+        let plan = Arc::new(Plan::compile_entry(bundle, digest.clone(), workflow, &self.registry)?);
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        if plans.len() >= KEPT_PLANS {
+            plans.shift_remove_index(0);
+        }
+        plans.insert((digest.clone(), workflow.to_owned()), plan.clone());
+        Ok(plan)
+    }
+
+    /// Lets a run see its inbox, or executes it when nobody does here.
+    pub(crate) fn wake(self: &Arc<Self>, run: RunId) {
+        if let Some(handle) = self.active().get(&run) {
+            handle.woken.store(true, std::sync::atomic::Ordering::Relaxed);
+            handle.wake.notify_one();
+            return;
+        }
+        self.drive(run, None);
+    }
+
+    /// Executes a run in the background.
+    fn drive(self: &Arc<Self>, run: RunId, owner: Option<Box<Owner>>) {
+        let handle = Arc::new(Handle {
+            wake: owner.as_ref().map_or_else(Arc::default, |owner| owner.waker()),
+            woken: false.into(),
+            end: watch::Sender::new(None),
+        });
+        if self.active().insert(run, handle.clone()).is_some() {
+            tracing::warn!(%run, "a run was executed twice in one process");
+        }
+        let inner = self.clone();
+        tokio::spawn(async move {
+            let outcome = inner.execute(run, owner, &handle).await;
+            let again = {
+                let mut active = inner.active();
+                let woken = handle.woken.load(std::sync::atomic::Ordering::Relaxed);
+                active.remove(&run);
+                woken && matches!(outcome, Outcome::Released)
+            };
+            if again {
+                // Someone woke it between its release and now.
+                inner.wake(run);
+            }
+            handle.end.send_replace(Some(outcome));
+        });
+    }
+
+    async fn execute(self: &Arc<Self>, run: RunId, mut owner: Option<Box<Owner>>, handle: &Handle) -> Outcome {
+        let mut tries = 0;
+        loop {
+            handle.woken.store(false, std::sync::atomic::Ordering::Relaxed);
+            let attempt = match owner.take() {
+                Some(mut owner) => owner.execute().await,
+                None => match Owner::take(self.clone(), run, handle.wake.clone()).await {
+                    Ok(Some(mut owner)) => owner.execute().await,
+                    Ok(None) => Ok(Exit::Ended),
+                    Err(error) => Err(error),
+                },
+            };
+            match attempt {
+                Ok(Exit::Ended) => return Outcome::Ended,
+                Ok(Exit::Released | Exit::Closed) => return Outcome::Released,
+                Ok(Exit::Lost) | Err(OwnerError::Owned) => return Outcome::Elsewhere,
+                Err(OwnerError::Again) if tries < MOST_TRIES => {
+                    tries += 1;
+                    tracing::warn!(%run, tries, "an append failed; the run is taken again");
+                    tokio::time::sleep(std::time::Duration::from_millis(50 << tries)).await;
+                }
+                Err(error) => {
+                    tracing::error!(%run, %error, "the run cannot go on here");
+                    return Outcome::Failed(Arc::new(error));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! Waiting for a run, and looking at it.
+
+use futures::future::BoxFuture;
+
+use super::{Engine, EngineError, Outcome};
+use crate::{
+    error::ErrorReport,
+    event::{RunStatus, Wait},
+    executor::{self, OwnerError},
+    id::RunId,
+    store::{RunPhase, StoreError},
+    value::Value,
+    view::{RunView, ViewStatus},
+};
+
+/// Where a run came to rest.
+#[derive(Clone, Debug)]
+pub enum Settled {
+    /// It ended.
+    Ended(RunEnd),
+    /// It waits, also through the runs that it started.
+    Waiting(Vec<OpenWait>),
+}
+
+/// How a run ended.
+#[derive(Clone, Debug)]
+pub struct RunEnd {
+    /// How.
+    pub status: RunStatus,
+    /// The outputs; an object, empty unless it succeeded.
+    pub outputs: Value,
+    /// Why it did not succeed.
+    pub error: Option<ErrorReport>,
+    /// How many failures were handled by `on_error`.
+    pub handled_errors: u32,
+}
+
+/// A node that waits.
+#[derive(Clone, Debug)]
+pub struct OpenWait {
+    /// Its run: the one asked about, or one that it started.
+    pub run: RunId,
+    /// Its path.
+    pub node: String,
+    /// What it waits for.
+    pub wait: Wait,
+}
+
+impl Engine {
+    /// Returns when a run has ended, or waits and cannot go on by itself for longer than `hold`.
+    ///
+    /// # Errors
+    /// When there is no such run, another process executes it, or it cannot go on here.
+    pub async fn settled(&self, run: RunId) -> Result<Settled, EngineError> {
+        loop {
+            let end = self.inner.active().get(&run).map(|handle| handle.end.subscribe());
+            if let Some(mut end) = end {
+                // An error means that the run's task is gone; its row says the rest.
+                let outcome = end.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
+                if let Some(Outcome::Failed(error)) = outcome {
+                    return Err(match &*error {
+                        OwnerError::Store(error) => EngineError::Store(error.clone()),
+                        other => EngineError::Stuck(other.to_string()),
+                    });
+                }
+            }
+            let row = self.inner.stores.journal.run(run).await?.ok_or(EngineError::UnknownRun(run))?;
+            match row.phase {
+                RunPhase::Ended => return self.end(run).await.map(Settled::Ended),
+                RunPhase::Waiting => return Ok(Settled::Waiting(self.open_waits(run).await?)),
+                RunPhase::Queued | RunPhase::Running if self.inner.active().contains_key(&run) => {}
+                RunPhase::Queued => return Ok(Settled::Waiting(Vec::new())),
+                RunPhase::Running => return Err(EngineError::Elsewhere(run)),
+            }
+        }
+    }
+
+    /// What is known of a run: a fold of its journal that needs no plan.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn view(&self, run: RunId) -> Result<Option<RunView>, EngineError> {
+        if self.inner.stores.journal.run(run).await?.is_none() {
+            return Ok(None);
+        }
+        let records = executor::load_records(&self.inner.stores, run).await?;
+        Ok(Some(RunView::of(&records)))
+    }
+
+    async fn end(&self, run: RunId) -> Result<RunEnd, EngineError> {
+        let view = self.view(run).await?.ok_or(EngineError::UnknownRun(run))?;
+        let damaged = || StoreError::Damaged(format!("the run `{run}` has ended, but its journal has no end"));
+        Ok(view.end.ok_or_else(damaged)?)
+    }
+
+    /// The nodes that wait, in this run and those that it started.
+    fn open_waits(&self, run: RunId) -> BoxFuture<'_, Result<Vec<OpenWait>, EngineError>> {
+        Box::pin(async move {
+            let mut waits = Vec::new();
+            let Some(view) = self.view(run).await? else { return Ok(waits) };
+            for (path, node) in &view.nodes {
+                match &node.status {
+                    ViewStatus::Waiting(wait) => {
+                        waits.push(OpenWait { run, node: path.clone(), wait: wait.clone() });
+                    }
+                    ViewStatus::Running { child: Some(child) } => waits.extend(self.open_waits(*child).await?),
+                    _ => {}
+                }
+            }
+            Ok(waits)
+        })
+    }
+}

@@ -1,0 +1,196 @@
+//! Starting a run: inputs are checked, the bundle is stored, the run exists before anything acts.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::{Engine, EngineError, Inner};
+use crate::{
+    bundle::{self, Bundle},
+    codes,
+    definition::Durability,
+    error::{ErrorClass, NodeError},
+    event::{Event, Payload, Record},
+    executor::{Owner, OwnerError},
+    id::{Digest, RunId},
+    run::Addr,
+    store::{Created, Idempotency, NewRun, Parent, StoredRecord},
+    types::{self, Misfit},
+    value::Value,
+};
+
+/// A run to be started.
+#[derive(Clone, Debug)]
+pub struct Start {
+    /// The workflow.
+    pub bundle: Arc<Bundle>,
+    /// Its inputs: an object.
+    pub inputs: Value,
+    /// What starts it: an object with `type`.
+    pub trigger: Value,
+    /// Who starts it, as `sys.user`.
+    pub user: Value,
+    /// The conversation that it belongs to.
+    pub conversation: Option<String>,
+    /// `env` as the deployment overrides it.
+    pub env: Value,
+    /// Gives the same run again for 24 hours.
+    pub idempotency: Option<Idempotency>,
+}
+
+impl Start {
+    /// A run of a bundle's entry with these inputs.
+    pub fn new(bundle: impl Into<Arc<Bundle>>, inputs: Value, trigger: Value) -> Self {
+        Self {
+            bundle: bundle.into(),
+            inputs,
+            trigger,
+            user: Value::Null,
+            conversation: None,
+            env: Value::Null,
+            idempotency: None,
+        }
+    }
+}
+
+/// A run that is about to exist, and the content of the blobs that it names.
+pub(crate) struct Prepared {
+    pub(crate) run: NewRun,
+    pub(crate) blobs: Vec<(Digest, Bytes)>,
+    pub(crate) first: Record<Addr>,
+}
+
+/// What a start belongs to besides itself.
+pub(crate) struct Origin {
+    pub(crate) id: RunId,
+    pub(crate) digest: Digest,
+    pub(crate) workflow: String,
+    pub(crate) parent: Option<Parent>,
+    pub(crate) depth: u32,
+    pub(crate) variables: Value,
+}
+
+impl Engine {
+    /// Checks the inputs, creates a run, and executes it in the background.
+    ///
+    /// Under `durability: step` the run is durable when this returns.
+    ///
+    /// # Errors
+    /// When the inputs do not fit, a secret is missing, the workflow cannot run here, or the store fails.
+    pub async fn start(&self, start: Start) -> Result<RunId, EngineError> {
+        let inner = &self.inner;
+        inner.check_secrets(&start.bundle)?;
+        let text = start.bundle.to_text();
+        let digest = bundle::digest(&text);
+        let plan = inner.compile(&digest, &start.bundle, &start.bundle.entry)?;
+        inner.stores.journal.put_bundle(&digest, text).await?;
+
+        let variables = match &start.conversation {
+            Some(id) => inner.stores.journal.conversation(id).await?.unwrap_or_default(),
+            None => Value::Null,
+        };
+        let workflow = start.bundle.entry.clone();
+        let origin = Origin { id: RunId::random(), digest, workflow, parent: None, depth: 0, variables };
+        let prepared = inner
+            .prepare(origin, &start)
+            .map_err(|misfits| EngineError::Inputs { workflow: start.bundle.entry.clone(), misfits })?;
+        let id = prepared.run.id;
+
+        if plan.durability == Durability::End {
+            inner.drive(id, Some(Box::new(Owner::detached(inner.clone(), plan, prepared))));
+            return Ok(id);
+        }
+        for (_, content) in prepared.blobs {
+            inner.stores.blobs.put(content).await?;
+        }
+        match inner.stores.journal.create(prepared.run).await? {
+            Created::New => inner.wake(id),
+            Created::Existing(run) => return Ok(run),
+            Created::Conflict(run) => return Err(EngineError::KeyConflict(run)),
+        }
+        Ok(id)
+    }
+}
+
+impl Inner {
+    /// A missing secret stops a run before its first node.
+    fn check_secrets(&self, bundle: &Bundle) -> Result<(), EngineError> {
+        let declared = bundle.workflows.values().flat_map(|workflow| &workflow.secrets);
+        match declared.into_iter().find(|name| self.caps.secrets.get(name).is_none()) {
+            Some(missing) => Err(EngineError::MissingSecret(missing.clone())),
+            None => Ok(()),
+        }
+    }
+
+    /// The first record of a run.
+    ///
+    /// # Errors
+    /// Every input that does not fit.
+    pub(crate) fn prepare(&self, origin: Origin, start: &Start) -> Result<Prepared, Vec<Misfit>> {
+        let types = start.bundle.workflows.get(&origin.workflow).map(crate::definition::Definition::run_inputs);
+        let inputs = types::fit_all(&types.unwrap_or_default(), start.inputs.clone())?;
+        let at = self.clock.now();
+        let json = serde_json::to_vec(&inputs).expect("a value has a JSON form");
+        let large = json.len() > crate::executor::INLINE_BYTES;
+        let blobs: Vec<_> = large.then(|| (Digest::of(&json), Bytes::from(json))).into_iter().collect();
+        let event = |inputs: Payload| Event::RunStarted {
+            workflow: origin.workflow.clone(),
+            digest: origin.digest.clone(),
+            inputs,
+            trigger: start.trigger.clone(),
+            user: start.user.clone(),
+            conversation: start.conversation.clone(),
+            variables: origin.variables.clone(),
+            env: start.env.clone(),
+            parent: origin.parent.as_ref().map(|parent| parent.run),
+            depth: origin.depth,
+        };
+        let stored = match blobs.first() {
+            Some((digest, _)) => Payload::Blob(digest.clone()),
+            None => inputs.clone().into(),
+        };
+        let record: Record = Record { seq: 1, at, event: event(stored) };
+        let body = serde_json::to_string(&record).expect("an event has only string keys and finite numbers");
+        let trigger = start.trigger.get("type").and_then(Value::as_str).unwrap_or("api").to_owned();
+        Ok(Prepared {
+            run: NewRun {
+                id: origin.id,
+                workflow: origin.workflow.clone(),
+                digest: origin.digest.clone(),
+                parent: origin.parent.clone(),
+                trigger,
+                conversation: start.conversation.clone(),
+                idempotency: start.idempotency.clone(),
+                at,
+                records: vec![StoredRecord { seq: 1, at, body: body.into() }],
+                blobs: blobs.iter().map(|(digest, _)| digest.clone()).collect(),
+            },
+            first: Record { seq: 1, at, event: event(inputs.into()) },
+            blobs,
+        })
+    }
+
+    /// A child run, from its parent's bundle.
+    pub(crate) fn prepare_child(&self, origin: Origin, start: &Start) -> Result<Prepared, NodeError> {
+        let workflow = origin.workflow.clone();
+        self.prepare(origin, start).map_err(|misfits| {
+            let all: Vec<String> =
+                misfits.iter().map(|misfit| format!("`inputs{}`: {}", misfit.pointer, misfit.message)).collect();
+            NodeError::new(
+                codes::CHILD_INPUTS,
+                ErrorClass::Invalid,
+                format!("the inputs do not fit `{workflow}`: {}", all.join("; ")),
+            )
+        })
+    }
+}
+
+impl From<OwnerError> for EngineError {
+    fn from(error: OwnerError) -> Self {
+        match error {
+            OwnerError::Store(error) => Self::Store(error),
+            OwnerError::Plan(error) => Self::Plan(error),
+            other => Self::Stuck(other.to_string()),
+        }
+    }
+}

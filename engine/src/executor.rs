@@ -1,0 +1,21 @@
+//! The shell: takes a run, replays its journal, and then decides, acts and appends until it ends or waits.
+//!
+//! * [`Owner`] is the loop (`owner.rs`); it is the only one that appends to its run.
+//! * `act.rs` carries out what [`crate::run::decide`] says, `attempt.rs` runs attempts of nodes.
+//! * `journal.rs` encodes records and makes them durable, `replay.rs` reads them back.
+//! * `scope.rs` builds what templates see, `policy.rs` decides on retries, `redact.rs` hides secrets.
+
+pub(crate) use self::{
+    owner::{Exit, Owner},
+    replay::{decode, load_records},
+};
+
+mod act;
+mod attempt;
+mod cache;
+mod journal;
+mod owner;
+mod policy;
+mod redact;
+mod replay;
+mod scope;

@@ -1,0 +1,241 @@
+//! Carrying out commands.
+
+use std::sync::Arc;
+
+use super::owner::{Exit, Flushed, Owner, OwnerError};
+use crate::{
+    codes,
+    error::{ErrorClass, NodeError},
+    event::{Event, FrameEnd, Handler, RunStatus, Write},
+    node::{FrameClose, FrameInfo},
+    run::{Addr, Command, ContainerEnd, Ending, FrameId, Phase},
+    store::{Message, MessageBody, Release},
+    value::Value,
+};
+
+impl Owner {
+    /// Carries out one command.
+    pub(super) async fn act(&mut self, command: Command) -> Result<Option<Exit>, OwnerError> {
+        match command {
+            Command::Start { at, attempt } => self.start(at, attempt).await?,
+            Command::Skip { at, why } => self.record(Event::NodeSkipped { node: at, why }),
+            Command::Resume { at, with } => self.resume(at, with),
+            Command::Ignore { id } => self.record(Event::SignalIgnored { id }),
+            Command::CloseFrame { frame, failed } => self.close_frame(frame, failed),
+            Command::EndContainer { at, end } => self.end_container(at, end),
+            Command::Cancel { at } => self.cancel(at),
+            Command::OutOfBudget => {
+                let budget = self.plan.budget_nodes.unwrap_or(0);
+                self.stop(codes::OUT_OF_BUDGET, ErrorClass::LimitExceeded, format!(
+                    "expected at most {budget} attempts of nodes, and another one is due"
+                ), "raise `budget.nodes`");
+            }
+            Command::OutOfTime => {
+                let limit = self.plan.timeout.map_or_else(String::new, |timeout| timeout.to_string());
+                self.stop(codes::RUN_TIMEOUT, ErrorClass::Timeout, format!(
+                    "expected the run to end within {limit}, it did not"
+                ), "raise `timeout` of the workflow");
+            }
+            Command::HandlerOutOfTime(handler) => {
+                let name = handler.as_str();
+                self.stop(codes::HANDLER_TIMEOUT, ErrorClass::Timeout, format!(
+                    "expected `{name}` to end within 60s, it did not"
+                ), "make it shorter");
+            }
+            Command::EndHandler { handler, error } => self.record(Event::HandlerFinished { handler, error }),
+            Command::Finish => return self.finish().await,
+        }
+        Ok(None)
+    }
+
+    fn stop(&mut self, code: crate::error::Code, class: ErrorClass, message: String, hint: &str) {
+        let mut report = NodeError::new(code, class, message).hint(hint).report("");
+        report.node = None;
+        self.record(Event::RunStopping { error: report });
+    }
+
+    /// Stops a node. A child run is told, and reports its end.
+    fn cancel(&mut self, at: Addr) {
+        self.to_start.retain(|(waiting, _)| *waiting != at);
+        if let Some(running) = self.running.remove(&at) {
+            running.abort.abort();
+        }
+        let Some(child) = self.state.child(at) else {
+            self.record(Event::NodeCancelled { node: at });
+            return;
+        };
+        let message = Message {
+            id: format!("cancel from {}", self.run),
+            at: self.engine.clock.now(),
+            body: MessageBody::Cancel { by: Some("parent".to_owned()) },
+        };
+        self.pending.send.push((child, message));
+        self.pending.urgent = true;
+    }
+
+    fn close_frame(&mut self, id: FrameId, failed: Option<crate::error::ErrorReport>) {
+        let Some((container, index)) = self.state.frame(id).and_then(|frame| Some((frame.parent?, frame.index))) else {
+            return;
+        };
+        let end = match failed {
+            Some(error) => FrameEnd::Failed { error },
+            None => self.frame_end(id, container, index).unwrap_or_else(|error| FrameEnd::Failed {
+                error: error.report(&*crate::run::path::path(&self.plan, &self.state, container)),
+            }),
+        };
+        self.record(Event::FrameFinished { node: container, index, end });
+    }
+
+    fn frame_end(&self, id: FrameId, container: Addr, index: u32) -> Result<FrameEnd, NodeError> {
+        let node = self.node(&self.plan, container);
+        let scope = self.scope(id, &node.inner_reads, 1);
+        let close = node.node.close_frame(&scope, FrameInfo { index })?;
+        let state = self.state.frame(id).map(|frame| frame.item.clone()).unwrap_or_default();
+        let hide = |value| self.redactor.value(value);
+        Ok(match close {
+            FrameClose::Item(output) => FrameEnd::Item { output: hide(output).into() },
+            FrameClose::Next(next) => FrameEnd::Next { ops: changes(&state, next, hide) },
+            FrameClose::Last(next, output) => {
+                FrameEnd::Last { ops: changes(&state, next, hide), output: hide(output).into() }
+            }
+        })
+    }
+
+    fn end_container(&mut self, at: Addr, end: ContainerEnd) {
+        let attempt = self.state.node(at).map_or(1, |node| node.attempt);
+        match end {
+            ContainerEnd::Done => self.record(Event::NodeSucceeded {
+                node: at,
+                attempt,
+                port: None,
+                // Folded from the frames: a second copy would double the journal.
+                output: Value::object().into(),
+                writes: Vec::new(),
+                cached: false,
+            }),
+            ContainerEnd::Stopped => self.record(Event::NodeCancelled { node: at }),
+            ContainerEnd::Failed(report) => {
+                let plan = self.plan.clone();
+                let error = NodeError::new(codes::FRAME_FAILED, report.class, &report.message);
+                let now = self.engine.clock.now();
+                let draw = rand::random();
+                let then = super::policy::after_failure(self.node(&plan, at), &error, attempt, now, draw);
+                self.record(Event::NodeFailed { node: at, attempt, error: report, then });
+            }
+        }
+    }
+
+    /// Nothing runs any more: the next handler, or the end.
+    async fn finish(&mut self) -> Result<Option<Exit>, OwnerError> {
+        let ending = match &self.state.phase {
+            Phase::Running => Ending { status: RunStatus::Succeeded, error: None },
+            Phase::Stopping(ending) => ending.clone(),
+            Phase::New | Phase::Handling(..) | Phase::Ended(_) => return Ok(None),
+        };
+        let mut outputs = None;
+        if ending.status == RunStatus::Succeeded {
+            match self.outputs() {
+                Ok(values) => outputs = Some(values),
+                Err(error) if self.state.phase == Phase::Running => {
+                    let mut report = error.report("outputs");
+                    if let Some(message) = self.redactor.text(&report.message) {
+                        report.message = message;
+                    }
+                    self.record(Event::RunStopping { error: report });
+                    return Ok(None);
+                }
+                // They were computed before `finally`, from the same values.
+                Err(error) => return Err(crate::store::StoreError::Damaged(error.message).into()),
+            }
+        }
+        if let Some(handler) = self.next_handler(&ending) {
+            self.record(Event::HandlerStarted { handler });
+            return Ok(None);
+        }
+        self.end(ending, outputs).await
+    }
+
+    fn next_handler(&self, ending: &Ending) -> Option<Handler> {
+        let due = |handler, body: Option<usize>| (body.is_some() && self.state.handler(handler).is_none()).then_some(handler);
+        let after_failure = (ending.status == RunStatus::Failed).then(|| due(Handler::OnFailure, self.plan.on_failure));
+        after_failure.flatten().or_else(|| due(Handler::Finally, self.plan.finally))
+    }
+
+    fn outputs(&self) -> Result<Value, NodeError> {
+        let scope = self.scope(0, &self.plan.output_reads, 1);
+        let mut outputs = crate::value::Object::default();
+        for (name, tree) in &self.plan.outputs {
+            let value = tree.render(&scope).map_err(|mut error| {
+                error.message = format!("`outputs.{name}`: {}", error.message);
+                error
+            })?;
+            outputs.insert(name.clone(), self.redactor.value(value));
+        }
+        Ok(Value::Object(Arc::new(outputs)))
+    }
+
+    /// Journals the end, with everything that must become durable in the same transaction.
+    async fn end(&mut self, ending: Ending, outputs: Option<Value>) -> Result<Option<Exit>, OwnerError> {
+        // The terminal record is folded only once it is durable: a message may still come first.
+        let before = (self.pending.records.len(), self.pending.shown.len(), self.pending.send.len());
+        let event = self.encode(Event::RunEnded {
+            status: ending.status,
+            outputs: outputs.clone().map(Into::into),
+            error: ending.error.clone(),
+            handled_errors: self.state.handled_errors,
+        });
+        if let Some(parent) = self.engine.parent(self.run).await? {
+            let body = MessageBody::ChildEnded {
+                node: parent.node,
+                attempt: parent.attempt,
+                status: ending.status,
+                outputs: outputs.unwrap_or_default(),
+                error: ending.error.clone(),
+            };
+            let message = Message { id: format!("end of {}", self.run), at: self.engine.clock.now(), body };
+            self.pending.send.push((parent.run, message));
+        }
+        let conversation = self.state.start.conversation.clone().filter(|_| self.plan.chat);
+        let release = Release::Ended {
+            status: ending.status,
+            error: ending.error,
+            conversation: conversation.map(|id| (id, self.state.conversation.clone())),
+        };
+        match self.append_end(release).await? {
+            Flushed::Yes => {
+                let record = crate::event::Record { seq: self.state.seq + 1, at: self.state.now, event };
+                self.state.apply(&self.plan, &record);
+                Ok(Some(Exit::Ended))
+            }
+            Flushed::Fenced => Ok(Some(Exit::Lost)),
+            Flushed::InboxNotEmpty => {
+                self.pending.records.truncate(before.0);
+                self.pending.shown.truncate(before.1);
+                self.pending.send.truncate(before.2);
+                self.state.reconsider_end();
+                self.read_inbox().await?;
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// How the state of a loop changed: never the whole state, and of a list that grew only what was added.
+fn changes(state: &Value, next: Vec<(String, Value)>, hide: impl Fn(Value) -> Value) -> Vec<Write> {
+    let mut ops = Vec::new();
+    for (name, value) in next {
+        let value = hide(value);
+        let old = state.get(&name);
+        if old == Some(&value) {
+            continue;
+        }
+        ops.push(match (old.and_then(Value::as_list), value.as_list()) {
+            (Some(old), Some(new)) if new.len() > old.len() && new.starts_with(old) => {
+                Write::Extend { name, items: new[old.len()..].to_vec() }
+            }
+            _ => Write::Set { name, value },
+        });
+    }
+    ops
+}
+

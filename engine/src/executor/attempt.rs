@@ -1,0 +1,347 @@
+//! Attempts of nodes: starting, stopping, and what comes of them.
+
+use std::{panic::AssertUnwindSafe, sync::Arc};
+
+use futures::FutureExt as _;
+
+use super::{
+    cache,
+    owner::{Owner, Running},
+    policy,
+};
+use crate::{
+    codes,
+    error::{ErrorClass, ErrorReport, NodeError},
+    event::{AfterFailure, Event, Over, Place, RunStatus, SkipReason},
+    id::{Digest, RunId},
+    node::{Effect, ErasedNode, NodeCtx, Outcome, Resume},
+    plan::PlanNode,
+    run::{Addr, path},
+    store::{Created, NewRun, Parent},
+    units::Millis,
+    value::Value,
+};
+
+/// Limits of `ENGINE.md` section 5.
+const MOST_FRAMES: usize = 100_000;
+const DEEPEST_RUN: u32 = 16;
+
+/// The end of a spawned attempt.
+pub(super) struct Done {
+    at: Addr,
+    attempt: u32,
+    token: u64,
+    result: Result<Outcome<Value>, NodeError>,
+}
+
+/// The end of a child run.
+pub(super) struct ChildEnd {
+    pub attempt: u32,
+    pub status: RunStatus,
+    pub outputs: Value,
+    pub error: Option<ErrorReport>,
+}
+
+impl Owner {
+    /// Starts an attempt: evaluates `when`, looks into the cache, runs inline nodes at once.
+    pub(super) async fn start(&mut self, at: Addr, attempt: u32) -> Result<(), super::owner::OwnerError> {
+        if !self.may_start(at) {
+            return Ok(());
+        }
+        let plan = self.plan.clone();
+        let node = self.node(&plan, at);
+        if self.state.is_kept(at) {
+            self.record(Event::ContainerReopened { node: at, attempt });
+            return Ok(());
+        }
+        let ctx = self.context(at, attempt, None);
+        if let Some(when) = &node.when {
+            match when.render(&ctx.scope) {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.record(Event::NodeSkipped { node: at, why: SkipReason::When });
+                    return Ok(());
+                }
+                Err(error) => {
+                    self.failed(at, attempt, &error);
+                    return Ok(());
+                }
+            }
+        }
+        if node.cache.is_some() && self.cached(at, attempt, node, &ctx).await? {
+            return Ok(());
+        }
+        if node.inline && node.effect == Effect::Pure {
+            match AssertUnwindSafe(node.node.run(&ctx)).catch_unwind().now_or_never() {
+                Some(result) => self.settle(at, attempt, flatten(result)),
+                None => self.spawn(at, attempt),
+            }
+        } else if node.effect == Effect::Pure {
+            self.spawn(at, attempt);
+        } else {
+            let place = Place::Local { epoch: self.state.epoch };
+            self.record(Event::NodeStarted { node: at, attempt, place });
+            self.to_start.push((at, attempt));
+        }
+        Ok(())
+    }
+
+    fn may_start(&self, at: Addr) -> bool {
+        self.state.frame(at.frame).is_some_and(|frame| !frame.is_stopping())
+    }
+
+    async fn cached(
+        &mut self,
+        at: Addr,
+        attempt: u32,
+        node: &PlanNode,
+        ctx: &NodeCtx,
+    ) -> Result<bool, super::owner::OwnerError> {
+        let key = match cache::key(node, &ctx.scope) {
+            Ok(key) => key,
+            Err(error) => {
+                self.failed(at, attempt, &error);
+                return Ok(true);
+            }
+        };
+        let Some(key) = key else { return Ok(false) };
+        let Some(hit) = self.engine.stores.cache.lookup(&key, self.engine.clock.now()).await? else {
+            return Ok(false);
+        };
+        // The cache holds `{ port, output }`, so that a hit leaves by the same port.
+        let port = hit.get("port").and_then(Value::as_str).map(str::to_owned);
+        let output = hit.get("output").cloned().unwrap_or_default().into();
+        self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes: Vec::new(), cached: true });
+        Ok(true)
+    }
+
+    /// Runs an attempt beside the loop; its end comes back through `done`.
+    pub(super) fn spawn(&mut self, at: Addr, attempt: u32) {
+        if !self.may_start(at) {
+            return;
+        }
+        let plan = self.plan.clone();
+        let node = self.node(&plan, at);
+        let timeout = node.timeout.filter(|_| !node.times_out);
+        let deadline = timeout.map(|timeout| self.engine.clock.now() + timeout.millis());
+        let ctx = self.context(at, attempt, deadline);
+        let (node, clock, done) = (node.node.clone(), self.engine.clock.clone(), self.done.0.clone());
+        self.attempts += 1;
+        let token = self.attempts;
+        let task = tokio::spawn(async move {
+            let work = AssertUnwindSafe(node.run(&ctx)).catch_unwind();
+            let result = match deadline {
+                None => flatten(work.await),
+                Some(deadline) => tokio::select! {
+                    result = work => flatten(result),
+                    () = clock.sleep_until(deadline) => Err(timed_out(timeout.unwrap_or(crate::units::Duration::from_secs(0)))),
+                },
+            };
+            // The loop has ended when nobody listens; then the result belongs to nobody.
+            let _ = done.send(Done { at, attempt, token, result });
+        });
+        self.running.insert(at, Running { token, abort: task.abort_handle() });
+    }
+
+    /// Takes the end of a spawned attempt; one that was stopped comes too late and counts for nothing.
+    pub(super) fn finished(&mut self, done: Done) {
+        if self.running.get(&done.at).is_none_or(|running| running.token != done.token) {
+            return;
+        }
+        self.running.remove(&done.at);
+        self.pending.urgent = true;
+        self.settle(done.at, done.attempt, done.result);
+    }
+
+    /// Goes on with a waiting node.
+    pub(super) fn resume(&mut self, at: Addr, with: Resume) {
+        let Some(attempt) = self.state.node(at).map(|node| node.attempt) else { return };
+        let plan = self.plan.clone();
+        let node = self.node(&plan, at);
+        let ctx = self.context(at, attempt, None);
+        self.pending.urgent = true;
+        let result = match AssertUnwindSafe(node.node.resume(&ctx, with)).catch_unwind().now_or_never() {
+            Some(result) => flatten(result),
+            None => Err(NodeError::internal("a node that goes on must not wait for anything else")),
+        };
+        self.settle(at, attempt, result);
+    }
+
+    /// Goes on with a node whose child run ended.
+    pub(super) fn child_ended(&mut self, name: &str, end: ChildEnd) {
+        let Some(at) = path::resolve(&self.plan, &self.state, name) else { return };
+        let current = self.state.node(at).is_some_and(|node| node.attempt == end.attempt);
+        if !current || self.state.child(at).is_none() {
+            return;
+        }
+        if !self.may_start(at) {
+            self.record(Event::NodeCancelled { node: at });
+            return;
+        }
+        let result = match (end.status, end.error) {
+            (RunStatus::Succeeded, _) => Ok(end.outputs),
+            (_, Some(error)) => Err(error),
+            (_, None) => Err(NodeError::new(codes::CHILD_CANCELLED, ErrorClass::Cancelled, "the child run was cancelled")
+                .hint("look at the child with `liteagent runs show`")
+                .report(name)),
+        };
+        self.resume(at, Resume::ChildEnded { result });
+    }
+
+    /// Journals what came of an attempt.
+    fn settle(&mut self, at: Addr, attempt: u32, result: Result<Outcome<Value>, NodeError>) {
+        let outcome = match result {
+            Ok(outcome) => outcome,
+            Err(error) => return self.failed(at, attempt, &error),
+        };
+        match outcome {
+            Outcome::Done(output) => self.succeeded(at, attempt, None, output, Vec::new()),
+            Outcome::Port(port, output) => self.succeeded(at, attempt, Some(port), output, Vec::new()),
+            Outcome::Wrote(output, writes) => self.succeeded(at, attempt, None, output, writes),
+            Outcome::Wait(mut wait) => {
+                let plan = self.plan.clone();
+                let node = self.node(&plan, at);
+                if wait.until.is_none()
+                    && node.times_out
+                    && let Some(timeout) = node.timeout
+                {
+                    wait.until = Some(self.engine.clock.now() + timeout.millis());
+                }
+                wait.ask = self.redactor.value(wait.ask);
+                self.pending.urgent = true;
+                self.record(Event::NodeWaiting { node: at, attempt, wait });
+            }
+            Outcome::Items { items, parallel, on_item_error } => {
+                if items.len() > MOST_FRAMES {
+                    let error = NodeError::new(
+                        codes::TOO_MANY_FRAMES,
+                        ErrorClass::LimitExceeded,
+                        format!("expected at most {MOST_FRAMES} items, found {}", items.len()),
+                    );
+                    return self.failed(at, attempt, &error.hint("split the list, or start a run for each part"));
+                }
+                let items = self.redactor.value(Value::List(items)).into();
+                let over = Over::Items { items, parallel: parallel.max(1), on_item_error };
+                self.record(Event::ContainerOpened { node: at, attempt, over });
+            }
+            Outcome::Rounds { state } => {
+                let state = self.redactor.value(state);
+                self.record(Event::ContainerOpened { node: at, attempt, over: Over::Rounds { state } });
+            }
+            Outcome::Child { workflow, inputs } => self.child(at, attempt, &workflow, inputs),
+        }
+    }
+
+    fn succeeded(
+        &mut self,
+        at: Addr,
+        attempt: u32,
+        port: Option<String>,
+        output: Value,
+        writes: Vec<crate::event::Write>,
+    ) {
+        if output.as_object().is_none() {
+            let found = output.kind();
+            let error = NodeError::internal(format!("the output of a node must be an object, found {found}"));
+            return self.failed(at, attempt, &error);
+        }
+        let output = self.redactor.value(output);
+        let plan = self.plan.clone();
+        let node = self.node(&plan, at);
+        if let Some(policy) = &node.cache {
+            // The scope is that of the start: nothing that this node reads has changed since.
+            let scope = self.scope(at.frame, &node.reads, attempt);
+            if let Ok(Some(key)) = cache::key(node, &scope) {
+                let port = port.as_deref().map_or(Value::Null, Value::from);
+                let hit = Value::from_pairs([("port", port), ("output", output.clone())]);
+                self.pending.fills.push((key, hit, self.engine.clock.now() + policy.ttl));
+            }
+        }
+        let output = output.into();
+        self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes, cached: false });
+    }
+
+    /// Journals a failed attempt and what follows from it.
+    pub(super) fn failed(&mut self, at: Addr, attempt: u32, error: &NodeError) {
+        let plan = self.plan.clone();
+        let now = self.engine.clock.now();
+        let then = policy::after_failure(self.node(&plan, at), error, attempt, now, rand::random());
+        self.record_failure(at, attempt, error, then);
+    }
+
+    pub(super) fn record_failure(&mut self, at: Addr, attempt: u32, error: &NodeError, then: AfterFailure) {
+        let mut report = error.report(&*path::path(&self.plan, &self.state, at));
+        if let Some(message) = self.redactor.text(&report.message) {
+            report.message = message;
+        }
+        self.record(Event::NodeFailed { node: at, attempt, error: report, then });
+    }
+
+    /// Starts a run of its own for a node.
+    fn child(&mut self, at: Addr, attempt: u32, workflow: &str, inputs: Value) {
+        match self.new_child(at, attempt, workflow, inputs) {
+            Ok(child) => {
+                let place = Place::Child { run: child.id };
+                self.record(Event::NodeStarted { node: at, attempt, place });
+                self.pending.children.push(child);
+                self.pending.urgent = true;
+            }
+            Err(error) => self.failed(at, attempt, &error),
+        }
+    }
+
+    fn new_child(&self, at: Addr, attempt: u32, workflow: &str, inputs: Value) -> Result<NewRun, NodeError> {
+        let depth = self.state.start.depth + 1;
+        if depth > DEEPEST_RUN {
+            return Err(NodeError::new(
+                codes::TOO_DEEP,
+                ErrorClass::LimitExceeded,
+                format!("expected runs at most {DEEPEST_RUN} deep, found {depth}"),
+            ));
+        }
+        let node = path::path(&self.plan, &self.state, at).to_string();
+        let id = RunId::child(self.run, &node, attempt);
+        let trigger = Value::from_pairs([("type", Value::from("parent"))]);
+        let start = crate::engine::Start {
+            user: self.state.start.user.clone(),
+            ..crate::engine::Start::new(self.plan.bundle.with_entry(workflow), inputs, trigger)
+        };
+        let parent = Parent { run: self.run, node, attempt };
+        self.engine.new_run(id, &start, Some(parent), depth)
+    }
+
+    /// What a node is given for one attempt.
+    fn context(&self, at: Addr, attempt: u32, deadline: Option<Millis>) -> NodeCtx {
+        let plan = &self.plan;
+        NodeCtx {
+            scope: self.scope(at.frame, &self.node(plan, at).reads, attempt),
+            run: self.run,
+            workflow: plan.workflow.clone(),
+            variables: plan.variables.clone(),
+            path: path::path(plan, &self.state, at),
+            attempt,
+            now: self.state.now,
+            deadline,
+            caps: self.engine.caps.clone(),
+            deltas: self.engine.deltas.clone(),
+        }
+    }
+
+    pub(super) fn node<'p>(&self, plan: &'p crate::plan::Plan, at: Addr) -> &'p PlanNode {
+        let body = self.state.frame(at.frame).map_or(0, |frame| frame.body);
+        plan.bodies[body].node(at.node)
+    }
+}
+
+fn flatten(result: std::thread::Result<Result<Outcome<Value>, NodeError>>) -> Result<Outcome<Value>, NodeError> {
+    result.unwrap_or_else(|panic| {
+        let text = panic.downcast_ref::<String>().cloned();
+        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
+        Err(NodeError::internal(format!("the node type panicked: {}", text.unwrap_or_else(|| "no message".into()))))
+    })
+}
+
+fn timed_out(limit: crate::units::Duration) -> NodeError {
+    NodeError::new(codes::NODE_TIMEOUT, ErrorClass::Timeout, format!("expected it to end within {limit}, it did not"))
+        .hint("raise `timeout` of the node, or let `retry` try again")
+}

@@ -1,0 +1,145 @@
+//! Making records: fold, encode, append.
+
+use bytes::Bytes;
+
+use super::{
+    owner::{Flushed, Owner, OwnerError},
+    replay::payloads,
+};
+use crate::{
+    definition::Durability,
+    event::{Event, Payload, Record},
+    id::{Digest, RunId},
+    run::{Addr, path},
+    store::{Append, AppendError, Message, NewRun, Release, StoredRecord},
+    value::Value,
+};
+
+/// A value whose JSON is longer than this becomes a blob.
+const INLINE_BYTES: usize = 32 * 1024;
+
+/// What waits to become durable, all of it in one append.
+#[derive(Default)]
+pub(super) struct Pending {
+    pub records: Vec<StoredRecord>,
+    /// The same records for those who watch; empty when nobody does.
+    pub shown: Vec<Record>,
+    pub blobs: Vec<(Digest, Bytes)>,
+    pub consumed: Vec<i64>,
+    pub children: Vec<NewRun>,
+    pub send: Vec<(RunId, Message)>,
+    /// Outputs for the cache; filled once the result is durable.
+    pub fills: Vec<(Digest, Value, i64)>,
+    /// Whether something is in it that must not be late: the result of an effect, a signal, a child.
+    pub urgent: bool,
+}
+
+impl Pending {
+    pub(super) fn is_empty(&self) -> bool {
+        self.records.is_empty() && self.consumed.is_empty() && self.send.is_empty()
+    }
+}
+
+impl Owner {
+    /// Folds an event and keeps its record for the next append.
+    pub(super) fn record(&mut self, event: Event<Addr>) {
+        let event = self.encode(event);
+        let record = Record { seq: self.state.seq + 1, at: self.engine.clock.now().max(self.state.now), event };
+        self.state.apply(&self.plan, &record);
+    }
+
+    /// Encodes an event as the next record; gives it back for folding.
+    pub(super) fn encode(&mut self, event: Event<Addr>) -> Event<Addr> {
+        let mut named = None;
+        let event = event.map(|at| {
+            named = Some(at);
+            path::path(&self.plan, &self.state, at).to_string()
+        });
+        let at = self.engine.clock.now().max(self.state.now);
+        let mut record = Record { seq: self.state.seq + 1, at, event };
+        let body = serde_json::to_string(&record).expect("an event has only string keys and finite numbers");
+        let body = if body.len() > INLINE_BYTES { self.outsource(&record).unwrap_or(body) } else { body };
+        self.pending.records.push(StoredRecord { seq: record.seq, at, body: body.into() });
+        if self.engine.observer.is_some() {
+            self.pending.shown.push(record.clone());
+        }
+        let event = std::mem::replace(&mut record.event, Event::CancelRequested { by: None });
+        event.map(|_| named.unwrap_or(Addr { frame: 0, node: 0 }))
+    }
+
+    /// Moves large values of a record into blobs; gives its JSON.
+    fn outsource(&mut self, record: &Record) -> Option<String> {
+        let mut outsourced = record.clone();
+        for payload in payloads(&mut outsourced.event) {
+            let Payload::Value(value) = &*payload else { continue };
+            let json = serde_json::to_vec(value).ok()?;
+            if json.len() > INLINE_BYTES {
+                let digest = Digest::of(&json);
+                self.pending.blobs.push((digest.clone(), json.into()));
+                *payload = Payload::Blob(digest);
+            }
+        }
+        serde_json::to_string(&outsourced).ok()
+    }
+
+    /// Makes everything durable that was folded, and what goes with it.
+    ///
+    /// # Errors
+    /// When the outcome is not known: the state must then be dropped. When nothing was changed, the pending records
+    /// are kept.
+    pub(super) async fn flush(&mut self, release: Option<Release>) -> Result<Flushed, OwnerError> {
+        self.pending.urgent = false;
+        if release.is_none() && (self.pending.is_empty() || self.plan.durability == Durability::End) {
+            return Ok(Flushed::Yes);
+        }
+        let stores = self.engine.stores.clone();
+        for (_, bytes) in &self.pending.blobs {
+            stores.blobs.put(bytes.clone()).await?;
+        }
+        let append = Append {
+            run: self.run,
+            epoch: self.state.epoch,
+            session: self.engine.session,
+            expected: self.durable,
+            records: self.pending.records.clone(),
+            consumed: self.pending.consumed.clone(),
+            blobs: self.pending.blobs.iter().map(|(digest, _)| digest.clone()).collect(),
+            children: self.pending.children.clone(),
+            send: self.pending.send.clone(),
+            release,
+            at: self.engine.clock.now(),
+        };
+        match stores.journal.append(append).await {
+            Ok(()) => {}
+            Err(AppendError::Fenced) => return Ok(Flushed::Fenced),
+            Err(AppendError::InboxNotEmpty) => return Ok(Flushed::InboxNotEmpty),
+            Err(error) => return Err(error.into()),
+        }
+        self.flushed().await?;
+        Ok(Flushed::Yes)
+    }
+
+    /// What may be seen, now that it is durable.
+    async fn flushed(&mut self) -> Result<(), OwnerError> {
+        let pending = std::mem::take(&mut self.pending);
+        self.durable += pending.records.len() as u64;
+        for row in &pending.consumed {
+            self.seen.remove(row);
+        }
+        if let Some(observer) = &self.engine.observer {
+            for record in &pending.shown {
+                observer.record(self.run, record);
+            }
+        }
+        for child in &pending.children {
+            self.engine.wake(child.id);
+        }
+        for (run, _) in &pending.send {
+            self.engine.wake(*run);
+        }
+        for (key, output, until) in &pending.fills {
+            self.engine.stores.cache.fill(key, output, *until).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,333 @@
+//! The loop of one run: decide, act, append; wait; until the run ends or is released.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
+
+use tokio::{
+    sync::{Notify, mpsc},
+    task::AbortHandle,
+};
+
+use super::{
+    attempt::Done,
+    journal::Pending,
+    redact::Redactor,
+    replay,
+    scope::{Names, roots},
+};
+use crate::{
+    codes,
+    definition::{Durability, OnLost},
+    engine::Inner,
+    error::{ErrorClass, NodeError},
+    event::{AfterFailure, Event, Place, Seq},
+    id::RunId,
+    plan::Plan,
+    run::{Addr, RunState, Status, decide},
+    scope::Roots,
+    store::{AppendError, InboxMessage, MessageBody, Release, StoreError, Take},
+    units::Millis,
+};
+
+/// An append is at most this late, and carries at most [`LAZY_RECORDS`].
+const LAZY_TIME: Duration = Duration::from_millis(20);
+pub(super) const LAZY_RECORDS: usize = 256;
+/// After so many losses of one node the run fails.
+const MOST_LOSSES: u32 = 5;
+
+/// Executes one run, as its owner.
+pub(crate) struct Owner {
+    pub(super) engine: Arc<Inner>,
+    pub(super) plan: Arc<Plan>,
+    pub(super) run: RunId,
+    pub(super) state: RunState,
+    pub(super) roots: Arc<Roots>,
+    pub(super) names: Names,
+    pub(super) redactor: Redactor,
+    /// The newest record that is durable.
+    pub(super) durable: Seq,
+    pub(super) pending: Pending,
+    /// Nodes with effects whose `NodeStarted` waits to be durable.
+    pub(super) to_start: Vec<(Addr, u32)>,
+    pub(super) running: HashMap<Addr, Running>,
+    pub(super) done: (mpsc::UnboundedSender<Done>, mpsc::UnboundedReceiver<Done>),
+    pub(super) attempts: u64,
+    /// Rows of the inbox that were folded but not consumed yet.
+    pub(super) seen: HashSet<i64>,
+    /// Messages of children, by the node that started them.
+    pub(super) wake: Arc<Notify>,
+    idle_since: Option<Millis>,
+}
+
+/// A spawned attempt.
+pub(super) struct Running {
+    pub token: u64,
+    pub abort: AbortHandle,
+}
+
+/// Why the loop ended.
+#[derive(Debug)]
+pub(crate) enum Exit {
+    /// The run ended.
+    Ended,
+    /// It waits for a time or a message, and anyone may take it.
+    Released,
+    /// Another owner has it.
+    Lost,
+    /// The engine closes; the run was given back.
+    Closed,
+}
+
+/// Why a run could not go on in this process.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OwnerError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("the run is owned by another process")]
+    Owned,
+    #[error("there is no such run")]
+    Unknown,
+    #[error(transparent)]
+    Plan(#[from] crate::engine::PlanError),
+    #[error("the outcome of an append is not known")]
+    Again,
+}
+
+/// What an append came to.
+pub(super) enum Flushed {
+    Yes,
+    Fenced,
+    /// The run could not be released.
+    InboxNotEmpty,
+}
+
+impl Owner {
+    /// Takes a run and replays its journal.
+    pub(crate) async fn take(engine: Arc<Inner>, run: RunId, wake: Arc<Notify>) -> Result<Option<Self>, OwnerError> {
+        let now = engine.clock.now();
+        let taken = match engine.stores.journal.take(run, engine.session, now).await? {
+            Take::Taken(taken) => taken,
+            Take::Ended => return Ok(None),
+            Take::Owned(_) => return Err(OwnerError::Owned),
+            Take::Unknown => return Err(OwnerError::Unknown),
+        };
+        let plan = engine.plan(&taken.row.digest).await?;
+        let records = replay::load_records(&engine.stores, run).await?;
+        let state = replay::replay(&plan, records)?;
+        let mut owner = Self::new(engine, plan, run, state, wake);
+        owner.record(Event::RunTaken { epoch: taken.epoch, owner: owner.engine.session });
+        owner.settle_lost();
+        owner.read_inbox().await?;
+        Ok(Some(owner))
+    }
+
+    pub(crate) fn new(engine: Arc<Inner>, plan: Arc<Plan>, run: RunId, state: RunState, wake: Arc<Notify>) -> Self {
+        let roots = roots(&plan, &state, &run.to_string());
+        let redactor = Redactor::new(&engine.caps.secrets, &plan.secrets);
+        Self {
+            durable: state.seq,
+            roots,
+            redactor,
+            engine,
+            plan,
+            run,
+            state,
+            names: Names::default(),
+            pending: Pending::default(),
+            to_start: Vec::new(),
+            running: HashMap::new(),
+            done: mpsc::unbounded_channel(),
+            attempts: 0,
+            seen: HashSet::new(),
+            wake,
+            idle_since: None,
+        }
+    }
+
+    /// Executes until the run ends, waits or is lost.
+    pub(crate) async fn execute(&mut self) -> Result<Exit, OwnerError> {
+        loop {
+            if let Some(exit) = self.advance().await? {
+                return Ok(exit);
+            }
+            if let Some(exit) = self.rest().await? {
+                return Ok(exit);
+            }
+        }
+    }
+
+    /// Decides and acts until nothing is left to do at once.
+    async fn advance(&mut self) -> Result<Option<Exit>, OwnerError> {
+        loop {
+            let commands = decide(&self.plan, &mut self.state, self.engine.clock.now());
+            if commands.is_empty() && self.to_start.is_empty() && !self.pending.urgent {
+                return Ok(None);
+            }
+            for command in commands {
+                if let Some(exit) = self.act(command).await? {
+                    return Ok(Some(exit));
+                }
+            }
+            // R5: append before act. Everything that became ready in this turn shares the append.
+            let full = self.pending.records.len() >= LAZY_RECORDS;
+            let quiet = self.pending.urgent && !self.state.has_work();
+            if !self.to_start.is_empty() || full || quiet {
+                if let Flushed::Fenced = self.flush(None).await? {
+                    return Ok(Some(Exit::Lost));
+                }
+                for (at, attempt) in std::mem::take(&mut self.to_start) {
+                    self.spawn(at, attempt);
+                }
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Waits for the next thing to happen; gives the run up when that is far away.
+    async fn rest(&mut self) -> Result<Option<Exit>, OwnerError> {
+        let now = self.engine.clock.now();
+        if self.running.is_empty() {
+            if self.state.next_due().is_none() && !self.state.waits_for_others() {
+                // Nothing runs, waits or is due, and yet the run has not ended: a fault that must not become silence.
+                let error = NodeError::internal("the run has nothing left to do, but has not ended");
+                self.record(Event::RunStopping { error: error.report("") });
+                return Ok(None);
+            }
+            let since = *self.idle_since.get_or_insert(now);
+            let hold = self.engine.hold.millis();
+            let soon = self.state.next_due().is_some_and(|due| due - now <= hold);
+            let child = self.state.has_children() && now - since < hold;
+            if !soon && !child && self.plan.durability == Durability::Step {
+                return self.release().await;
+            }
+        } else {
+            self.idle_since = None;
+        }
+        self.sleep(now).await
+    }
+
+    async fn sleep(&mut self, now: Millis) -> Result<Option<Exit>, OwnerError> {
+        let engine = self.engine.clone();
+        let hold = self.idle_since.map(|since| since + engine.hold.millis());
+        let until = [self.state.next_due(), hold].into_iter().flatten().min();
+        let lazy = !self.pending.is_empty() && self.plan.durability == Durability::Step;
+        let wake = self.wake.clone();
+        tokio::select! {
+            biased;
+            () = engine.closing.notified() => return self.close().await,
+            Some(done) = self.done.1.recv() => {
+                self.finished(done);
+                while let Ok(done) = self.done.1.try_recv() {
+                    self.finished(done);
+                }
+            }
+            () = wake.notified() => {
+                self.idle_since = None;
+                self.read_inbox().await?;
+            }
+            () = engine.clock.sleep_until(until.unwrap_or(now)), if until.is_some() => {}
+            () = tokio::time::sleep(LAZY_TIME), if lazy => {
+                if let Flushed::Fenced = self.flush(None).await? {
+                    return Ok(Some(Exit::Lost));
+                }
+            }
+        }
+        Ok(None)
+    }
+
+    async fn release(&mut self) -> Result<Option<Exit>, OwnerError> {
+        match self.flush(Some(Release::Waiting { wake_at: self.state.next_due() })).await? {
+            Flushed::Yes => Ok(Some(Exit::Released)),
+            Flushed::Fenced => Ok(Some(Exit::Lost)),
+            Flushed::InboxNotEmpty => {
+                self.read_inbox().await?;
+                Ok(None)
+            }
+        }
+    }
+
+    /// Gives the run back, so that another process can take it at once: nodes that run are lost to it.
+    async fn close(&mut self) -> Result<Option<Exit>, OwnerError> {
+        for (_, running) in self.running.drain() {
+            running.abort.abort();
+        }
+        loop {
+            match self.flush(Some(Release::Queued)).await? {
+                Flushed::Yes => return Ok(Some(Exit::Closed)),
+                Flushed::Fenced => return Ok(Some(Exit::Lost)),
+                Flushed::InboxNotEmpty => self.read_inbox().await?,
+            }
+        }
+    }
+
+    /// Journals what the inbox holds. The messages are consumed by the append that carries the records.
+    pub(super) async fn read_inbox(&mut self) -> Result<(), OwnerError> {
+        for message in self.engine.stores.journal.inbox(self.run).await? {
+            if self.seen.insert(message.row) {
+                self.receive(message);
+            }
+        }
+        Ok(())
+    }
+
+    fn receive(&mut self, InboxMessage { row, message }: InboxMessage) {
+        self.pending.consumed.push(row);
+        match message.body {
+            MessageBody::Signal { to, payload, by } => {
+                let payload = self.redactor.value(payload);
+                self.record(Event::SignalReceived { id: message.id, to, payload, by });
+            }
+            MessageBody::Cancel { by } => self.record(Event::CancelRequested { by }),
+            MessageBody::ChildEnded { node, attempt, status, outputs, error } => {
+                let ended = super::attempt::ChildEnd { attempt, status, outputs, error };
+                self.child_ended(&node, ended);
+            }
+        }
+    }
+
+    /// R9: whoever takes a run first settles what older owners left running.
+    fn settle_lost(&mut self) {
+        for at in self.state.lost() {
+            let Some(node) = self.state.node(at) else { continue };
+            let (attempt, losses) = (node.attempt, node.losses + 1);
+            let Some(frame) = self.state.frame(at.frame) else { continue };
+            let policy = self.plan.bodies[frame.body].node(at.node);
+            let fails = policy.on_lost == OnLost::Fail;
+            let then = if losses >= MOST_LOSSES { AfterFailure::Fail } else { super::policy::unhandled(policy) };
+            self.record(Event::NodeLost { node: at, attempt });
+            if fails || losses >= MOST_LOSSES {
+                let error = NodeError::new(codes::NODE_LOST, ErrorClass::Unavailable, "the process that ran it died")
+                    .hint("look whether its effect happened, then restart the run from this node");
+                self.record_failure(at, attempt, &error, then);
+            }
+        }
+    }
+}
+
+impl RunState {
+    /// Whether the next decision has something to do at once.
+    fn has_work(&self) -> bool {
+        self.is_pressing()
+    }
+
+    fn waits_for_others(&self) -> bool {
+        self.nodes().any(|(_, node)| matches!(node.status, Status::Waiting(_) | Status::Started(_)))
+    }
+
+    fn has_children(&self) -> bool {
+        self.nodes().any(|(_, node)| matches!(node.status, Status::Started(Place::Child { .. })))
+    }
+}
+
+impl From<AppendError> for OwnerError {
+    fn from(error: AppendError) -> Self {
+        match error {
+            AppendError::Store(StoreError::Failed(_)) => Self::Again,
+            AppendError::Store(error) => Self::Store(error),
+            AppendError::Fenced | AppendError::InboxNotEmpty => Self::Owned,
+        }
+    }
+}

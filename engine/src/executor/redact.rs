@@ -1,0 +1,98 @@
+//! Secrets never enter a record or a stream (R8): resolved values are replaced by `[secret NAME]`.
+
+use std::sync::Arc;
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+
+use crate::{capability::Secrets, value::Value};
+
+/// Shorter values are left alone: they would hide ordinary text.
+const SHORTEST: usize = 8;
+
+/// Replaces the secrets of one workflow.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Redactor {
+    /// What is looked for, longest first, and what stands in its place.
+    needles: Arc<Vec<(String, String)>>,
+}
+
+impl Redactor {
+    /// A redactor for the secrets that a workflow declares.
+    pub(super) fn new(secrets: &Secrets, declared: &[String]) -> Self {
+        let mut needles = Vec::new();
+        for name in declared {
+            let Some(value) = secrets.get(name).filter(|value| value.len() >= SHORTEST) else { continue };
+            let shown = format!("[secret {name}]");
+            let encoded = STANDARD.encode(value);
+            let bare = encoded.trim_end_matches('=').to_owned();
+            let percent = utf8_percent_encode(value, NON_ALPHANUMERIC).to_string();
+            for form in [value.to_owned(), encoded, bare, percent] {
+                needles.push((form, shown.clone()));
+            }
+        }
+        needles.sort_by_key(|(form, _)| std::cmp::Reverse(form.len()));
+        needles.dedup();
+        Self { needles: Arc::new(needles) }
+    }
+
+    /// Whether there is nothing to hide.
+    pub(super) fn is_empty(&self) -> bool {
+        self.needles.is_empty()
+    }
+
+    /// The text without secrets.
+    pub(super) fn text(&self, text: &str) -> Option<String> {
+        let mut out: Option<String> = None;
+        for (form, shown) in self.needles.iter() {
+            let current = out.as_deref().unwrap_or(text);
+            if current.contains(form.as_str()) {
+                out = Some(current.replace(form.as_str(), shown));
+            }
+        }
+        out
+    }
+
+    /// The value without secrets, in keys as well.
+    pub(super) fn value(&self, value: Value) -> Value {
+        if self.is_empty() {
+            return value;
+        }
+        match value {
+            Value::String(text) => self.text(&text).map_or(Value::String(text), Value::from),
+            Value::List(items) => Value::from(items.iter().map(|item| self.value(item.clone())).collect::<Vec<_>>()),
+            Value::Object(members) => Value::from_pairs(
+                members
+                    .iter()
+                    .map(|(key, value)| (self.text(key).map_or_else(|| key.clone(), Arc::from), self.value(value.clone()))),
+            ),
+            other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_is_hidden_in_every_form() {
+        let secrets = Secrets::new([("KEY".to_owned(), "s3cret/+value".to_owned()), ("PIN".to_owned(), "1234".to_owned())]);
+        let redactor = Redactor::new(&secrets, &["KEY".to_owned(), "PIN".to_owned()]);
+        let shown = redactor.value(crate::value!({
+            "plain": "Bearer s3cret/+value",
+            "base64": STANDARD.encode("s3cret/+value"),
+            "percent": "?k=s3cret%2F%2Bvalue",
+            "s3cret/+value": [1, "1234"],
+        }));
+        assert_eq!(
+            shown,
+            crate::value!({
+                "plain": "Bearer [secret KEY]",
+                "base64": "[secret KEY]",
+                "percent": "?k=[secret KEY]",
+                "[secret KEY]": [1, "1234"],
+            })
+        );
+    }
+}

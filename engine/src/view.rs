@@ -1,0 +1,267 @@
+//! A run as people look at it: a fold of its journal that needs no plan, so that any journal can be shown.
+
+use indexmap::IndexMap;
+
+use crate::{
+    engine::RunEnd,
+    error::ErrorReport,
+    event::{AfterFailure, Event, FrameEnd, Handler, OnItemError, Over, Place, Record, SkipReason, Wait},
+    id::{Digest, RunId},
+    run::apply_writes,
+    units::Millis,
+    value::Value,
+};
+
+/// What is known of a run.
+#[derive(Clone, Debug, Default)]
+pub struct RunView {
+    /// Name of the workflow.
+    pub workflow: String,
+    /// Its bundle.
+    pub digest: Option<Digest>,
+    /// Its inputs.
+    pub inputs: Value,
+    /// What started it.
+    pub trigger: Value,
+    /// The run that it was forked from.
+    pub forked_from: Option<RunId>,
+    /// When it started.
+    pub started_at: Millis,
+    /// When it last changed.
+    pub updated_at: Millis,
+    /// Its newest record.
+    pub seq: u64,
+    /// Its nodes by path, in the order in which they were first heard of.
+    pub nodes: IndexMap<String, NodeSeen>,
+    /// Whether someone asked to stop it.
+    pub cancelled: bool,
+    /// Why it stops, before it has ended.
+    pub stopping: Option<ErrorReport>,
+    /// The handler that runs.
+    pub handler: Option<Handler>,
+    /// How it ended.
+    pub end: Option<RunEnd>,
+}
+
+/// What is known of a node.
+#[derive(Clone, Debug)]
+pub struct NodeSeen {
+    /// Where it stands.
+    pub status: ViewStatus,
+    /// The newest attempt.
+    pub attempt: u32,
+    /// When it started, as far as the journal says: pure nodes have only an end.
+    pub started_at: Millis,
+    /// When it ended.
+    pub ended_at: Option<Millis>,
+    /// How often the process that ran it died.
+    pub losses: u32,
+    /// Each failure, with its attempt.
+    pub failures: Vec<(u32, ErrorReport)>,
+    container: Option<Passes>,
+}
+
+/// Where a node stands.
+#[derive(Clone, Debug)]
+pub enum ViewStatus {
+    /// It runs.
+    Running {
+        /// In this run of its own.
+        child: Option<RunId>,
+    },
+    /// It is tried again at this time.
+    Sleeping(Millis),
+    /// It waits.
+    Waiting(Wait),
+    /// It ended well.
+    Succeeded {
+        /// The port that it left by.
+        port: Option<String>,
+        /// Its output.
+        output: Value,
+        /// Whether that came from the cache.
+        cached: bool,
+    },
+    /// It failed; `handled` says whether `on_error` took care of that.
+    Failed {
+        /// Whether `on_error` took care of it.
+        handled: bool,
+    },
+    /// It was skipped.
+    Skipped(SkipReason),
+    /// It was stopped.
+    Cancelled,
+}
+
+/// What a container has done.
+#[derive(Clone, Debug)]
+enum Passes {
+    Items { items: Vec<Value>, on_item_error: OnItemError, results: IndexMap<u32, Result<Value, ErrorReport>> },
+    Rounds { state: Value, rounds: u32, output: Value },
+}
+
+impl RunView {
+    /// Folds a journal.
+    pub fn of(records: &[Record]) -> Self {
+        let mut view = Self::default();
+        for record in records {
+            view.apply(record);
+        }
+        view
+    }
+
+    /// Folds one more record.
+    pub fn apply(&mut self, record: &Record) {
+        self.seq = record.seq;
+        self.updated_at = record.at;
+        match &record.event {
+            Event::RunStarted { workflow, digest, inputs, trigger, .. } => {
+                self.workflow.clone_from(workflow);
+                self.digest = Some(digest.clone());
+                self.inputs = inputs.value();
+                self.trigger = trigger.clone();
+                self.started_at = record.at;
+            }
+            Event::RunForked { from, .. } => self.forked_from = Some(*from),
+            Event::CancelRequested { .. } => self.cancelled = true,
+            Event::RunStopping { error } => self.stopping = Some(error.clone()),
+            Event::HandlerStarted { handler } => self.handler = Some(*handler),
+            Event::HandlerFinished { .. } => self.handler = None,
+            Event::RunEnded { status, outputs, error, handled_errors } => {
+                self.end = Some(RunEnd {
+                    status: *status,
+                    outputs: outputs.as_ref().map_or_else(Value::object, crate::event::Payload::value),
+                    error: error.clone(),
+                    handled_errors: *handled_errors,
+                });
+            }
+            Event::RunTaken { .. } | Event::SignalReceived { .. } | Event::SignalIgnored { .. } => {}
+            other => self.apply_node(other, record.at),
+        }
+    }
+
+    fn apply_node(&mut self, event: &Event, at: Millis) {
+        match event {
+            Event::NodeStarted { node, attempt, place } => {
+                let child = match place {
+                    Place::Child { run } => Some(*run),
+                    Place::Local { .. } => None,
+                };
+                self.seen(node, *attempt, at).status = ViewStatus::Running { child };
+            }
+            Event::ContainerOpened { node, attempt, over } => {
+                let node = self.seen(node, *attempt, at);
+                node.status = ViewStatus::Running { child: None };
+                node.container = Some(Passes::open(over));
+            }
+            Event::ContainerReopened { node, attempt } => {
+                self.seen(node, *attempt, at).status = ViewStatus::Running { child: None };
+            }
+            Event::FrameFinished { node, index, end } => {
+                if let Some(passes) = self.nodes.get_mut(node).and_then(|node| node.container.as_mut()) {
+                    passes.finish(*index, end);
+                }
+            }
+            Event::NodeWaiting { node, attempt, wait } => {
+                self.seen(node, *attempt, at).status = ViewStatus::Waiting(wait.clone());
+            }
+            Event::NodeSucceeded { node, attempt, port, output, cached, .. } => {
+                let node = self.seen(node, *attempt, at);
+                let output = node.container.as_ref().map_or_else(|| output.value(), Passes::output);
+                node.status = ViewStatus::Succeeded { port: port.clone(), output, cached: *cached };
+                node.ended_at = Some(at);
+            }
+            Event::NodeFailed { node, attempt, error, then } => {
+                let node = self.seen(node, *attempt, at);
+                node.failures.push((*attempt, error.clone()));
+                node.status = match then {
+                    AfterFailure::Retry(until) => ViewStatus::Sleeping(*until),
+                    AfterFailure::Continue | AfterFailure::StandIn(_) => ViewStatus::Failed { handled: true },
+                    AfterFailure::Fail => ViewStatus::Failed { handled: false },
+                };
+                node.ended_at = Some(at);
+            }
+            Event::NodeSkipped { node, why } => {
+                let node = self.seen(node, 0, at);
+                node.status = ViewStatus::Skipped(why.clone());
+                node.ended_at = Some(at);
+            }
+            Event::NodeLost { node, attempt } => self.seen(node, *attempt, at).losses += 1,
+            Event::NodeCancelled { node } => {
+                let attempt = self.nodes.get(node).map_or(0, |node| node.attempt);
+                let node = self.seen(node, attempt, at);
+                node.status = ViewStatus::Cancelled;
+                node.ended_at = Some(at);
+            }
+            _ => {}
+        }
+    }
+
+    fn seen(&mut self, path: &str, attempt: u32, at: Millis) -> &mut NodeSeen {
+        let node = self.nodes.entry(path.to_owned()).or_insert_with(|| NodeSeen {
+            status: ViewStatus::Running { child: None },
+            attempt,
+            started_at: at,
+            ended_at: None,
+            losses: 0,
+            failures: Vec::new(),
+            container: None,
+        });
+        node.attempt = attempt;
+        node
+    }
+}
+
+impl Passes {
+    fn open(over: &Over) -> Self {
+        match over {
+            Over::Items { items, on_item_error, .. } => Self::Items {
+                items: items.value().as_list().map(<[Value]>::to_vec).unwrap_or_default(),
+                on_item_error: *on_item_error,
+                results: IndexMap::new(),
+            },
+            Over::Rounds { state } => Self::Rounds { state: state.clone(), rounds: 0, output: Value::Null },
+        }
+    }
+
+    fn finish(&mut self, index: u32, end: &FrameEnd) {
+        match (self, end) {
+            (Self::Items { results, .. }, FrameEnd::Item { output }) => {
+                results.insert(index, Ok(output.value()));
+            }
+            (Self::Items { results, .. }, FrameEnd::Failed { error }) => {
+                results.insert(index, Err(error.clone()));
+            }
+            (Self::Rounds { state, rounds, .. }, FrameEnd::Next { ops }) => {
+                *state = apply_writes(state, ops);
+                *rounds += 1;
+            }
+            (Self::Rounds { state, rounds, output }, FrameEnd::Last { ops, output: last }) => {
+                *state = apply_writes(state, ops);
+                *rounds += 1;
+                *output = last.value();
+            }
+            _ => {}
+        }
+    }
+
+    fn output(&self) -> Value {
+        match self {
+            Self::Items { items, on_item_error, results } => {
+                let results: Vec<_> = (0..items.len() as u32)
+                    .map(|index| {
+                        results.get(&index).map(|result| {
+                            result.as_ref().map(Value::clone).map_err(|error| error.to_value(1))
+                        })
+                    })
+                    .collect();
+                crate::run::items_output(items, *on_item_error, &results)
+            }
+            Self::Rounds { state, rounds, output } => Value::from_pairs([
+                ("output", output.clone()),
+                ("rounds", Value::from(u64::from(*rounds))),
+                ("state", state.clone()),
+            ]),
+        }
+    }
+}
