@@ -51,6 +51,14 @@ codes! {
     TEMPLATE_FUEL = "LA2002": "a template did too much work or grew too large";
     NODE_TIMEOUT = "LA2003": "a node took longer than its timeout";
     NODE_LOST = "LA2004": "the process that ran a node died";
+    TOO_MANY_FRAMES = "LA2005": "a container has too many passes";
+    RUN_TOO_DEEP = "LA2006": "runs start each other too deep";
+    CHILD_CANCELLED = "LA2007": "the run that a node started was cancelled";
+    CHILD_INPUTS = "LA2008": "the inputs of the run that a node starts do not fit";
+    FRAME_FAILED = "LA2009": "a pass of a container failed";
+    OUT_OF_BUDGET = "LA2010": "the budget of a run is used up";
+    RUN_TIMEOUT = "LA2011": "a run took longer than its timeout";
+    HANDLER_TIMEOUT = "LA2012": "`on_failure` or `finally` took too long";
     NODE_PANICKED = "LA2999": "a node type has a fault";
 
     // LA3xxx: use

@@ -8,8 +8,8 @@ use std::{
 use indexmap::IndexMap;
 use tokio::sync::{Notify, watch};
 
+pub(crate) use self::start::{Origin, Prepared};
 pub use self::{
-    fork::Cut,
     settle::{OpenWait, RunEnd, Settled},
     start::Start,
 };
@@ -28,7 +28,6 @@ use crate::{
     value::Value,
 };
 
-mod fork;
 mod settle;
 mod start;
 
@@ -303,7 +302,12 @@ impl Inner {
         plans.get(&(digest.clone(), workflow.to_owned())).cloned()
     }
 
-    pub(crate) fn compile(&self, digest: &Digest, bundle: &Arc<Bundle>, workflow: &str) -> Result<Arc<Plan>, PlanError> {
+    pub(crate) fn compile(
+        &self,
+        digest: &Digest,
+        bundle: &Arc<Bundle>,
+        workflow: &str,
+    ) -> Result<Arc<Plan>, PlanError> {
         if let Some(plan) = self.known_plan(digest, workflow) {
             return Ok(plan);
         }

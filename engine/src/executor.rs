@@ -6,8 +6,9 @@
 //! * `scope.rs` builds what templates see, `policy.rs` decides on retries, `redact.rs` hides secrets.
 
 pub(crate) use self::{
-    owner::{Exit, Owner},
-    replay::{decode, load_records},
+    journal::INLINE_BYTES,
+    owner::{Exit, Owner, OwnerError},
+    replay::load_records,
 };
 
 mod act;

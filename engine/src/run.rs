@@ -7,7 +7,9 @@
 //! * [`gate`] is the rule that says whether a node runs;
 //! * [`path`] turns addresses into paths such as `each[3].fetch`, and back.
 
+pub(crate) use self::{apply::apply_writes, container::items_output};
 pub use self::{
+    container::ContainerEnd,
     decide::{Command, decide},
     state::{Addr, Ending, Frame, FrameId, NodeState, OpenContainer, Phase, RunState, Status},
 };

@@ -120,6 +120,12 @@ impl FromValue for Value {
     }
 }
 
+impl FromValue for bool {
+    fn from_value(value: Value) -> Result<Self, String> {
+        value.as_bool().ok_or_else(|| format!("expected a boolean, found {}", value.kind()))
+    }
+}
+
 /// A field that may hold `{{ ... }}`; renders to `T` at run time.
 pub struct Template<T> {
     compiled: Compiled,

@@ -250,9 +250,9 @@ impl Passes {
             Self::Items { items, on_item_error, results } => {
                 let results: Vec<_> = (0..items.len() as u32)
                     .map(|index| {
-                        results.get(&index).map(|result| {
-                            result.as_ref().map(Value::clone).map_err(|error| error.to_value(1))
-                        })
+                        results
+                            .get(&index)
+                            .map(|result| result.as_ref().map(Value::clone).map_err(|error| error.to_value(1)))
                     })
                     .collect();
                 crate::run::items_output(items, *on_item_error, &results)

@@ -165,7 +165,7 @@ impl Inner {
                 records: vec![StoredRecord { seq: 1, at, body: body.into() }],
                 blobs: blobs.iter().map(|(digest, _)| digest.clone()).collect(),
             },
-            first: Record { seq: 1, at, event: event(inputs.into()) },
+            first: Record { seq: 1, at, event: event(inputs.into()).map(|_| Addr { frame: 0, node: 0 }) },
             blobs,
         })
     }

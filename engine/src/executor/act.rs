@@ -26,21 +26,30 @@ impl Owner {
             Command::Cancel { at } => self.cancel(at),
             Command::OutOfBudget => {
                 let budget = self.plan.budget_nodes.unwrap_or(0);
-                self.stop(codes::OUT_OF_BUDGET, ErrorClass::LimitExceeded, format!(
-                    "expected at most {budget} attempts of nodes, and another one is due"
-                ), "raise `budget.nodes`");
+                self.stop(
+                    codes::OUT_OF_BUDGET,
+                    ErrorClass::LimitExceeded,
+                    format!("expected at most {budget} attempts of nodes, and another one is due"),
+                    "raise `budget.nodes`",
+                );
             }
             Command::OutOfTime => {
                 let limit = self.plan.timeout.map_or_else(String::new, |timeout| timeout.to_string());
-                self.stop(codes::RUN_TIMEOUT, ErrorClass::Timeout, format!(
-                    "expected the run to end within {limit}, it did not"
-                ), "raise `timeout` of the workflow");
+                self.stop(
+                    codes::RUN_TIMEOUT,
+                    ErrorClass::Timeout,
+                    format!("expected the run to end within {limit}, it did not"),
+                    "raise `timeout` of the workflow",
+                );
             }
             Command::HandlerOutOfTime(handler) => {
                 let name = handler.as_str();
-                self.stop(codes::HANDLER_TIMEOUT, ErrorClass::Timeout, format!(
-                    "expected `{name}` to end within 60s, it did not"
-                ), "make it shorter");
+                self.stop(
+                    codes::HANDLER_TIMEOUT,
+                    ErrorClass::Timeout,
+                    format!("expected `{name}` to end within 60s, it did not"),
+                    "make it shorter",
+                );
             }
             Command::EndHandler { handler, error } => self.record(Event::HandlerFinished { handler, error }),
             Command::Finish => return self.finish().await,
@@ -156,7 +165,8 @@ impl Owner {
     }
 
     fn next_handler(&self, ending: &Ending) -> Option<Handler> {
-        let due = |handler, body: Option<usize>| (body.is_some() && self.state.handler(handler).is_none()).then_some(handler);
+        let due =
+            |handler, body: Option<usize>| (body.is_some() && self.state.handler(handler).is_none()).then_some(handler);
         let after_failure = (ending.status == RunStatus::Failed).then(|| due(Handler::OnFailure, self.plan.on_failure));
         after_failure.flatten().or_else(|| due(Handler::Finally, self.plan.finally))
     }
@@ -178,13 +188,13 @@ impl Owner {
     async fn end(&mut self, ending: Ending, outputs: Option<Value>) -> Result<Option<Exit>, OwnerError> {
         // The terminal record is folded only once it is durable: a message may still come first.
         let before = (self.pending.records.len(), self.pending.shown.len(), self.pending.send.len());
-        let event = self.encode(Event::RunEnded {
+        let record = self.encode(Event::RunEnded {
             status: ending.status,
             outputs: outputs.clone().map(Into::into),
             error: ending.error.clone(),
             handled_errors: self.state.handled_errors,
         });
-        if let Some(parent) = self.engine.parent(self.run).await? {
+        if let Some(parent) = self.parent.clone() {
             let body = MessageBody::ChildEnded {
                 node: parent.node,
                 attempt: parent.attempt,
@@ -201,9 +211,8 @@ impl Owner {
             error: ending.error,
             conversation: conversation.map(|id| (id, self.state.conversation.clone())),
         };
-        match self.append_end(release).await? {
+        match self.flush(Some(release)).await? {
             Flushed::Yes => {
-                let record = crate::event::Record { seq: self.state.seq + 1, at: self.state.now, event };
                 self.state.apply(&self.plan, &record);
                 Ok(Some(Exit::Ended))
             }
@@ -238,4 +247,3 @@ fn changes(state: &Value, next: Vec<(String, Value)>, hide: impl Fn(Value) -> Va
     }
     ops
 }
-

@@ -1,6 +1,6 @@
 //! Attempts of nodes: starting, stopping, and what comes of them.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::panic::AssertUnwindSafe;
 
 use futures::FutureExt as _;
 
@@ -11,13 +11,14 @@ use super::{
 };
 use crate::{
     codes,
+    engine::{Origin, Prepared, Start},
     error::{ErrorClass, ErrorReport, NodeError},
     event::{AfterFailure, Event, Over, Place, RunStatus, SkipReason},
-    id::{Digest, RunId},
-    node::{Effect, ErasedNode, NodeCtx, Outcome, Resume},
+    id::RunId,
+    node::{Effect, NodeCtx, Outcome, Resume},
     plan::PlanNode,
     run::{Addr, path},
-    store::{Created, NewRun, Parent},
+    store::Parent,
     units::Millis,
     value::Value,
 };
@@ -181,9 +182,11 @@ impl Owner {
         let result = match (end.status, end.error) {
             (RunStatus::Succeeded, _) => Ok(end.outputs),
             (_, Some(error)) => Err(error),
-            (_, None) => Err(NodeError::new(codes::CHILD_CANCELLED, ErrorClass::Cancelled, "the child run was cancelled")
-                .hint("look at the child with `liteagent runs show`")
-                .report(name)),
+            (_, None) => {
+                Err(NodeError::new(codes::CHILD_CANCELLED, ErrorClass::Cancelled, "the child run was cancelled")
+                    .hint("look at the child with `liteagent runs show`")
+                    .report(name))
+            }
         };
         self.resume(at, Resume::ChildEnded { result });
     }
@@ -281,7 +284,7 @@ impl Owner {
     fn child(&mut self, at: Addr, attempt: u32, workflow: &str, inputs: Value) {
         match self.new_child(at, attempt, workflow, inputs) {
             Ok(child) => {
-                let place = Place::Child { run: child.id };
+                let place = Place::Child { run: child.run.id };
                 self.record(Event::NodeStarted { node: at, attempt, place });
                 self.pending.children.push(child);
                 self.pending.urgent = true;
@@ -290,24 +293,29 @@ impl Owner {
         }
     }
 
-    fn new_child(&self, at: Addr, attempt: u32, workflow: &str, inputs: Value) -> Result<NewRun, NodeError> {
+    fn new_child(&self, at: Addr, attempt: u32, workflow: &str, inputs: Value) -> Result<Prepared, NodeError> {
         let depth = self.state.start.depth + 1;
         if depth > DEEPEST_RUN {
             return Err(NodeError::new(
-                codes::TOO_DEEP,
+                codes::RUN_TOO_DEEP,
                 ErrorClass::LimitExceeded,
                 format!("expected runs at most {DEEPEST_RUN} deep, found {depth}"),
-            ));
+            )
+            .hint("pass a list to an `iteration` instead of starting runs from runs"));
         }
         let node = path::path(&self.plan, &self.state, at).to_string();
-        let id = RunId::child(self.run, &node, attempt);
         let trigger = Value::from_pairs([("type", Value::from("parent"))]);
-        let start = crate::engine::Start {
-            user: self.state.start.user.clone(),
-            ..crate::engine::Start::new(self.plan.bundle.with_entry(workflow), inputs, trigger)
+        let start =
+            Start { user: self.state.start.user.clone(), ..Start::new(self.plan.bundle.clone(), inputs, trigger) };
+        let origin = Origin {
+            id: RunId::child(self.run, &node, attempt),
+            digest: self.plan.digest.clone(),
+            workflow: workflow.to_owned(),
+            parent: Some(Parent { run: self.run, node, attempt }),
+            depth,
+            variables: Value::Null,
         };
-        let parent = Parent { run: self.run, node, attempt };
-        self.engine.new_run(id, &start, Some(parent), depth)
+        self.engine.prepare_child(origin, &start)
     }
 
     /// What a node is given for one attempt.
@@ -323,7 +331,7 @@ impl Owner {
             now: self.state.now,
             deadline,
             caps: self.engine.caps.clone(),
-            deltas: self.engine.deltas.clone(),
+            deltas: self.deltas.clone(),
         }
     }
 

@@ -7,7 +7,7 @@ use super::{
     replay::payloads,
 };
 use crate::{
-    definition::Durability,
+    engine::Prepared,
     event::{Event, Payload, Record},
     id::{Digest, RunId},
     run::{Addr, path},
@@ -16,7 +16,7 @@ use crate::{
 };
 
 /// A value whose JSON is longer than this becomes a blob.
-const INLINE_BYTES: usize = 32 * 1024;
+pub(crate) const INLINE_BYTES: usize = 32 * 1024;
 
 /// What waits to become durable, all of it in one append.
 #[derive(Default)]
@@ -26,7 +26,7 @@ pub(super) struct Pending {
     pub shown: Vec<Record>,
     pub blobs: Vec<(Digest, Bytes)>,
     pub consumed: Vec<i64>,
-    pub children: Vec<NewRun>,
+    pub children: Vec<Prepared>,
     pub send: Vec<(RunId, Message)>,
     /// Outputs for the cache; filled once the result is durable.
     pub fills: Vec<(Digest, Value, i64)>,
@@ -43,28 +43,27 @@ impl Pending {
 impl Owner {
     /// Folds an event and keeps its record for the next append.
     pub(super) fn record(&mut self, event: Event<Addr>) {
-        let event = self.encode(event);
-        let record = Record { seq: self.state.seq + 1, at: self.engine.clock.now().max(self.state.now), event };
+        let record = self.encode(event);
         self.state.apply(&self.plan, &record);
     }
 
-    /// Encodes an event as the next record; gives it back for folding.
-    pub(super) fn encode(&mut self, event: Event<Addr>) -> Event<Addr> {
+    /// Encodes an event as the next record of the next append, and gives the record for folding.
+    pub(super) fn encode(&mut self, event: Event<Addr>) -> Record<Addr> {
         let mut named = None;
         let event = event.map(|at| {
             named = Some(at);
             path::path(&self.plan, &self.state, at).to_string()
         });
         let at = self.engine.clock.now().max(self.state.now);
-        let mut record = Record { seq: self.state.seq + 1, at, event };
+        let record = Record { seq: self.state.seq + 1, at, event };
         let body = serde_json::to_string(&record).expect("an event has only string keys and finite numbers");
         let body = if body.len() > INLINE_BYTES { self.outsource(&record).unwrap_or(body) } else { body };
         self.pending.records.push(StoredRecord { seq: record.seq, at, body: body.into() });
         if self.engine.observer.is_some() {
             self.pending.shown.push(record.clone());
         }
-        let event = std::mem::replace(&mut record.event, Event::CancelRequested { by: None });
-        event.map(|_| named.unwrap_or(Addr { frame: 0, node: 0 }))
+        let Record { seq, at, event } = record;
+        Record { seq, at, event: event.map(|_| named.unwrap_or(Addr { frame: 0, node: 0 })) }
     }
 
     /// Moves large values of a record into blobs; gives its JSON.
@@ -89,12 +88,20 @@ impl Owner {
     /// are kept.
     pub(super) async fn flush(&mut self, release: Option<Release>) -> Result<Flushed, OwnerError> {
         self.pending.urgent = false;
-        if release.is_none() && (self.pending.is_empty() || self.plan.durability == Durability::End) {
+        if release.is_none() && (self.pending.is_empty() || self.detached.is_some()) {
             return Ok(Flushed::Yes);
         }
         let stores = self.engine.stores.clone();
-        for (_, bytes) in &self.pending.blobs {
+        let of_children = self.pending.children.iter().flat_map(|child| &child.blobs);
+        for (_, bytes) in self.pending.blobs.iter().chain(of_children) {
             stores.blobs.put(bytes.clone()).await?;
+        }
+        if let (Some(run), Some(end)) = (&self.detached, &release) {
+            let records = self.pending.records.clone();
+            let blobs = self.pending.blobs.iter().map(|(digest, _)| digest.clone()).collect();
+            stores.journal.create_ended(NewRun { records, blobs, ..run.clone() }, end.clone()).await?;
+            self.flushed().await?;
+            return Ok(Flushed::Yes);
         }
         let append = Append {
             run: self.run,
@@ -104,7 +111,7 @@ impl Owner {
             records: self.pending.records.clone(),
             consumed: self.pending.consumed.clone(),
             blobs: self.pending.blobs.iter().map(|(digest, _)| digest.clone()).collect(),
-            children: self.pending.children.clone(),
+            children: self.pending.children.iter().map(|child| child.run.clone()).collect(),
             send: self.pending.send.clone(),
             release,
             at: self.engine.clock.now(),
@@ -132,7 +139,7 @@ impl Owner {
             }
         }
         for child in &pending.children {
-            self.engine.wake(child.id);
+            self.engine.wake(child.run.id);
         }
         for (run, _) in &pending.send {
             self.engine.wake(*run);

@@ -20,15 +20,16 @@ use super::{
 };
 use crate::{
     codes,
-    definition::{Durability, OnLost},
-    engine::Inner,
+    definition::OnLost,
+    engine::{Inner, Observer, Prepared},
     error::{ErrorClass, NodeError},
     event::{AfterFailure, Event, Place, Seq},
     id::RunId,
+    node::{DeltaSink, NoDeltas},
     plan::Plan,
     run::{Addr, RunState, Status, decide},
     scope::Roots,
-    store::{AppendError, InboxMessage, MessageBody, Release, StoreError, Take},
+    store::{AppendError, InboxMessage, MessageBody, NewRun, Parent, Release, StoreError, Take},
     units::Millis,
 };
 
@@ -57,8 +58,12 @@ pub(crate) struct Owner {
     pub(super) attempts: u64,
     /// Rows of the inbox that were folded but not consumed yet.
     pub(super) seen: HashSet<i64>,
-    /// Messages of children, by the node that started them.
     pub(super) wake: Arc<Notify>,
+    /// Where the end of the run is reported.
+    pub(super) parent: Option<Parent>,
+    /// The run, while no store knows of it: `durability: end`.
+    pub(super) detached: Option<NewRun>,
+    pub(super) deltas: Arc<dyn DeltaSink>,
     idle_since: Option<Millis>,
 }
 
@@ -96,6 +101,15 @@ pub(crate) enum OwnerError {
     Again,
 }
 
+/// What ended a sleep.
+enum Next {
+    Close,
+    Done(Done),
+    Inbox,
+    Due,
+    Flush,
+}
+
 /// What an append came to.
 pub(super) enum Flushed {
     Yes,
@@ -114,20 +128,43 @@ impl Owner {
             Take::Owned(_) => return Err(OwnerError::Owned),
             Take::Unknown => return Err(OwnerError::Unknown),
         };
-        let plan = engine.plan(&taken.row.digest).await?;
+        let plan = engine.plan(&taken.row.digest, &taken.row.workflow).await?;
         let records = replay::load_records(&engine.stores, run).await?;
         let state = replay::replay(&plan, records)?;
         let mut owner = Self::new(engine, plan, run, state, wake);
+        owner.parent = taken.row.parent;
         owner.record(Event::RunTaken { epoch: taken.epoch, owner: owner.engine.session });
         owner.settle_lost();
         owner.read_inbox().await?;
         Ok(Some(owner))
     }
 
-    pub(crate) fn new(engine: Arc<Inner>, plan: Arc<Plan>, run: RunId, state: RunState, wake: Arc<Notify>) -> Self {
+    /// Owns a run that exists only in memory until it ends.
+    pub(crate) fn detached(engine: Arc<Inner>, plan: Arc<Plan>, prepared: Prepared) -> Self {
+        let mut state = RunState::default();
+        state.apply(&plan, &prepared.first);
+        let mut owner = Self::new(engine, plan, prepared.run.id, state, Arc::default());
+        owner.pending.records.extend(prepared.run.records.iter().cloned());
+        owner.pending.blobs.extend(prepared.blobs);
+        owner.detached = Some(prepared.run);
+        owner.durable = 0;
+        owner
+    }
+
+    /// What wakes the loop.
+    pub(crate) fn waker(&self) -> Arc<Notify> {
+        self.wake.clone()
+    }
+
+    fn new(engine: Arc<Inner>, plan: Arc<Plan>, run: RunId, state: RunState, wake: Arc<Notify>) -> Self {
         let roots = roots(&plan, &state, &run.to_string());
         let redactor = Redactor::new(&engine.caps.secrets, &plan.secrets);
+        let deltas: Arc<dyn DeltaSink> = match &engine.observer {
+            Some(observer) => Arc::new(Deltas { observer: observer.clone(), redactor: redactor.clone() }),
+            None => Arc::new(NoDeltas),
+        };
         Self {
+            deltas,
             durable: state.seq,
             roots,
             redactor,
@@ -143,6 +180,8 @@ impl Owner {
             attempts: 0,
             seen: HashSet::new(),
             wake,
+            parent: None,
+            detached: None,
             idle_since: None,
         }
     }
@@ -173,7 +212,7 @@ impl Owner {
             }
             // R5: append before act. Everything that became ready in this turn shares the append.
             let full = self.pending.records.len() >= LAZY_RECORDS;
-            let quiet = self.pending.urgent && !self.state.has_work();
+            let quiet = self.pending.urgent && !self.state.is_pressing(&self.plan);
             if !self.to_start.is_empty() || full || quiet {
                 if let Flushed::Fenced = self.flush(None).await? {
                     return Ok(Some(Exit::Lost));
@@ -200,7 +239,7 @@ impl Owner {
             let hold = self.engine.hold.millis();
             let soon = self.state.next_due().is_some_and(|due| due - now <= hold);
             let child = self.state.has_children() && now - since < hold;
-            if !soon && !child && self.plan.durability == Durability::Step {
+            if !soon && !child && self.detached.is_none() {
                 return self.release().await;
             }
         } else {
@@ -213,23 +252,31 @@ impl Owner {
         let engine = self.engine.clone();
         let hold = self.idle_since.map(|since| since + engine.hold.millis());
         let until = [self.state.next_due(), hold].into_iter().flatten().min();
-        let lazy = !self.pending.is_empty() && self.plan.durability == Durability::Step;
+        let lazy = !self.pending.is_empty() && self.detached.is_none();
         let wake = self.wake.clone();
-        tokio::select! {
+        let mut closing = engine.closing.subscribe();
+        let next = tokio::select! {
             biased;
-            () = engine.closing.notified() => return self.close().await,
-            Some(done) = self.done.1.recv() => {
+            _ = closing.wait_for(|closing| *closing) => Next::Close,
+            Some(done) = self.done.1.recv() => Next::Done(done),
+            () = wake.notified() => Next::Inbox,
+            () = engine.clock.sleep_until(until.unwrap_or(now)), if until.is_some() => Next::Due,
+            () = tokio::time::sleep(LAZY_TIME), if lazy => Next::Flush,
+        };
+        match next {
+            Next::Close => return self.close().await,
+            Next::Due => {}
+            Next::Done(done) => {
                 self.finished(done);
                 while let Ok(done) = self.done.1.try_recv() {
                     self.finished(done);
                 }
             }
-            () = wake.notified() => {
+            Next::Inbox => {
                 self.idle_since = None;
                 self.read_inbox().await?;
             }
-            () = engine.clock.sleep_until(until.unwrap_or(now)), if until.is_some() => {}
-            () = tokio::time::sleep(LAZY_TIME), if lazy => {
+            Next::Flush => {
                 if let Flushed::Fenced = self.flush(None).await? {
                     return Ok(Some(Exit::Lost));
                 }
@@ -251,6 +298,9 @@ impl Owner {
 
     /// Gives the run back, so that another process can take it at once: nodes that run are lost to it.
     async fn close(&mut self) -> Result<Option<Exit>, OwnerError> {
+        if self.detached.is_some() {
+            return Ok(Some(Exit::Closed));
+        }
         for (_, running) in self.running.drain() {
             running.abort.abort();
         }
@@ -265,6 +315,9 @@ impl Owner {
 
     /// Journals what the inbox holds. The messages are consumed by the append that carries the records.
     pub(super) async fn read_inbox(&mut self) -> Result<(), OwnerError> {
+        if self.detached.is_some() {
+            return Ok(());
+        }
         for message in self.engine.stores.journal.inbox(self.run).await? {
             if self.seen.insert(message.row) {
                 self.receive(message);
@@ -307,12 +360,20 @@ impl Owner {
     }
 }
 
-impl RunState {
-    /// Whether the next decision has something to do at once.
-    fn has_work(&self) -> bool {
-        self.is_pressing()
-    }
+/// Shows live text to the observer, without secrets.
+struct Deltas {
+    observer: Arc<dyn Observer>,
+    redactor: Redactor,
+}
 
+impl DeltaSink for Deltas {
+    fn delta(&self, run: RunId, path: &str, attempt: u32, text: &str) {
+        let hidden = self.redactor.text(text);
+        self.observer.delta(run, path, attempt, hidden.as_deref().unwrap_or(text));
+    }
+}
+
+impl RunState {
     fn waits_for_others(&self) -> bool {
         self.nodes().any(|(_, node)| matches!(node.status, Status::Waiting(_) | Status::Started(_)))
     }

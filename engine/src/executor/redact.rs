@@ -61,11 +61,9 @@ impl Redactor {
         match value {
             Value::String(text) => self.text(&text).map_or(Value::String(text), Value::from),
             Value::List(items) => Value::from(items.iter().map(|item| self.value(item.clone())).collect::<Vec<_>>()),
-            Value::Object(members) => Value::from_pairs(
-                members
-                    .iter()
-                    .map(|(key, value)| (self.text(key).map_or_else(|| key.clone(), Arc::from), self.value(value.clone()))),
-            ),
+            Value::Object(members) => Value::from_pairs(members.iter().map(|(key, value)| {
+                (self.text(key).map_or_else(|| key.clone(), Arc::from), self.value(value.clone()))
+            })),
             other => other,
         }
     }
@@ -77,7 +75,8 @@ mod tests {
 
     #[test]
     fn a_secret_is_hidden_in_every_form() {
-        let secrets = Secrets::new([("KEY".to_owned(), "s3cret/+value".to_owned()), ("PIN".to_owned(), "1234".to_owned())]);
+        let secrets =
+            Secrets::new([("KEY".to_owned(), "s3cret/+value".to_owned()), ("PIN".to_owned(), "1234".to_owned())]);
         let redactor = Redactor::new(&secrets, &["KEY".to_owned(), "PIN".to_owned()]);
         let shown = redactor.value(crate::value!({
             "plain": "Bearer s3cret/+value",

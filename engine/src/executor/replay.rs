@@ -42,11 +42,8 @@ pub(crate) fn decode(stored: &StoredRecord) -> Result<Record, StoreError> {
 
 async fn load(stores: &Stores, payload: &mut Payload) -> Result<(), StoreError> {
     let Payload::Blob(digest) = payload else { return Ok(()) };
-    let bytes = stores
-        .blobs
-        .get(digest)
-        .await?
-        .ok_or_else(|| StoreError::Damaged(format!("the blob {digest} is missing")))?;
+    let bytes =
+        stores.blobs.get(digest).await?.ok_or_else(|| StoreError::Damaged(format!("the blob {digest} is missing")))?;
     let value: Value = serde_json::from_slice(&bytes)
         .map_err(|error| StoreError::Damaged(format!("the blob {digest} cannot be read: {error}")))?;
     *payload = Payload::Value(value);
@@ -80,7 +77,9 @@ pub(super) fn address(plan: &Plan, state: &RunState, record: Record) -> Result<R
     });
     match unknown {
         None => Ok(Record { seq, at, event }),
-        Some(name) => Err(StoreError::Damaged(format!("record {seq} names `{name}`, which the workflow does not have"))),
+        Some(name) => {
+            Err(StoreError::Damaged(format!("record {seq} names `{name}`, which the workflow does not have")))
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use crate::{
     definition::{Exit, Need, NodeDef, NodeMap, OnLost},
     event::Handler,
     graph::{BodyGraph, NodeInfo, Read, WorkflowGraph},
+    id::Digest,
     node::{ConfigError, Registry},
     template::Compiled,
     value::Value,
@@ -56,7 +57,20 @@ impl Plan {
     /// # Errors
     /// What the checks would have found, or a node type that this program does not have.
     pub fn compile(bundle: &Arc<Bundle>, registry: &Registry) -> Result<Self, CompileError> {
-        let definition = bundle.entry().ok_or_else(|| CompileError::NoWorkflow(bundle.entry.clone()))?;
+        Self::compile_entry(bundle, bundle::digest(&bundle.to_text()), &bundle.entry, registry)
+    }
+
+    /// Compiles one workflow of a bundle whose digest is known. Children run from their parent's bundle.
+    ///
+    /// # Errors
+    /// As [`Plan::compile`].
+    pub fn compile_entry(
+        bundle: &Arc<Bundle>,
+        digest: Digest,
+        workflow: &str,
+        registry: &Registry,
+    ) -> Result<Self, CompileError> {
+        let definition = bundle.workflows.get(workflow).ok_or_else(|| CompileError::NoWorkflow(workflow.to_owned()))?;
         let json = serde_json::to_value(definition).expect("a definition has only string keys and finite numbers");
         let graph = WorkflowGraph::new(&json, registry);
         let mut compiler = Compiler { registry, bodies: Vec::new(), outer: Vec::new() };
@@ -69,8 +83,8 @@ impl Plan {
         let output_reads = compiler.scope_reads("outputs", graph.outputs.iter(), &graph.body)?;
 
         Ok(Self {
-            digest: bundle::digest(&bundle.to_text()),
-            workflow: bundle.entry.as_str().into(),
+            digest,
+            workflow: workflow.into(),
             bodies: compiler.bodies,
             on_failure,
             finally,

@@ -313,7 +313,7 @@ impl RunState {
 }
 
 /// Variables after some changes.
-pub(super) fn apply_writes(variables: &Value, writes: &[Write]) -> Value {
+pub(crate) fn apply_writes(variables: &Value, writes: &[Write]) -> Value {
     let mut all = variables.as_object().cloned().unwrap_or_default();
     for write in writes {
         match write {

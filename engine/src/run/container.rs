@@ -260,7 +260,12 @@ impl RunState {
     }
 }
 
-fn items_output(items: &[Value], on_item_error: OnItemError, results: &[Option<Result<Value, Value>>]) -> Value {
+/// What an iteration gives: `{ output, errors }`.
+pub(crate) fn items_output(
+    items: &[Value],
+    on_item_error: OnItemError,
+    results: &[Option<Result<Value, Value>>],
+) -> Value {
     let mut output = Vec::with_capacity(results.len());
     let mut errors = Vec::new();
     for (index, result) in results.iter().enumerate() {

@@ -316,6 +316,19 @@ impl RunState {
         }
     }
 
+    /// Whether the next decision has something to do at once.
+    pub fn is_pressing(&self, plan: &Plan) -> bool {
+        self.finishing
+            || !(self.skips.is_empty() && self.resumes.is_empty() && self.closing.is_empty())
+            || !(self.ending.is_empty() && self.cancels.is_empty())
+            || (!self.ready.is_empty() && self.running < plan.parallel)
+    }
+
+    /// Lets the end of the run be decided again: a message came first.
+    pub fn reconsider_end(&mut self) {
+        self.finishing = true;
+    }
+
     pub(super) fn frame_mut(&mut self, id: FrameId) -> Option<&mut Frame> {
         self.frames.get_mut(id as usize)?.as_deref_mut()
     }
@@ -330,6 +343,13 @@ impl RunState {
         let priority = plan.bodies[frame.body].node(at.node).priority;
         self.ready_count += 1;
         self.ready.push(Ready { priority, order: Reverse(self.ready_count), at });
+    }
+}
+
+impl Frame {
+    /// Whether nothing new starts here.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.is_some()
     }
 }
 
