@@ -46,6 +46,9 @@ codes! {
     // LA1xxx: configuration
     INVALID_CONFIG = "LA1001": "a field of a node has a wrong value";
     CAPABILITY_ABSENT = "LA1004": "this process lacks something that a node needs";
+    HTTP_CONFIG = "LA1201": "an HTTP request is described in a way that cannot be sent";
+    FILES_CONFIG = "LA1202": "a file node is described in a way that cannot work";
+
     // LA2xxx: runs
     TEMPLATE_FAILED = "LA2001": "a template could not be rendered";
     TEMPLATE_FUEL = "LA2002": "a template did too much work or grew too large";
@@ -60,6 +63,27 @@ codes! {
     RUN_TIMEOUT = "LA2011": "a run took longer than its timeout";
     HANDLER_TIMEOUT = "LA2012": "`on_failure` or `finally` took too long";
     NODE_PANICKED = "LA2999": "a node type has a fault";
+
+    HTTP_ADDRESS_REFUSED = "LA2201": "a request to an address that is not public was refused";
+    HTTP_URL = "LA2202": "a text is not a URL that can be requested";
+    HTTP_UNREACHABLE = "LA2203": "a server could not be reached, or the connection broke";
+    HTTP_TIMEOUT = "LA2204": "a server took too long to answer";
+    HTTP_REFUSED = "LA2205": "a server refused a request";
+    HTTP_DOWN = "LA2206": "a server could not serve a request";
+    HTTP_TOO_LARGE = "LA2207": "an answer is larger than the limit";
+    HTTP_REDIRECTS = "LA2208": "a request was redirected too often";
+    HTTP_ANSWER = "LA2209": "an answer does not have the declared form";
+    HTTP_PAGES = "LA2210": "an answer has too many pages";
+    HTTP_REQUEST = "LA2211": "a request cannot be sent as it is";
+    FILES_PATH = "LA2220": "a file node must not use a path";
+    FILES_NOT_FOUND = "LA2221": "a file or folder is not there";
+    FILES_LIMIT = "LA2222": "a file is too large, or a folder holds too many files";
+    FILES_NOT_TEXT = "LA2223": "a file is not UTF-8 text";
+    FILES_EXISTS = "LA2224": "a file is already there";
+    FILES_FAILED = "LA2225": "a file could not be read or written";
+    FILES_VALUE = "LA2226": "a value is not a file of this run";
+    KV_CONFLICT = "LA2240": "an entry of the key-value store has changed meanwhile";
+    KV_KEY = "LA2241": "a text is not a key of the key-value store";
 
     // LA3xxx: use
     NO_WORKFLOW = "LA3001": "there is no such workflow";

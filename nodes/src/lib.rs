@@ -3,6 +3,7 @@
 use liteagent_engine::node::Registry;
 
 pub mod data;
+pub mod egress;
 pub mod flow;
 pub mod io;
 
