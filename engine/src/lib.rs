@@ -15,8 +15,10 @@ pub mod node;
 pub mod plan;
 pub mod run;
 pub mod scope;
+pub mod shape;
 pub mod source;
 pub mod store;
+pub mod suggest;
 pub mod template;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

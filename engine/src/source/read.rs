@@ -69,7 +69,7 @@ pub(super) fn too_large(file: &Arc<SourceFile>) -> Diagnostic {
 fn not_utf8(name: &str, error: std::string::FromUtf8Error) -> Diagnostic {
     let at = error.utf8_error().valid_up_to();
     let mut bytes = error.into_bytes();
-    let line = 1 + bytes[..at].iter().filter(|byte| **byte == b'\n').count();
+    let line = bytes[..at].split(|byte| *byte == b'\n').count();
     bytes.truncate(at);
     let text = String::from_utf8(bytes).unwrap_or_default();
     let file = Arc::new(SourceFile { name: name.to_owned(), text });

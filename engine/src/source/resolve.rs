@@ -11,10 +11,8 @@ pub(super) fn plain(text: &str) -> Result<Value, ()> {
         "" | "~" | "null" | "Null" | "NULL" => Value::Null,
         "true" | "True" | "TRUE" => Value::Bool(true),
         "false" | "False" | "FALSE" => Value::Bool(false),
-        _ => match number(text) {
-            Some(number) => Value::Number(number.ok_or(())?),
-            None => Value::String(text.to_owned()),
-        },
+        _ if is_number(text) => Value::Number(number(text).ok_or(())?),
+        _ => Value::String(text.to_owned()),
     })
 }
 
@@ -43,29 +41,32 @@ pub(super) fn old_boolean(text: &str) -> Option<bool> {
     }
 }
 
-/// `None`: not a number. `Some(None)`: a number that JSON cannot hold.
-fn number(text: &str) -> Option<Option<Number>> {
+/// Whether a plain scalar is a number of the core schema.
+fn is_number(text: &str) -> bool {
     let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
-    if matches!(digits, ".inf" | ".Inf" | ".INF") || matches!(text, ".nan" | ".NaN" | ".NAN") {
-        return Some(None);
+    let has_digits = |prefix: &str, radix: u32| {
+        text.strip_prefix(prefix).is_some_and(|rest| !rest.is_empty() && rest.chars().all(|c| c.is_digit(radix)))
+    };
+    match digits {
+        ".inf" | ".Inf" | ".INF" => true,
+        ".nan" | ".NaN" | ".NAN" => digits.len() == text.len(),
+        _ => has_digits("0x", 16) || has_digits("0o", 8) || is_float(digits),
     }
-    if !digits.starts_with(|first: char| first.is_ascii_digit() || first == '.') {
-        return None;
-    }
+}
+
+/// The number, unless JSON cannot hold it.
+fn number(text: &str) -> Option<Number> {
     for (prefix, radix) in [("0x", 16), ("0o", 8)] {
-        if let Some(rest) = text.strip_prefix(prefix)
-            && !rest.is_empty()
-            && rest.chars().all(|c| c.is_digit(radix))
-        {
-            return Some(u64::from_str_radix(rest, radix).ok().map(Number::from));
+        if let Some(rest) = text.strip_prefix(prefix) {
+            return u64::from_str_radix(rest, radix).ok().map(Number::from);
         }
     }
-    if digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        let signed = text.strip_prefix('+').unwrap_or(text);
+    let signed = text.strip_prefix('+').unwrap_or(text);
+    if signed.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-') {
         let number = signed.parse::<i64>().map(Number::from);
-        return Some(number.or_else(|_| signed.parse::<u64>().map(Number::from)).ok());
+        return number.or_else(|_| signed.parse::<u64>().map(Number::from)).ok();
     }
-    is_float(digits).then(|| text.parse::<f64>().ok().and_then(Number::from_f64))
+    signed.parse::<f64>().ok().and_then(Number::from_f64)
 }
 
 /// `(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?`
