@@ -126,6 +126,15 @@ impl FromValue for bool {
     }
 }
 
+impl FromValue for String {
+    fn from_value(value: Value) -> Result<Self, String> {
+        match value {
+            Value::String(text) => Ok(text.to_string()),
+            other => Err(format!("expected a string, found {}", other.kind())),
+        }
+    }
+}
+
 /// A field that may hold `{{ ... }}`; renders to `T` at run time.
 pub struct Template<T> {
     compiled: Compiled,

@@ -17,7 +17,7 @@ pub(super) fn reserved(address: IpAddr) -> Option<Reserved> {
         IpAddr::V4(address) => reserved_v4(address),
         IpAddr::V6(address) => match embedded_v4(address) {
             Some(inner) => reserved_v4(inner),
-            None => reserved_v6(address),
+            None => reserved_v6(address).or_else(|| reserved_v4(tunnelled_v4(address)?)),
         },
     }
 }
@@ -25,21 +25,21 @@ pub(super) fn reserved(address: IpAddr) -> Option<Reserved> {
 /// The address that packets really go to: the IPv4 address for each IPv6 form of one.
 pub(super) fn canonical(address: IpAddr) -> IpAddr {
     match address {
-        IpAddr::V6(v6) => embedded_v4(v6).map_or(address, IpAddr::V4),
+        IpAddr::V6(v6) => embedded_v4(v6).or_else(|| tunnelled_v4(v6)).map_or(address, IpAddr::V4),
         IpAddr::V4(_) => address,
     }
 }
 
-const fn maybe(what: &'static str) -> Option<Reserved> {
-    Some(Reserved { what, never: false })
+const fn maybe(what: &'static str) -> Reserved {
+    Reserved { what, never: false }
 }
 
-const fn never(what: &'static str) -> Option<Reserved> {
-    Some(Reserved { what, never: true })
+const fn never(what: &'static str) -> Reserved {
+    Reserved { what, never: true }
 }
 
 fn reserved_v4(address: Ipv4Addr) -> Option<Reserved> {
-    match address.octets() {
+    let found = match address.octets() {
         // The public-looking ones of Azure, Alibaba and Oracle; those of the others are link-local.
         [168, 63, 129, 16] | [100, 100, 100, 200] | [192, 0, 0, 192] => never("a metadata address of a cloud"),
         [169, 254, ..] => never("a link-local address, where clouds serve their metadata"),
@@ -52,24 +52,26 @@ fn reserved_v4(address: Ipv4Addr) -> Option<Reserved> {
         [192, 0, 0, _] | [192, 88, 99, _] => maybe("an address for protocols"),
         [198, 18..=19, ..] => maybe("an address for benchmarks"),
         [192, 0, 2, _] | [198, 51, 100, _] | [203, 0, 113, _] => maybe("an address for documentation"),
-        _ => None,
-    }
+        _ => return None,
+    };
+    Some(found)
 }
 
 fn reserved_v6(address: Ipv6Addr) -> Option<Reserved> {
-    match address.segments() {
+    let found = match address.segments() {
         [0xfd00, 0x0ec2, 0, 0, 0, 0, 0, 0x0254] | [0xfd20, 0x00ce, 0, 0, 0, 0, 0, 0x0254] => {
             never("a metadata address of a cloud")
         }
         [0xfe80..=0xfebf, ..] => never("a link-local address"),
         [0xff00..=0xffff, ..] => never("a multicast address"),
         [0, 0, 0, 0, 0, 0, 0, 1] => maybe("a loopback address"),
-        [0xfc00..=0xfdff, ..] | [0xfec0..=0xfeff, ..] => maybe("a private address"),
+        [0xfc00..=0xfdff | 0xfec0..=0xfeff, ..] => maybe("a private address"),
         [0x2001, 0..=0x01ff, ..] => maybe("an address for protocols and tunnels"),
         [0x2001, 0x0db8, ..] | [0x3fff, 0..=0x0fff, ..] => maybe("an address for documentation"),
-        [0x2000..=0x3fff, ..] => None,
+        [0x2000..=0x3fff, ..] => return None,
         _ => maybe("an address outside the public range"),
-    }
+    };
+    Some(found)
 }
 
 /// The IPv4 address that an IPv6 one is a form of.
@@ -77,15 +79,26 @@ fn embedded_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
     match address.segments() {
         // `::` and `::1` are addresses of their own, not compatible forms.
         [0, 0, 0, 0, 0, 0, 0, 0 | 1] => None,
-        // Compatible, mapped, translated, NAT64, ISATAP; then 6to4, which has it in front. The local NAT64 prefix may be
-        // cut anywhere (RFC 6052), so it is refused as a whole: it lies outside the public range.
+        // Compatible, mapped, translated, NAT64; then 6to4, which has it in front. The local NAT64 prefix may be cut
+        // anywhere (RFC 6052), so it is refused as a whole: it lies outside the public range.
         [0, 0, 0, 0, 0, 0 | 0xffff, high, low]
         | [0, 0, 0, 0, 0xffff, 0, high, low]
         | [0x0064, 0xff9b, 0, 0, 0, 0, high, low]
-        | [_, _, _, _, 0 | 0x0200, 0x5efe, high, low]
-        | [0x2002, high, low, ..] => Some(Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))),
+        | [0x2002, high, low, ..] => Some(join(high, low)),
         _ => None,
     }
+}
+
+/// The IPv4 address of an ISATAP interface, which may stand behind any prefix.
+fn tunnelled_v4(address: Ipv6Addr) -> Option<Ipv4Addr> {
+    match address.segments() {
+        [_, _, _, _, 0 | 0x0200, 0x5efe, high, low] => Some(join(high, low)),
+        _ => None,
+    }
+}
+
+fn join(high: u16, low: u16) -> Ipv4Addr {
+    Ipv4Addr::from((u32::from(high) << 16) | u32::from(low))
 }
 
 #[cfg(test)]
@@ -120,6 +133,7 @@ mod tests {
     #[case("64:ff9b:1::10.0.0.1")]
     #[case("2002:7f00:1::1")]
     #[case("2606:4700::5efe:10.0.0.1")]
+    #[case("fc00::5efe:1.1.1.1")]
     fn what_is_not_public_is_reserved(#[case] address: &str) {
         let found = reserved(address.parse().unwrap()).expect(address);
         assert!(!found.never, "{address}: {}", found.what);

@@ -57,19 +57,19 @@ impl Hop {
 }
 
 /// Whether two URLs have the same scheme, host and port.
-pub(super) fn same_origin(one: &Url, other: &Url) -> bool {
+pub(crate) fn same_origin(one: &Url, other: &Url) -> bool {
     one.scheme() == other.scheme()
         && one.host_str() == other.host_str()
         && one.port_or_known_default() == other.port_or_known_default()
 }
 
 /// The headers that may go to another origin.
-pub(super) fn keep_harmless(headers: Vec<(String, String)>) -> Vec<(String, String)> {
+pub(crate) fn keep_harmless(headers: Vec<(String, String)>) -> Vec<(String, String)> {
     headers.into_iter().filter(|(name, _)| HARMLESS.contains(&name.to_ascii_lowercase().as_str())).collect()
 }
 
 /// Reads a URL, relative to `base` if there is one.
-pub(super) fn read_url(text: &str, base: Option<&Url>) -> Result<Url, NodeError> {
+pub(crate) fn read_url(text: &str, base: Option<&Url>) -> Result<Url, NodeError> {
     let text = text.trim();
     let wrong = |why: String| NodeError::new(codes::HTTP_URL, ErrorClass::Invalid, why);
     let url = match base {

@@ -1,0 +1,203 @@
+//! From the answer to the output: limits, media types, JSON, declared types.
+
+use bytes::Bytes;
+use futures::StreamExt;
+use liteagent_engine::{capability::HttpReply, node::prelude::*, store::FileValue};
+use serde_json::Value as Json;
+
+use super::{
+    HttpRequestConfig, HttpRequestOutput, Method, header,
+    media::{Media, file_name},
+};
+use crate::io::file_value;
+
+/// How much of the body of a failure is read for its message.
+const EXCERPT: u64 = 4 << 10;
+
+/// An answer that was read whole.
+pub(super) struct Answer {
+    pub(super) status: u16,
+    pub(super) headers: IndexMap<String, String>,
+    pub(super) json: Value,
+    pub(super) body: String,
+    file: Option<FileValue>,
+}
+
+impl Answer {
+    pub(super) fn into_output(self, items: Vec<Value>) -> HttpRequestOutput {
+        let Self { status, headers, json, body, file } = self;
+        HttpRequestOutput { status, headers, json, body, file, items }
+    }
+}
+
+/// Reads an answer that counts as success.
+pub(super) async fn read(
+    ctx: &NodeCtx,
+    config: &HttpRequestConfig,
+    method: Method,
+    asked: &str,
+    reply: HttpReply,
+) -> Result<Answer, NodeError> {
+    let media = Media::of(header(&reply, "content-type").unwrap_or_default());
+    let name = file_name(header(&reply, "content-disposition"), &reply.url);
+    let (status, headers) = (reply.status, joined(&reply.headers));
+    let bytes = if method == Method::Head { Bytes::new() } else { collect(reply, config.max_size, asked).await? };
+
+    let mut answer = Answer { status, headers, json: Value::Null, body: String::new(), file: None };
+    match media.text(&bytes) {
+        Some(text) => answer.body = text,
+        None => answer.file = Some(file_value::create(ctx, &name, &media.essence, bytes).await?),
+    }
+    let is_typed = config.returns.is_some() && status < 400;
+    if media.is_json() || is_typed {
+        answer.json = parse(&answer.body, asked, status)?;
+    }
+    if let (Some(returns), true) = (&config.returns, is_typed) {
+        answer.json = fit(returns, answer.json, asked)?;
+    }
+    Ok(answer)
+}
+
+/// An answer that counts as failure.
+pub(super) async fn failure(asked: &str, reply: HttpReply) -> NodeError {
+    let (status, wait) = (reply.status, reply.retry_after);
+    let said = excerpt(reply).await;
+    let (code, class) = match status {
+        401 => (codes::HTTP_REFUSED, ErrorClass::Unauthenticated),
+        403 => (codes::HTTP_REFUSED, ErrorClass::Forbidden),
+        404 => (codes::HTTP_REFUSED, ErrorClass::NotFound),
+        408 => (codes::HTTP_REFUSED, ErrorClass::Timeout),
+        409 => (codes::HTTP_REFUSED, ErrorClass::Conflict),
+        429 => (codes::HTTP_REFUSED, ErrorClass::RateLimited),
+        400..=499 => (codes::HTTP_REFUSED, ErrorClass::Invalid),
+        504 => (codes::HTTP_DOWN, ErrorClass::Timeout),
+        _ => (codes::HTTP_DOWN, ErrorClass::Unavailable),
+    };
+    let hint = match class {
+        ErrorClass::Unauthenticated => "check the secret in `auth`".to_owned(),
+        ErrorClass::RateLimited => "give the node `retry`, or ask less often".to_owned(),
+        _ => format!("add `accept_status: [{status}]` if this answer is expected"),
+    };
+    let error = NodeError::new(code, class, format!("{asked} answered {status}{said}")).hint(hint);
+    match wait.and_then(|wait| u64::try_from(wait).ok()) {
+        Some(wait) => error.retry_after(std::time::Duration::from_millis(wait)),
+        None => error,
+    }
+}
+
+/// The beginning of the body of a failure, on one line. What is wrong with it matters less than the status.
+async fn excerpt(mut reply: HttpReply) -> String {
+    let mut bytes = Vec::new();
+    while let Some(Ok(piece)) = reply.body.next().await {
+        bytes.extend_from_slice(&piece[..piece.len().min(EXCERPT as usize - bytes.len())]);
+        if bytes.len() as u64 == EXCERPT {
+            break;
+        }
+    }
+    let text = String::from_utf8_lossy(&bytes);
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+    let line: String = words.collect::<Vec<_>>().join(" ").chars().take(200).collect();
+    if line.is_empty() { line } else { format!(": {line}") }
+}
+
+/// The whole body, unpacked, against a limit.
+async fn collect(mut reply: HttpReply, limit: Size, asked: &str) -> Result<Bytes, NodeError> {
+    let too_large = || {
+        NodeError::new(
+            codes::HTTP_TOO_LARGE,
+            ErrorClass::LimitExceeded,
+            format!("the answer to {asked} is larger than {limit}"),
+        )
+        .hint("raise `max_size`, or ask for less")
+    };
+    let announced = header(&reply, "content-length").and_then(|length| length.parse::<u64>().ok());
+    if announced.is_some_and(|length| length > limit.0) {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::new();
+    while let Some(piece) = reply.body.next().await {
+        let piece = piece?;
+        if (bytes.len() + piece.len()) as u64 > limit.0 {
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(bytes.into())
+}
+
+fn parse(body: &str, asked: &str, status: u16) -> Result<Value, NodeError> {
+    if body.trim().is_empty() {
+        return Ok(Value::Null);
+    }
+    match serde_json::from_str::<Json>(body) {
+        Ok(json) => Ok(json.into()),
+        // An accepted failure often comes from a proxy that answers for the API.
+        Err(_) if status >= 400 => Ok(Value::Null),
+        Err(error) => Err(misfit(format!("expected JSON from {asked}, found: {error}"))
+            .hint("read `body` and ask for another format, or look at what the server sends")),
+    }
+}
+
+/// Checks the declared members; others stay as they are.
+fn fit(returns: &IndexMap<String, Type>, json: Value, asked: &str) -> Result<Value, NodeError> {
+    let Value::Object(members) = json else {
+        return Err(misfit(format!("expected an object from {asked}, found {}", json.kind()))
+            .hint("remove `returns`, which declares the members of an object"));
+    };
+    let mut members = Arc::unwrap_or_clone(members);
+    for (name, declared) in returns {
+        let value = match members.get(name.as_str()) {
+            Some(value) => value.clone(),
+            None => match declared.default_value() {
+                Some(value) => value,
+                None if declared.is_optional() => Value::Null,
+                None => {
+                    return Err(
+                        misfit(format!("the answer to {asked} has no member `/{name}`")).hint(expect_hint(name))
+                    );
+                }
+            },
+        };
+        if value.is_null() && declared.is_optional() {
+            members.insert(name.as_str().into(), value);
+            continue;
+        }
+        let fitted = declared.fit(value).map_err(|misfits| {
+            let first = misfits.into_iter().next();
+            let (pointer, message) = first.map(|first| (first.pointer, first.message)).unwrap_or_default();
+            misfit(format!("the answer to {asked} does not fit at `/{name}{pointer}`: {message}"))
+                .hint(expect_hint(name))
+        })?;
+        members.insert(name.as_str().into(), fitted);
+    }
+    Ok(Value::Object(Arc::new(members)))
+}
+
+fn expect_hint(name: &str) -> String {
+    format!("change the type of `{name}` in `returns`, or make it optional with a `?`")
+}
+
+fn misfit(message: String) -> NodeError {
+    NodeError::new(codes::HTTP_ANSWER, ErrorClass::Invalid, message)
+}
+
+/// The schema of `json` as `returns` declares it.
+pub(super) fn schema(returns: &IndexMap<String, Type>) -> Json {
+    let properties: serde_json::Map<String, Json> =
+        returns.iter().map(|(name, declared)| (name.clone(), declared.schema().to_value())).collect();
+    let required: Vec<&String> = returns.keys().collect();
+    serde_json::json!({ "type": "object", "properties": properties, "required": required })
+}
+
+fn joined(headers: &[(String, String)]) -> IndexMap<String, String> {
+    let mut all: IndexMap<String, String> = IndexMap::new();
+    for (name, value) in headers {
+        all.entry(name.clone())
+            .and_modify(|known| {
+                known.push_str(", ");
+                known.push_str(value);
+            })
+            .or_insert_with(|| value.clone());
+    }
+    all
+}
