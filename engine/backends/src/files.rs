@@ -1,0 +1,46 @@
+//! Files of runs: their content is a blob, their rights are a row.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use liteagent_engine::{
+    id::RunId,
+    store::{Blobs, FileValue, Files, StoreError, file_id},
+    time::Clock,
+};
+
+use crate::SqliteStore;
+
+/// Files over a blob store and a table.
+#[derive(Clone)]
+pub struct FileStore {
+    rows: SqliteStore,
+    blobs: Arc<dyn Blobs>,
+    clock: Arc<dyn Clock>,
+}
+
+impl FileStore {
+    /// Files whose content lies in `blobs`.
+    pub fn new(rows: SqliteStore, blobs: Arc<dyn Blobs>, clock: Arc<dyn Clock>) -> Self {
+        Self { rows, blobs, clock }
+    }
+}
+
+#[async_trait]
+impl Files for FileStore {
+    async fn create(&self, run: RunId, name: &str, mime: &str, content: Bytes) -> Result<FileValue, StoreError> {
+        let size = content.len() as u64;
+        let sha256 = self.blobs.put(content).await?.to_string();
+        let file = FileValue { id: file_id(), name: name.to_owned(), mime: mime.to_owned(), size, sha256 };
+        self.rows.put_file(run, &file, self.clock.now()).await?;
+        Ok(file)
+    }
+
+    async fn open(&self, run: RunId, id: &str) -> Result<Option<(FileValue, Bytes)>, StoreError> {
+        let Some((file, digest)) = self.rows.file(run, id).await? else { return Ok(None) };
+        let content = self.blobs.get(&digest).await?;
+        let content = content.ok_or_else(|| StoreError::Damaged(format!("the content of `{}` is gone", file.name)))?;
+        Ok(Some((file, content)))
+    }
+}

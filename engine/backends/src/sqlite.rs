@@ -1,0 +1,101 @@
+//! Everything in one SQLite file: one thread writes, with a full sync per group of writes; a small pool reads.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use liteagent_engine::store::{DEFAULT_LEASE, StoreError};
+use sqlx::{
+    SqlitePool,
+    sqlite::{SqliteConnectOptions, SqlitePoolOptions},
+};
+
+pub(crate) use self::error::io_error;
+use self::{db::Db, session::Locks, writer::Writer};
+use crate::disk::Reserve;
+
+mod db;
+mod error;
+mod files;
+mod journal;
+mod lists;
+mod retention;
+mod row;
+mod runs;
+mod session;
+mod values;
+mod writer;
+
+/// Name of the file in the data folder.
+pub const FILE: &str = "liteagent.db";
+
+const READERS: u32 = 4;
+const READER_BUSY: Duration = Duration::from_secs(10);
+
+/// How a store behaves.
+#[derive(Clone, Debug)]
+pub struct SqliteOptions {
+    /// A session whose heartbeat is older is dead, even when its process is there. Default: 30 s.
+    pub lease: Duration,
+    /// What must stay free on the disk. Default: 10 %, and 64 MiB.
+    pub reserve: Reserve,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self { lease: DEFAULT_LEASE, reserve: Reserve::default() }
+    }
+}
+
+/// Runs, keys and cached outputs in one SQLite file. Several processes may use the same file.
+#[derive(Clone)]
+pub struct SqliteStore(Arc<Shared>);
+
+struct Shared {
+    folder: PathBuf,
+    options: SqliteOptions,
+    writer: Writer,
+    readers: SqlitePool,
+    locks: Locks,
+    sessions: PathBuf,
+}
+
+impl SqliteStore {
+    /// Opens the store in a data folder; both are made when they are not there. Must be called in a Tokio runtime.
+    ///
+    /// # Errors
+    /// [`StoreError::ReadOnly`] when the folder cannot be written, [`StoreError::Newer`] when a newer release wrote
+    /// the file, [`StoreError::Damaged`] when it is not a database.
+    pub async fn open(folder: &Path, options: SqliteOptions) -> Result<Self, StoreError> {
+        let (sessions, file) = (folder.join("sessions"), folder.join(FILE));
+        let lease = options.lease;
+        let writer = tokio::task::spawn_blocking({
+            let (sessions, file) = (sessions.clone(), file.clone());
+            move || {
+                make_folder(&sessions)?;
+                Writer::start(Db::open(&file, sessions, lease)?)
+            }
+        });
+        let writer = writer.await.map_err(|error| StoreError::Failed(error.to_string()))??;
+        let locks = Locks::new(sessions.clone());
+        let shared = Shared { folder: folder.to_owned(), options, writer, readers: readers(&file), locks, sessions };
+        Ok(Self(Arc::new(shared)))
+    }
+}
+
+/// Makes a folder that only its owner can look into.
+pub(crate) fn make_folder(path: &Path) -> Result<(), StoreError> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|error: io::Error| io_error(&error, &path.display().to_string()))
+}
+
+fn readers(file: &Path) -> SqlitePool {
+    let options = SqliteConnectOptions::new().filename(file).read_only(true).busy_timeout(READER_BUSY);
+    SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false).connect_lazy_with(options)
+}

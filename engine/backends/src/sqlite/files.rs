@@ -1,0 +1,52 @@
+//! The rows of files.
+
+use liteagent_engine::{
+    id::{Digest, RunId},
+    store::{FileValue, StoreError},
+    units::Millis,
+};
+use rusqlite::params;
+use sqlx::sqlite::SqliteRow;
+
+use super::{
+    SqliteStore,
+    error::{Error, damaged},
+    row::{bytes, hash, int, text},
+    runs,
+};
+
+impl SqliteStore {
+    /// Records that a run has a file, and that it names the blob.
+    pub(crate) async fn put_file(&self, run: RunId, file: &FileValue, at: Millis) -> Result<(), StoreError> {
+        let digest: Digest = file.sha256.parse().map_err(damaged)?;
+        let file = file.clone();
+        let put = move |db: &super::Db| {
+            runs::name_blobs(db, run, std::slice::from_ref(&digest))?;
+            db.execute(
+                "INSERT INTO files (id, run, name, mime, size, digest, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                params![file.id, run.0.as_bytes(), file.name, file.mime, file.size as i64, hash(&digest), at],
+            )
+        };
+        self.0.writer.write(put).await.map(drop)
+    }
+
+    /// A file of a run.
+    pub(crate) async fn file(&self, run: RunId, id: &str) -> Result<Option<(FileValue, Digest)>, StoreError> {
+        let sql = "SELECT id, name, mime, size, digest FROM files WHERE id = ?1 AND run = ?2";
+        let query = sqlx::query(sql).bind(id.to_owned()).bind(run.0.into_bytes().to_vec());
+        let row = query.fetch_optional(&self.0.readers).await.map_err(Error::from)?;
+        Ok(row.as_ref().map(file).transpose()?)
+    }
+}
+
+fn file(row: &SqliteRow) -> Result<(FileValue, Digest), Error> {
+    let digest = Digest::from_hash(&bytes(row, 4)?);
+    let file = FileValue {
+        id: text(row, 0)?,
+        name: text(row, 1)?,
+        mime: text(row, 2)?,
+        size: int(row, 3)? as u64,
+        sha256: digest.to_string(),
+    };
+    Ok((file, digest))
+}

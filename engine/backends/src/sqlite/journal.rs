@@ -1,0 +1,118 @@
+//! The journal: writes go to the thread, reads to the pool.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use liteagent_engine::{
+    event::Seq,
+    id::{Digest, RunId, SessionId},
+    store::{
+        Append, AppendError, Created, InboxMessage, Journal, Message, NewRun, Release, RunFilter, RunRow, StoreError,
+        StoredRecord, Take,
+    },
+    units::Millis,
+    value::Value,
+};
+use rusqlite::params;
+
+use super::{SqliteStore, error::Error, lists::Key, retention, row::hash, runs};
+
+#[async_trait]
+impl Journal for SqliteStore {
+    async fn open_session(&self, session: SessionId, at: Millis) -> Result<(), StoreError> {
+        self.0.locks.hold(session)?;
+        let open = self.0.writer.write(move |db| {
+            retention::forget_dead_sessions(db)?;
+            let sql = "INSERT INTO sessions (id, heartbeat) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET heartbeat = ?2";
+            db.execute(sql, params![session.0.as_bytes(), at]).map(drop)
+        });
+        open.await.inspect_err(|_| self.0.locks.release(session))
+    }
+
+    async fn heartbeat(&self, session: SessionId, at: Millis) -> Result<(), StoreError> {
+        let beat = move |db: &super::Db| {
+            let sql = "UPDATE sessions SET heartbeat = max(heartbeat, ?2) WHERE id = ?1";
+            db.execute(sql, params![session.0.as_bytes(), at])
+        };
+        if self.0.writer.write(beat).await? == 0 { Err(runs::not_open(session)) } else { Ok(()) }
+    }
+
+    async fn close_session(&self, session: SessionId) -> Result<(), StoreError> {
+        let close = move |db: &super::Db| db.execute("DELETE FROM sessions WHERE id = ?1", [session.0.as_bytes()]);
+        self.0.writer.write(close).await?;
+        self.0.locks.release(session);
+        Ok(())
+    }
+
+    async fn put_bundle(&self, digest: &Digest, bundle: Arc<str>) -> Result<(), StoreError> {
+        if self.bundle(digest).await?.is_some() {
+            return Ok(());
+        }
+        let digest = hash(digest);
+        let put = move |db: &super::Db| {
+            db.execute("INSERT OR IGNORE INTO bundles (digest, body) VALUES (?1, ?2)", params![digest, &*bundle])
+        };
+        self.0.writer.write(put).await.map(drop)
+    }
+
+    async fn bundle(&self, digest: &Digest) -> Result<Option<Arc<str>>, StoreError> {
+        let sql = "SELECT body FROM bundles WHERE digest = ?1";
+        Ok(self.0.text(sql, Key::Bytes(hash(digest))).await?.map(Arc::from))
+    }
+
+    async fn create(&self, run: NewRun) -> Result<Created, StoreError> {
+        self.0.options.reserve.check(&self.0.folder)?;
+        self.0.writer.write(move |db| runs::create(db, &run, None)).await
+    }
+
+    async fn create_ended(&self, run: NewRun, end: Release) -> Result<Created, StoreError> {
+        self.0.writer.write(move |db| runs::create(db, &run, Some(&end))).await
+    }
+
+    async fn take(&self, run: RunId, session: SessionId, at: Millis) -> Result<Take, StoreError> {
+        self.0.writer.write(move |db| runs::take(db, run, session, at)).await?
+    }
+
+    async fn append(&self, append: Append) -> Result<(), AppendError> {
+        self.0.writer.write(move |db| runs::append(db, &append)).await?
+    }
+
+    async fn read(&self, run: RunId, after: Seq, limit: usize) -> Result<Vec<StoredRecord>, StoreError> {
+        Ok(self.0.read(run, after, limit).await?)
+    }
+
+    async fn send(&self, run: RunId, message: Message) -> Result<bool, StoreError> {
+        self.0.writer.write(move |db| runs::send(db, run, &message)).await
+    }
+
+    async fn inbox(&self, run: RunId) -> Result<Vec<InboxMessage>, StoreError> {
+        Ok(self.0.inbox(run).await?)
+    }
+
+    async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError> {
+        Ok(self.0.run(run).await?)
+    }
+
+    async fn runs(&self, filter: RunFilter) -> Result<Vec<RunRow>, StoreError> {
+        Ok(self.0.runs(filter).await?)
+    }
+
+    async fn runnable(&self, at: Millis, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        Ok(self.0.runnable(at, limit).await?)
+    }
+
+    async fn conversation(&self, id: &str) -> Result<Option<Value>, StoreError> {
+        let sql = "SELECT variables FROM conversations WHERE id = ?1";
+        let text = self.0.text(sql, Key::Text(id)).await?;
+        Ok(text.map(|text| serde_json::from_str(&text)).transpose().map_err(Error::from)?)
+    }
+
+    async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
+        self.0.writer.write(move |db| retention::delete_ended(db, before, limit)).await
+    }
+
+    async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let sql = "SELECT 'yes' FROM blobs WHERE digest = ?1 LIMIT 1";
+        Ok(self.0.text(sql, Key::Bytes(hash(digest))).await?.is_some())
+    }
+}

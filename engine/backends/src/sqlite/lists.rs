@@ -1,0 +1,122 @@
+//! What is read, beside the writing thread.
+
+use liteagent_engine::{
+    event::Seq,
+    id::{RunId, SessionId},
+    store::{InboxMessage, RunFilter, RunRow, StoredRecord},
+    units::Millis,
+};
+use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite};
+
+use super::{
+    Shared,
+    error::Error,
+    row::{bytes, int, phase_number, run_columns, run_row, status_number, text, uuid},
+    runs::SEQ_BITS,
+    session,
+};
+
+impl Shared {
+    pub(super) async fn read(&self, run: RunId, after: Seq, limit: usize) -> Result<Vec<StoredRecord>, Error> {
+        let sql = "SELECT place & 0xffffff, at, body FROM records \
+                   WHERE place > ((SELECT row FROM runs WHERE id = ?1) << 24) + ?2 \
+                   AND place <= ((SELECT row FROM runs WHERE id = ?1) << 24) + 0xffffff ORDER BY place LIMIT ?3";
+        let after = i64::try_from(after).unwrap_or(i64::MAX).min((1 << SEQ_BITS) - 1);
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let query = sqlx::query(sql).bind(run.0.into_bytes().to_vec()).bind(after).bind(limit);
+        let record =
+            |row: &_| Ok(StoredRecord { seq: int(row, 0)? as Seq, at: int(row, 1)?, body: text(row, 2)?.into() });
+        query.fetch_all(&self.readers).await?.iter().map(record).collect()
+    }
+
+    pub(super) async fn inbox(&self, run: RunId) -> Result<Vec<InboxMessage>, Error> {
+        let sql = "SELECT row, body FROM inbox \
+                   WHERE run = (SELECT row FROM runs WHERE id = ?1) AND body IS NOT NULL ORDER BY row";
+        let query = sqlx::query(sql).bind(run.0.into_bytes().to_vec());
+        let message = |row: &_| Ok(InboxMessage { row: int(row, 0)?, message: serde_json::from_str(&text(row, 1)?)? });
+        query.fetch_all(&self.readers).await?.iter().map(message).collect()
+    }
+
+    pub(super) async fn run(&self, run: RunId) -> Result<Option<RunRow>, Error> {
+        let sql = concat!("SELECT ", run_columns!(), " FROM runs WHERE id = ?1");
+        let row = sqlx::query(sql).bind(run.0.into_bytes().to_vec()).fetch_optional(&self.readers).await?;
+        row.as_ref().map(run_row).transpose()
+    }
+
+    pub(super) async fn runs(&self, filter: RunFilter) -> Result<Vec<RunRow>, Error> {
+        let mut query = select_runs(&filter);
+        query.build().fetch_all(&self.readers).await?.iter().map(run_row).collect()
+    }
+
+    pub(super) async fn runnable(&self, at: Millis, limit: u32) -> Result<Vec<RunId>, Error> {
+        // `phase < 3` names the index; each part gives its oldest ones, and the oldest of all are taken.
+        let sql = "SELECT id FROM (
+            SELECT * FROM (SELECT row, id FROM runs WHERE phase < 3 AND phase = 0 ORDER BY row LIMIT ?2)
+            UNION SELECT row, id FROM runs WHERE phase < 3 AND phase = 2 AND wake_at <= ?1
+            UNION SELECT row, id FROM runs WHERE phase = 2 AND row IN (SELECT run FROM inbox WHERE body IS NOT NULL)
+            UNION SELECT row, id FROM runs WHERE phase < 3 AND phase = 1
+                  AND owner IN (SELECT unhex(value) FROM json_each(?3))
+            ) ORDER BY row LIMIT ?2";
+        let dead = serde_json::to_string(&self.dead_owners(at).await?)?;
+        let rows = sqlx::query(sql).bind(at).bind(limit).bind(dead).fetch_all(&self.readers).await?;
+        rows.iter().map(|row| Ok(RunId(uuid(&bytes(row, 0)?)?))).collect()
+    }
+
+    /// The owners of running runs that are dead, in hexadecimal.
+    async fn dead_owners(&self, at: Millis) -> Result<Vec<String>, Error> {
+        let sql = "SELECT DISTINCT owner, heartbeat FROM runs LEFT JOIN sessions ON sessions.id = owner \
+                   WHERE phase < 3 AND phase = 1 AND owner IS NOT NULL";
+        let lease = liteagent_engine::units::Duration(self.options.lease).millis();
+        let mut dead = Vec::new();
+        for row in sqlx::query(sql).fetch_all(&self.readers).await? {
+            let owner = SessionId(uuid(&bytes(&row, 0)?)?);
+            let heartbeat: Option<Millis> = row.try_get(1)?;
+            let is_alive = |heartbeat| session::is_alive(&self.sessions, owner, heartbeat, lease, at);
+            if !heartbeat.is_some_and(is_alive) {
+                dead.push(owner.to_string());
+            }
+        }
+        Ok(dead)
+    }
+
+    /// The first column of the first row.
+    pub(super) async fn text(&self, sql: &'static str, key: Key<'_>) -> Result<Option<String>, Error> {
+        let query = sqlx::query(AssertSqlSafe(sql));
+        let query = match key {
+            Key::Text(key) => query.bind(key.to_owned()),
+            Key::Bytes(key) => query.bind(key),
+        };
+        query.fetch_optional(&self.readers).await?.map(|row| text(&row, 0)).transpose()
+    }
+}
+
+/// What a row is found by.
+pub(super) enum Key<'a> {
+    Text(&'a str),
+    Bytes(Vec<u8>),
+}
+
+fn select_runs(filter: &RunFilter) -> QueryBuilder<Sqlite> {
+    let mut query = QueryBuilder::new(concat!("SELECT ", run_columns!(), " FROM runs WHERE row < "));
+    match filter.before {
+        None => query.push("9223372036854775807"),
+        Some(run) => query
+            .push("coalesce((SELECT row FROM runs WHERE id = ")
+            .push_bind(run.0.into_bytes().to_vec())
+            .push("), 0)"),
+    };
+    if let Some(workflow) = &filter.workflow {
+        query.push(" AND workflow = ").push_bind(workflow.clone());
+    }
+    if let Some(phase) = filter.phase {
+        query.push(format!(" AND phase = {}", phase_number(phase)));
+    }
+    if let Some(status) = filter.status {
+        query.push(format!(" AND phase = 3 AND status = {}", status_number(status)));
+    }
+    if let Some(parent) = filter.parent {
+        query.push(" AND parent_run = ").push_bind(parent.0.into_bytes().to_vec());
+    }
+    query.push(format!(" ORDER BY row DESC LIMIT {}", filter.limit()));
+    query
+}

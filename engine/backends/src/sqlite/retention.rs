@@ -1,0 +1,55 @@
+//! What is deleted: old runs with all that belongs to them, sessions of dead processes, outputs that have expired.
+
+use liteagent_engine::{id::SessionId, units::Millis};
+use rusqlite::params;
+use uuid::Uuid;
+
+use super::{db::Db, error::Error, runs::SEQ_BITS, session};
+
+/// Pages given back to the disk by one deletion: about 40 MB, some ten milliseconds.
+const VACUUM_PAGES: u32 = 10_000;
+
+/// Deletes whole ended runs, oldest first, and what was left behind by runs that never came to be.
+pub(super) fn delete_ended(db: &Db, before: Millis, limit: u32) -> Result<u64, Error> {
+    let sql = "SELECT row, id FROM runs WHERE phase = 3 AND updated_at < ?1 ORDER BY updated_at, row LIMIT ?2";
+    let old = db.all(sql, params![before, limit], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
+    for (row, id) in &old {
+        let (first, last) = (row << SEQ_BITS, (row + 1) << SEQ_BITS);
+        db.execute("DELETE FROM records WHERE place > ?1 AND place < ?2", [first, last])?;
+        db.execute("DELETE FROM inbox WHERE run = ?1", [row])?;
+        for sql in [
+            "DELETE FROM blobs WHERE run = ?1",
+            "DELETE FROM files WHERE run = ?1",
+            "DELETE FROM start_keys WHERE run = ?1",
+            "DELETE FROM runs WHERE id = ?1",
+        ] {
+            db.execute(sql, [id])?;
+        }
+    }
+    delete_orphans(db, before)?;
+    db.execute("DELETE FROM outputs WHERE until < ?1", [before])?;
+    db.all(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"), (), |_| Ok(()))?;
+    Ok(old.len() as u64)
+}
+
+/// Files of runs with `durability: end` whose process died before the run was stored.
+fn delete_orphans(db: &Db, before: Millis) -> Result<(), Error> {
+    let sql = "SELECT DISTINCT run FROM files WHERE created_at < ?1 AND run NOT IN (SELECT id FROM runs)";
+    for run in db.all(sql, [before], |row| row.get::<_, Vec<u8>>(0))? {
+        db.execute("DELETE FROM blobs WHERE run = ?1", [&run])?;
+        db.execute("DELETE FROM files WHERE run = ?1", [&run])?;
+    }
+    Ok(())
+}
+
+/// Sessions whose process is gone. Their runs have owners without a session, and those are dead.
+pub(super) fn forget_dead_sessions(db: &Db) -> Result<(), Error> {
+    for id in db.all("SELECT id FROM sessions", (), |row| row.get::<_, uuid::Bytes>(0))? {
+        let session = SessionId(Uuid::from_bytes(id));
+        if !session::is_locked(db.sessions(), session) {
+            db.execute("DELETE FROM sessions WHERE id = ?1", [id])?;
+            session::remove(db.sessions(), session);
+        }
+    }
+    Ok(())
+}
