@@ -52,32 +52,20 @@ codes! {
     // LA02xx: edges, references, templates
     TEMPLATE_SYNTAX = "LA0201": "a template cannot be parsed";
     UNKNOWN_NODE = "LA0203": "unknown node or root";
+    TEMPLATE_UNCLOSED = "LA0230": "a template tag or block is never closed";
+    TEMPLATE_EMPTY = "LA0231": "a template has nothing between its braces";
+    TEMPLATE_TAG = "LA0232": "a template uses a tag that does not exist";
+    TEMPLATE_RESERVED = "LA0233": "a template assigns to a reserved name";
+    TEMPLATE_NO_ELSE = "LA0234": "an inline `if` has no `else`";
+    TEMPLATE_FILTER = "LA0235": "a template uses an unknown filter";
+    TEMPLATE_TEST = "LA0236": "a template uses an unknown test";
+    TEMPLATE_FUNCTION = "LA0237": "a template calls an unknown function or method";
+    SECRET_NOT_WHOLE = "LA0238": "a secret does not stand whole";
+    TEMPLATE_TOO_DEEP = "LA0239": "a template is nested too deep";
 
     // LA1xxx: configuration
     INVALID_CONFIG = "LA1001": "a field of a node has a wrong value";
     CAPABILITY_ABSENT = "LA1004": "this process lacks something that a node needs";
-
-    // LA11xx: configuration of nodes of the families flow and data
-    PORT_NAME = "LA1101": "a port has a name that is taken or cannot be written";
-    NO_CASES = "LA1102": "a branching node has no cases";
-    CASE_NEVER_TAKEN = "LA1103": "a case can never be taken";
-    CASE_NOT_LITERAL = "LA1104": "a case of `switch` is a template";
-    CONDITION_SHAPE = "LA1105": "a comparison is not complete";
-    CONTAINER_LIMIT = "LA1106": "a limit of a container is out of range";
-    LOOP_STATE = "LA1107": "`next` changes something that `state` does not have";
-    WAIT_FOR = "LA1108": "a `wait` does not say what it waits for";
-    NO_ACTIONS = "LA1109": "a `human-input` has no actions";
-    VARIABLE_PATH = "LA1110": "a path names no variable of the conversation";
-    VARIABLE_TWICE = "LA1111": "an `assigner` changes a variable twice";
-    NOTHING_TO_DO = "LA1112": "a node has nothing to do";
-    LIST_OPTIONS = "LA1113": "options of a `list-operator` do not go together";
-    JSON_PATH = "LA1114": "a JSONPath cannot be read";
-    FAIL_CODE = "LA1115": "a code of `fail` is not allowed";
-    UNTIL_CONSTANT = "LA1116": "`until` never changes";
-    NOT_A_LIST_CONFIG = "LA1117": "a field that takes a list holds something else";
-    WORKFLOW_NAME = "LA1118": "a `workflow` node names no workflow";
-
-    // LA12xx: configuration of nodes of the family io
     HTTP_CONFIG = "LA1201": "an HTTP request is described in a way that cannot be sent";
     FILES_CONFIG = "LA1202": "a file node is described in a way that cannot work";
 
@@ -94,20 +82,8 @@ codes! {
     OUT_OF_BUDGET = "LA2010": "the budget of a run is used up";
     RUN_TIMEOUT = "LA2011": "a run took longer than its timeout";
     HANDLER_TIMEOUT = "LA2012": "`on_failure` or `finally` took too long";
+    NODE_PANICKED = "LA2999": "a node type has a fault";
 
-    // LA21xx: failures of nodes of the families flow and data
-    FAILED = "LA2100": "a `fail` node was reached";
-    COMPARISON = "LA2101": "a comparison does not take a value of this type";
-    NOT_A_LIST = "LA2102": "a node was given something else than a list";
-    LOOP_LIMIT = "LA2103": "a loop reached its limit of rounds";
-    CHILD_FAILED = "LA2104": "another workflow failed";
-    BAD_TIME = "LA2105": "a moment or a duration cannot be read";
-    VARIABLE_UNKNOWN = "LA2106": "the conversation does not declare a variable";
-    VARIABLE_MISFIT = "LA2107": "a value does not fit a variable of the conversation";
-    UNLIKE_ITEMS = "LA2108": "items cannot be put in order";
-    BAD_JSON = "LA2109": "a text is not JSON";
-
-    // LA22xx: failures of nodes of the family io
     HTTP_ADDRESS_REFUSED = "LA2201": "a request to an address that is not public was refused";
     HTTP_URL = "LA2202": "a text is not a URL that can be requested";
     HTTP_UNREACHABLE = "LA2203": "a server could not be reached, or the connection broke";
@@ -128,7 +104,6 @@ codes! {
     FILES_VALUE = "LA2226": "a value is not a file of this run";
     KV_CONFLICT = "LA2240": "an entry of the key-value store has changed meanwhile";
     KV_KEY = "LA2241": "a text is not a key of the key-value store";
-    NODE_PANICKED = "LA2999": "a node type has a fault";
 
     // LA3xxx: use
     NO_WORKFLOW = "LA3001": "there is no such workflow";
@@ -140,7 +115,6 @@ codes! {
     FILE_EXISTS = "LA3007": "a file is in the way";
     OUTPUT = "LA3008": "output could not be written";
     RUN_STATE = "LA3009": "the run does not allow this now";
-
     // LA5xxx: stores
     STORE = "LA5001": "the store failed";
 }

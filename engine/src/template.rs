@@ -1,21 +1,50 @@
 //! Templates: Jinja in fields that are declared as templates.
+//!
+//! A template is parsed once, when its workflow is loaded. The syntax tree gives the references that checks and plans
+//! need; a stricter form of it is compiled and rendered against a [`Scope`] without converting any value.
 
-use std::{marker::PhantomData, ops::Range, sync::Arc};
+use std::{ops::Range, sync::Arc};
 
-use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
+pub use self::{
+    docs::{Doc, filters, functions, tests},
+    field::{SecretTemplate, Template, TemplateTree},
+    from_value::FromValue,
+};
 use crate::{
-    capability::Secrets,
     error::{Code, NodeError},
     scope::Scope,
     value::Value,
 };
 
-/// A template that was parsed and compiled.
-#[derive(Clone, Debug)]
-pub struct Compiled {
+mod analysis;
+mod calls;
+mod compare;
+mod docs;
+mod environment;
+mod explain;
+mod field;
+mod from_value;
+mod library;
+mod lower;
+mod object;
+mod parse;
+mod path;
+mod places;
+mod program;
+mod text;
+mod url;
+
+/// A template that was parsed and compiled. A clone is one reference count.
+#[derive(Clone)]
+pub struct Compiled(Arc<Inner>);
+
+struct Inner {
     source: Arc<str>,
+    references: Vec<Reference>,
+    secrets: Vec<SecretUse>,
+    assigned: Vec<Assigned>,
+    dynamic_host: bool,
+    program: program::Program,
 }
 
 /// What a template reads.
@@ -53,8 +82,28 @@ pub enum Reads {
     Outcome,
 }
 
-/// Why a template cannot be parsed.
-#[derive(Clone, Debug)]
+/// A secret that a template reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SecretUse {
+    /// Its name; `None` when it is computed, which is always a finding.
+    pub name: Option<Arc<str>>,
+    /// Its bytes in the template.
+    pub span: Range<usize>,
+    /// Whether it stands whole: alone, beside fixed text, or as the key of `hmac`.
+    pub whole: bool,
+}
+
+/// A name that a template binds: by `set`, `with`, `for` or `macro`. It must be no node id.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Assigned {
+    /// The name.
+    pub name: Arc<str>,
+    /// Its bytes in the template.
+    pub span: Range<usize>,
+}
+
+/// Why a template cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TemplateError {
     /// The stable code.
     pub code: Code,
@@ -66,37 +115,95 @@ pub struct TemplateError {
     pub hint: Option<String>,
 }
 
+impl TemplateError {
+    fn new(code: Code, span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), span, hint: None }
+    }
+
+    fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+}
+
 impl Compiled {
     /// Parses and compiles a template.
     ///
     /// # Errors
-    /// Every finding in it, in order.
+    /// Every finding in it, in the order of the text; a syntax error is the only one.
     pub fn new(source: &str) -> Result<Self, Vec<TemplateError>> {
-        Ok(Self { source: source.into() })
+        let tree = parse::parse(source).map_err(|error| vec![error])?;
+        let analysis = analysis::analyse(source, &tree)?;
+        let program = program::Program::new(source, &tree).map_err(|error| vec![error])?;
+        Ok(Self(Arc::new(Inner {
+            source: source.into(),
+            dynamic_host: url::has_dynamic_host(source, &tree),
+            references: analysis.references,
+            secrets: analysis.secrets,
+            assigned: analysis.assigned,
+            program,
+        })))
     }
 
     /// The text as written.
     pub fn source(&self) -> &str {
-        &self.source
+        &self.0.source
     }
 
-    /// What it reads.
+    /// What it reads, in the order of the text. Roots are not checked; locals and globals are left out.
     pub fn references(&self) -> &[Reference] {
-        &[]
+        &self.0.references
+    }
+
+    /// The secrets it reads.
+    pub fn secrets(&self) -> &[SecretUse] {
+        &self.0.secrets
+    }
+
+    /// The names it binds.
+    pub fn assigned(&self) -> &[Assigned] {
+        &self.0.assigned
     }
 
     /// Whether it is a lone `{{ expr }}`, which keeps its type.
     pub fn is_expression(&self) -> bool {
-        false
+        self.0.program.is_expression()
+    }
+
+    /// Whether, as a URL, its scheme, host or port come from a template.
+    pub fn dynamic_host(&self) -> bool {
+        self.0.dynamic_host
     }
 
     /// Renders it: a lone expression keeps its type, anything else becomes a string.
     ///
     /// # Errors
-    /// What was undefined, of the wrong type, too much work or too large.
+    /// LA2001 when something was undefined or of the wrong type, LA2002 when it was too much work or too large.
     pub fn render(&self, scope: &Arc<Scope>) -> Result<Value, NodeError> {
-        let _ = scope;
-        Ok(Value::Null)
+        self.0.program.render(&self.0, scope)
+    }
+
+    /// Renders it to text, also when it is a lone expression.
+    ///
+    /// # Errors
+    /// As [`Compiled::render`]; and LA2001 when a lone expression gives `null`.
+    pub fn render_text(&self, scope: &Arc<Scope>) -> Result<String, NodeError> {
+        self.0.program.render_text(&self.0, scope)
+    }
+
+    /// Renders it as a URL: what is inserted after the host is percent-encoded as one segment or value, unless the
+    /// template is a lone expression or the inserted expression ends in `| raw_url`.
+    ///
+    /// # Errors
+    /// As [`Compiled::render_text`].
+    pub fn render_url(&self, scope: &Arc<Scope>) -> Result<String, NodeError> {
+        self.0.program.render_url(&self.0, scope)
+    }
+}
+
+impl std::fmt::Debug for Compiled {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Debug::fmt(self.source(), f)
     }
 }
 
@@ -105,146 +212,5 @@ pub fn is_template(text: &str) -> bool {
     ["{{", "{%", "{#"].iter().any(|open| text.contains(open))
 }
 
-/// A value that a template can give.
-pub trait FromValue: Sized {
-    /// Reads it.
-    ///
-    /// # Errors
-    /// `expected a string, found a list`.
-    fn from_value(value: Value) -> Result<Self, String>;
-}
-
-impl FromValue for Value {
-    fn from_value(value: Value) -> Result<Self, String> {
-        Ok(value)
-    }
-}
-
-impl FromValue for bool {
-    fn from_value(value: Value) -> Result<Self, String> {
-        value.as_bool().ok_or_else(|| format!("expected a boolean, found {}", value.kind()))
-    }
-}
-
-impl FromValue for String {
-    fn from_value(value: Value) -> Result<Self, String> {
-        match value {
-            Value::String(text) => Ok(text.to_string()),
-            other => Err(format!("expected a string, found {}", other.kind())),
-        }
-    }
-}
-
-/// A field that may hold `{{ ... }}`; renders to `T` at run time.
-pub struct Template<T> {
-    compiled: Compiled,
-    _type: PhantomData<fn() -> T>,
-}
-
-impl<T> Template<T> {
-    /// Renders it.
-    ///
-    /// # Errors
-    /// When it cannot be rendered, or gives a value of another type.
-    pub fn render(&self, scope: &Arc<Scope>) -> Result<T, NodeError>
-    where
-        T: FromValue,
-    {
-        self.compiled.render(scope).map(|value| T::from_value(value).expect("to be written"))
-    }
-}
-
-impl<T> Clone for Template<T> {
-    fn clone(&self) -> Self {
-        Self { compiled: self.compiled.clone(), _type: PhantomData }
-    }
-}
-
-impl<T> std::fmt::Debug for Template<T> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.compiled.source())
-    }
-}
-
-impl<T> Serialize for Template<T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.compiled.source())
-    }
-}
-
-impl<'de, T> Deserialize<'de> for Template<T> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        Ok(Self { compiled: Compiled { source: text.into() }, _type: PhantomData })
-    }
-}
-
-impl<T: JsonSchema> JsonSchema for Template<T> {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        format!("Template_{}", T::schema_name()).into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "x-liteagent-template": "text" })
-    }
-}
-
-/// Any JSON value with templates in its strings, at any depth.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct TemplateTree(pub Value);
-
-impl TemplateTree {
-    /// Renders every template in it.
-    ///
-    /// # Errors
-    /// When one cannot be rendered.
-    pub fn render(&self, scope: &Arc<Scope>) -> Result<Value, NodeError> {
-        let _ = scope;
-        Ok(self.0.clone())
-    }
-}
-
-impl JsonSchema for TemplateTree {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "TemplateTree".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "x-liteagent-template": "tree" })
-    }
-}
-
-/// A text that may hold `{{ secrets.NAME }}`, whole or beside fixed text.
-#[derive(Clone, Debug)]
-pub struct SecretTemplate(Template<String>);
-
-impl SecretTemplate {
-    /// Renders it with the secrets in scope.
-    ///
-    /// # Errors
-    /// When a secret is missing or the template cannot be rendered.
-    pub fn render(&self, scope: &Arc<Scope>, secrets: &Secrets) -> Result<String, NodeError> {
-        let _ = (scope, secrets, &self.0);
-        Ok(String::new())
-    }
-}
-
-impl Serialize for SecretTemplate {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        self.0.serialize(serializer)
-    }
-}
-
-impl<'de> Deserialize<'de> for SecretTemplate {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        Template::deserialize(deserializer).map(Self)
-    }
-}
-
-impl JsonSchema for SecretTemplate {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        "Secret".into()
-    }
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": "string", "x-liteagent-template": "secret" })
-    }
-}
+const fn assert_shared<T: Send + Sync>() {}
+const _: () = assert_shared::<Compiled>();

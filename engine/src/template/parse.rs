@@ -1,0 +1,258 @@
+//! Template text to syntax tree, with errors that say what to write.
+
+use std::ops::Range;
+
+use minijinja::{
+    machinery::{self, Span, Token, ast},
+    syntax::SyntaxConfig,
+};
+
+use super::TemplateError;
+use crate::codes;
+
+/// How deep brackets and blocks may be nested in each other. The parser and the compiler recurse.
+const MAX_DEPTH: usize = 128;
+/// How many operators may stand in one chain: `a ~ b ~ c`, `a.b.c | d`. Each nests the syntax tree by one.
+const MAX_CHAIN: usize = 256;
+
+/// A parsed template.
+pub(super) struct Tree<'a>(ast::Stmt<'a>);
+
+impl<'a> Tree<'a> {
+    /// Its statements.
+    pub(super) fn statements(&self) -> &[ast::Stmt<'a>] {
+        match &self.0 {
+            ast::Stmt::Template(template) => &template.children,
+            other => std::slice::from_ref(other),
+        }
+    }
+
+    /// The expression of a template that is a lone `{{ expr }}`.
+    pub(super) fn lone(&self, source: &str) -> Option<&ast::Expr<'a>> {
+        if !source.trim_start().starts_with("{{") {
+            return None;
+        }
+        let mut lone = None;
+        for statement in self.statements() {
+            match statement {
+                ast::Stmt::EmitExpr(emit) if lone.is_none() => lone = Some(&emit.expr),
+                ast::Stmt::EmitRaw(raw) if raw.raw.trim().is_empty() => {}
+                _ => return None,
+            }
+        }
+        lone.filter(|_| source.trim_end().ends_with("}}"))
+    }
+}
+
+/// Jinja's syntax, except that the last newline of a text is kept, as in a text without templates.
+pub(super) fn syntax() -> SyntaxConfig {
+    SyntaxConfig::builder().keep_trailing_newline(true).build().expect("the default delimiters differ from each other")
+}
+
+/// The bytes of a span.
+pub(super) fn range(span: Span) -> Range<usize> {
+    span.start_offset as usize..span.end_offset as usize
+}
+
+/// Parses a template.
+pub(super) fn parse(source: &str) -> Result<Tree<'_>, TemplateError> {
+    check_depth(source)?;
+    machinery::parse(source, "template", syntax()).map(Tree).map_err(|error| syntax_error(source, &error))
+}
+
+/// Refuses what would make the parser, the compiler or the walks over the tree recurse too deep.
+fn check_depth(source: &str) -> Result<(), TemplateError> {
+    let mut depth = Depth::default();
+    for token in machinery::tokenize(source, false, syntax()) {
+        // What the lexer refuses, the parser refuses too, with the same message.
+        let Ok((token, span)) = token else { return Ok(()) };
+        depth.take(&token);
+        if depth.is_exceeded() {
+            return Err(TemplateError::new(
+                codes::TEMPLATE_TOO_DEEP,
+                range(span),
+                format!(
+                    "expected at most {MAX_DEPTH} levels of nesting and {MAX_CHAIN} operators in a chain, found more"
+                ),
+            )
+            .hint("compute parts of it in nodes of their own, or with `{% set %}`"));
+        }
+    }
+    Ok(())
+}
+
+/// Counts how deep a position of a template is nested.
+#[derive(Default)]
+struct Depth {
+    /// The number of operators of each open bracket, innermost last; a comma starts again.
+    chains: Vec<usize>,
+    /// The open blocks, and each `elif`, which nests like a block.
+    blocks: Vec<usize>,
+    /// Whether the token before opened a tag.
+    starts_tag: bool,
+    /// Whether a `{% set ... %}` is open that may be a block.
+    set: bool,
+}
+
+impl Depth {
+    fn take(&mut self, token: &Token<'_>) {
+        let starts_tag = std::mem::replace(&mut self.starts_tag, false);
+        match token {
+            Token::VariableStart | Token::BlockStart => {
+                self.chains = vec![0];
+                self.starts_tag = matches!(token, Token::BlockStart);
+            }
+            Token::BlockEnd if std::mem::take(&mut self.set) => self.blocks.push(1),
+            Token::Ident(name) if starts_tag => self.tag(name),
+            Token::Assign if self.chains.len() == 1 => self.set = false,
+            Token::ParenOpen | Token::BracketOpen | Token::BraceOpen => {
+                self.operator();
+                self.chains.push(0);
+            }
+            Token::ParenClose | Token::BracketClose | Token::BraceClose => {
+                self.chains.pop();
+            }
+            Token::Comma => {
+                if let Some(chain) = self.chains.last_mut() {
+                    *chain = 0;
+                }
+            }
+            Token::Ident("and" | "or" | "not" | "if" | "else" | "is" | "in") => self.operator(),
+            Token::Plus | Token::Minus | Token::Mul | Token::Div | Token::FloorDiv | Token::Pow | Token::Mod => {
+                self.operator();
+            }
+            Token::Dot | Token::Tilde | Token::Pipe => self.operator(),
+            Token::Eq | Token::Ne | Token::Lt | Token::Lte | Token::Gt | Token::Gte => self.operator(),
+            _ => {}
+        }
+    }
+
+    fn tag(&mut self, name: &str) {
+        match name {
+            "if" | "for" | "with" | "filter" | "macro" | "call" | "autoescape" => self.blocks.push(1),
+            "set" => self.set = true,
+            "elif" => {
+                if let Some(block) = self.blocks.last_mut() {
+                    *block += 1;
+                }
+            }
+            name if name.starts_with("end") => {
+                self.blocks.pop();
+            }
+            _ => {}
+        }
+    }
+
+    fn operator(&mut self) {
+        if let Some(chain) = self.chains.last_mut() {
+            *chain += 1;
+        }
+    }
+
+    fn is_exceeded(&self) -> bool {
+        let blocks: usize = self.blocks.iter().sum();
+        self.chains.len() + blocks > MAX_DEPTH || self.chains.iter().sum::<usize>() > MAX_CHAIN
+    }
+}
+
+fn syntax_error(source: &str, error: &minijinja::Error) -> TemplateError {
+    let detail = error.detail().unwrap_or("the syntax is not that of Jinja");
+    let at = clip(source, error.range().unwrap_or(source.len()..source.len()));
+    if detail.contains("recursion") {
+        return TemplateError::new(codes::TEMPLATE_TOO_DEEP, at, "expected less nesting, found more than 128 levels")
+            .hint("compute parts of it in nodes of their own, or with `{% set %}`");
+    }
+    if let Some(statement) = detail.strip_prefix("unknown statement ") {
+        return unknown_statement(at, statement);
+    }
+    if detail.contains("unexpected end of input") || detail.contains("unexpected end of file") {
+        return unclosed(source, at);
+    }
+    if detail.contains("end of variable block") && source[..at.start].trim_end().ends_with("{{") {
+        return TemplateError::new(
+            codes::TEMPLATE_EMPTY,
+            at,
+            "expected an expression between `{{` and `}}`, found nothing",
+        )
+        .hint("write an expression such as `{{ inputs.name }}`");
+    }
+    TemplateError::new(codes::TEMPLATE_SYNTAX, at, readable(detail))
+        .hint("write expressions as in Jinja; `docs/reference/templates.md` lists what there is")
+}
+
+fn unknown_statement(at: Range<usize>, name: &str) -> TemplateError {
+    let message = format!("`{{% {name} %}}` is no tag that templates have");
+    let error = TemplateError::new(codes::TEMPLATE_TAG, at, message);
+    match name {
+        "include" | "import" | "from" | "extends" | "block" => {
+            error.hint("put the text into one file and use it with `{ file: prompts/NAME.md }`")
+        }
+        "endif" | "endfor" | "endwith" | "endset" | "endmacro" | "endcall" | "endfilter" | "else" | "elif" => {
+            error.hint(format!("remove `{{% {name} %}}`, or open its block before it"))
+        }
+        _ => error.hint("use one of `if`, `for`, `set`, `with`, `filter`, `macro`, `call`, `do`, `break`, `continue`"),
+    }
+}
+
+fn unclosed(source: &str, at: Range<usize>) -> TemplateError {
+    let before = &source[..at.end];
+    let open = ["{{", "{%", "{#"].iter().filter_map(|open| before.rfind(open)).max().unwrap_or(at.start);
+    let tag = &source[open..];
+    let close = match tag.as_bytes().get(1) {
+        Some(b'%') => "%}",
+        Some(b'#') => "#}",
+        _ => "}}",
+    };
+    if close == "%}" && tag.contains("%}") {
+        return match open_block(source) {
+            Some((block, name)) => {
+                TemplateError::new(codes::TEMPLATE_UNCLOSED, block, format!("`{{% {name} %}}` is never closed"))
+                    .hint(format!("write `{{% end{name} %}}` where its text ends"))
+            }
+            None => TemplateError::new(codes::TEMPLATE_UNCLOSED, at, "a block is never closed")
+                .hint("write `{% end... %}` where its text ends"),
+        };
+    }
+    TemplateError::new(codes::TEMPLATE_UNCLOSED, open..open + 2, format!("`{}` is never closed", &tag[..2]))
+        .hint(format!("write `{close}` after it"))
+}
+
+/// The innermost block that is open at the end of a text.
+fn open_block(source: &str) -> Option<(Range<usize>, &str)> {
+    let mut open: Vec<(Range<usize>, &str)> = Vec::new();
+    let mut starts_tag = false;
+    for (token, span) in machinery::tokenize(source, false, syntax()).map_while(Result::ok) {
+        let started = std::mem::replace(&mut starts_tag, matches!(token, Token::BlockStart));
+        let Token::Ident(name) = token else { continue };
+        match name {
+            _ if !started => {}
+            "if" | "for" | "with" | "filter" | "macro" | "call" | "set" => {
+                open.push((range(span), &source[range(span)]))
+            }
+            name if name.starts_with("end") => {
+                open.pop();
+            }
+            _ => {}
+        }
+    }
+    open.pop()
+}
+
+/// Keeps a range inside a text and on borders of characters.
+fn clip(source: &str, range: Range<usize>) -> Range<usize> {
+    let end = source.ceil_char_boundary(range.end.min(source.len()));
+    source.floor_char_boundary(range.start.min(end))..end
+}
+
+/// `unexpected x, expected y` in the words of all messages.
+fn readable(detail: &str) -> String {
+    let named = detail
+        .replace("end of variable block", "`}}`")
+        .replace("end of block", "`%}`")
+        .replace("start of variable block", "`{{`")
+        .replace("start of block", "`{%`");
+    match named.strip_prefix("unexpected ").and_then(|rest| rest.split_once(", expected ")) {
+        Some((found, expected)) => format!("expected {expected}, found {found}"),
+        None => named,
+    }
+}
