@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 
 pub(crate) use self::start::{Origin, Prepared};
 pub use self::{
+    fork::Cut,
     settle::{OpenWait, RunEnd, Settled},
     start::Start,
 };
@@ -28,6 +29,7 @@ use crate::{
     value::Value,
 };
 
+mod fork;
 mod settle;
 mod start;
 

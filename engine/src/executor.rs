@@ -6,9 +6,9 @@
 //! * `scope.rs` builds what templates see, `policy.rs` decides on retries, `redact.rs` hides secrets.
 
 pub(crate) use self::{
-    journal::INLINE_BYTES,
+    journal::{INLINE_BYTES, Outsourced, outsource},
     owner::{Exit, Owner, OwnerError},
-    replay::load_records,
+    replay::{address, load_records},
 };
 
 mod act;

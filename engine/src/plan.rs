@@ -114,8 +114,10 @@ pub struct PlanNode {
     pub container: Option<(Container, BodyIx)>,
     /// Everything that its templates read.
     pub references: Vec<Reference>,
-    /// Its configuration as it stands in the bundle.
+    /// The fields of its type, as they stand in the bundle.
     pub config: serde_json::Value,
+    /// What of the other fields decides how it runs: `needs`, `when`, `on_error` and so on.
+    pub definition: serde_json::Value,
 }
 
 /// Reuse of earlier outputs.
@@ -170,6 +172,12 @@ impl Body {
     /// The node at a position.
     pub fn node(&self, at: NodeIx) -> &PlanNode {
         &self.graph[petgraph::graph::NodeIndex::new(at as usize)]
+    }
+
+    /// The nodes that this one waits for.
+    pub fn predecessors(&self, at: NodeIx) -> impl Iterator<Item = NodeIx> + '_ {
+        let at = petgraph::graph::NodeIndex::new(at as usize);
+        self.graph.neighbors_directed(at, petgraph::Direction::Incoming).map(|node| node.index() as NodeIx)
     }
 
     /// The nodes that wait for this one.

@@ -56,29 +56,14 @@ impl Owner {
         });
         let at = self.engine.clock.now().max(self.state.now);
         let record = Record { seq: self.state.seq + 1, at, event };
-        let body = serde_json::to_string(&record).expect("an event has only string keys and finite numbers");
-        let body = if body.len() > INLINE_BYTES { self.outsource(&record).unwrap_or(body) } else { body };
+        let Outsourced { body, blobs } = outsource(&record);
+        self.pending.blobs.extend(blobs);
         self.pending.records.push(StoredRecord { seq: record.seq, at, body: body.into() });
         if self.engine.observer.is_some() {
             self.pending.shown.push(record.clone());
         }
         let Record { seq, at, event } = record;
         Record { seq, at, event: event.map(|_| named.unwrap_or(Addr { frame: 0, node: 0 })) }
-    }
-
-    /// Moves large values of a record into blobs; gives its JSON.
-    fn outsource(&mut self, record: &Record) -> Option<String> {
-        let mut outsourced = record.clone();
-        for payload in payloads(&mut outsourced.event) {
-            let Payload::Value(value) = &*payload else { continue };
-            let json = serde_json::to_vec(value).ok()?;
-            if json.len() > INLINE_BYTES {
-                let digest = Digest::of(&json);
-                self.pending.blobs.push((digest.clone(), json.into()));
-                *payload = Payload::Blob(digest);
-            }
-        }
-        serde_json::to_string(&outsourced).ok()
     }
 
     /// Makes everything durable that was folded, and what goes with it.
@@ -149,4 +134,32 @@ impl Owner {
         }
         Ok(())
     }
+}
+
+/// A record in its stored form, and the blobs that it names.
+pub(crate) struct Outsourced {
+    pub(crate) body: String,
+    pub(crate) blobs: Vec<(Digest, Bytes)>,
+}
+
+/// Encodes a record; large values move into blobs.
+pub(crate) fn outsource(record: &Record) -> Outsourced {
+    const HAS_JSON: &str = "an event has only string keys and finite numbers";
+
+    let body = serde_json::to_string(record).expect(HAS_JSON);
+    if body.len() <= INLINE_BYTES {
+        return Outsourced { body, blobs: Vec::new() };
+    }
+    let mut blobs = Vec::new();
+    let mut outsourced = record.clone();
+    for payload in payloads(&mut outsourced.event) {
+        let Payload::Value(value) = &*payload else { continue };
+        let json = serde_json::to_vec(value).expect(HAS_JSON);
+        if json.len() > INLINE_BYTES {
+            let digest = Digest::of(&json);
+            blobs.push((digest.clone(), json.into()));
+            *payload = Payload::Blob(digest);
+        }
+    }
+    Outsourced { body: serde_json::to_string(&outsourced).expect(HAS_JSON), blobs }
 }

@@ -66,7 +66,7 @@ pub(super) fn payloads<A>(event: &mut Event<A>) -> Vec<&mut Payload> {
 ///
 /// # Errors
 /// When it names a node that the plan does not have, or a frame that is not open.
-pub(super) fn address(plan: &Plan, state: &RunState, record: Record) -> Result<Record<Addr>, StoreError> {
+pub(crate) fn address(plan: &Plan, state: &RunState, record: Record) -> Result<Record<Addr>, StoreError> {
     let Record { seq, at, event } = record;
     let mut unknown = None;
     let event = event.map(|name: String| {
@@ -86,12 +86,11 @@ pub(super) fn address(plan: &Plan, state: &RunState, record: Record) -> Result<R
 /// A run's state after these records.
 pub(super) fn replay(plan: &Arc<Plan>, records: Vec<Record>) -> Result<RunState, StoreError> {
     let mut state = RunState::default();
-    let mut expected: Seq = 1;
     for record in records {
+        let expected: Seq = state.seq + 1;
         if record.seq != expected {
             return Err(StoreError::Damaged(format!("expected record {expected}, found {}", record.seq)));
         }
-        expected += 1;
         let record = address(plan, &state, record)?;
         state.apply(plan, &record);
     }

@@ -7,7 +7,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 use super::{Body, BodyIx, CachePolicy, Gate, GateNeed, GateRead, NodeIx, Plan, PlanNode, ScopeRead};
 use crate::{
     bundle::{self, Bundle},
-    definition::{Exit, Need, NodeDef, NodeMap, OnLost},
+    definition::{Exit, Need, NodeCommon, NodeDef, NodeMap, OnLost},
     event::Handler,
     graph::{BodyGraph, NodeInfo, Read, WorkflowGraph},
     id::Digest,
@@ -202,6 +202,7 @@ impl<'a> Compiler<'a> {
             container,
             references: references.flat_map(Compiled::references).cloned().collect(),
             config,
+            definition: how_it_runs(&def.common),
             node,
         })
     }
@@ -251,6 +252,12 @@ impl<'a> Compiler<'a> {
         }
         Ok(all)
     }
+}
+
+/// The common fields without those that are only for people.
+fn how_it_runs(common: &NodeCommon) -> serde_json::Value {
+    let common = NodeCommon { title: None, description: None, ..common.clone() };
+    serde_json::to_value(common).expect("the fields have only string keys and finite numbers")
 }
 
 fn need_text(need: &Need) -> String {

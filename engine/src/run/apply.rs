@@ -45,6 +45,10 @@ impl RunState {
             }
             Event::RunForked { .. } => {}
             Event::RunTaken { epoch, .. } => {
+                // What a fork kept does not count against the new run's budget.
+                if self.epoch == 0 {
+                    self.started = 0;
+                }
                 self.epoch = *epoch;
                 self.since_taken = 0;
             }
