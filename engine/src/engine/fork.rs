@@ -88,11 +88,7 @@ impl Engine {
     }
 }
 
-async fn store(
-    engine: &Engine,
-    mut run: crate::store::NewRun,
-    blobs: Vec<(Digest, Bytes)>,
-) -> Result<(), EngineError> {
+async fn store(engine: &Engine, mut run: crate::store::NewRun, blobs: Vec<(Digest, Bytes)>) -> Result<(), EngineError> {
     for (_, content) in blobs {
         engine.inner.stores.blobs.put(content).await?;
     }
@@ -111,8 +107,9 @@ async fn store(
 fn restart(records: &[Record], bundle: Arc<Bundle>, new_inputs: Option<Value>) -> (Start, Value) {
     let mut start = Start::new(bundle, Value::object(), Value::Null);
     let mut of_conversation = Value::Null;
-    if let Some(Record { event: Event::RunStarted { inputs, trigger, user, conversation, variables, env, .. }, .. }) =
-        records.first()
+    if let Some(Record {
+        event: Event::RunStarted { inputs, trigger, user, conversation, variables, env, .. }, ..
+    }) = records.first()
     {
         start.inputs = inputs.value();
         start.trigger = trigger.clone();
@@ -243,9 +240,11 @@ fn body_reads_inputs(plan: &Plan, node: &PlanNode) -> bool {
 fn about(event: &Event) -> Option<(&str, bool)> {
     match event {
         Event::ContainerOpened { node, .. } => Some((node, false)),
-        Event::FrameFinished { node, end: FrameEnd::Item { .. } | FrameEnd::Next { .. } | FrameEnd::Last { .. }, .. } => {
-            Some((node, false))
-        }
+        Event::FrameFinished {
+            node,
+            end: FrameEnd::Item { .. } | FrameEnd::Next { .. } | FrameEnd::Last { .. },
+            ..
+        } => Some((node, false)),
         Event::NodeSucceeded { node, .. } | Event::NodeSkipped { node, .. } => Some((node, true)),
         Event::NodeFailed { node, then: AfterFailure::Continue | AfterFailure::StandIn(_), .. } => Some((node, true)),
         _ => None,

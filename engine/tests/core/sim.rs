@@ -1,0 +1,221 @@
+//! The smallest shell: it journals what the test says, and checks the invariants at every step.
+
+use liteagent_engine::{
+    error::{ErrorClass, ErrorReport},
+    event::{AfterFailure, Event, FrameEnd, OnItemError, Over, Record, RunStatus, SkipReason},
+    id::{Digest, SessionId},
+    plan::Plan,
+    run::{Addr, Command, ContainerEnd, Ending, Phase, RunState, Status, decide, path},
+    value,
+    value::Value,
+};
+
+/// A run that is driven by hand.
+pub struct Sim {
+    pub plan: Plan,
+    pub state: RunState,
+    pub journal: Vec<Record<Addr>>,
+    /// Attempts that were started and have not ended.
+    pub running: Vec<(Addr, u32)>,
+}
+
+impl Sim {
+    pub fn new(plan: Plan) -> Self {
+        let mut sim = Self { plan, state: RunState::default(), journal: Vec::new(), running: Vec::new() };
+        sim.record(Event::RunStarted {
+            workflow: "test".to_owned(),
+            digest: Digest::of(b""),
+            inputs: Value::object().into(),
+            trigger: Value::Null,
+            user: Value::Null,
+            conversation: None,
+            variables: Value::Null,
+            env: Value::Null,
+            parent: None,
+            depth: 0,
+        });
+        sim.record(Event::RunTaken { epoch: 1, owner: SessionId(uuid::Uuid::nil()) });
+        sim.turn();
+        sim
+    }
+
+    pub fn record(&mut self, event: Event<Addr>) {
+        let seq = self.state.seq + 1;
+        let record = Record { seq, at: i64::try_from(seq).unwrap(), event };
+        self.state.apply(&self.plan, &record);
+        self.journal.push(record);
+    }
+
+    /// Decides until nothing is left, and carries out what needs no node.
+    pub fn turn(&mut self) {
+        self.turn_with(|_, _, _| {});
+    }
+
+    /// As `turn`; `open` is called for containers that start.
+    pub fn turn_with(&mut self, open: impl Fn(&mut Self, Addr, u32)) {
+        loop {
+            let commands = decide(&self.plan, &mut self.state, i64::MAX - 1);
+            if commands.is_empty() {
+                return;
+            }
+            for command in commands {
+                self.act(command, &open);
+            }
+        }
+    }
+
+    fn act(&mut self, command: Command, open: &impl Fn(&mut Self, Addr, u32)) {
+        match command {
+            Command::Start { at, attempt } if self.state.frame(at.frame).is_some_and(|frame| !frame.is_stopping()) => {
+                if self.state.is_kept(at) {
+                    self.record(Event::ContainerReopened { node: at, attempt });
+                } else if self.container(at) {
+                    open(self, at, attempt);
+                } else {
+                    self.running.push((at, attempt));
+                }
+            }
+            Command::Start { .. } => {}
+            Command::Skip { at, why } => self.record(Event::NodeSkipped { node: at, why }),
+            Command::Cancel { at } => {
+                self.running.retain(|(running, _)| *running != at);
+                self.record(Event::NodeCancelled { node: at });
+            }
+            Command::CloseFrame { frame, failed } => {
+                let inner = self.state.frame(frame).unwrap();
+                let (node, index) = (inner.parent.unwrap(), inner.index);
+                let end = match failed {
+                    Some(error) => FrameEnd::Failed { error },
+                    None if self.rounds(node) && index < 2 => FrameEnd::Next { ops: Vec::new() },
+                    None if self.rounds(node) => FrameEnd::Last { ops: Vec::new(), output: Value::Null.into() },
+                    None => FrameEnd::Item { output: Value::from(u64::from(index)).into() },
+                };
+                self.record(Event::FrameFinished { node, index, end });
+            }
+            Command::EndContainer { at, end } => {
+                let attempt = self.state.node(at).unwrap().attempt;
+                match end {
+                    ContainerEnd::Done => self.succeed(at, attempt, None),
+                    ContainerEnd::Stopped => self.record(Event::NodeCancelled { node: at }),
+                    ContainerEnd::Failed(error) => {
+                        let then = if attempt < 2 { AfterFailure::Retry(0) } else { AfterFailure::Fail };
+                        self.record(Event::NodeFailed { node: at, attempt, error, then });
+                    }
+                }
+            }
+            Command::EndHandler { handler, error } => self.record(Event::HandlerFinished { handler, error }),
+            Command::Finish => self.finish(),
+            Command::Ignore { id } => self.record(Event::SignalIgnored { id }),
+            Command::Resume { at, .. } => {
+                let attempt = self.state.node(at).unwrap().attempt;
+                self.succeed(at, attempt, None);
+            }
+            Command::OutOfBudget | Command::OutOfTime | Command::HandlerOutOfTime(_) => {
+                self.record(Event::RunStopping { error: error() });
+            }
+        }
+    }
+
+    fn finish(&mut self) {
+        use liteagent_engine::event::Handler;
+
+        let ending = match &self.state.phase {
+            Phase::Running => Ending { status: RunStatus::Succeeded, error: None },
+            Phase::Stopping(ending) => ending.clone(),
+            _ => return,
+        };
+        let failed = ending.status == RunStatus::Failed;
+        let due =
+            [(Handler::OnFailure, self.plan.on_failure.filter(|_| failed)), (Handler::Finally, self.plan.finally)];
+        for (handler, body) in due {
+            if body.is_some() && self.state.handler(handler).is_none() {
+                return self.record(Event::HandlerStarted { handler });
+            }
+        }
+        self.record(Event::RunEnded { status: ending.status, outputs: None, error: ending.error, handled_errors: 0 });
+    }
+
+    fn container(&self, at: Addr) -> bool {
+        self.plan.bodies[self.state.frame(at.frame).unwrap().body].node(at.node).container.is_some()
+    }
+
+    fn rounds(&self, at: Addr) -> bool {
+        let kind = self.plan.bodies[self.state.frame(at.frame).unwrap().body].node(at.node).container;
+        matches!(kind, Some((liteagent_engine::node::Container::Rounds, _)))
+    }
+
+    pub fn open(&mut self, at: Addr, attempt: u32, items: u32, parallel: u32, on_item_error: OnItemError) {
+        let over = if self.rounds(at) {
+            Over::Rounds { state: Value::object() }
+        } else {
+            let items = Value::from((0..items).map(|i| Value::from(u64::from(i))).collect::<Vec<_>>());
+            Over::Items { items: items.into(), parallel, on_item_error }
+        };
+        self.record(Event::ContainerOpened { node: at, attempt, over });
+    }
+
+    pub fn succeed(&mut self, at: Addr, attempt: u32, port: Option<&str>) {
+        self.running.retain(|(running, _)| *running != at);
+        let output = value!({ "text": "x" }).into();
+        let port = port.map(str::to_owned);
+        self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes: Vec::new(), cached: false });
+    }
+
+    pub fn fail(&mut self, at: Addr, attempt: u32, then: AfterFailure) {
+        self.running.retain(|(running, _)| *running != at);
+        self.record(Event::NodeFailed { node: at, attempt, error: error(), then });
+    }
+
+    /// Ends a node by name, as the test says.
+    pub fn end(&mut self, path: &str, how: &str) {
+        let at = path::resolve(&self.plan, &self.state, path).unwrap();
+        let attempt = self.running.iter().find(|(running, _)| *running == at).map(|(_, attempt)| *attempt);
+        let attempt = attempt.unwrap_or_else(|| panic!("`{path}` was not started"));
+        match how {
+            "ok" => self.succeed(at, attempt, None),
+            "fails" => self.fail(at, attempt, AfterFailure::Fail),
+            "continues" => self.fail(at, attempt, AfterFailure::Continue),
+            "stands in" => self.fail(at, attempt, AfterFailure::StandIn(value!({ "text": "y" }))),
+            "is skipped" => {
+                self.running.retain(|(running, _)| *running != at);
+                self.record(Event::NodeSkipped { node: at, why: SkipReason::When });
+            }
+            port => self.succeed(at, attempt, Some(port)),
+        }
+        self.turn();
+    }
+
+    /// Where a node stands, in a word or two.
+    pub fn fate(&self, path: &str) -> String {
+        let at = path::resolve(&self.plan, &self.state, path).unwrap();
+        match &self.state.node(at).unwrap().status {
+            Status::Issued => "runs".to_owned(),
+            Status::Skipped => {
+                let why = self.journal.iter().find_map(|record| match &record.event {
+                    Event::NodeSkipped { node, why } if *node == at => Some(why),
+                    _ => None,
+                });
+                match why.unwrap() {
+                    SkipReason::NotNeeded { need } => format!("skipped: {need} not taken"),
+                    SkipReason::NoValue { of } => format!("skipped: {of} has no value"),
+                    SkipReason::NothingTaken => "skipped: nothing taken".to_owned(),
+                    SkipReason::When => "skipped: when".to_owned(),
+                }
+            }
+            Status::Pending => "waits".to_owned(),
+            Status::Ended { .. } => "ended".to_owned(),
+            Status::Cancelled => "cancelled".to_owned(),
+            other => format!("{other:?}"),
+        }
+    }
+}
+
+pub fn error() -> ErrorReport {
+    ErrorReport {
+        code: "LA2001".to_owned(),
+        class: ErrorClass::Invalid,
+        message: "it failed".to_owned(),
+        hint: None,
+        node: None,
+    }
+}

@@ -1,0 +1,89 @@
+//! A node type whose outcome the test decides, and plans made of it.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+use liteagent_engine::{bundle::Bundle, definition::Definition, node::Registry, node::prelude::*, plan::Plan};
+
+/// Does nothing: the test says how it ends.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StepConfig {
+    /// Its ports.
+    #[serde(default)]
+    ports: Vec<String>,
+    /// What it reads.
+    #[serde(default)]
+    #[expect(dead_code, reason = "only its references matter")]
+    reads: TemplateTree,
+}
+
+#[derive(Serialize, JsonSchema)]
+pub struct Nothing {}
+
+pub struct Step {
+    ports: Vec<String>,
+}
+
+impl Node for Step {
+    const TYPE: &'static str = "step";
+    const META: NodeMeta = NodeMeta::pure(Family::Flow, &[]);
+    type Config = StepConfig;
+    type Output = Nothing;
+
+    fn new(config: StepConfig) -> Result<Self, ConfigError> {
+        Ok(Self { ports: config.ports })
+    }
+
+    fn ports(&self) -> Vec<String> {
+        self.ports.clone()
+    }
+
+    async fn run(&self, _: &NodeCtx) -> Result<Outcome<Nothing>, NodeError> {
+        Err(NodeError::internal("the core never runs nodes"))
+    }
+}
+
+/// A container; the test says what it passes over.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PassConfig {
+    /// Its body.
+    #[expect(dead_code, reason = "the plan compiles it")]
+    nodes: liteagent_engine::definition::NodeMap,
+    /// What it reads.
+    #[serde(default)]
+    #[expect(dead_code, reason = "only its references matter")]
+    reads: TemplateTree,
+}
+
+macro_rules! container {
+    ($name:ident, $type:literal, $kind:expr) => {
+        pub struct $name;
+
+        impl Node for $name {
+            const TYPE: &'static str = $type;
+            const META: NodeMeta = NodeMeta { container: Some($kind), ..NodeMeta::pure(Family::Flow, &[]) };
+            type Config = PassConfig;
+            type Output = Nothing;
+
+            fn new(_: PassConfig) -> Result<Self, ConfigError> {
+                Ok(Self)
+            }
+
+            async fn run(&self, _: &NodeCtx) -> Result<Outcome<Nothing>, NodeError> {
+                Err(NodeError::internal("the core never runs nodes"))
+            }
+        }
+    };
+}
+container!(Each, "each", Container::Items);
+container!(Rounds, "rounds", Container::Rounds);
+
+/// Compiles a definition made of steps.
+pub fn plan(definition: serde_json::Value) -> Plan {
+    let definition: Definition = serde_json::from_value(definition).expect("the definition is well-formed");
+    let registry = Registry::default().with::<Step>().with::<Each>().with::<Rounds>();
+    let bundle = Bundle::new("test", IndexMap::from([("test".to_owned(), definition)]));
+    Plan::compile(&Arc::new(bundle), &registry).expect("the plan compiles")
+}
