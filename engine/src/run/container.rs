@@ -50,6 +50,7 @@ impl RunState {
             unsettled: pending.len() as u32,
             active: 0,
             stopping: None,
+            queued: false,
         })));
         for (node, pending) in pending.iter().enumerate() {
             if *pending == 0 {
@@ -95,6 +96,7 @@ impl RunState {
     fn reopen_frame(&mut self, plan: &Plan, id: FrameId) {
         let Some(frame) = self.frame_mut(id) else { return };
         frame.stopping = None;
+        frame.queued = false;
         let body = &plan.bodies[frame.body];
         let mut again: Vec<NodeIx> = Vec::new();
         for (node, state) in frame.nodes.iter_mut().enumerate() {

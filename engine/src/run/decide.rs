@@ -113,7 +113,8 @@ impl RunState {
 
     fn take_ends(&mut self, commands: &mut Vec<Command>) {
         while let Some(id) = self.closing.pop_front() {
-            let Some(frame) = self.frame(id) else { continue };
+            let Some(frame) = self.frame_mut(id) else { continue };
+            frame.queued = false;
             let failed = frame.stopping.clone().flatten();
             if frame.parent.is_none() {
                 if let Phase::Handling(handler, _) = self.phase {

@@ -133,6 +133,8 @@ pub struct Frame {
     pub(super) active: u32,
     /// Why nothing new starts here: a failure, or `None` inside for a stop from outside.
     pub(super) stopping: Option<Option<ErrorReport>>,
+    /// Whether its end waits to be decided.
+    pub(super) queued: bool,
 }
 
 /// What is known of a node.

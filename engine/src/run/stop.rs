@@ -103,7 +103,12 @@ impl RunState {
                 }
                 self.check_container(container);
             }
-            _ => self.closing.push_back(id),
+            _ => {
+                let Some(frame) = self.frame_mut(id) else { return };
+                if !std::mem::replace(&mut frame.queued, true) {
+                    self.closing.push_back(id);
+                }
+            }
         }
     }
 }
