@@ -1,1 +1,1 @@
-//! x
+//! Tests and benchmarks of the whole: see `tests/` and `benches/`.
