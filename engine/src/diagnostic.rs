@@ -1,6 +1,11 @@
 //! A finding about a file: code, place, message, label and hint.
 
+mod position;
+pub mod render;
+
 use std::{ops::Range, sync::Arc};
+
+pub use self::position::{Lines, Position};
 
 use crate::error::Code;
 
@@ -32,6 +37,13 @@ pub struct Span {
     pub file: Arc<SourceFile>,
     /// The bytes; may be empty.
     pub range: Range<usize>,
+}
+
+impl Span {
+    /// Whether both are in the same file.
+    pub fn is_in_file_of(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.file, &other.file)
+    }
 }
 
 /// A further place that explains a finding.

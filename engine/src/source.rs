@@ -18,7 +18,10 @@ use self::{
     place::Place,
     traps::Patches,
 };
-use crate::diagnostic::{Diagnostic, SourceFile, Span};
+use crate::{
+    diagnostic::{Diagnostic, SourceFile, Span},
+    shape::Finding,
+};
 
 /// The largest file that is read, in bytes.
 pub const MAX_BYTES: usize = 8 << 20;
@@ -70,6 +73,18 @@ impl Document {
         };
         let part = spell::part(&self.file.text, written.clone(), place.style, text, range);
         self.spanned(part.unwrap_or(written))
+    }
+
+    /// An error at the place that a finding of the shape names. What an alias brought in is shown where it was written
+    /// as well.
+    pub fn diagnostic(&self, finding: &Finding) -> Diagnostic {
+        let span = if finding.on_key { self.key_span(&finding.pointer) } else { self.span(&finding.pointer) };
+        let mut diagnostic = Diagnostic::error(finding.code, span, &*finding.message).label(&*finding.label);
+        diagnostic.hint.clone_from(&finding.hint);
+        match self.anchor(&finding.pointer) {
+            Some(written) => diagnostic.related(written, "written here"),
+            None => diagnostic,
+        }
     }
 
     /// Whether something stands at a pointer.

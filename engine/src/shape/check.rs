@@ -38,7 +38,7 @@ impl<'s> Walker<'s> {
             self.shape.findings.push(
                 Finding::new(codes::BARE_NUMBER, &self.pointer, message)
                     .label("no unit")
-                    .hint(format!("write `{number}{unit}`, not `{number}`")),
+                    .hint(format!("write `{}`, not `{number}`", with_unit(number, unit))),
             );
             return false;
         }
@@ -174,6 +174,15 @@ fn unit_of(rules: &Map<String, Value>) -> Option<(&'static str, &'static str)> {
         Duration::PATTERN => Some(("s", "a duration")),
         Size::PATTERN => Some(("MiB", "a size")),
         _ => None,
+    }
+}
+
+/// A number with its unit; seconds and mebibytes that are not whole, in the next smaller unit.
+fn with_unit(number: &Number, unit: &str) -> String {
+    match (number.as_f64().filter(|_| number.is_f64()), unit) {
+        (Some(seconds), "s") => format!("{}ms", (seconds * 1000.0).round()),
+        (Some(size), "MiB") => format!("{}KiB", (size * 1024.0).round()),
+        _ => format!("{number}{unit}"),
     }
 }
 

@@ -49,7 +49,8 @@ pub(super) struct Composer<'t> {
     copied: usize,
     copied_bytes: usize,
     depth: usize,
-    flow: usize,
+    /// Where the brackets and braces that are open were opened.
+    flow: Vec<usize>,
     /// The plain scalar that was read last.
     plain: Range<usize>,
     /// What is wrong, but does not end the document.
@@ -68,7 +69,7 @@ impl<'t> Composer<'t> {
             copied: 0,
             copied_bytes: 0,
             depth: 0,
-            flow: 0,
+            flow: Vec::new(),
             plain: 0..0,
             findings: Vec::new(),
         }
@@ -105,9 +106,11 @@ impl<'t> Composer<'t> {
                 Some(Ok(event)) => return Ok(event),
                 Some(Err(error)) => {
                     let at = error.marker().byte_offset().unwrap_or(self.text.len()).min(self.text.len());
-                    return Err(match traps::template_at(self.text, at, &self.plain, self.flow > 0) {
+                    return Err(match traps::template_at(self.text, at, &self.plain, !self.flow.is_empty()) {
                         Some(range) => Stop::Template(range),
-                        None => Stop::Finding(Box::new(syntax::explain(self.file, at, &error))),
+                        None => {
+                            Stop::Finding(Box::new(syntax::explain(self.file, at, &error, self.flow.last().copied())))
+                        }
                     });
                 }
                 None => return Ok((Event::StreamEnd, Mark::default())),
@@ -135,7 +138,7 @@ impl<'t> Composer<'t> {
             Event::MappingStart(style, anchor, tag) => {
                 let start = range(mark).start;
                 if style == StructureStyle::Flow && traps::opens_template(&self.text[start..]) {
-                    return Err(Stop::Template(traps::template_extent(self.text, start, self.flow > 0)));
+                    return Err(Stop::Template(traps::template_extent(self.text, start, !self.flow.is_empty())));
                 }
                 self.collection_tag(tag.as_deref(), "map", mark);
                 (self.nested(style, mark, |this| this.map(mark, style))?, anchor)
@@ -172,12 +175,14 @@ impl<'t> Composer<'t> {
         if self.depth == MAX_DEPTH {
             return Err(Stop::Finding(Box::new(too_deep(self.span(range(mark))))));
         }
-        let flow = usize::from(style == StructureStyle::Flow);
+        let open = self.flow.len();
+        if style == StructureStyle::Flow {
+            self.flow.push(range(mark).start);
+        }
         self.depth += 1;
-        self.flow += flow;
         let node = read(self)?;
         self.depth -= 1;
-        self.flow -= flow;
+        self.flow.truncate(open);
         Ok(node)
     }
 

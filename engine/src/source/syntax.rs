@@ -10,8 +10,17 @@ use crate::{
     diagnostic::{Diagnostic, SourceFile, Span},
 };
 
-/// The finding for an error of the parser at a byte.
-pub(super) fn explain(file: &Arc<SourceFile>, at: usize, error: &ScanError) -> Diagnostic {
+/// The finding for an error of the parser at a byte, within the bracket or brace that was opened at `open`.
+pub(super) fn explain(file: &Arc<SourceFile>, at: usize, error: &ScanError, open: Option<usize>) -> Diagnostic {
+    let finding = translated(file, at, error);
+    let is_on_line = |open: usize| file.text.get(open..at).is_none_or(|between| !between.contains('\n'));
+    match open.filter(|open| !is_on_line(*open) && finding.span.range.start > *open) {
+        Some(open) => finding.related(Span { file: file.clone(), range: open..open + 1 }, "opened here and not closed"),
+        None => finding,
+    }
+}
+
+fn translated(file: &Arc<SourceFile>, at: usize, error: &ScanError) -> Diagnostic {
     let text = &file.text;
     let span = Span { file: file.clone(), range: at..at + text[at..].chars().next().map_or(0, char::len_utf8) };
     let say = |message: &str| Diagnostic::error(codes::YAML_SYNTAX, span.clone(), message.to_owned());
@@ -24,6 +33,9 @@ pub(super) fn explain(file: &Arc<SourceFile>, at: usize, error: &ScanError) -> D
         ErrorKind::MappingValueNotAllowed => say("expected no `:` here: this line is already a value")
             .label("a second key, or a text with a colon")
             .hint("quote a text that contains `: `, or move the key to a line of its own with the indentation of its siblings"),
+        ErrorKind::InvalidColonPlacement | ErrorKind::FlowMappingValueAdjacentCollection => {
+            say("expected no `:` inside brackets here").hint("close the bracket before this line, or quote the text")
+        }
         ErrorKind::UnclosedQuotedScalar => {
             say("the quote is never closed").label("opened here").hint("close the quote, or write longer texts below `|`")
         }
