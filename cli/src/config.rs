@@ -8,6 +8,7 @@ use std::{
 
 use figment::{
     Figment,
+    error::Kind,
     providers::{Format, Toml},
 };
 use liteagent_engine::{
@@ -76,11 +77,7 @@ impl Config {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(Failure::usage(codes::CONFIG, format!("cannot read `{FILE}`: {error}"))),
         };
-        Figment::from(Toml::string(&text)).extract().map_err(|error| {
-            let place = if error.path.is_empty() { String::new() } else { format!(" at `{}`", error.path.join(".")) };
-            Failure::usage(codes::CONFIG, format!("`{}`{place}: {}", path.display(), error.kind))
-                .hint("see `liteagent explain LA3004` for every key")
-        })
+        Figment::from(Toml::string(&text)).extract().map_err(|error| wrong(&path, &error))
     }
 
     /// The folders that file nodes may use, below the folder of the project.
@@ -95,6 +92,26 @@ impl Config {
             })
             .collect()
     }
+}
+
+fn wrong(path: &Path, error: &figment::Error) -> Failure {
+    let place = error.path.join(".");
+    let message = match &error.kind {
+        Kind::UnknownField(_, known) => {
+            let name = error.path.last().map_or("", String::as_str);
+            let message = format!("`{}`: unknown key `{place}`", path.display());
+            return Failure::usage(codes::CONFIG, message).near(
+                name,
+                known.iter().copied(),
+                "run `liteagent explain LA3004` to see every key",
+            );
+        }
+        Kind::MissingField(name) => format!("`{place}` has no key `{name}`"),
+        kind if place.is_empty() => kind.to_string(),
+        kind => format!("`{place}`: {kind}"),
+    };
+    Failure::usage(codes::CONFIG, format!("`{}`: {message}", path.display()))
+        .hint("run `liteagent explain LA3004` to see every key")
 }
 
 /// A setting of the environment; what is empty or no text counts as missing.
@@ -155,14 +172,12 @@ mod tests {
 
     #[test]
     fn unknown_keys_and_wrong_types_are_errors_that_name_the_place() {
-        assert_eq!(
-            read("[http]\nalow = []").unwrap_err(),
-            "`/liteagent.toml` at `http`: unknown field: found `alow`, expected `allow`"
-        );
-        assert_eq!(
-            read("[files.roots.docs]\nwritable = true").unwrap_err(),
-            "`/liteagent.toml` at `files.roots.docs`: missing field `path`"
-        );
+        assert_eq!(read("[http]\nalow = []").unwrap_err(), "`/liteagent.toml`: unknown key `http.alow`");
+        assert_eq!(read("[htp]").unwrap_err(), "`/liteagent.toml`: unknown key `htp`");
+        let no_path = read("[files.roots.docs]\nwritable = true").unwrap_err();
+        assert_eq!(no_path, "`/liteagent.toml`: `files.roots.docs` has no key `path`");
+        let wrong_type = read("[http]\nallow = 3").unwrap_err();
+        assert_eq!(wrong_type, "`/liteagent.toml`: `http.allow`: invalid type: found unsigned int `3`, expected a sequence");
     }
 
     #[test]

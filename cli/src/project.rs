@@ -84,6 +84,14 @@ impl Project {
             .collect()
     }
 
+    /// Paths as people write them: relative to the current folder where they lie below it.
+    #[expect(clippy::unused_self, reason = "the pair of `workflows`")]
+    pub(crate) fn shown(&self, found: Vec<(PathBuf, String)>) -> Vec<PathBuf> {
+        let current = std::env::current_dir().unwrap_or_default();
+        let short = |path: PathBuf| path.strip_prefix(&current).map_or(path.clone(), Path::to_owned);
+        found.into_iter().map(|(path, _)| short(path)).collect()
+    }
+
     fn name_by_path(&self, path: &Path) -> String {
         let below = path.strip_prefix(&self.root).unwrap_or(path);
         below.with_extension("").to_string_lossy().replace('\\', "/")

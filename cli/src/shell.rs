@@ -49,6 +49,12 @@ impl Shell {
         }
     }
 
+    /// Whether stderr is a terminal that a live tree can be drawn on.
+    #[expect(clippy::unused_self, reason = "commands ask the shell, not the process")]
+    pub(crate) fn is_live(&self) -> bool {
+        io::stderr().is_terminal()
+    }
+
     /// Whether there is a person who can be asked: stdin and stderr are a terminal.
     #[expect(clippy::unused_self, reason = "commands ask the shell, not the process")]
     pub(crate) fn can_ask(&self) -> bool {
@@ -81,10 +87,16 @@ impl Shell {
 
     /// Says why a command failed.
     pub(crate) fn failure(&self, failure: &Failure) {
-        let Some(code) = failure.code else { return };
+        if let Some(code) = failure.code {
+            self.error(code.0, &failure.message, failure.hint.as_deref());
+        }
+    }
+
+    /// Says what went wrong, and what to do about it.
+    pub(crate) fn error(&self, code: &str, message: &str, hint: Option<&str>) {
         let (red, blue, end) = if self.colors_err() { ("\x1b[1;31m", "\x1b[1;34m", "\x1b[0m") } else { ("", "", "") };
-        self.note(format!("{red}error[{code}]{end}: {}", failure.message));
-        if let Some(hint) = &failure.hint {
+        self.note(format!("{red}error[{code}]{end}: {message}"));
+        if let Some(hint) = hint {
             self.note(format!("  {blue}= help:{end} {hint}"));
         }
     }

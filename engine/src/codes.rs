@@ -115,6 +115,10 @@ codes! {
     FILE_EXISTS = "LA3007": "a file is in the way";
     OUTPUT = "LA3008": "output could not be written";
     RUN_STATE = "LA3009": "the run does not allow this now";
+    SECRET_MISSING = "LA3010": "a secret is missing";
+    RUN_STUCK = "LA3011": "a run cannot go on here";
+    NOT_RUNNABLE = "LA3012": "a workflow with errors cannot be used";
+
     // LA5xxx: stores
     STORE = "LA5001": "the store failed";
 }

@@ -57,7 +57,11 @@ impl New {
         let schema = super::init::write_schema(&project)?;
         let path = project.root.join(format!("{}.yaml", self.name));
         let depth = self.name.matches('/').count();
-        let text = self.template.text().replace("@name", &self.name).replace("@schema", &format!("{}{schema}", "../".repeat(depth)));
+        let text = self
+            .template
+            .text()
+            .replace("@name", &self.name)
+            .replace("@schema", &format!("{}{schema}", "../".repeat(depth)));
         write_new(&path, &text)?;
         let shown = path.strip_prefix(&project.root).unwrap_or(&path).display().to_string();
         shell.out(&shown)?;
@@ -68,8 +72,7 @@ impl New {
 
 fn is_name(name: &str) -> bool {
     let part = |part: &str| {
-        !part.is_empty()
-            && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
+        !part.is_empty() && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_' || b == b'-')
     };
     name.split('/').all(part)
 }

@@ -22,6 +22,8 @@ use crate::{
 /// A run to be started.
 #[derive(Clone, Debug)]
 pub struct Start {
+    /// The id of the run, when files were given to it before; otherwise a fresh one.
+    pub id: Option<RunId>,
     /// The workflow.
     pub bundle: Arc<Bundle>,
     /// Its inputs: an object.
@@ -42,6 +44,7 @@ impl Start {
     /// A run of a bundle's entry with these inputs.
     pub fn new(bundle: impl Into<Arc<Bundle>>, inputs: Value, trigger: Value) -> Self {
         Self {
+            id: None,
             bundle: bundle.into(),
             inputs,
             trigger,
@@ -90,7 +93,8 @@ impl Engine {
             None => Value::Null,
         };
         let workflow = start.bundle.entry.clone();
-        let origin = Origin { id: RunId::random(), digest, workflow, parent: None, depth: 0, variables };
+        let id = start.id.unwrap_or_else(RunId::random);
+        let origin = Origin { id, digest, workflow, parent: None, depth: 0, variables };
         let prepared = inner
             .prepare(origin, &start)
             .map_err(|misfits| EngineError::Inputs { workflow: start.bundle.entry.clone(), misfits })?;

@@ -1,0 +1,194 @@
+//! `doctor`: what is wrong with this machine or this project, and how to mend it.
+
+use std::{fs, path::Path};
+
+use liteagent_engine::{
+    diagnostic::Severity,
+    load::{LoadOptions, load},
+    units::Size,
+};
+use liteagent_nodes::egress::EgressPolicy;
+use rustix::fs::statvfs;
+
+use crate::{
+    config,
+    failure::{Exit, Failure},
+    platform::{block_on, open_stores},
+    project::Project,
+    shell::Shell,
+};
+
+/// Below this, a run may not be able to record what it does.
+const LITTLE_SPACE: Size = Size(1 << 30);
+
+/// Settings of the environment that this program reads.
+const SETTINGS: [&str; 6] =
+    ["LITEAGENT_CACHE", "LITEAGENT_DATA", "LITEAGENT_LEASE", "LITEAGENT_LOG", "LITEAGENT_PYTHON", "LITEAGENT_SECRET_"];
+
+/// Checks this machine and this project.
+#[derive(clap::Args)]
+pub(crate) struct Doctor {}
+
+/// What a check found.
+enum Finding {
+    Good(String),
+    /// It works, but someone should look at it: what, and how to mend it.
+    Odd(String, String),
+    /// It does not work: what, and how to mend it.
+    Bad(String, String),
+}
+
+use Finding::{Bad, Good, Odd};
+
+/// One thing to check. A check that cannot look says so, it does not fail the command.
+type Check = (&'static str, fn(&Project) -> Finding);
+
+const CHECKS: [Check; 8] = [
+    ("project", project),
+    ("data folder", data_folder),
+    ("database", database),
+    ("disk space", disk_space),
+    ("file roots", file_roots),
+    ("http", http),
+    ("environment", environment),
+    ("workflows", workflows),
+];
+
+impl Doctor {
+    #[expect(clippy::unused_self, reason = "every verb has the same form")]
+    pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
+        let here = Project::here()?;
+        let mut exit = Exit::Done;
+        for (name, check) in CHECKS {
+            let (mark, text, mend) = match check(&here) {
+                Good(text) => ("ok  ", text, None),
+                Odd(text, mend) => ("odd ", text, Some(mend)),
+                Bad(text, mend) => {
+                    exit = Exit::Failed;
+                    ("BAD ", text, Some(mend))
+                }
+            };
+            shell.out(format!("{mark}  {name:<12}  {text}"))?;
+            if let Some(mend) = mend {
+                shell.out(format!("{:20}to mend it: {mend}", ""))?;
+            }
+        }
+        Ok(exit)
+    }
+}
+
+fn project(here: &Project) -> Finding {
+    let file = here.root.join(config::FILE);
+    if file.is_file() {
+        return Good(file.display().to_string());
+    }
+    Odd(
+        format!("no `{}` here or above; {} is taken", config::FILE, here.root.display()),
+        "run `liteagent init` in the folder of your workflows".to_owned(),
+    )
+}
+
+fn data_folder(here: &Project) -> Finding {
+    let data = here.data();
+    let probe = data.join(format!(".probe-{}", std::process::id()));
+    let tried = fs::create_dir_all(&data).and_then(|()| fs::write(&probe, b"x")).and_then(|()| fs::remove_file(&probe));
+    match tried {
+        Ok(()) => Good(format!("{} can be written", data.display())),
+        Err(error) => Bad(
+            format!("{} cannot be written: {error}", data.display()),
+            "set `LITEAGENT_DATA` to a folder that can be written".to_owned(),
+        ),
+    }
+}
+
+fn database(here: &Project) -> Finding {
+    match block_on(open_stores(here)) {
+        Ok(_) => Good("opens".to_owned()),
+        Err(failure) => Bad(
+            failure.message,
+            "stop other programs that use it, free space on the disk, or move the data folder away to begin anew"
+                .to_owned(),
+        ),
+    }
+}
+
+fn disk_space(here: &Project) -> Finding {
+    let data = here.data();
+    let folder = data.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
+    let Ok(disk) = statvfs(folder) else {
+        return Odd(
+            "the free space cannot be read".to_owned(),
+            "run `df` and look at the data folder's disk".to_owned(),
+        );
+    };
+    let free = disk.f_bavail * disk.f_frsize;
+    let percent = 100 * disk.f_bavail / disk.f_blocks.max(1);
+    let text = format!("{} MiB free ({percent} %)", free >> 20);
+    let mend = || {
+        "free space, or set `LITEAGENT_DATA` to a folder on another disk; `liteagent runs prune` deletes old runs"
+            .to_owned()
+    };
+    if percent < 10 || free < LITTLE_SPACE.0 { Odd(text, mend()) } else { Good(text) }
+}
+
+fn file_roots(here: &Project) -> Finding {
+    let roots = here.config.roots(&here.root);
+    let missing: Vec<_> = roots.iter().filter(|root| !root.writable && !root.path.is_dir()).collect();
+    if let Some(root) = missing.first() {
+        return Bad(
+            format!("the folder `{}` is not there", root.path.display()),
+            format!("make it, or change `[files.roots]` in `{}`", config::FILE),
+        );
+    }
+    let shown = |root: &liteagent_engine::capability::Root| {
+        let name = if root.name.is_empty() { "." } else { &root.name };
+        format!("{name} ({})", if root.writable { "read, write" } else { "read" })
+    };
+    Good(roots.iter().map(shown).collect::<Vec<_>>().join(", "))
+}
+
+fn http(here: &Project) -> Finding {
+    match EgressPolicy::parse(&here.config.http.allow) {
+        Ok(_) if here.config.http.allow.is_empty() => Good("public addresses only".to_owned()),
+        Ok(_) => Good(format!("public addresses, and {}", here.config.http.allow.join(", "))),
+        Err(error) => Bad(error, format!("change `allow` under `[http]` in `{}`", config::FILE)),
+    }
+}
+
+fn environment(here: &Project) -> Finding {
+    let is_known = |name: &String| {
+        SETTINGS.iter().any(|known| if known.ends_with('_') { name.starts_with(known) } else { name == known })
+    };
+    let ours = std::env::vars_os()
+        .filter_map(|(name, _)| name.into_string().ok())
+        .filter(|name| name.starts_with("LITEAGENT_"));
+    if let Some(unknown) = ours.into_iter().find(|name| !is_known(name)) {
+        return Odd(
+            format!("`{unknown}` is no setting"),
+            format!("unset it; the settings are {}", SETTINGS.join(", ")),
+        );
+    }
+    match config::secrets(&here.root) {
+        Err(failure) => Bad(failure.message, "mend `.env`: one `NAME=value` per line".to_owned()),
+        Ok(secrets) => {
+            let mut names: Vec<_> = secrets.iter().map(|(name, _)| name.to_owned()).collect();
+            names.sort();
+            Good(if names.is_empty() { "no secrets".to_owned() } else { format!("secrets: {}", names.join(", ")) })
+        }
+    }
+}
+
+fn workflows(here: &Project) -> Finding {
+    let registry = liteagent_nodes::registry();
+    let found = here.workflows(&here.root);
+    let is_bad = |path: &Path| {
+        let loaded = load(path, &registry, &LoadOptions::default());
+        loaded.diagnostics.iter().any(|finding| finding.severity == Severity::Error)
+    };
+    let bad = found.iter().filter(|(path, _)| is_bad(path)).count();
+    match (found.len(), bad) {
+        (0, _) => Odd("none here".to_owned(), "run `liteagent new hello`".to_owned()),
+        (count, 0) => Good(format!("{count} check clean")),
+        (count, bad) => Bad(format!("{bad} of {count} have errors"), "run `liteagent check`".to_owned()),
+    }
+}

@@ -1,0 +1,136 @@
+//! `run`: starts a run and follows it.
+
+use std::sync::Arc;
+
+use liteagent_engine::{
+    bundle::Bundle,
+    codes,
+    definition::Definition,
+    engine::Start,
+    id::RunId,
+    scope::{Roots, Scope},
+    time::{Clock as _, SystemClock, iso},
+    value,
+    value::Value,
+};
+
+use crate::{
+    definition::load_for_use,
+    failure::{Exit, Failure},
+    follow::{by, follow},
+    inputs::{InputArgs, Inputs},
+    platform::{Platform, block_on},
+    progress::{Detail, Progress},
+    project::Project,
+    shell::Shell,
+};
+
+/// Starts a run of a workflow, shows it while it goes on, and prints its outputs.
+#[derive(clap::Args)]
+pub(crate) struct Run {
+    /// The file, or the name of the workflow
+    #[arg(value_name = "FILE|NAME")]
+    workflow: String,
+    #[command(flatten)]
+    inputs: InputArgs,
+    /// Fires this trigger of the workflow by hand: its inputs are taken, `--input` wins over them
+    #[arg(long, value_name = "KEY")]
+    trigger: Option<String>,
+    /// The conversation that the run belongs to
+    #[arg(long, value_name = "ID")]
+    conversation: Option<String>,
+    #[command(flatten)]
+    show: ShowArgs,
+}
+
+/// How a run is shown.
+#[derive(Debug, clap::Args)]
+pub(crate) struct ShowArgs {
+    /// Prints one JSON object with status and outputs, and nothing else
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Shows the nodes of every frame too
+    #[arg(long, short)]
+    pub(crate) verbose: bool,
+}
+
+impl ShowArgs {
+    /// What shows the run.
+    pub(crate) fn progress(&self, shell: &Shell) -> Arc<Progress> {
+        let detail = match (self.json, self.verbose) {
+            (true, _) => Detail::Nothing,
+            (false, true) => Detail::Frames,
+            (false, false) => Detail::Nodes,
+        };
+        Arc::new(Progress::new(detail, shell.is_live(), shell.colors_err()))
+    }
+}
+
+impl Run {
+    pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
+        let project = Project::here()?;
+        let path = project.find(&self.workflow)?;
+        let bundle = load_for_use(&path, shell)?;
+        let definition = entry(&bundle)?;
+        let trigger = self.trigger(definition)?;
+        let mut inputs = self.inputs.read(&definition.inputs)?;
+        if let Some(key) = &self.trigger {
+            inputs.fill(inputs_of_trigger(definition, key, &trigger)?);
+        }
+        inputs.ask(&definition.inputs, shell)?;
+        block_on(self.start(shell, &project, bundle, inputs, trigger))
+    }
+
+    async fn start(
+        &self,
+        shell: &Shell,
+        project: &Project,
+        bundle: Bundle,
+        mut inputs: Inputs,
+        trigger: Value,
+    ) -> Result<Exit, Failure> {
+        let platform = Platform::open(project, self.show.progress(shell)).await?;
+        let id = RunId::random();
+        inputs.upload(id, &*platform.files, &entry(&bundle)?.inputs).await?;
+        platform.progress.watch(id);
+        let start = Start {
+            id: Some(id),
+            user: by().map_or(Value::Null, |name| value!({ "name": name })),
+            conversation: self.conversation.clone(),
+            ..Start::new(bundle, inputs.values(), trigger)
+        };
+        let run = platform.engine.start(start).await?;
+        let exit = follow(&platform, run, shell, self.show.json).await;
+        platform.close().await?;
+        exit
+    }
+
+    /// `trigger` as templates see it.
+    fn trigger(&self, definition: &Definition) -> Result<Value, Failure> {
+        let Some(key) = &self.trigger else { return Ok(value!({ "type": "cli" })) };
+        if !definition.triggers.contains_key(key) {
+            let known = definition.triggers.keys().map(String::as_str);
+            return Err(Failure::usage(codes::UNKNOWN_NAME, format!("the workflow has no trigger `{key}`")).near(
+                key,
+                known,
+                "look under `triggers` in the workflow",
+            ));
+        }
+        Ok(value!({ "type": "schedule", "name": key, "scheduled_at": iso(SystemClock.now()), "previous_at": null }))
+    }
+}
+
+fn entry(bundle: &Bundle) -> Result<&Definition, Failure> {
+    bundle.entry().ok_or_else(|| Failure::platform(codes::NODE_PANICKED, "the bundle does not hold its own workflow"))
+}
+
+fn inputs_of_trigger(definition: &Definition, key: &str, trigger: &Value) -> Result<Vec<(String, Value)>, Failure> {
+    let env = definition.env.iter().map(|(name, value)| (name.as_str(), value.clone()));
+    let roots = Roots { trigger: trigger.clone(), env: Value::from_pairs(env), ..Roots::default() };
+    let scope = Arc::new(Scope { roots: Arc::new(roots), now: SystemClock.now(), attempt: 1, ..Scope::default() });
+    let templates = definition.triggers.get(key).map(|trigger| &trigger.inputs).into_iter().flatten();
+    templates
+        .map(|(name, template)| Ok((name.clone(), template.render(&scope)?)))
+        .collect::<Result<_, liteagent_engine::error::NodeError>>()
+        .map_err(|error| Failure::usage(error.code, format!("the inputs of the trigger `{key}`: {error}")))
+}

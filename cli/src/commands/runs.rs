@@ -1,0 +1,99 @@
+//! `runs`: what was run, what waits, and how to go on with it.
+
+use clap::Subcommand;
+use liteagent_engine::{
+    codes,
+    id::RunId,
+    store::{Journal, RunFilter, RunRow},
+};
+
+use crate::{
+    failure::{Exit, Failure},
+    platform::block_on,
+    project::Project,
+    shell::Shell,
+};
+
+mod cut;
+mod export;
+mod go_on;
+mod list;
+mod prune;
+mod show;
+mod signal;
+
+/// So many of the newest runs are searched for the end of an id.
+const SEARCHED: u32 = 1_000;
+
+/// Lists runs, shows one, answers one that waits, goes on with one. RUN is an id, the end of one, or `last`.
+#[derive(clap::Args)]
+pub(crate) struct Runs {
+    #[command(subcommand)]
+    verb: RunsVerb,
+}
+
+#[derive(Subcommand)]
+enum RunsVerb {
+    /// Lists runs, newest first
+    List(list::List),
+    /// Shows what happened in a run, node by node
+    Show(show::Show),
+    /// Goes on with a run whose process died, or whose time has come
+    Resume(go_on::Resume),
+    /// Starts a new run that keeps what settled, and does a node and all that follows again
+    Restart(cut::Restart),
+    /// Starts a new run that keeps every node that another definition leaves unchanged
+    Fork(cut::Fork),
+    /// Stops a run; its `finally` still runs
+    Cancel(go_on::Cancel),
+    /// Answers a node that waits, and goes on with the run
+    Signal(signal::Signal),
+    /// Prints a run as JSON: its journal and its definition
+    Export(export::Export),
+    /// Deletes old runs that have ended
+    Prune(prune::Prune),
+}
+
+impl Runs {
+    pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
+        let project = Project::here()?;
+        match self.verb {
+            RunsVerb::List(verb) => block_on(verb.run(&project, shell)),
+            RunsVerb::Show(verb) => block_on(verb.run(&project, shell)),
+            RunsVerb::Resume(verb) => block_on(verb.run(&project, shell)),
+            RunsVerb::Restart(verb) => block_on(verb.run(&project, shell)),
+            RunsVerb::Fork(verb) => block_on(verb.run(&project, shell)),
+            RunsVerb::Cancel(verb) => block_on(verb.run(&project, shell)),
+            RunsVerb::Signal(verb) => block_on(verb.run(&project, shell)),
+            RunsVerb::Export(verb) => block_on(verb.run(&project, shell)),
+            RunsVerb::Prune(verb) => block_on(verb.run(&project, shell)),
+        }
+    }
+}
+
+/// The run that a person means: a whole id, the end of one, or `last`.
+async fn find(journal: &dyn Journal, meant: &str) -> Result<RunRow, Failure> {
+    if let Ok(id) = meant.parse::<RunId>() {
+        return journal.run(id).await?.ok_or_else(|| no_run(meant));
+    }
+    let limit = if meant == "last" { 1 } else { SEARCHED };
+    let mut rows = journal.runs(RunFilter { limit, ..RunFilter::default() }).await?;
+    if meant != "last" {
+        rows.retain(|row| row.id.to_string().ends_with(meant));
+    }
+    match rows.len() {
+        0 => Err(no_run(meant)),
+        1 => Ok(rows.remove(0)),
+        count => Err(Failure::usage(codes::NO_RUN, format!("the ids of {count} runs end with `{meant}`"))
+            .hint("give more of the id")),
+    }
+}
+
+fn no_run(meant: &str) -> Failure {
+    Failure::usage(codes::NO_RUN, format!("there is no run `{meant}`")).hint("run `liteagent runs list`")
+}
+
+/// How a run stands, in one word.
+fn standing(row: &RunRow) -> &'static str {
+    row.status.map_or(row.phase.as_str(), |status| status.as_str())
+}

@@ -1,0 +1,102 @@
+//! `runs resume`, `runs cancel`.
+
+use liteagent_engine::{
+    codes,
+    store::{RunPhase, RunRow},
+    time::{Clock as _, SystemClock},
+};
+
+use super::find;
+use crate::{
+    commands::run::ShowArgs,
+    failure::{Exit, Failure},
+    follow::{by, follow},
+    platform::Platform,
+    project::Project,
+    shell::Shell,
+};
+
+/// So many runs are resumed by one command.
+const MOST: u32 = 10_000;
+
+/// Goes on with a run whose process died, or whose time has come.
+#[derive(clap::Args)]
+pub(crate) struct Resume {
+    /// The run
+    #[arg(value_name = "RUN", required_unless_present = "all")]
+    run: Option<String>,
+    /// Every run that can go on
+    #[arg(long, conflicts_with = "run")]
+    all: bool,
+    #[command(flatten)]
+    show: ShowArgs,
+}
+
+/// Stops a run; its `finally` still runs.
+#[derive(clap::Args)]
+pub(crate) struct Cancel {
+    /// The run
+    #[arg(value_name = "RUN")]
+    run: String,
+}
+
+impl Resume {
+    pub(crate) async fn run(self, project: &Project, shell: &Shell) -> Result<Exit, Failure> {
+        let platform = Platform::open(project, self.show.progress(shell)).await?;
+        let exit = match &self.run {
+            Some(run) => self.one(&platform, run, shell).await,
+            None => self.every(&platform, shell).await,
+        };
+        platform.close().await?;
+        exit
+    }
+
+    async fn one(&self, platform: &Platform, run: &str, shell: &Shell) -> Result<Exit, Failure> {
+        let row = find(&*platform.stores.journal, run).await?;
+        refuse_ended(&row)?;
+        platform.progress.watch(row.id);
+        platform.engine.resume(row.id).await?;
+        follow(platform, row.id, shell, self.show.json).await
+    }
+
+    async fn every(&self, platform: &Platform, shell: &Shell) -> Result<Exit, Failure> {
+        let runs = platform.stores.journal.runnable(SystemClock.now(), MOST).await?;
+        shell.note(format!("{} runs can go on", runs.len()));
+        for run in &runs {
+            platform.engine.resume(*run).await?;
+        }
+        let mut worst = Exit::Done;
+        for run in runs {
+            let exit = follow(platform, run, shell, self.show.json).await?;
+            worst = if exit == Exit::Done { worst } else { exit };
+        }
+        Ok(worst)
+    }
+}
+
+impl Cancel {
+    pub(crate) async fn run(self, project: &Project, shell: &Shell) -> Result<Exit, Failure> {
+        let show = ShowArgs { json: false, verbose: false };
+        let platform = Platform::open(project, show.progress(shell)).await?;
+        let row = find(&*platform.stores.journal, &self.run).await?;
+        refuse_ended(&row)?;
+        platform.progress.watch(row.id);
+        platform.engine.cancel(row.id, by()).await?;
+        if row.phase == RunPhase::Running {
+            shell.note(format!("asked the process that runs {} to cancel it", row.id));
+        } else {
+            platform.engine.resume(row.id).await?;
+            follow(&platform, row.id, shell, false).await?;
+        }
+        platform.close().await?;
+        Ok(Exit::Done)
+    }
+}
+
+fn refuse_ended(row: &RunRow) -> Result<(), Failure> {
+    if row.phase != RunPhase::Ended {
+        return Ok(());
+    }
+    Err(Failure::usage(codes::RUN_STATE, format!("{} has ended", row.id))
+        .hint(format!("`liteagent runs restart {} --from NODE` does a part of it again", row.id)))
+}

@@ -1,0 +1,93 @@
+//! `runs list`.
+
+use clap::ValueEnum;
+use liteagent_engine::{
+    event::RunStatus,
+    store::{Journal as _, RunFilter, RunPhase, RunRow},
+    time::iso,
+};
+
+use super::standing;
+use crate::{
+    failure::{Exit, Failure},
+    platform::open_stores,
+    progress::duration,
+    project::Project,
+    shell::Shell,
+};
+
+/// Lists runs, newest first.
+#[derive(clap::Args)]
+pub(crate) struct List {
+    /// Only runs of this workflow
+    #[arg(long, value_name = "NAME")]
+    workflow: Option<String>,
+    /// Only runs that stand so
+    #[arg(long, value_enum)]
+    status: Option<Standing>,
+    /// At most so many
+    #[arg(long, default_value_t = 20, value_name = "COUNT")]
+    limit: u32,
+    /// Machine-readable output
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Standing {
+    Queued,
+    Running,
+    Waiting,
+    Succeeded,
+    Failed,
+    Cancelled,
+}
+
+impl List {
+    pub(crate) async fn run(self, project: &Project, shell: &Shell) -> Result<Exit, Failure> {
+        let stores = open_stores(project).await?.stores;
+        let rows = stores.journal.runs(self.filter()).await?;
+        if self.json {
+            shell.json(&rows)?;
+            return Ok(Exit::Done);
+        }
+        if rows.is_empty() {
+            shell.note("no runs here yet; `liteagent run NAME` starts one");
+            return Ok(Exit::Done);
+        }
+        let width = rows.iter().map(|row| row.workflow.len()).max().unwrap_or(0).max(8);
+        let mut lines =
+            vec![format!("{:30}  {:width$}  {:9}  {:24}  {:>10}", "RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK")];
+        lines.extend(rows.iter().map(|row| line(row, width)));
+        shell.out(lines.join("\n"))?;
+        Ok(Exit::Done)
+    }
+
+    fn filter(&self) -> RunFilter {
+        let phase = |phase| (Some(phase), None);
+        let ended = |status| (Some(RunPhase::Ended), Some(status));
+        let (phase, status) = match self.status {
+            None => (None, None),
+            Some(Standing::Queued) => phase(RunPhase::Queued),
+            Some(Standing::Running) => phase(RunPhase::Running),
+            Some(Standing::Waiting) => phase(RunPhase::Waiting),
+            Some(Standing::Succeeded) => ended(RunStatus::Succeeded),
+            Some(Standing::Failed) => ended(RunStatus::Failed),
+            Some(Standing::Cancelled) => ended(RunStatus::Cancelled),
+        };
+        RunFilter { workflow: self.workflow.clone(), phase, status, limit: self.limit, ..RunFilter::default() }
+    }
+}
+
+fn line(row: &RunRow, width: usize) -> String {
+    let took = if row.phase == RunPhase::Ended { duration(row.updated_at - row.created_at) } else { String::new() };
+    let error = row.error.as_deref().unwrap_or_default();
+    let line = format!(
+        "{}  {:width$}  {:9}  {}  {took:>10}  {error}",
+        row.id,
+        row.workflow,
+        standing(row),
+        iso(row.created_at)
+    );
+    line.trim_end().to_owned()
+}

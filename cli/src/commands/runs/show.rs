@@ -1,0 +1,112 @@
+//! `runs show`.
+
+use liteagent_engine::{
+    event::{Event, Record},
+    id::RunId,
+    store::{Journal, RunRow},
+    time::iso,
+};
+
+use super::{find, standing};
+use crate::{
+    failure::{Exit, Failure},
+    platform::open_stores,
+    progress::{Story, duration},
+    project::Project,
+    shell::Shell,
+};
+
+/// So many records are read at a time.
+const PAGE: usize = 5_000;
+
+/// Shows what happened in a run.
+#[derive(clap::Args)]
+pub(crate) struct Show {
+    /// The run
+    #[arg(value_name = "RUN")]
+    run: String,
+    /// Every record as a line of JSON
+    #[arg(long)]
+    journal: bool,
+    /// Shows the nodes of every frame too
+    #[arg(long, short)]
+    verbose: bool,
+}
+
+impl Show {
+    pub(crate) async fn run(self, project: &Project, shell: &Shell) -> Result<Exit, Failure> {
+        let stores = open_stores(project).await?.stores;
+        let row = find(&*stores.journal, &self.run).await?;
+        if self.journal {
+            for record in read_all(&*stores.journal, row.id).await? {
+                shell.out(&*record.body)?;
+            }
+            return Ok(Exit::Done);
+        }
+        let mut lines = head(&row);
+        let mut story = Story::new(self.verbose, shell.colors_out());
+        let mut end = Vec::new();
+        for record in read_all(&*stores.journal, row.id).await? {
+            let Ok(record) = serde_json::from_str::<Record>(&record.body) else {
+                // A newer release wrote it; `--journal` shows it as it is.
+                lines.push(format!("{:>10}  record {} is of a kind that this release does not know", "", record.seq));
+                continue;
+            };
+            if let Some(line) = story.tell(&record) {
+                lines.push(format!("{:>10}{line}", duration(record.at - row.created_at)));
+            }
+            end.extend(ending(&record));
+        }
+        lines.extend(end);
+        shell.out(lines.join("\n"))?;
+        Ok(Exit::Done)
+    }
+}
+
+/// Every stored record of a run.
+pub(super) async fn read_all(
+    journal: &dyn Journal,
+    run: RunId,
+) -> Result<Vec<liteagent_engine::store::StoredRecord>, Failure> {
+    let mut all = Vec::new();
+    loop {
+        let after = all.last().map_or(0, |record: &liteagent_engine::store::StoredRecord| record.seq);
+        let page = journal.read(run, after, PAGE).await?;
+        let is_last = page.len() < PAGE;
+        all.extend(page);
+        if is_last {
+            return Ok(all);
+        }
+    }
+}
+
+fn head(row: &RunRow) -> Vec<String> {
+    let mut lines = vec![
+        format!("run       {}", row.id),
+        format!("workflow  {} ({})", row.workflow, row.digest.as_str().get(..12).unwrap_or_default()),
+        format!("status    {}", standing(row)),
+        format!("started   {} by {}", iso(row.created_at), row.trigger),
+    ];
+    lines.extend(row.parent.as_ref().map(|parent| format!("parent    {} at `{}`", parent.run, parent.node)));
+    lines.extend(row.wake_at.map(|at| format!("wakes     {}", iso(at))));
+    lines.extend(row.conversation.as_ref().map(|id| format!("belongs   to the conversation {id}")));
+    lines.push(String::new());
+    lines
+}
+
+fn ending(record: &Record) -> Vec<String> {
+    let Event::RunEnded { outputs, error, handled_errors, .. } = &record.event else { return Vec::new() };
+    let mut lines = vec![String::new()];
+    if *handled_errors > 0 {
+        lines.push(format!("handled errors: {handled_errors}"));
+    }
+    if let Some(error) = error {
+        let node = error.node.as_ref().map_or(String::new(), |node| format!(" in `{node}`"));
+        lines.push(format!("error[{}]: {}{node}", error.code, error.message));
+        lines.extend(error.hint.as_ref().map(|hint| format!("  = help: {hint}")));
+    }
+    if let Some(outputs) = outputs {
+        lines.push(format!("outputs {}", serde_json::to_string_pretty(&outputs.value()).unwrap_or_default()));
+    }
+    lines
+}

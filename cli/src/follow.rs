@@ -1,0 +1,140 @@
+//! Follows a run to its end: shows it, asks a person where it waits for one, and says how it ended.
+
+use liteagent_engine::{
+    engine::{OpenWait, RunEnd, Settled},
+    event::{RunStatus, SignalTo},
+    id::RunId,
+    value::Value,
+};
+use serde_json::json;
+use tokio::signal;
+
+use crate::{
+    answer,
+    failure::{Exit, Failure},
+    platform::Platform,
+    progress::waits,
+    shell::Shell,
+};
+
+/// Follows a run until it ended or cannot go on by itself.
+pub(crate) async fn follow(platform: &Platform, run: RunId, shell: &Shell, as_json: bool) -> Result<Exit, Failure> {
+    let mut stopping = false;
+    loop {
+        let settled = tokio::select! {
+            settled = platform.engine.settled(run) => settled?,
+            _ = signal::ctrl_c() => {
+                if stopping {
+                    return Ok(Exit::Interrupted);
+                }
+                stopping = true;
+                shell.note("cancelling; Ctrl-C again leaves at once");
+                platform.engine.cancel(run, by()).await?;
+                continue;
+            }
+        };
+        match settled {
+            Settled::Ended(end) => {
+                platform.progress.finish();
+                return report(shell, run, &end, as_json);
+            }
+            Settled::Waiting(waits) => {
+                let question = waits.iter().find(|open| !open.wait.ask.is_null());
+                let (Some(question), true, false) = (question, shell.can_ask(), as_json) else {
+                    platform.progress.finish();
+                    return waiting(shell, run, &waits, as_json);
+                };
+                let Some(payload) = ask(platform, question.wait.ask.clone()).await? else {
+                    platform.progress.finish();
+                    return waiting(shell, run, &waits, as_json);
+                };
+                platform.engine.signal(question.run, SignalTo::Node(question.node.clone()), payload, by()).await?;
+                platform.engine.resume(run).await?;
+            }
+        }
+    }
+}
+
+/// Who acts, as journals show it: the name of the account.
+pub(crate) fn by() -> Option<String> {
+    crate::config::setting("USER")
+}
+
+/// Asks on the terminal; `None` after Ctrl-C: the run goes on waiting.
+async fn ask(platform: &Platform, question: Value) -> Result<Option<Value>, Failure> {
+    let progress = platform.progress.clone();
+    let asked = tokio::task::spawn_blocking(move || progress.pause(|| answer::ask(&question)));
+    tokio::select! {
+        answer = asked => match answer {
+            Ok(answer) => answer.map(Some),
+            Err(panic) => std::panic::resume_unwind(panic.into_panic()),
+        },
+        _ = signal::ctrl_c() => Ok(None),
+    }
+}
+
+fn report(shell: &Shell, run: RunId, end: &RunEnd, as_json: bool) -> Result<Exit, Failure> {
+    let exit = match end.status {
+        RunStatus::Succeeded => Exit::Done,
+        RunStatus::Failed => Exit::Failed,
+        RunStatus::Cancelled => Exit::Interrupted,
+    };
+    if as_json {
+        shell.json(&json!({
+            "run": run,
+            "status": end.status,
+            "outputs": end.outputs,
+            "error": end.error,
+            "handled_errors": end.handled_errors,
+        }))?;
+        return Ok(exit);
+    }
+    if let Some(error) = &end.error {
+        let node = error.node.as_ref().map_or(String::new(), |node| format!(" in `{node}`"));
+        shell.error(&error.code, &format!("{}{node}", error.message), error.hint.as_deref());
+        if end.status == RunStatus::Failed {
+            shell.note(format!("failed: {run}; `liteagent runs show {run}` tells more"));
+        }
+    }
+    match end.status {
+        RunStatus::Succeeded => {
+            let handled = match end.handled_errors {
+                0 => String::new(),
+                1 => ", 1 handled error".to_owned(),
+                count => format!(", {count} handled errors"),
+            };
+            shell.note(format!("succeeded: {run}{handled}"));
+            shell.out(shown(&end.outputs))?;
+        }
+        RunStatus::Cancelled => shell.note(format!("cancelled: {run}")),
+        RunStatus::Failed => {}
+    }
+    Ok(exit)
+}
+
+/// A lone text as it is, anything else as JSON.
+fn shown(outputs: &Value) -> String {
+    let members = outputs.as_object();
+    if let Some(text) = members.filter(|all| all.len() == 1).and_then(|all| all[0].as_str()) {
+        return text.to_owned();
+    }
+    serde_json::to_string_pretty(outputs).unwrap_or_default()
+}
+
+fn waiting(shell: &Shell, run: RunId, open: &[OpenWait], as_json: bool) -> Result<Exit, Failure> {
+    if as_json {
+        let row = |open: &OpenWait| json!({ "node": open.node, "wait": open.wait });
+        shell.json(
+            &json!({ "run": run, "status": "waiting", "waiting_for": open.iter().map(row).collect::<Vec<_>>() }),
+        )?;
+        return Ok(Exit::Waiting);
+    }
+    shell.note(format!("waiting: {run}"));
+    for open in open {
+        shell.note(format!("  `{}` {}. To go on:", open.node, waits(&open.wait)));
+        for command in answer::commands(open.run, &open.node, &open.wait) {
+            shell.note(format!("    {command}"));
+        }
+    }
+    Ok(Exit::Waiting)
+}

@@ -1,0 +1,118 @@
+//! The engine with its stores and capabilities, as every command that runs something opens it.
+
+use std::{future::Future, sync::Arc};
+
+use liteagent_backends::{Backends, SqliteOptions};
+use liteagent_engine::{
+    capability::Capabilities,
+    codes,
+    engine::{Engine, EngineConfig, EngineError},
+    error::Code,
+    store::{Files, StoreError, Stores},
+    time::SystemClock,
+    units::Duration,
+};
+
+use liteagent_nodes::egress::{Egress, EgressPolicy};
+
+use crate::{config, failure::Failure, inputs::misfit, progress::Progress, project::Project};
+
+/// A wait that is longer gives the run up, and the command says how to go on.
+const HOLD: Duration = Duration::from_secs(10);
+
+/// Everything that a run needs.
+pub(crate) struct Platform {
+    /// Runs workflows.
+    pub(crate) engine: Engine,
+    /// Where runs are kept.
+    pub(crate) stores: Stores,
+    /// Files of runs.
+    pub(crate) files: Arc<dyn Files>,
+    /// Shows the run on stderr.
+    pub(crate) progress: Arc<Progress>,
+}
+
+impl Platform {
+    /// Opens the stores of a project and starts an engine over them.
+    pub(crate) async fn open(project: &Project, progress: Arc<Progress>) -> Result<Self, Failure> {
+        let Backends { stores, files, kv } = open_stores(project).await?;
+        let policy = EgressPolicy::parse(&project.config.http.allow)
+            .map_err(|error| Failure::usage(codes::CONFIG, format!("`http.allow` of `{}`: {error}", config::FILE)))?;
+        let caps = Capabilities {
+            http: Some(Arc::new(Egress::new(policy))),
+            files: Some(files.clone()),
+            roots: project.config.roots(&project.root),
+            kv: Some(kv),
+            secrets: Arc::new(config::secrets(&project.root)?),
+        };
+        let engine = Engine::open(EngineConfig {
+            registry: liteagent_nodes::registry(),
+            stores: stores.clone(),
+            caps: Arc::new(caps),
+            clock: Arc::new(SystemClock),
+            observer: Some(progress.clone()),
+            hold: HOLD,
+        })
+        .await?;
+        Ok(Self { engine, stores, files, progress })
+    }
+
+    /// Gives up what still runs, so that another process can take it.
+    pub(crate) async fn close(self) -> Result<(), Failure> {
+        Ok(self.engine.close().await?)
+    }
+}
+
+/// Opens the stores alone: enough to look at runs.
+pub(crate) async fn open_stores(project: &Project) -> Result<Backends, Failure> {
+    let data = project.data();
+    std::fs::create_dir_all(&data).map_err(|error| {
+        Failure::platform(codes::OUTPUT, format!("cannot make the data folder `{}`: {error}", data.display()))
+            .hint("set `LITEAGENT_DATA` to a folder that can be written")
+    })?;
+    let mut options = SqliteOptions::default();
+    if let Some(lease) = config::setting("LITEAGENT_LEASE") {
+        options.lease = Duration::parse(&lease)
+            .map_err(|error| Failure::usage(codes::CONFIG, format!("`LITEAGENT_LEASE`: {error}")))?;
+    }
+    Ok(liteagent_backends::open(&data, options).await?)
+}
+
+/// Runs a command that waits. Whatever is still going on when it returns is dropped.
+pub(crate) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::platform(codes::STORE, format!("cannot start threads: {error}")))?;
+    let result = runtime.block_on(command);
+    // A thread may still wait for a line from the terminal.
+    runtime.shutdown_background();
+    result
+}
+
+impl From<StoreError> for Failure {
+    fn from(error: StoreError) -> Self {
+        Self::platform(codes::STORE, error.to_string()).hint("run `liteagent doctor`")
+    }
+}
+
+impl From<EngineError> for Failure {
+    fn from(error: EngineError) -> Self {
+        let usage = |code: Code| Self::usage(code, error.to_string());
+        match &error {
+            EngineError::Inputs { misfits, .. } => misfit(misfits),
+            EngineError::MissingSecret(name) => usage(codes::SECRET_MISSING)
+                .hint(format!("set `LITEAGENT_SECRET_{name}` in the environment or in `.env`")),
+            EngineError::UnknownRun(_) => usage(codes::NO_RUN).hint("run `liteagent runs list`"),
+            EngineError::HasEnded(run) => {
+                usage(codes::RUN_STATE).hint(format!("`liteagent runs show {run}` tells how it ended"))
+            }
+            EngineError::Elsewhere(run) => usage(codes::RUN_STATE)
+                .hint(format!("wait for it, or ask its process to stop: `liteagent runs cancel {run}`")),
+            EngineError::KeyConflict(_) => usage(codes::RUN_STATE),
+            EngineError::UnknownNode(_) => usage(codes::UNKNOWN_NAME).hint("give the id of a node of the workflow"),
+            EngineError::Store(error) => error.clone().into(),
+            EngineError::Plan(_) | EngineError::Stuck(_) => Self::platform(codes::RUN_STUCK, error.to_string()),
+        }
+    }
+}

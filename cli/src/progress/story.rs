@@ -1,0 +1,164 @@
+//! One line of text for each record that a person wants to see.
+
+use std::collections::HashMap;
+
+use liteagent_engine::{
+    event::{AfterFailure, Event, Over, Record, SkipReason, Wait},
+    time::iso,
+    units::Millis,
+};
+
+/// Turns records into lines. Remembers when nodes started, and how many frames a container has.
+pub(crate) struct Story {
+    frames_too: bool,
+    color: bool,
+    started: HashMap<String, Millis>,
+    items: HashMap<String, usize>,
+}
+
+impl Story {
+    pub(crate) fn new(frames_too: bool, color: bool) -> Self {
+        Self { frames_too, color, started: HashMap::new(), items: HashMap::new() }
+    }
+
+    /// The line for a record; `None` when it is not worth one.
+    pub(crate) fn tell(&mut self, record: &Record<String>) -> Option<String> {
+        match &record.event {
+            Event::NodeStarted { node, .. } => {
+                self.started.insert(node.clone(), record.at);
+                None
+            }
+            Event::ContainerOpened { node, over, .. } => {
+                self.started.insert(node.clone(), record.at);
+                if let Over::Items { items, .. } = over {
+                    let count = items.value().as_list().map_or(0, <[_]>::len);
+                    self.items.insert(node.clone(), count);
+                }
+                None
+            }
+            Event::NodeSucceeded { node, port, cached, .. } => {
+                let mut words: Vec<String> = port.iter().map(|port| format!("port `{port}`")).collect();
+                words.extend(self.items.remove(node).map(|count| format!("{count} items")));
+                words.extend(cached.then(|| "from the cache".to_owned()));
+                words.extend(self.started.remove(node).map(|start| duration(record.at - start)));
+                self.routine(node, "✓", "32", &words.join(", "))
+            }
+            Event::NodeSkipped { node, why } => self.routine(node, "·", "2", &format!("skipped: {}", skipped(why))),
+            Event::NodeWaiting { node, wait, .. } => Some(self.line(node, "…", "33", &waits(wait))),
+            Event::NodeFailed { node, attempt, error, then } => {
+                let (mark, after) = match then {
+                    AfterFailure::Retry(at) => ("↻", format!("; attempt {} at {}", attempt + 1, iso(*at))),
+                    AfterFailure::Continue => ("!", "; handled".to_owned()),
+                    AfterFailure::StandIn(_) => ("!", "; other outputs stand in".to_owned()),
+                    AfterFailure::Fail => ("✗", String::new()),
+                };
+                Some(self.line(node, mark, "31", &format!("{}: {}{after}", error.code, error.message)))
+            }
+            Event::NodeLost { node, .. } => {
+                Some(self.line(node, "!", "33", "lost with the process that ran it; it starts again"))
+            }
+            Event::NodeCancelled { node } => self.routine(node, "✗", "33", "cancelled"),
+            Event::SignalReceived { by, .. } => {
+                Some(format!("  signal received{}", by.as_ref().map_or(String::new(), |by| format!(" from {by}"))))
+            }
+            Event::CancelRequested { .. } => Some("  cancel requested".to_owned()),
+            Event::RunForked { from, kept, .. } => Some(format!("  {kept} settled nodes kept from {from}")),
+            Event::RunStopping { error } => Some(format!("  stopping: {}: {}", error.code, error.message)),
+            _ => None,
+        }
+    }
+
+    /// A line about a node that went as it should: not shown within containers, unless asked for.
+    fn routine(&self, node: &str, mark: &str, color: &str, words: &str) -> Option<String> {
+        (self.frames_too || !node.contains('[')).then(|| self.line(node, mark, color, words))
+    }
+
+    fn line(&self, node: &str, mark: &str, color: &str, words: &str) -> String {
+        let (start, end) = if self.color { (format!("\x1b[{color}m"), "\x1b[0m") } else { (String::new(), "") };
+        let indent = "  ".repeat(node.matches('.').count());
+        format!("  {indent}{start}{mark}{end} {node:<24} {words}").trim_end().to_owned()
+    }
+}
+
+/// Why a node was skipped, in words.
+pub(crate) fn skipped(why: &SkipReason) -> String {
+    match why {
+        SkipReason::NotNeeded { need } => format!("`{need}` was not taken"),
+        SkipReason::NoValue { of } => format!("`{of}` has no value"),
+        SkipReason::NothingTaken => "nothing before it was taken".to_owned(),
+        SkipReason::When => "`when` is false".to_owned(),
+    }
+}
+
+/// What a node waits for, in words.
+pub(crate) fn waits(wait: &Wait) -> String {
+    let what = match (&wait.signal, wait.ask.is_null()) {
+        (_, false) => "waits for an answer",
+        (Some(signal), true) => &format!("waits for the signal `{signal}`"),
+        (None, true) => "waits",
+    };
+    wait.until.map_or_else(|| what.to_owned(), |until| format!("{what}, until {}", iso(until)))
+}
+
+/// `8 ms`, `1.2 s`, `3 min 20 s`, `2 h 5 min`.
+pub(crate) fn duration(millis: Millis) -> String {
+    match millis {
+        ..1_000 => format!("{} ms", millis.max(0)),
+        1_000..60_000 => format!("{}.{} s", millis / 1_000, millis % 1_000 / 100),
+        60_000..3_600_000 => format!("{} min {} s", millis / 60_000, millis % 60_000 / 1_000),
+        _ => format!("{} h {} min", millis / 3_600_000, millis % 3_600_000 / 60_000),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use liteagent_engine::{
+        error::{ErrorClass, ErrorReport},
+        event::{Payload, Place},
+        value,
+        value::Value,
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_run_is_told_line_by_line() {
+        let mut story = Story::new(false, false);
+        let succeeded = |node: &str, port: Option<&str>| Event::NodeSucceeded {
+            node: node.to_owned(),
+            attempt: 1,
+            port: port.map(str::to_owned),
+            output: Payload::Value(Value::object()),
+            writes: Vec::new(),
+            cached: false,
+        };
+        let error = ErrorReport {
+            code: "LA2203".into(),
+            class: ErrorClass::Unavailable,
+            message: "the endpoint answered 503".into(),
+            hint: None,
+            node: None,
+        };
+        let ask = Wait { signal: None, until: Some(9_000), ask: value!({ "message": "?" }) };
+        let events = [
+            Event::NodeStarted { node: "fetch".into(), attempt: 1, place: Place::Local { epoch: 1 } },
+            Event::NodeFailed { node: "fetch".into(), attempt: 1, error, then: AfterFailure::Retry(3_000) },
+            succeeded("fetch", None),
+            succeeded("each[3].shape", None),
+            succeeded("found", Some("else")),
+            Event::NodeSkipped { node: "there".into(), why: SkipReason::NotNeeded { need: "found.yes".into() } },
+            Event::NodeWaiting { node: "ask".into(), attempt: 1, wait: ask },
+        ];
+        let lines: Vec<String> = events
+            .into_iter()
+            .enumerate()
+            .filter_map(|(i, event)| story.tell(&Record { seq: i as u64 + 1, at: i as i64 * 700, event }))
+            .collect();
+        insta::assert_snapshot!(lines.join("\n"), @"");
+    }
+
+    #[test]
+    fn durations_are_short() {
+        assert_eq!([8, 1_250, 200_000, 7_500_000].map(duration), ["8 ms", "1.2 s", "3 min 20 s", "2 h 5 min"]);
+    }
+}
