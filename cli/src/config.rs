@@ -107,6 +107,7 @@ fn wrong(path: &Path, error: &figment::Error) -> Failure {
             );
         }
         Kind::MissingField(name) => format!("`{place}` has no key `{name}`"),
+        Kind::InvalidType(found, expected) => format!("`{place}`: expected {expected}, found {found}"),
         kind if place.is_empty() => kind.to_string(),
         kind => format!("`{place}`: {kind}"),
     };
@@ -177,7 +178,7 @@ mod tests {
         let no_path = read("[files.roots.docs]\nwritable = true").unwrap_err();
         assert_eq!(no_path, "`/liteagent.toml`: `files.roots.docs` has no key `path`");
         let wrong_type = read("[http]\nallow = 3").unwrap_err();
-        assert_eq!(wrong_type, "`/liteagent.toml`: `http.allow`: invalid type: found unsigned int `3`, expected a sequence");
+        assert_eq!(wrong_type, "`/liteagent.toml`: `http.allow`: expected a sequence, found signed int `3`");
     }
 
     #[test]
