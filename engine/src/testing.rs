@@ -13,3 +13,4 @@ pub mod conformance;
 mod faults;
 mod http;
 mod node;
+mod outside;

@@ -4,9 +4,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use indexmap::IndexMap;
 use serde_json::Value as Json;
+use tempfile::TempDir;
 use uuid::Uuid;
 
-use super::FakeHttp;
+use super::outside;
 use crate::{
     capability::Capabilities,
     definition::NodeDef,
@@ -42,6 +43,7 @@ pub struct TestNode {
     /// What it is given; tests may change it between calls.
     pub ctx: NodeCtx,
     deltas: Arc<Deltas>,
+    _folder: Option<TempDir>,
 }
 
 impl NodeTest {
@@ -60,7 +62,8 @@ impl NodeTest {
     /// - the roots `inputs`, `env`, `trigger`, `sys` and `conversation`,
     /// - the locals `item`, `index`, `state`, `round`, `error`, `status`, `call`, `page`,
     /// - `variables`: the declared types of the conversation's variables,
-    /// - `fakes`: `http`, a list of answers (see [`FakeHttp::answering`]),
+    /// - `fakes`: `http`, a list of answers (see [`super::FakeHttp::answering`]); `files`, a folder that can be read and
+    ///   written, as contents by path; `kv`, values by key,
     /// - nodes by id with their outputs; `null` is a node that was skipped.
     pub fn scope(mut self, yaml: &str) -> Self {
         yaml.clone_into(&mut self.scope);
@@ -93,11 +96,9 @@ impl NodeTest {
         let node = (spec.build)(Json::Object(def.config))?;
 
         let deltas = Arc::new(Deltas::default());
-        let (scope, variables, http) = read_scope(&self.scope, self.now);
+        let (scope, variables, fakes) = read_scope(&self.scope, self.now);
         let mut caps = self.caps;
-        if let Some(http) = http {
-            caps.http = Some(Arc::new(http));
-        }
+        let folder = outside::install(&fakes, &mut caps);
         let ctx = NodeCtx {
             scope: Arc::new(scope),
             variables: Arc::new(variables),
@@ -110,7 +111,7 @@ impl NodeTest {
             caps: Arc::new(caps),
             deltas: deltas.clone(),
         };
-        Ok(TestNode { node, ctx, deltas })
+        Ok(TestNode { node, ctx, deltas, _folder: folder })
     }
 
     /// Builds and runs it; see [`outcome_value`]. A configuration that cannot run is an error too.
@@ -191,7 +192,7 @@ fn failure(code: &str, message: &str) -> Value {
     Value::from_pairs([("error", Value::from(code)), ("message", Value::from(message))])
 }
 
-fn read_scope(yaml: &str, now: Millis) -> (Scope, IndexMap<String, Type>, Option<FakeHttp>) {
+fn read_scope(yaml: &str, now: Millis) -> (Scope, IndexMap<String, Type>, Value) {
     let value: Value = if yaml.trim().is_empty() {
         Value::object()
     } else {
@@ -199,7 +200,7 @@ fn read_scope(yaml: &str, now: Millis) -> (Scope, IndexMap<String, Type>, Option
     };
     let mut roots = Roots::default();
     let mut scope = Scope { conversation: Value::object(), now, attempt: 1, ..Scope::default() };
-    let (mut variables, mut http) = (IndexMap::new(), None);
+    let (mut variables, mut fakes) = (IndexMap::new(), Value::Null);
     for (name, value) in value.as_object().expect("the scope is an object") {
         match &**name {
             "inputs" => roots.inputs = value.clone(),
@@ -211,9 +212,7 @@ fn read_scope(yaml: &str, now: Millis) -> (Scope, IndexMap<String, Type>, Option
                 scope.locals.push((name.clone(), value.clone()));
             }
             "variables" => variables = value.to_typed().expect("the variables are types"),
-            "fakes" => {
-                http = value.get("http").and_then(Value::as_list).map(|list| FakeHttp::answering(list.to_vec()));
-            }
+            "fakes" => fakes = value.clone(),
             _ if value.is_null() => scope.nodes.push((name.clone(), NodeView::Skipped)),
             _ => {
                 let view = NodeView::Ended { output: value.clone(), port: None, error: None };
@@ -222,7 +221,7 @@ fn read_scope(yaml: &str, now: Millis) -> (Scope, IndexMap<String, Type>, Option
         }
     }
     scope.roots = Arc::new(roots);
-    (scope, variables, http)
+    (scope, variables, fakes)
 }
 
 #[derive(Default)]
