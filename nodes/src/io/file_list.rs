@@ -83,7 +83,7 @@ impl Node for FileList {
         requires: &[Capability::Files],
         fails_when_lost: false,
         aliases: &[],
-        examples: &[],
+        examples: EXAMPLES,
     };
     type Config = FileListConfig;
     type Output = FileListOutput;
@@ -238,3 +238,32 @@ impl Walk<'_> {
             .hint("list a folder below it, or narrow `include` and `exclude`")
     }
 }
+
+const EXAMPLES: &[Example] = &[
+    Example {
+        title: "Every Markdown file below a folder",
+        yaml: "\
+type: file-list
+path: \"{{ inputs.folder }}\"
+include: [\"**/*.md\"]
+exclude: [\"**/node_modules/**\"]
+",
+        scope: "\
+inputs: { folder: docs }
+fakes:
+  files: { docs/a.md: \"# A\", docs/deep/b.md: \"# B\", docs/node_modules/c.md: \"# C\", docs/d.txt: D, other.md: \"# O\" }
+",
+        gives: "\
+output: { files: [{ name: a.md, path: docs/a.md, size: 3, mime: text/markdown }, { path: docs/deep/b.md }] }
+",
+    },
+    Example {
+        title: "A folder that is not there",
+        yaml: "\
+type: file-list
+path: missing
+",
+        scope: "fakes: { files: { a.md: A } }",
+        gives: "error: LA2221",
+    },
+];

@@ -90,7 +90,7 @@ impl Node for FileRead {
         requires: &[Capability::Files],
         fails_when_lost: false,
         aliases: &[],
-        examples: &[],
+        examples: EXAMPLES,
     };
     type Config = FileReadConfig;
     type Output = FileReadOutput;
@@ -167,3 +167,32 @@ fn text(name: &str, content: &[u8]) -> Result<String, NodeError> {
     })?;
     Ok(text.to_owned())
 }
+
+const EXAMPLES: &[Example] = &[
+    Example {
+        title: "The text of a file",
+        yaml: "\
+type: file-read
+path: docs/{{ inputs.name }}.md
+",
+        scope: "\
+inputs: { name: a }
+fakes: { files: { docs/a.md: \"# A\" } }
+",
+        gives: "\
+output: { text: \"# A\", file: null, name: a.md, path: docs/a.md, size: 3, mime: text/markdown }
+",
+    },
+    Example {
+        title: "A path never leads out of the open folders",
+        yaml: "\
+type: file-read
+path: docs/{{ inputs.name }}.md
+",
+        scope: "\
+inputs: { name: ../../secret }
+fakes: { files: { docs/a.md: \"# A\" } }
+",
+        gives: "error: LA2220",
+    },
+];

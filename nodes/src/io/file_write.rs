@@ -102,7 +102,7 @@ impl Node for FileWrite {
         requires: &[Capability::Files],
         fails_when_lost: false,
         aliases: &[],
-        examples: &[],
+        examples: EXAMPLES,
     };
     type Config = FileWriteConfig;
     type Output = FileWriteOutput;
@@ -176,7 +176,7 @@ struct Target<'a> {
 
 impl<'a> Target<'a> {
     fn open(place: &'a Place) -> Result<Self, NodeError> {
-        let root = place.open_root()?;
+        let root = place.open_or_create_root()?;
         let path = place.real_path_of_new(&root)?;
         if root.metadata(&path).is_ok_and(|metadata| !metadata.is_file()) {
             let message = format!("`{}` is a folder or device, not a file", place.shown);
@@ -234,3 +234,46 @@ impl<'a> Target<'a> {
         read(self.place, LARGEST_APPENDED)
     }
 }
+
+const EXAMPLES: &[Example] = &[
+    Example {
+        title: "A report",
+        yaml: "\
+type: file-write
+path: out/report.md
+content: |
+  # {{ inputs.title }}
+",
+        scope: "\
+inputs: { title: Orders }
+fakes: { files: {} }
+",
+        gives: "\
+output: { file: { name: report.md, path: out/report.md, size: 9, mime: text/markdown } }
+",
+    },
+    Example {
+        title: "A value as JSON",
+        yaml: "\
+type: file-write
+path: out/orders.json
+json: { orders: \"{{ inputs.orders }}\" }
+",
+        scope: "\
+inputs: { orders: [{ id: 7 }] }
+fakes: { files: {} }
+",
+        gives: "output: { file: { name: orders.json, mime: application/json } }",
+    },
+    Example {
+        title: "A file that is there is kept with `mode: create`",
+        yaml: "\
+type: file-write
+path: out/report.md
+content: new
+mode: create
+",
+        scope: "fakes: { files: { out/report.md: old } }",
+        gives: "error: LA2224",
+    },
+];

@@ -63,6 +63,13 @@ impl Place {
         Dir::open_ambient_dir(&self.root.path, ambient_authority()).map_err(|error| self.failed(&error))
     }
 
+    /// The same, and creates it when it is not there: the first file of a root for writing.
+    pub(super) fn open_or_create_root(&self) -> Result<Dir, NodeError> {
+        let authority = ambient_authority();
+        Dir::create_ambient_dir_all(&self.root.path, authority).map_err(|error| self.failed(&error))?;
+        self.open_root()
+    }
+
     /// The way from the root, with every link followed. Links may lead to other names: they are checked again.
     pub(super) fn real_path(&self, dir: &Dir) -> Result<PathBuf, NodeError> {
         if self.relative.as_os_str().is_empty() {

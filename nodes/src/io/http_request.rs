@@ -181,7 +181,7 @@ impl Node for HttpRequest {
         requires: &[Capability::Http],
         fails_when_lost: false,
         aliases: &[],
-        examples: &[],
+        examples: EXAMPLES,
     };
     type Config = HttpRequestConfig;
     type Output = HttpRequestOutput;
@@ -239,3 +239,70 @@ impl HttpRequest {
 fn header<'a>(reply: &'a HttpReply, name: &str) -> Option<&'a str> {
     reply.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
 }
+
+const EXAMPLES: &[Example] = &[
+    Example {
+        title: "Reads an order, and says what it uses of it",
+        yaml: "\
+type: http-request
+url: https://shop.example.org/orders/{{ inputs.order }}
+returns: { status: string, total: number, shipped_at: \"string?\" }
+accept_status: [404]
+",
+        scope: "\
+inputs: { order: \"70012\" }
+fakes: { http: [{ json: { status: shipped, total: 40, currency: EUR } }] }
+",
+        gives: "\
+output: { status: 200, json: { status: shipped, total: 40, shipped_at: null, currency: EUR } }
+",
+    },
+    Example {
+        title: "Sends JSON; every attempt has the same idempotency key",
+        yaml: "\
+type: http-request
+method: POST
+url: https://api.example.org/items
+query: { notify: true }
+json: { name: \"{{ inputs.name }}\", tags: [new] }
+retry: { attempts: 3, backoff: 1s }
+",
+        scope: "\
+inputs: { name: Lamp }
+fakes: { http: [{ status: 201, headers: { Location: /items/7 }, json: { id: 7 } }] }
+",
+        gives: "\
+output: { status: 201, headers: { location: /items/7 }, json: { id: 7 } }
+",
+    },
+    Example {
+        title: "Gathers the items of every page",
+        yaml: "\
+type: http-request
+url: https://api.example.org/issues
+query: { per_page: 2 }
+paginate:
+  next: \"{{ page.json.next }}\"
+  items: \"{{ page.json.items }}\"
+",
+        scope: "\
+fakes:
+  http:
+    - json: { items: [{ id: 1 }, { id: 2 }], next: \"?page=2\" }
+    - json: { items: [{ id: 3 }], next: null }
+",
+        gives: "output: { items: [{ id: 1 }, { id: 2 }, { id: 3 }] }",
+    },
+    Example {
+        title: "An answer of 404 fails, unless it is accepted",
+        yaml: "\
+type: http-request
+url: https://shop.example.org/orders/1
+",
+        scope: "fakes: { http: [{ status: 404, body: no such order }] }",
+        gives: "\
+error: LA2205
+message: \"`GET https://shop.example.org/orders/1` answered 404: no such order\"
+",
+    },
+];

@@ -44,7 +44,7 @@ impl Node for KvGet {
         requires: &[Capability::Kv],
         fails_when_lost: false,
         aliases: &[],
-        examples: &[],
+        examples: EXAMPLES,
     };
     type Config = KvGetConfig;
     type Output = KvGetOutput;
@@ -64,3 +64,41 @@ impl Node for KvGet {
         }))
     }
 }
+
+const EXAMPLES: &[Example] = &[
+    Example {
+        title: "Where the last run stopped",
+        yaml: "\
+type: kv-get
+key: cursor
+default: 0
+",
+        scope: "fakes: { kv: { cursor: 41 } }",
+        gives: "output: { value: 41, version: 1, found: true }",
+    },
+    Example {
+        title: "A key that is not there gives the default",
+        yaml: "\
+type: kv-get
+key: seen/{{ inputs.id }}
+default: { count: 0 }
+",
+        scope: "\
+inputs: { id: a7 }
+fakes: { kv: {} }
+",
+        gives: "output: { value: { count: 0 }, version: 0, found: false }",
+    },
+    Example {
+        title: "A key is not empty",
+        yaml: "\
+type: kv-get
+key: \"{{ inputs.id }}\"
+",
+        scope: "\
+inputs: { id: \"\" }
+fakes: { kv: {} }
+",
+        gives: "error: LA2241",
+    },
+];

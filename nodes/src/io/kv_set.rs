@@ -48,7 +48,7 @@ impl Node for KvSet {
         requires: &[Capability::Kv],
         fails_when_lost: false,
         aliases: &[],
-        examples: &[],
+        examples: EXAMPLES,
     };
     type Config = KvSetConfig;
     type Output = KvSetOutput;
@@ -85,7 +85,7 @@ impl KvSet {
             (_, Some(version)) => Ok(Expect::Version(version)),
             _ => {
                 let message = format!("expected `any`, `absent` or a version in `expect`, found `{value}`");
-                Err(NodeError::new(codes::KV_CONFLICT, ErrorClass::Invalid, message)
+                Err(NodeError::new(codes::INVALID_CONFIG, ErrorClass::Invalid, message)
                     .hint("pass on the `version` of `kv-get`: \"{{ NODE.version }}\""))
             }
         }
@@ -112,3 +112,37 @@ fn conflict(key: &str, found: Option<&KvEntry>, expect: &Expect) -> NodeError {
     NodeError::new(codes::KV_CONFLICT, ErrorClass::Conflict, format!("expected {expected} of `{key}`, found {found}"))
         .hint("read the entry again with `kv-get` and decide anew")
 }
+
+const EXAMPLES: &[Example] = &[
+    Example {
+        title: "Counts, and notices when another run counts too",
+        yaml: "\
+type: kv-set
+key: count
+value: \"{{ last.value + 1 }}\"
+expect: \"{{ last.version }}\"
+",
+        scope: "\
+last: { value: 3, version: 1, found: true }
+fakes: { kv: { count: 3 } }
+",
+        gives: "output: { value: 4, version: 2 }",
+    },
+    Example {
+        title: "A lost race is a conflict",
+        yaml: "\
+type: kv-set
+key: lock
+value: \"{{ inputs.owner }}\"
+expect: absent
+",
+        scope: "\
+inputs: { owner: me }
+fakes: { kv: { lock: someone else } }
+",
+        gives: "\
+error: LA2240
+message: expected no entry of `lock`, found version 1
+",
+    },
+];

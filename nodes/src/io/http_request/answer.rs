@@ -12,7 +12,9 @@ use super::{
 use crate::io::file_value;
 
 /// How much of the body of a failure is read for its message.
-const EXCERPT: u64 = 4 << 10;
+const EXCERPT: usize = 4 << 10;
+/// How long it is waited for.
+const PATIENCE: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// An answer that was read whole.
 pub(super) struct Answer {
@@ -86,18 +88,23 @@ pub(super) async fn failure(asked: &str, reply: HttpReply) -> NodeError {
 }
 
 /// The beginning of the body of a failure, on one line. What is wrong with it matters less than the status.
-async fn excerpt(mut reply: HttpReply) -> String {
+async fn excerpt(reply: HttpReply) -> String {
     let mut bytes = Vec::new();
-    while let Some(Ok(piece)) = reply.body.next().await {
-        bytes.extend_from_slice(&piece[..piece.len().min(EXCERPT as usize - bytes.len())]);
-        if bytes.len() as u64 == EXCERPT {
-            break;
-        }
-    }
+    // What has come when the time is over is enough.
+    let _ = tokio::time::timeout(PATIENCE, take(reply, &mut bytes)).await;
     let text = String::from_utf8_lossy(&bytes);
     let words = text.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
     let line: String = words.collect::<Vec<_>>().join(" ").chars().take(200).collect();
     if line.is_empty() { line } else { format!(": {line}") }
+}
+
+async fn take(mut reply: HttpReply, bytes: &mut Vec<u8>) {
+    while let Some(Ok(piece)) = reply.body.next().await {
+        bytes.extend_from_slice(&piece[..piece.len().min(EXCERPT - bytes.len())]);
+        if bytes.len() == EXCERPT {
+            return;
+        }
+    }
 }
 
 /// The whole body, unpacked, against a limit.

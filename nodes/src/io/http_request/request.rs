@@ -17,6 +17,11 @@ const LONGEST: Duration = Duration::from_secs(600);
 const RESERVED: [&str; 7] =
     ["host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "proxy-authorization"];
 
+/// The engine keeps the `timeout` of the node; without one, nothing else would end a call.
+fn own_limit(ctx: &NodeCtx) -> Option<Duration> {
+    ctx.deadline.is_none().then_some(LONGEST)
+}
+
 /// What types cannot say about the fields.
 pub(super) fn validate(config: &HttpRequestConfig) -> Result<(), ConfigError> {
     let wrong = |field: &str, message: String| ConfigError::new(codes::HTTP_CONFIG, field, message);
@@ -88,7 +93,9 @@ fn check_header(name: &str, field: &str) -> Result<(), ConfigError> {
 
 /// Renders the request.
 pub(super) async fn build(config: &HttpRequestConfig, method: Method, ctx: &NodeCtx) -> Result<HttpCall, NodeError> {
-    let mut url = read_url(&ctx.render(&config.url)?, None)?;
+    let text = config.url.render_url(&ctx.scope)?;
+    check_segments(&text)?;
+    let mut url = read_url(&text, None)?;
     add_query(&mut url, &config.query, ctx)?;
     let mut headers = Vec::new();
     for (name, value) in &config.headers {
@@ -111,8 +118,20 @@ pub(super) async fn build(config: &HttpRequestConfig, method: Method, ctx: &Node
         headers,
         body,
         redirects,
-        timeout: Some(LONGEST),
+        timeout: own_limit(ctx),
     })
+}
+
+/// Refuses a value that would leave its segment: `..` climbs, and so does its encoded form by the rules of URLs.
+fn check_segments(url: &str) -> Result<(), NodeError> {
+    let path = url.split(['?', '#']).next().unwrap_or_default().to_ascii_lowercase();
+    let climbs = |segment: &str| segment.contains("%2e") && matches!(&*segment.replace("%2e", "."), "." | "..");
+    if !path.split('/').any(climbs) {
+        return Ok(());
+    }
+    let message = "expected a segment of the path, found `.` or `..` in a value of `url`";
+    Err(NodeError::new(codes::HTTP_URL, ErrorClass::Invalid, message)
+        .hint("restrict the value, for example with a `pattern` on the input"))
 }
 
 /// A request as messages show it: without its query.
