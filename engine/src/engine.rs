@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 pub(crate) use self::start::{Origin, Prepared};
 pub use self::{
     fork::Cut,
+    intercept::{Attempt, Intercept, StandIn},
     settle::{OpenWait, RunEnd, Settled},
     start::Start,
 };
@@ -30,6 +31,7 @@ use crate::{
 };
 
 mod fork;
+mod intercept;
 mod settle;
 mod start;
 
@@ -76,6 +78,7 @@ pub(crate) struct Inner {
     pub(crate) caps: Arc<Capabilities>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) observer: Option<Arc<dyn Observer>>,
+    pub(crate) intercept: Option<Arc<dyn Intercept>>,
     pub(crate) hold: Duration,
     pub(crate) session: SessionId,
     /// Told when the engine closes.
@@ -161,6 +164,21 @@ impl Engine {
     /// # Errors
     /// When the store fails.
     pub async fn open(config: EngineConfig) -> Result<Self, EngineError> {
+        Self::with_intercept(config, None).await
+    }
+
+    /// Opens a session whose nodes are stood in for: what tests of workflows fake.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn open_intercepted(config: EngineConfig, intercept: Arc<dyn Intercept>) -> Result<Self, EngineError> {
+        Self::with_intercept(config, Some(intercept)).await
+    }
+
+    async fn with_intercept(
+        config: EngineConfig,
+        intercept: Option<Arc<dyn Intercept>>,
+    ) -> Result<Self, EngineError> {
         let EngineConfig { registry, stores, caps, clock, observer, hold } = config;
         let session = SessionId::random();
         stores.journal.open_session(session, clock.now()).await?;
@@ -170,6 +188,7 @@ impl Engine {
             caps,
             clock,
             observer,
+            intercept,
             hold,
             session,
             closing: watch::Sender::new(false),

@@ -2,13 +2,11 @@
 //! when told to, and what every store must do. Only with the feature `testing`.
 
 pub use self::{
-    clock::VirtualClock,
     faults::{Fault, FaultyStore},
     http::FakeHttp,
     node::{NodeTest, TestNode, outcome_value},
 };
 
-mod clock;
 pub mod conformance;
 mod faults;
 mod http;

@@ -4,7 +4,10 @@ use std::{future::Future, pin::Pin};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
+pub use self::virtual_clock::VirtualClock;
 use crate::units::Millis;
+
+mod virtual_clock;
 
 /// Where the shell reads the time. The core never does.
 pub trait Clock: Send + Sync + 'static {

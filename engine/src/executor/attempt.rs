@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     codes,
-    engine::{Origin, Prepared, Start},
+    engine::{Attempt, Origin, Prepared, StandIn, Start},
     error::{ErrorClass, ErrorReport, NodeError},
     event::{AfterFailure, Event, Over, Place, RunStatus, SkipReason},
     id::RunId,
@@ -72,7 +72,9 @@ impl Owner {
         if node.cache.is_some() && self.cached(at, attempt, node, &ctx).await? {
             return Ok(());
         }
-        if node.inline && node.effect == Effect::Pure {
+        // What is stood in for may take its time.
+        let inline = node.inline && self.engine.intercept.is_none();
+        if inline && node.effect == Effect::Pure {
             match AssertUnwindSafe(node.node.run(&ctx)).catch_unwind().now_or_never() {
                 Some(result) => self.settle(at, attempt, flatten(result)),
                 None => self.spawn(at, attempt),
@@ -126,11 +128,20 @@ impl Owner {
         let timeout = node.timeout.filter(|_| !node.times_out);
         let deadline = timeout.map(|timeout| self.engine.clock.now() + timeout.millis());
         let ctx = self.context(at, attempt, deadline);
+        let stand_in = self.stand_in(node, &ctx);
         let (node, clock, done) = (node.node.clone(), self.engine.clock.clone(), self.done.0.clone());
         self.attempts += 1;
         let token = self.attempts;
         let task = tokio::spawn(async move {
-            let work = AssertUnwindSafe(node.run(&ctx)).catch_unwind();
+            let work = async {
+                match stand_in {
+                    Some(stand_in) => {
+                        clock.sleep_until(stand_in.at).await;
+                        Ok(stand_in.result)
+                    }
+                    None => AssertUnwindSafe(node.run(&ctx)).catch_unwind().await,
+                }
+            };
             let result = match deadline {
                 None => flatten(work.await),
                 Some(deadline) => tokio::select! {
@@ -142,6 +153,18 @@ impl Owner {
             let _ = done.send(Done { at, attempt, token, result });
         });
         self.running.insert(at, Running { token, abort: task.abort_handle() });
+    }
+
+    /// What happens instead of the node, where something stands in for it.
+    fn stand_in(&self, node: &PlanNode, ctx: &NodeCtx) -> Option<StandIn> {
+        self.engine.intercept.as_ref()?.attempt(&Attempt {
+            run: self.run,
+            path: &ctx.path,
+            kind: &node.kind,
+            effect: node.effect,
+            node: &*node.node,
+            deadline: ctx.deadline,
+        })
     }
 
     /// Takes the end of a spawned attempt; one that was stopped comes too late and counts for nothing.

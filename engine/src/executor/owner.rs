@@ -250,7 +250,9 @@ impl Owner {
 
     async fn sleep(&mut self, now: Millis) -> Result<Option<Exit>, OwnerError> {
         let engine = self.engine.clone();
-        let hold = self.idle_since.map(|since| since + engine.hold.millis());
+        // A run that is not in the store cannot be released, so it does not wait for that.
+        let held = self.idle_since.filter(|_| self.detached.is_none());
+        let hold = held.map(|since| since + engine.hold.millis());
         let until = [self.state.next_due(), hold].into_iter().flatten().min();
         let lazy = !self.pending.is_empty() && self.detached.is_none();
         let wake = self.wake.clone();
