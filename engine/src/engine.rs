@@ -175,10 +175,7 @@ impl Engine {
         Self::with_intercept(config, Some(intercept)).await
     }
 
-    async fn with_intercept(
-        config: EngineConfig,
-        intercept: Option<Arc<dyn Intercept>>,
-    ) -> Result<Self, EngineError> {
+    async fn with_intercept(config: EngineConfig, intercept: Option<Arc<dyn Intercept>>) -> Result<Self, EngineError> {
         let EngineConfig { registry, stores, caps, clock, observer, hold } = config;
         let session = SessionId::random();
         stores.journal.open_session(session, clock.now()).await?;

@@ -6,6 +6,7 @@ pub use self::{
     http::FakeHttp,
     node::{NodeTest, TestNode, outcome_value},
 };
+pub use crate::time::VirtualClock;
 
 pub mod conformance;
 mod faults;
