@@ -48,6 +48,18 @@ codes! {
     TEMPLATE_NOT_ALONE = "LA0109": "a template with text around it cannot give this type";
     BAD_TYPE = "LA0110": "a declared type is wrong";
     BAD_DEFAULT = "LA0111": "a default does not fit its type";
+    NEWER_FORMAT = "LA0150": "a file has a newer format";
+    UNKNOWN_WORKFLOW = "LA0151": "unknown workflow";
+    WORKFLOW_TWICE = "LA0152": "two workflows have the same name";
+    WORKFLOW_RECURSION = "LA0153": "a workflow calls itself";
+    INCLUDE_REFUSED = "LA0154": "a file may not be included";
+    INCLUDE_UNREADABLE = "LA0155": "an included file cannot be read";
+    INVALID_ID = "LA0160": "an id or name has the wrong form";
+    RESERVED_ID = "LA0161": "an id is a reserved word";
+    HIDDEN_ID = "LA0162": "an id in a body hides one outside";
+    UNKNOWN_NODE_TYPE = "LA0163": "unknown node type";
+    OLD_NODE_TYPE = "LA0164": "an old name of a node type";
+    MORE_FINDINGS = "LA0199": "there are more findings";
 
     // LA02xx: edges, references, templates
     TEMPLATE_SYNTAX = "LA0201": "a template cannot be parsed";
@@ -62,10 +74,63 @@ codes! {
     TEMPLATE_FUNCTION = "LA0237": "a template calls an unknown function or method";
     SECRET_NOT_WHOLE = "LA0238": "a secret does not stand whole";
     TEMPLATE_TOO_DEEP = "LA0239": "a template is nested too deep";
+    NO_SUCH_MEMBER = "LA0204": "a value does not have this member";
+    UNKNOWN_MEMBER = "LA0205": "a root does not have this member";
+    UNKNOWN_PORT = "LA0206": "unknown port";
+    OUT_OF_REACH = "LA0207": "a node cannot be seen from here";
+    ROOT_NOT_HERE = "LA0208": "a root has no meaning here";
+    WRONG_LONE_TYPE = "LA0209": "an expression can never give the type that a field takes";
+    NEVER_RUNS = "LA0210": "a node can never run";
+    UNREACHABLE = "LA0211": "a node waits for one that can never run";
+    SKIPPED_BY_REFERENCE = "LA0212": "a reference can skip a node";
+    MAY_BE_MISSING = "LA0213": "a result that may be missing is read without a guard";
+    CYCLE = "LA0214": "nodes wait for each other in a circle";
+    UNUSED_RESULT = "LA0215": "nothing uses the result of a node";
+    UNUSED_INPUT = "LA0216": "an input is never used";
+    CLOSED_PORT = "LA0217": "a port never opens";
+    TIMEOUT_UNSEEN = "LA0218": "nothing happens when a node runs out of time";
+    TIMEOUT_WITHOUT_USE = "LA0219": "a timeout means nothing here";
+    UNDECLARED_SECRET = "LA0220": "a secret is not declared";
+    UNUSED_SECRET = "LA0221": "a secret is declared and not used";
+    SECRET_MISPLACED = "LA0222": "a secret stands in a field that is not marked for secrets";
+    UNORDERED_WRITERS = "LA0223": "two nodes touch one variable in no fixed order";
+    PARALLEL_WRITE = "LA0224": "passes that run at once write one variable";
 
     // LA1xxx: configuration
     INVALID_CONFIG = "LA1001": "a field of a node has a wrong value";
     CAPABILITY_ABSENT = "LA1004": "this process lacks something that a node needs";
+    BAD_CRON = "LA1010": "a schedule cannot be read";
+    BAD_TIME_ZONE = "LA1011": "unknown time zone";
+    UNKNOWN_INPUT = "LA1012": "a workflow does not have this input";
+    MISSING_INPUT = "LA1013": "a workflow needs an input that is not passed";
+    INPUT_MISFIT = "LA1014": "an input does not fit its declared type";
+    RETRY_LIMITS = "LA1015": "the waits of a retry policy are out of order";
+    RETRY_WITHOUT_USE = "LA1016": "a retry policy changes nothing";
+    STAND_IN_MISFIT = "LA1017": "outputs that stand in do not fit the node";
+    DURABILITY_END = "LA1018": "a node cannot run under `durability: end`";
+    VARIABLE_WITHOUT_DEFAULT = "LA1019": "a conversation variable has no default";
+
+    // LA11xx: configuration of nodes of the families flow and data
+    PORT_NAME = "LA1101": "a port has a name that is taken or cannot be written";
+    NO_CASES = "LA1102": "a branching node has no cases";
+    CASE_NEVER_TAKEN = "LA1103": "a case can never be taken";
+    CASE_NOT_LITERAL = "LA1104": "a case of `switch` is a template";
+    CONDITION_SHAPE = "LA1105": "a comparison is not complete";
+    CONTAINER_LIMIT = "LA1106": "a limit of a container is out of range";
+    LOOP_STATE = "LA1107": "`next` changes something that `state` does not have";
+    WAIT_FOR = "LA1108": "a `wait` does not say what it waits for";
+    NO_ACTIONS = "LA1109": "a `human-input` has no actions";
+    VARIABLE_PATH = "LA1110": "a path names no variable of the conversation";
+    VARIABLE_TWICE = "LA1111": "an `assigner` changes a variable twice";
+    NOTHING_TO_DO = "LA1112": "a node has nothing to do";
+    LIST_OPTIONS = "LA1113": "options of a `list-operator` do not go together";
+    JSON_PATH = "LA1114": "a JSONPath cannot be read";
+    FAIL_CODE = "LA1115": "a code of `fail` is not allowed";
+    UNTIL_CONSTANT = "LA1116": "`until` never changes";
+    NOT_A_LIST_CONFIG = "LA1117": "a field that takes a list holds something else";
+    WORKFLOW_NAME = "LA1118": "a `workflow` node names no workflow";
+
+    // LA12xx: configuration of nodes of the family io
     HTTP_CONFIG = "LA1201": "an HTTP request is described in a way that cannot be sent";
     FILES_CONFIG = "LA1202": "a file node is described in a way that cannot work";
 

@@ -7,16 +7,17 @@ use std::{collections::HashMap, ops::Range, sync::Arc};
 use serde_json::Value as Json;
 
 use self::build::Builder;
-pub use self::site::{Mark, Target, TemplateSite};
+pub use self::site::{Target, TemplateSite};
 use crate::{
     definition::Need,
     node::{Container, Registry},
+    shape::Finding,
     template::{Reads, Segment},
 };
 
 mod build;
-mod collect;
 pub mod draw;
+mod schemas;
 mod site;
 
 /// The bodies of a workflow, and the templates that stand outside its nodes.
@@ -32,6 +33,8 @@ pub struct WorkflowGraph {
     pub outputs: Vec<Read>,
     /// The templates outside nodes: in `outputs` and in the inputs of triggers.
     pub sites: Vec<TemplateSite>,
+    /// What is wrong with the form of the workflow, its nodes aside.
+    pub findings: Vec<Finding>,
 }
 
 /// The nodes of one body: of a workflow, a container or a handler.
@@ -59,6 +62,8 @@ pub struct NodeInfo {
     pub inner: Vec<Read>,
     /// Every template in its fields.
     pub sites: Vec<TemplateSite>,
+    /// What is wrong with the form of its fields.
+    pub findings: Vec<Finding>,
     /// Its kind, when it is a container.
     pub container: Option<Container>,
     /// The body of a container.
@@ -88,6 +93,11 @@ impl WorkflowGraph {
     /// Reads the graph off a workflow in its JSON form, resolved or as it stands in a file.
     pub fn new(workflow: &Json, registry: &Registry) -> Self {
         Builder::new(workflow, registry).workflow()
+    }
+
+    /// The pointers of `{ file: path }` in a workflow, where a field may hold that.
+    pub fn files(workflow: &Json, registry: &Registry) -> Vec<String> {
+        Builder::new(workflow, registry).files()
     }
 
     /// The bodies that stand in the workflow itself: `nodes`, then `on_failure` and `finally` where they exist.
@@ -147,4 +157,9 @@ impl NodeInfo {
         let needed = self.needs.iter().flat_map(|need| need.exits()).map(|exit| exit.node.as_str());
         needed.chain(self.reads.iter().filter(|read| read.up == 0).map(|read| &*read.node))
     }
+}
+
+/// A key as a step of a JSON pointer.
+pub fn escape(key: &str) -> String {
+    key.replace('~', "~0").replace('/', "~1")
 }

@@ -2,6 +2,7 @@
 
 pub mod bundle;
 pub mod capability;
+pub mod check;
 pub mod codes;
 pub mod definition;
 pub mod diagnostic;
@@ -11,6 +12,7 @@ pub mod event;
 mod executor;
 pub mod graph;
 pub mod id;
+pub mod load;
 pub mod node;
 pub mod plan;
 pub mod run;

@@ -5,6 +5,7 @@ use std::{future::Future, pin::Pin, sync::Arc};
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::{Serialize, de::DeserializeOwned};
 
+pub(crate) use self::registry::pointer;
 pub use self::{
     context::{DeltaSink, NoDeltas, NodeCtx},
     registry::{NodeSpec, Registry},

@@ -1,33 +1,31 @@
 //! Builds the graph: walks bodies from outside in, and resolves each root name from inside out.
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, LazyLock},
-};
+use std::{borrow::Cow, collections::HashSet, sync::Arc};
 
-use schemars::Schema;
 use serde_json::{Map, Value as Json};
 
 use super::{
-    BodyGraph, NodeInfo, Target, TemplateSite, WorkflowGraph,
-    collect::{Field, collect, escape},
+    BodyGraph, NodeInfo, Target, TemplateSite, WorkflowGraph, escape,
+    schemas::{Schemas, WORKFLOW},
 };
 use crate::{
-    definition::{Definition, Exit, Need, NodeCommon},
-    node::{Registry, schema_of},
+    codes,
+    definition::{Exit, Need},
+    node::Registry,
+    shape::{self, Finding, Shape, Site},
     template::Compiled,
 };
 
 /// The roots that every template may name.
 const ROOTS: [&str; 6] = ["inputs", "env", "secrets", "sys", "conversation", "trigger"];
 
-static WORKFLOW: LazyLock<Schema> = LazyLock::new(schema_of::<Definition>);
-static COMMON: LazyLock<Schema> = LazyLock::new(schema_of::<NodeCommon>);
-
 /// Builds the graph of one workflow.
 pub(super) struct Builder<'a> {
     workflow: &'a Json,
     registry: &'a Registry,
+    schemas: Schemas<'a>,
+    /// Findings about what is not even a node.
+    findings: Vec<Finding>,
     /// The bodies around the current place, outermost first.
     levels: Vec<Level<'a>>,
 }
@@ -40,27 +38,73 @@ struct Level<'a> {
 
 impl<'a> Builder<'a> {
     pub(super) fn new(workflow: &'a Json, registry: &'a Registry) -> Self {
-        Self { workflow, registry, levels: Vec::new() }
+        Self { workflow, registry, schemas: Schemas::new(registry), findings: Vec::new(), levels: Vec::new() }
     }
 
     pub(super) fn workflow(mut self) -> WorkflowGraph {
         let body = self.body(self.workflow.get("nodes"), "/nodes", &[]);
         self.enter(self.workflow.get("nodes"), &[]);
-        let sites = self.outer_sites();
-        let outputs = sites.iter().filter(|site| is_output(site)).flat_map(TemplateSite::reads).collect();
+        let Shape { sites, findings, .. } = self.outer_shape();
+        self.findings.extend(findings);
+        let sites = self.outer_sites(sites);
+        let outputs = sites.iter().filter(|site| is_output(&site.pointer)).flat_map(TemplateSite::reads).collect();
         let on_failure = self.handler("on_failure");
         let finally = self.handler("finally");
-        WorkflowGraph { body, on_failure, finally, outputs, sites }
+        WorkflowGraph { body, on_failure, finally, outputs, sites, findings: self.findings }
     }
 
-    fn outer_sites(&mut self) -> Vec<TemplateSite> {
-        let fields = collect(&WORKFLOW, self.workflow, "");
-        let (outputs, others): (Vec<_>, Vec<_>) =
-            fields.into_iter().partition(|field| field.pointer.starts_with("/outputs/"));
-        let mut sites: Vec<_> = outputs.into_iter().map(|field| self.site(field)).collect();
+    pub(super) fn files(mut self) -> Vec<String> {
+        let mut files = self.outer_shape().files;
+        for key in ["nodes", "on_failure", "finally"] {
+            self.files_of(self.workflow.get(key), &format!("/{key}"), &mut files);
+        }
+        files
+    }
+
+    fn files_of(&mut self, nodes: Option<&'a Json>, pointer: &str, files: &mut Vec<String>) {
+        for (id, node) in nodes.and_then(Json::as_object).into_iter().flatten().filter(|(_, node)| node.is_object()) {
+            let shape = self.shape(node, &format!("{pointer}/{}", escape(id)));
+            files.extend(shape.files);
+            for body in shape.bodies {
+                self.files_of(node.get("nodes"), &body, files);
+            }
+        }
+    }
+
+    /// Walks the workflow, its nodes aside. Keys that begin with `x-` are where anchors live.
+    fn outer_shape(&self) -> Shape {
+        let top = self.workflow.as_object();
+        let workflow = match top.filter(|top| top.keys().any(|key| key.starts_with("x-"))) {
+            Some(top) => {
+                let kept = top.iter().filter(|(key, _)| !key.starts_with("x-"));
+                Cow::Owned(Json::Object(kept.map(|(key, value)| (key.clone(), value.clone())).collect()))
+            }
+            None => Cow::Borrowed(self.workflow),
+        };
+        shape::walk_as("", &WORKFLOW, &workflow, "")
+    }
+
+    /// Walks the fields of a node.
+    fn shape(&mut self, node: &'a Json, pointer: &str) -> Shape {
+        let kind = kind(node);
+        let schema = self.schemas.of(kind);
+        if self.registry.get(kind).is_some() {
+            return shape::walk_as(kind, &schema, node, pointer);
+        }
+        // Of an unknown type only the fields that every node has can be judged.
+        let fields = schema.get("properties").and_then(Json::as_object);
+        let common = node.as_object().into_iter().flatten();
+        let common = common.filter(|(key, _)| fields.is_some_and(|fields| fields.contains_key(*key)));
+        let common = common.map(|(key, value)| (key.clone(), value.clone())).collect();
+        shape::walk_as(kind, &schema, &Json::Object(common), pointer)
+    }
+
+    fn outer_sites(&mut self, sites: Vec<Site>) -> Vec<TemplateSite> {
+        let (outputs, others): (Vec<_>, Vec<_>) = sites.into_iter().partition(|site| is_output(&site.pointer));
+        let mut sites: Vec<_> = outputs.into_iter().map(|site| self.site(site)).collect();
         // The inputs of a trigger are rendered before there is a run: no node is in sight.
         let levels = std::mem::take(&mut self.levels);
-        sites.extend(others.into_iter().map(|field| self.site(field)));
+        sites.extend(others.into_iter().map(|site| self.site(site)));
         self.levels = levels;
         sites
     }
@@ -78,8 +122,11 @@ impl<'a> Builder<'a> {
         self.enter(nodes, locals);
         let mut body = BodyGraph::default();
         for (id, node) in nodes.and_then(Json::as_object).into_iter().flatten() {
+            let pointer = format!("{pointer}/{}", escape(id));
             if node.is_object() {
-                body.push(self.node(id, node, format!("{pointer}/{}", escape(id))));
+                body.push(self.node(id, node, pointer));
+            } else {
+                self.findings.push(not_a_node(id, pointer));
             }
         }
         self.levels.pop();
@@ -92,22 +139,18 @@ impl<'a> Builder<'a> {
     }
 
     fn node(&mut self, id: &str, fields: &'a Json, pointer: String) -> NodeInfo {
-        let kind = fields.get("type").and_then(Json::as_str).unwrap_or_default();
-        let spec = self.registry.get(kind);
-        let container = spec.and_then(|spec| spec.meta.container);
+        let kind = kind(fields);
+        let container = self.registry.get(kind).and_then(|spec| spec.meta.container);
         let locals = container.map_or(&[][..], |container| container.roots());
 
-        let mut found = collect(&COMMON, fields, &pointer);
-        if let Some(spec) = spec {
-            found.extend(collect(&spec.config_schema, fields, &pointer));
-        }
-        let (within, own): (Vec<_>, Vec<_>) = found.into_iter().partition(|field| field.inner && container.is_some());
-        let mut sites: Vec<_> = own.into_iter().map(|field| self.site(field)).collect();
+        let Shape { sites, findings, .. } = self.shape(fields, &pointer);
+        let (within, own): (Vec<_>, Vec<_>) = sites.into_iter().partition(|site| site.inner && container.is_some());
+        let mut sites: Vec<_> = own.into_iter().map(|site| self.site(site)).collect();
         let mut reads: Vec<_> = sites.iter().flat_map(TemplateSite::reads).collect();
 
         let body = container.map(|_| Box::new(self.body(fields.get("nodes"), &format!("{pointer}/nodes"), locals)));
         self.enter(fields.get("nodes").filter(|_| container.is_some()), locals);
-        let within: Vec<_> = within.into_iter().map(|field| self.site(field)).collect();
+        let within: Vec<_> = within.into_iter().map(|site| self.site(site)).collect();
         self.levels.pop();
         let inner: Vec<_> = within.iter().flat_map(TemplateSite::reads).collect();
         let of_body = body.iter().flat_map(|body| &body.nodes).flat_map(|node| &node.reads);
@@ -125,26 +168,18 @@ impl<'a> Builder<'a> {
             reads,
             inner,
             sites,
+            findings,
             container,
             body,
             pointer,
         }
     }
 
-    fn site(&self, field: Field) -> TemplateSite {
-        let compiled = Compiled::new(&field.text);
+    fn site(&self, site: Site) -> TemplateSite {
+        let compiled = Compiled::new(&site.text);
         let references = compiled.as_ref().map_or(&[][..], Compiled::references);
-        let targets = references.iter().map(|reference| self.resolve(&reference.root, &field.locals)).collect();
-        TemplateSite {
-            pointer: field.pointer,
-            text: field.text,
-            mark: field.mark,
-            optional: field.optional,
-            inner: field.inner,
-            expects: field.expects,
-            targets,
-            compiled,
-        }
+        let targets = references.iter().map(|reference| self.resolve(&reference.root, &site.locals)).collect();
+        TemplateSite { site, compiled, targets }
     }
 
     fn resolve(&self, name: &str, locals: &[String]) -> Target {
@@ -163,8 +198,19 @@ impl<'a> Builder<'a> {
     }
 }
 
-fn is_output(site: &TemplateSite) -> bool {
-    site.pointer.starts_with("/outputs/")
+fn is_output(pointer: &str) -> bool {
+    pointer.starts_with("/outputs/")
+}
+
+fn kind(node: &Json) -> &str {
+    node.get("type").and_then(Json::as_str).unwrap_or_default()
+}
+
+fn not_a_node(id: &str, pointer: String) -> Finding {
+    Finding::new(codes::WRONG_TYPE, pointer, format!("expected the fields of the node `{id}`, found something else"))
+        .on_key()
+        .label("not a node")
+        .hint(format!("write `{id}: {{ type: ... }}`"))
 }
 
 /// The entries of `needs`; what is malformed keeps its place as a join of nothing.

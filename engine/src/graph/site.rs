@@ -1,40 +1,21 @@
 //! The templates of a node or workflow, compiled, with what each reference stands for.
 
+use std::ops::Deref;
+
 use crate::{
     graph::Read,
+    shape::Site,
     template::{Compiled, Reference, TemplateError},
 };
 
 /// A template in a field.
 #[derive(Debug)]
 pub struct TemplateSite {
-    /// Where it stands, as a JSON pointer from the workflow.
-    pub pointer: String,
-    /// Its text.
-    pub text: String,
-    /// What the field takes.
-    pub mark: Mark,
-    /// Whether every reference in it is guarded, whatever stands around it.
-    pub optional: bool,
-    /// Whether it sees the body of the container that it configures.
-    pub inner: bool,
-    /// The schema that its value has to fit, where that is known.
-    pub expects: Option<serde_json::Value>,
+    pub(super) site: Site,
     /// The template, or why it cannot be parsed.
     pub compiled: Result<Compiled, Vec<TemplateError>>,
     /// What each of its references stands for, in the order of [`Compiled::references`].
     pub targets: Vec<Target>,
-}
-
-/// What a template field takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mark {
-    /// A template.
-    Text,
-    /// Any JSON with templates in its strings.
-    Tree,
-    /// A template that may hold a secret.
-    Secret,
 }
 
 /// What the root of a reference stands for.
@@ -51,6 +32,15 @@ pub enum Target {
     Root,
     /// Nothing has this name here.
     Unknown,
+}
+
+/// Where it stands, its text, and the marks of its field.
+impl Deref for TemplateSite {
+    type Target = Site;
+
+    fn deref(&self) -> &Site {
+        &self.site
+    }
 }
 
 impl TemplateSite {

@@ -43,7 +43,8 @@ impl NodeSpec {
     }
 }
 
-fn pointer(path: &serde_path_to_error::Path) -> String {
+/// A path as a JSON pointer.
+pub(crate) fn pointer(path: &serde_path_to_error::Path) -> String {
     use serde_path_to_error::Segment;
 
     let mut pointer = String::new();

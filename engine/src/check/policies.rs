@@ -1,0 +1,95 @@
+//! Policies of nodes: retries that can work, outputs that can stand in, and what `durability: end` forbids.
+
+use serde_json::Value as Json;
+
+use super::{Cx, Facts, unit::field};
+use crate::{
+    codes,
+    diagnostic::{Diagnostic, Severity},
+    graph::NodeInfo,
+    node::Effect,
+    shape, suggest,
+    units::Duration,
+};
+
+pub(super) fn check(cx: &Cx<'_>, findings: &mut Vec<Diagnostic>) {
+    check_retry(cx, "/defaults/retry", findings);
+    let ends = cx.unit.get("/durability").and_then(Json::as_str) == Some("end");
+    for node in cx.bodies().into_iter().flat_map(|body| &body.nodes) {
+        let facts = cx.facts(&node.pointer);
+        check_retry(cx, &field(node, "retry"), findings);
+        stand_in(cx, node, facts, findings);
+        if ends {
+            findings.extend(durability(cx, node, facts));
+        }
+    }
+}
+
+fn check_retry(cx: &Cx<'_>, pointer: &str, findings: &mut Vec<Diagnostic>) {
+    let Some(retry) = cx.unit.get(pointer).and_then(Json::as_object) else { return };
+    let at = |key: &str| format!("{pointer}/{key}");
+    if retry.get("attempts").and_then(Json::as_u64) == Some(1) {
+        let message = "`attempts` counts the first try, so this policy never tries again";
+        let finding = cx.unit.warning(codes::RETRY_WITHOUT_USE, &at("attempts"), message).label("the first try only");
+        findings.push(finding.hint("write `attempts: 2` or more, or remove `retry`"));
+    }
+    let duration = |key: &str| retry.get(key).and_then(Json::as_str).and_then(|text| Duration::parse(text).ok());
+    let (backoff, max) =
+        (duration("backoff").unwrap_or(Duration::from_secs(1)), duration("max").unwrap_or(Duration::from_secs(60)));
+    if max < backoff {
+        let message = format!("the longest wait, {max}, is shorter than the first one, {backoff}");
+        let key = if retry.contains_key("max") { "max" } else { "backoff" };
+        let finding = cx.unit.error(codes::RETRY_LIMITS, &at(key), message).label("out of order");
+        findings.push(finding.hint(format!("write `max: {backoff}` or more")));
+    }
+    let classes = retry.get("classes").and_then(Json::as_array);
+    for (index, class) in classes.into_iter().flatten().enumerate() {
+        let Some(class @ ("invalid" | "cancelled" | "forbidden")) = class.as_str() else { continue };
+        let message = format!("trying again after `{class}` gives the same");
+        let finding = cx.unit.warning(codes::RETRY_WITHOUT_USE, &at(&format!("classes/{index}")), message);
+        findings.push(
+            finding
+                .label("no use")
+                .hint("keep classes that pass by themselves: `rate_limited`, `timeout`, `unavailable`"),
+        );
+    }
+}
+
+fn stand_in(cx: &Cx<'_>, node: &NodeInfo, facts: &Facts<'_>, findings: &mut Vec<Diagnostic>) {
+    let pointer = format!("{}/on_error/outputs", node.pointer);
+    let (Some(outputs), Some(schema)) = (cx.unit.get(&pointer), &facts.output) else { return };
+    for misfit in shape::walk_as(&node.kind, schema, outputs, &pointer).findings {
+        let mut finding = super::shape::placed(cx, &misfit);
+        finding.code = codes::STAND_IN_MISFIT;
+        findings.push(finding.related(cx.unit.key(&node.pointer), "the outputs of this node are stood in for"));
+    }
+    let open = schema.get("additionalProperties").is_some_and(|more| *more != Json::Bool(false));
+    let Some(known) = schema.get("properties").and_then(Json::as_object).filter(|_| !open) else { return };
+    if schema.get("additionalProperties").is_some() {
+        return;
+    }
+    for (name, _) in cx.unit.members(&pointer).filter(|(name, _)| !known.contains_key(*name)) {
+        let at = format!("{pointer}/{}", crate::graph::escape(name));
+        let known = || known.keys().map(String::as_str);
+        let hint = suggest::hint(name, known()).unwrap_or_else(|| format!("use {}", suggest::list(known())));
+        let message = format!("`{}` gives no output `{name}`", node.kind);
+        findings.push(
+            cx.unit.at_key(Severity::Error, codes::STAND_IN_MISFIT, &at, message).label("no such output").hint(hint),
+        );
+    }
+}
+
+fn durability(cx: &Cx<'_>, node: &NodeInfo, facts: &Facts<'_>) -> Option<Diagnostic> {
+    let why = match node.kind.as_str() {
+        _ if facts.waits => "it waits, and a wait must survive the process",
+        "wait" | "human-input" => "it waits, and a wait must survive the process",
+        "workflow" => "a child run outlives its parent's process",
+        "llm" => return None,
+        _ if facts.effect == Effect::AtLeastOnce => "it changes the outside, and a crash would repeat it",
+        _ => return None,
+    };
+    let message = format!("`{}` cannot run under `durability: end`: {why}", node.id);
+    let finding = cx.unit.at_key(Severity::Error, codes::DURABILITY_END, &node.pointer, message);
+    let finding = finding.label(format!("a `{}`", node.kind)).related(cx.unit.at("/durability"), "chosen here");
+    Some(finding.hint("write `durability: step`, or move the node to another workflow"))
+}

@@ -1,0 +1,227 @@
+//! A file as the checks see it: its value with included files, its graph, and what is known of each node.
+
+use std::{
+    collections::HashMap,
+    ops::Range,
+    sync::{Arc, LazyLock},
+};
+
+use indexmap::IndexMap;
+use schemars::Schema;
+use serde_json::{Map, Value as Json};
+
+use super::gating::{ERROR, Exits, TIMEOUT};
+use crate::{
+    definition::NodeCommon,
+    diagnostic::{Diagnostic, Severity, SourceFile, Span},
+    error::Code,
+    graph::{BodyGraph, NodeInfo, WorkflowGraph},
+    node::{ConfigError, Effect, ErasedNode, NodeSpec, Registry, schema_of},
+    source::Document,
+};
+
+/// The names of the fields that every node has.
+static COMMON: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let schema = schema_of::<NodeCommon>();
+    let fields = schema.get("properties").and_then(Json::as_object).into_iter().flat_map(Map::keys);
+    fields.cloned().chain(["type".to_owned()]).collect()
+});
+
+/// One definition, ready to be checked.
+pub struct Unit<'a> {
+    document: Document,
+    workflow: Json,
+    /// The files that stand in the place of `{ file: ... }`, by pointer.
+    included: HashMap<String, Arc<SourceFile>>,
+    pub(super) registry: &'a Registry,
+    pub(super) graph: WorkflowGraph,
+    facts: HashMap<String, Facts<'a>>,
+}
+
+/// What is known of a node without running it.
+pub struct Facts<'a> {
+    /// Its type, when there is one of that name.
+    pub spec: Option<&'a NodeSpec>,
+    /// The node, or why it cannot be built; `None` when the type is not known.
+    pub node: Option<Result<Arc<dyn ErasedNode>, ConfigError>>,
+    /// What `<id>` holds.
+    pub output: Option<Schema>,
+    /// What another attempt may repeat.
+    pub effect: Effect,
+    /// Whether time ends its wait by the port `timeout`.
+    pub waits: bool,
+    pub(super) exits: Exits,
+}
+
+/// What a workflow shows to those that name it.
+#[derive(Debug)]
+pub struct Child {
+    /// Its name.
+    pub name: String,
+    /// Its declared inputs.
+    pub inputs: IndexMap<String, Json>,
+    /// The names of its outputs.
+    pub outputs: Vec<String>,
+}
+
+impl<'a> Unit<'a> {
+    /// Reads the graph off a file and builds its nodes.
+    pub fn new(
+        document: Document,
+        workflow: Json,
+        included: HashMap<String, Arc<SourceFile>>,
+        registry: &'a Registry,
+    ) -> Self {
+        let graph = WorkflowGraph::new(&workflow, registry);
+        let mut facts = HashMap::new();
+        graph.each_body(&mut |body: &BodyGraph| {
+            for node in &body.nodes {
+                let fields = workflow.pointer(&node.pointer).and_then(Json::as_object);
+                facts.insert(node.pointer.clone(), Facts::of(fields, registry.get(&node.kind)));
+            }
+        });
+        Self { document, workflow, included, registry, graph, facts }
+    }
+
+    /// The value of the file, with the text of included files in their place.
+    pub fn workflow(&self) -> &Json {
+        &self.workflow
+    }
+
+    /// The value at a pointer.
+    pub fn get(&self, pointer: &str) -> Option<&Json> {
+        self.workflow.pointer(pointer)
+    }
+
+    /// The members of the object at a pointer; none when there is no object.
+    pub(super) fn members(&self, pointer: &str) -> impl Iterator<Item = (&String, &Json)> + Clone {
+        self.get(pointer).and_then(Json::as_object).into_iter().flatten()
+    }
+
+    /// The name that the file gives itself.
+    pub fn name(&self) -> Option<&str> {
+        self.workflow.get("name").and_then(Json::as_str)
+    }
+
+    /// What is known of a node.
+    pub fn facts(&self, pointer: &str) -> Option<&Facts<'a>> {
+        self.facts.get(pointer)
+    }
+
+    /// The workflows that its nodes name: where, and by which name or path.
+    pub fn workflows_named(&self) -> Vec<(String, String)> {
+        let mut named = Vec::new();
+        self.graph.each_body(&mut |body| {
+            for node in body.nodes.iter().filter(|node| node.kind == "workflow") {
+                let pointer = format!("{}/workflow", node.pointer);
+                if let Some(name) = self.get(&pointer).and_then(Json::as_str).filter(|name| !name.contains("{{")) {
+                    named.push((pointer, name.to_owned()));
+                }
+            }
+        });
+        named
+    }
+
+    /// The place of a value.
+    pub fn at(&self, pointer: &str) -> Span {
+        self.document.span(pointer)
+    }
+
+    /// The place of the key that leads to a value.
+    pub fn key(&self, pointer: &str) -> Span {
+        self.document.key_span(pointer)
+    }
+
+    /// The place of a part of a text, in the file where the text stands.
+    pub fn text(&self, pointer: &str, range: Range<usize>) -> Span {
+        match self.included.get(pointer) {
+            Some(file) => Span { file: file.clone(), range },
+            None => self.document.text_span(pointer, range),
+        }
+    }
+
+    /// A finding at a value, with the place of the anchor when an alias brought the value there.
+    pub(super) fn finding(
+        &self,
+        severity: Severity,
+        code: Code,
+        pointer: &str,
+        message: impl Into<String>,
+    ) -> Diagnostic {
+        let finding = Diagnostic { severity, ..Diagnostic::error(code, self.at(pointer), message) };
+        self.anchored(finding, pointer)
+    }
+
+    /// An error at a value.
+    pub(super) fn error(&self, code: Code, pointer: &str, message: impl Into<String>) -> Diagnostic {
+        self.finding(Severity::Error, code, pointer, message)
+    }
+
+    /// A warning at a value.
+    pub(super) fn warning(&self, code: Code, pointer: &str, message: impl Into<String>) -> Diagnostic {
+        self.finding(Severity::Warning, code, pointer, message)
+    }
+
+    /// A finding at a key.
+    pub(super) fn at_key(
+        &self,
+        severity: Severity,
+        code: Code,
+        pointer: &str,
+        message: impl Into<String>,
+    ) -> Diagnostic {
+        let finding = Diagnostic { severity, ..Diagnostic::error(code, self.key(pointer), message) };
+        self.anchored(finding, pointer)
+    }
+
+    fn anchored(&self, finding: Diagnostic, pointer: &str) -> Diagnostic {
+        match self.document.anchor(pointer) {
+            Some(anchor) => finding.related(anchor, "written here"),
+            None => finding,
+        }
+    }
+}
+
+impl<'a> Facts<'a> {
+    fn of(fields: Option<&Map<String, Json>>, spec: Option<&'a NodeSpec>) -> Self {
+        let common = |key: &str| fields.and_then(|fields| fields.get(key));
+        let config = || fields.into_iter().flatten().filter(|(key, _)| !COMMON.contains(key));
+        let node = spec.map(|spec| {
+            (spec.build)(Json::Object(config().map(|(key, value)| (key.clone(), value.clone())).collect()))
+        });
+        let built = node.as_ref().and_then(|node| node.as_ref().ok());
+        let mut ports = built.map(|node| node.ports()).unwrap_or_default();
+        let waits = ports.iter().any(|port| port == TIMEOUT);
+        if common("timeout").is_none() {
+            ports.retain(|port| port != TIMEOUT);
+        }
+        if ports.iter().all(|port| port == TIMEOUT) {
+            ports.push(String::new());
+        }
+        if common("on_error").and_then(Json::as_str) == Some("continue") {
+            ports.push(ERROR.to_owned());
+        }
+        let exits = Exits { names: ports, when: common("when").is_some(), unknown: built.is_none() };
+        let output = built.map(|node| node.output_schema()).or_else(|| Some(spec?.output_schema.clone()));
+        let effect = built.map(|node| node.effect()).or_else(|| Some(spec?.meta.effect)).unwrap_or(Effect::Pure);
+        Self { spec, output, effect, waits, exits, node }
+    }
+}
+
+impl Child {
+    /// What a file shows.
+    pub fn of(unit: &Unit<'_>, name: String) -> Self {
+        let mut inputs: IndexMap<_, _> = unit.members("/inputs").map(|(name, of)| (name.clone(), of.clone())).collect();
+        if unit.get("/conversation").is_some() {
+            inputs.entry("message".to_owned()).or_insert_with(|| Json::from("string"));
+            inputs.entry("files".to_owned()).or_insert_with(|| serde_json::json!({ "type": "file[]", "default": [] }));
+        }
+        let outputs = unit.members("/outputs").map(|(name, _)| name.clone()).collect();
+        Self { name, inputs, outputs }
+    }
+}
+
+/// The place of a node's own field.
+pub(super) fn field(node: &NodeInfo, field: &str) -> String {
+    format!("{}/{field}", node.pointer)
+}

@@ -1,0 +1,93 @@
+//! A checked file to its resolved form: defaults merged into nodes, old names replaced, chat inputs filled in.
+
+use std::{collections::HashMap, sync::Arc};
+
+use serde_json::{Map, Value as Json, json};
+
+use crate::{
+    check::{Child, Unit},
+    codes,
+    definition::Definition,
+    diagnostic::Diagnostic,
+};
+
+/// The resolved definition.
+///
+/// # Errors
+/// When a part has a form that no check knows of.
+pub(super) fn definition(
+    unit: &Unit<'_>,
+    name: &str,
+    children: &HashMap<String, Arc<Child>>,
+) -> Result<Definition, Box<Diagnostic>> {
+    let mut workflow = unit.workflow().clone();
+    if let Some(top) = workflow.as_object_mut() {
+        top.retain(|key, _| !key.starts_with("x-"));
+        top.insert("name".to_owned(), name.into());
+        chat_inputs(top);
+        let defaults = top.remove("defaults").unwrap_or_default();
+        for key in ["nodes", "on_failure", "finally"] {
+            if let Some(nodes) = top.get_mut(key) {
+                Resolver { unit, defaults: &defaults, children }.nodes(nodes, &format!("/{key}"));
+            }
+        }
+    }
+    serde_path_to_error::deserialize(&workflow).map_err(|error| {
+        let pointer = crate::node::pointer(error.path());
+        Box::new(Diagnostic::error(codes::INVALID_CONFIG, unit.at(&pointer), error.into_inner().to_string()))
+    })
+}
+
+/// A chat workflow has the inputs `message` and `files`, unless it declares them itself.
+fn chat_inputs(top: &mut Map<String, Json>) {
+    if !top.contains_key("conversation") {
+        return;
+    }
+    let inputs = top.entry("inputs").or_insert_with(|| json!({}));
+    let Some(inputs) = inputs.as_object_mut() else { return };
+    inputs.entry("message").or_insert_with(|| json!("string"));
+    inputs.entry("files").or_insert_with(|| json!({ "type": "file[]", "default": [] }));
+}
+
+struct Resolver<'a> {
+    unit: &'a Unit<'a>,
+    defaults: &'a Json,
+    children: &'a HashMap<String, Arc<Child>>,
+}
+
+impl Resolver<'_> {
+    fn nodes(&self, nodes: &mut Json, pointer: &str) {
+        for (id, node) in nodes.as_object_mut().into_iter().flatten() {
+            let pointer = format!("{pointer}/{}", crate::graph::escape(id));
+            if let Some(node) = node.as_object_mut() {
+                self.node(node, &pointer);
+            }
+        }
+    }
+
+    fn node(&self, node: &mut Map<String, Json>, pointer: &str) {
+        let Some(facts) = self.unit.facts(pointer) else { return };
+        if let Some(spec) = facts.spec {
+            node.insert("type".to_owned(), spec.type_name.into());
+        }
+        self.default(node, "retry");
+        // A timeout ends the wait of a node that waits, by a port of its own: that is for its author to say.
+        if !facts.waits {
+            self.default(node, "timeout");
+        }
+        if let Some(child) = node.get("workflow").and_then(Json::as_str).and_then(|named| self.children.get(named)) {
+            node.insert("workflow".to_owned(), child.name.as_str().into());
+        }
+        if let Some(body) =
+            node.get_mut("nodes").filter(|_| facts.spec.is_some_and(|spec| spec.meta.container.is_some()))
+        {
+            self.nodes(body, &format!("{pointer}/nodes"));
+        }
+    }
+
+    fn default(&self, node: &mut Map<String, Json>, key: &str) {
+        if let Some(value) = self.defaults.get(key).filter(|_| !node.contains_key(key)) {
+            node.insert(key.to_owned(), value.clone());
+        }
+    }
+}
