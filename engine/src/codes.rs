@@ -64,16 +64,6 @@ codes! {
     // LA02xx: edges, references, templates
     TEMPLATE_SYNTAX = "LA0201": "a template cannot be parsed";
     UNKNOWN_NODE = "LA0203": "unknown node or root";
-    TEMPLATE_UNCLOSED = "LA0230": "a template tag or block is never closed";
-    TEMPLATE_EMPTY = "LA0231": "a template has nothing between its braces";
-    TEMPLATE_TAG = "LA0232": "a template uses a tag that does not exist";
-    TEMPLATE_RESERVED = "LA0233": "a template assigns to a reserved name";
-    TEMPLATE_NO_ELSE = "LA0234": "an inline `if` has no `else`";
-    TEMPLATE_FILTER = "LA0235": "a template uses an unknown filter";
-    TEMPLATE_TEST = "LA0236": "a template uses an unknown test";
-    TEMPLATE_FUNCTION = "LA0237": "a template calls an unknown function or method";
-    SECRET_NOT_WHOLE = "LA0238": "a secret does not stand whole";
-    TEMPLATE_TOO_DEEP = "LA0239": "a template is nested too deep";
     NO_SUCH_MEMBER = "LA0204": "a value does not have this member";
     UNKNOWN_MEMBER = "LA0205": "a root does not have this member";
     UNKNOWN_PORT = "LA0206": "unknown port";
@@ -95,6 +85,16 @@ codes! {
     SECRET_MISPLACED = "LA0222": "a secret stands in a field that is not marked for secrets";
     UNORDERED_WRITERS = "LA0223": "two nodes touch one variable in no fixed order";
     PARALLEL_WRITE = "LA0224": "passes that run at once write one variable";
+    TEMPLATE_UNCLOSED = "LA0230": "a template tag or block is never closed";
+    TEMPLATE_EMPTY = "LA0231": "a template has nothing between its braces";
+    TEMPLATE_TAG = "LA0232": "a template uses a tag that does not exist";
+    TEMPLATE_RESERVED = "LA0233": "a template assigns to a reserved name";
+    TEMPLATE_NO_ELSE = "LA0234": "an inline `if` has no `else`";
+    TEMPLATE_FILTER = "LA0235": "a template uses an unknown filter";
+    TEMPLATE_TEST = "LA0236": "a template uses an unknown test";
+    TEMPLATE_FUNCTION = "LA0237": "a template calls an unknown function or method";
+    SECRET_NOT_WHOLE = "LA0238": "a secret does not stand whole";
+    TEMPLATE_TOO_DEEP = "LA0239": "a template is nested too deep";
 
     // LA1xxx: configuration
     INVALID_CONFIG = "LA1001": "a field of a node has a wrong value";
