@@ -182,8 +182,9 @@ impl RunState {
                 self.settle(plan, at, Status::Ended { port: None, output: outputs.clone(), error: Some(view) });
             }
             AfterFailure::Fail => {
-                self.settle(plan, at, Status::Failed(view));
+                // First the frame, so that nothing starts that only waited for this node.
                 self.fail_frame(plan, at.frame, error);
+                self.settle(plan, at, Status::Failed(view));
             }
         }
     }

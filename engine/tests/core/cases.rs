@@ -32,7 +32,7 @@ fn triage_with_a_shared_upstream_node_takes_one_branch() {
         "billing": { "type": "step", "needs": ["route.billing"], "reads": "{{ language.class }}" },
         "other": { "type": "step", "needs": ["route.other"] },
         "reply": { "type": "step",
-            "reads": "{{ bug.text if bug }}{{ billing.text | default('') }}{{ other.text if other else '' }}" },
+            "reads": "{{ bug.text if bug else '' }}{{ billing.text | default('') }}{{ other.text if other else '' }}" },
     } })));
     sim.end("route", "billing");
     assert_eq!((sim.fate("bug"), sim.fate("billing")), ("waits".into(), "waits".into()), "`language` is not there yet");

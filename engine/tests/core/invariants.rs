@@ -86,7 +86,7 @@ fn replayed(sim: &Sim) -> (RunState, BTreeSet<Addr>) {
     for record in &sim.journal {
         state.apply(&sim.plan, record);
     }
-    decide(&sim.plan, &mut state, i64::MAX - 1);
+    decide(&sim.plan, &mut state, sim.state.now);
     let issued = state.nodes().filter(|(_, node)| matches!(node.status, Status::Issued)).map(|(at, _)| at).collect();
     (state, issued)
 }

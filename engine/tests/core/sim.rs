@@ -54,7 +54,8 @@ impl Sim {
     /// As `turn`; `open` is called for containers that start.
     pub fn turn_with(&mut self, open: impl Fn(&mut Self, Addr, u32)) {
         loop {
-            let commands = decide(&self.plan, &mut self.state, i64::MAX - 1);
+            let now = self.state.now;
+            let commands = decide(&self.plan, &mut self.state, now);
             if commands.is_empty() {
                 return;
             }
