@@ -91,7 +91,7 @@ fn at_start(file: &Arc<SourceFile>, code: crate::error::Code, message: String) -
 
 /// Strict JSON; the composer, which reads more than JSON, then finds the places.
 pub(super) fn check_json(file: &Arc<SourceFile>) -> Result<(), Box<Diagnostic>> {
-    let Err(error) = serde_json::from_str::<serde::de::IgnoredAny>(&file.text) else {
+    let Err(error) = serde_json::from_str::<serde_json::Value>(&file.text) else {
         return Ok(());
     };
     let line_start = file.text.split_inclusive('\n').take(error.line().saturating_sub(1)).map(str::len).sum::<usize>();
