@@ -186,6 +186,10 @@ codes! {
 
     // LA5xxx: stores
     STORE = "LA5001": "the store failed";
+    STORE_FULL = "LA5002": "the store has no room left";
+    STORE_READ_ONLY = "LA5003": "the store can only be read";
+    STORE_DAMAGED = "LA5004": "what is stored cannot be understood";
+    STORE_NEWER = "LA5005": "a newer release wrote the store";
 }
 
 /// The title of a code.

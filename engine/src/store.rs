@@ -5,10 +5,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-pub use self::memory::{DEFAULT_LEASE, MemoryStore};
+pub use self::{
+    error::{AppendError, StoreError},
+    memory::{DEFAULT_LEASE, MemoryStore},
+    values::{Blobs, Expect, FileValue, Files, Kv, KvEntry, OutputCache, file_id},
+};
 use crate::{
     error::ErrorReport,
     event::{RunStatus, Seq, SignalTo},
@@ -17,7 +20,9 @@ use crate::{
     value::Value,
 };
 
+mod error;
 mod memory;
+mod values;
 
 /// How long an idempotency key stands for its run: 24 hours.
 pub const IDEMPOTENCY_WINDOW: Millis = 24 * 60 * 60 * 1000;
@@ -31,46 +36,6 @@ pub struct StoredRecord {
     pub at: Millis,
     /// The JSON of the whole [`crate::event::Record`].
     pub body: Arc<str>,
-}
-
-/// Why a store did not do what it was asked.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum StoreError {
-    /// The disk is full, or a quota of the store is used up. Nothing was changed.
-    #[error("the store is full: {0}")]
-    Full(String),
-    /// The store can be read only. Nothing was changed.
-    #[error("the store is read-only: {0}")]
-    ReadOnly(String),
-    /// The store could not be reached, or the outcome is not known.
-    #[error("the store failed: {0}")]
-    Failed(String),
-    /// What is stored cannot be understood.
-    #[error("the store is damaged: {0}")]
-    Damaged(String),
-    /// A newer release wrote the store.
-    #[error("the store has schema version {found}, this program knows {known}")]
-    Newer {
-        /// The version found.
-        found: i64,
-        /// The newest version that this program knows.
-        known: i64,
-    },
-}
-
-/// Why records were not appended. Nothing was changed, except for [`StoreError::Failed`], where the owner must drop its
-/// state, take the run again and replay.
-#[derive(Clone, Debug, thiserror::Error)]
-pub enum AppendError {
-    /// Another process owns the run now, or the sequence is not the expected one.
-    #[error("the run was taken by another owner")]
-    Fenced,
-    /// The run cannot be released: its inbox holds messages that were not consumed.
-    #[error("the inbox is not empty")]
-    InboxNotEmpty,
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
 }
 
 /// Where a run stands.
@@ -411,107 +376,6 @@ pub trait Journal: Send + Sync {
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;
     /// The blobs that some run names.
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError>;
-}
-
-/// Large values and the content of files, by digest.
-#[async_trait]
-pub trait Blobs: Send + Sync {
-    /// Stores bytes durably.
-    async fn put(&self, bytes: Bytes) -> Result<Digest, StoreError>;
-    /// The bytes.
-    async fn get(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError>;
-    /// Deletes blobs that are older than `before` and for which `keep` says no; returns how many.
-    async fn sweep(
-        &self,
-        before: Millis,
-        keep: &(dyn for<'a> Fn(&'a Digest) -> futures::future::BoxFuture<'a, Result<bool, StoreError>> + Sync),
-    ) -> Result<u64, StoreError>;
-}
-
-/// A file value: what templates and outputs hold. Nothing but its unguessable `id` is believed.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct FileValue {
-    /// What it is opened by.
-    pub id: String,
-    /// Its name, without folders.
-    pub name: String,
-    /// Its media type.
-    pub mime: String,
-    /// Its size in bytes.
-    pub size: u64,
-    /// The SHA-256 of its content.
-    pub sha256: String,
-}
-
-/// A fresh id of a file, which nobody can guess.
-pub fn file_id() -> String {
-    format!("file_{:032x}", rand::random::<u128>())
-}
-
-/// Files of runs: capabilities that only the platform makes.
-#[async_trait]
-pub trait Files: Send + Sync {
-    /// Stores a file for a run.
-    async fn create(&self, run: RunId, name: &str, mime: &str, content: Bytes) -> Result<FileValue, StoreError>;
-    /// Opens a file that belongs to a run; `None` when the id is not one of its files.
-    async fn open(&self, run: RunId, id: &str) -> Result<Option<(FileValue, Bytes)>, StoreError>;
-}
-
-/// An entry of the key-value store.
-#[derive(Clone, Debug, PartialEq)]
-pub struct KvEntry {
-    /// The value.
-    pub value: Value,
-    /// Counts its changes, from 1.
-    pub version: u64,
-}
-
-/// What must hold for a value to be set.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Expect {
-    /// Anything.
-    Any,
-    /// The key is not there.
-    Absent,
-    /// It has this version.
-    Version(u64),
-}
-
-impl Expect {
-    /// Whether it holds for what is there.
-    pub fn fits(&self, found: Option<&KvEntry>) -> bool {
-        match self {
-            Self::Any => true,
-            Self::Absent => found.is_none(),
-            Self::Version(version) => found.is_some_and(|entry| entry.version == *version),
-        }
-    }
-}
-
-/// State between runs, with compare-and-set.
-#[async_trait]
-pub trait Kv: Send + Sync {
-    /// The entry under a key.
-    async fn get(&self, namespace: &str, key: &str) -> Result<Option<KvEntry>, StoreError>;
-    /// Sets a value. `Err` inside holds the entry that did not fit the expectation.
-    async fn set(
-        &self,
-        namespace: &str,
-        key: &str,
-        value: Value,
-        expect: Expect,
-    ) -> Result<Result<KvEntry, Option<KvEntry>>, StoreError>;
-    /// Removes a key; `false` when it was not there.
-    async fn delete(&self, namespace: &str, key: &str) -> Result<bool, StoreError>;
-}
-
-/// Outputs of nodes that say `cache`.
-#[async_trait]
-pub trait OutputCache: Send + Sync {
-    /// The output under a key, if it has not expired.
-    async fn lookup(&self, key: &Digest, at: Millis) -> Result<Option<Value>, StoreError>;
-    /// Keeps an output until a time.
-    async fn fill(&self, key: &Digest, output: &Value, until: Millis) -> Result<(), StoreError>;
 }
 
 /// Every store that a process uses.

@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use liteagent_engine::{
     blobs_conformance, cache_conformance, files_conformance, journal_conformance, kv_conformance, store::MemoryStore,
+    testing::conformance::model::a_journal_follows_the_model,
 };
+use proptest::prelude::*;
 
 fn store() -> Arc<MemoryStore> {
     Arc::default()
@@ -24,4 +26,12 @@ mod kv {
 }
 mod cache {
     super::cache_conformance!(super::store());
+}
+
+proptest! {
+    #[test]
+    fn any_interleaving_follows_the_model(script in prop::collection::vec(any::<[u8; 3]>(), 0..200)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(a_journal_follows_the_model(&*store(), &script));
+    }
 }

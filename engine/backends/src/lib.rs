@@ -18,6 +18,8 @@ mod blobs;
 mod disk;
 mod files;
 mod sqlite;
+#[cfg(test)]
+mod tests;
 
 /// Every store of a data folder.
 #[derive(Clone)]

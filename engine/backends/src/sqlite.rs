@@ -26,6 +26,8 @@ mod retention;
 mod row;
 mod runs;
 mod session;
+#[cfg(test)]
+mod tests;
 mod values;
 mod writer;
 

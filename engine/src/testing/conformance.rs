@@ -15,6 +15,7 @@ pub mod creation;
 pub mod fencing;
 pub mod inbox;
 pub mod lists;
+pub mod model;
 pub mod ownership;
 pub mod samples;
 pub mod values;

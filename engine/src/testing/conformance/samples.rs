@@ -1,7 +1,5 @@
 //! What the cases are made of.
 
-use uuid::Uuid;
-
 use crate::{
     event::{RunStatus, Seq, SignalTo},
     id::{Digest, RunId, SessionId},
@@ -61,11 +59,6 @@ pub fn message(id: &str) -> Message {
 
 pub fn ended(status: RunStatus) -> Release {
     Release::Ended { status, error: None, conversation: None }
-}
-
-/// The session with a number, for models that must be repeatable.
-pub fn session(number: u128) -> SessionId {
-    SessionId(Uuid::from_u128(number + 1))
 }
 
 pub async fn open(journal: &dyn Journal, at: Millis) -> SessionId {

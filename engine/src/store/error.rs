@@ -1,0 +1,67 @@
+//! Why a store did not do what it was asked.
+
+use crate::{codes, error::Code};
+
+/// Why a store did not do what it was asked.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The disk is full, or a quota of the store is used up. Nothing was changed.
+    #[error("the store is full: {0}")]
+    Full(String),
+    /// The store can be read only. Nothing was changed.
+    #[error("the store is read-only: {0}")]
+    ReadOnly(String),
+    /// The store could not be reached, or the outcome is not known.
+    #[error("the store failed: {0}")]
+    Failed(String),
+    /// What is stored cannot be understood.
+    #[error("the store is damaged: {0}")]
+    Damaged(String),
+    /// A newer release wrote the store.
+    #[error("the store has schema version {found}, this program knows {known}")]
+    Newer {
+        /// The version found.
+        found: i64,
+        /// The newest version that this program knows.
+        known: i64,
+    },
+}
+
+impl StoreError {
+    /// The stable code.
+    pub const fn code(&self) -> Code {
+        match self {
+            Self::Full(_) => codes::STORE_FULL,
+            Self::ReadOnly(_) => codes::STORE_READ_ONLY,
+            Self::Failed(_) => codes::STORE,
+            Self::Damaged(_) => codes::STORE_DAMAGED,
+            Self::Newer { .. } => codes::STORE_NEWER,
+        }
+    }
+
+    /// What to do about it.
+    pub const fn hint(&self) -> &'static str {
+        match self {
+            Self::Full(_) => "free some space on the disk of the data folder, then run `liteagent runs resume RUN`",
+            Self::ReadOnly(_) => "give this user the right to write into the data folder",
+            Self::Failed(_) => "run `liteagent doctor`, then `liteagent runs resume RUN`: what was recorded is kept",
+            Self::Damaged(_) => "put the data folder back from a backup",
+            Self::Newer { .. } => "use the newer release",
+        }
+    }
+}
+
+/// Why records were not appended. Nothing was changed, except for [`StoreError::Failed`], where the owner must drop its
+/// state, take the run again and replay.
+#[derive(Clone, Debug, thiserror::Error)]
+pub enum AppendError {
+    /// Another process owns the run now, or the sequence is not the expected one.
+    #[error("the run was taken by another owner")]
+    Fenced,
+    /// The run cannot be released: its inbox holds messages that were not consumed.
+    #[error("the inbox is not empty")]
+    InboxNotEmpty,
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,113 @@
+//! What is stored beside runs: blobs, files, keys, cached outputs.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+
+use super::StoreError;
+use crate::{
+    id::{Digest, RunId},
+    units::Millis,
+    value::Value,
+};
+
+/// Large values and the content of files, by digest.
+#[async_trait]
+pub trait Blobs: Send + Sync {
+    /// Stores bytes durably.
+    async fn put(&self, bytes: Bytes) -> Result<Digest, StoreError>;
+    /// The bytes.
+    async fn get(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError>;
+    /// Deletes blobs that are older than `before` and for which `keep` says no; returns how many.
+    async fn sweep(
+        &self,
+        before: Millis,
+        keep: &(dyn for<'a> Fn(&'a Digest) -> futures::future::BoxFuture<'a, Result<bool, StoreError>> + Sync),
+    ) -> Result<u64, StoreError>;
+}
+
+/// A file value: what templates and outputs hold. Nothing but its unguessable `id` is believed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct FileValue {
+    /// What it is opened by.
+    pub id: String,
+    /// Its name, without folders.
+    pub name: String,
+    /// Its media type.
+    pub mime: String,
+    /// Its size in bytes.
+    pub size: u64,
+    /// The SHA-256 of its content.
+    pub sha256: String,
+}
+
+/// A fresh id of a file, which nobody can guess.
+pub fn file_id() -> String {
+    format!("file_{:032x}", rand::random::<u128>())
+}
+
+/// Files of runs: capabilities that only the platform makes.
+#[async_trait]
+pub trait Files: Send + Sync {
+    /// Stores a file for a run.
+    async fn create(&self, run: RunId, name: &str, mime: &str, content: Bytes) -> Result<FileValue, StoreError>;
+    /// Opens a file that belongs to a run; `None` when the id is not one of its files.
+    async fn open(&self, run: RunId, id: &str) -> Result<Option<(FileValue, Bytes)>, StoreError>;
+}
+
+/// An entry of the key-value store.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KvEntry {
+    /// The value.
+    pub value: Value,
+    /// Counts its changes, from 1.
+    pub version: u64,
+}
+
+/// What must hold for a value to be set.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Expect {
+    /// Anything.
+    Any,
+    /// The key is not there.
+    Absent,
+    /// It has this version.
+    Version(u64),
+}
+
+impl Expect {
+    /// Whether it holds for what is there.
+    pub fn fits(&self, found: Option<&KvEntry>) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Absent => found.is_none(),
+            Self::Version(version) => found.is_some_and(|entry| entry.version == *version),
+        }
+    }
+}
+
+/// State between runs, with compare-and-set.
+#[async_trait]
+pub trait Kv: Send + Sync {
+    /// The entry under a key.
+    async fn get(&self, namespace: &str, key: &str) -> Result<Option<KvEntry>, StoreError>;
+    /// Sets a value. `Err` inside holds the entry that did not fit the expectation.
+    async fn set(
+        &self,
+        namespace: &str,
+        key: &str,
+        value: Value,
+        expect: Expect,
+    ) -> Result<Result<KvEntry, Option<KvEntry>>, StoreError>;
+    /// Removes a key; `false` when it was not there.
+    async fn delete(&self, namespace: &str, key: &str) -> Result<bool, StoreError>;
+}
+
+/// Outputs of nodes that say `cache`.
+#[async_trait]
+pub trait OutputCache: Send + Sync {
+    /// The output under a key, if it has not expired.
+    async fn lookup(&self, key: &Digest, at: Millis) -> Result<Option<Value>, StoreError>;
+    /// Keeps an output until a time.
+    async fn fill(&self, key: &Digest, output: &Value, until: Millis) -> Result<(), StoreError>;
+}
