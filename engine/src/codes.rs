@@ -133,6 +133,7 @@ codes! {
     // LA12xx: configuration of nodes of the family io
     HTTP_CONFIG = "LA1201": "an HTTP request is described in a way that cannot be sent";
     FILES_CONFIG = "LA1202": "a file node is described in a way that cannot work";
+    HTTP_SECRET = "LA1203": "a secret may reach someone else";
 
     // LA2xxx: runs
     TEMPLATE_FAILED = "LA2001": "a template could not be rendered";

@@ -316,6 +316,38 @@ fn a_request_that_contradicts_itself_is_a_finding(#[case] fields: &str, #[case] 
     assert!(error.hint.is_some());
 }
 
+#[rstest]
+#[case("https://{{ inputs.host }}/x", true)]
+#[case("{{ inputs.url }}", true)]
+#[case("http://api.example.org/x", true)]
+#[case("https://api.example.org/{{ inputs.id }}", false)]
+#[case("{{ env.API }}/x", false)]
+#[case("http://localhost:8080/x", false)]
+fn a_secret_that_may_go_astray_is_a_warning(#[case] url: &str, #[case] warns: bool) {
+    let findings = |more: &str| {
+        let yaml = format!("type: http-request\nurl: '{url}'\n{more}");
+        NodeTest::new(&registry(), &yaml).build().unwrap().node.check()
+    };
+    let found = findings("auth: { bearer: '{{ secrets.TOKEN }}' }");
+    assert_eq!(found.iter().any(|finding| finding.error.code == codes::HTTP_SECRET), warns, "{url}");
+    assert!(findings("auth: { bearer: fixed }").is_empty());
+}
+
+#[tokio::test]
+async fn a_large_answer_is_read_like_a_small_one() {
+    let rows: Vec<_> = (0..20_000).map(|n| serde_json::json!({ "n": n })).collect();
+    let world = World::answering(ResponseTemplate::new(200).set_body_json(serde_json::json!({ "rows": rows }))).await;
+    let output = world.run("url: SERVER\nreturns: { rows: 'object[]' }").await.unwrap();
+    assert_eq!(output.get("json").unwrap().get("rows").unwrap().as_list().unwrap().len(), 20_000);
+}
+
+#[tokio::test]
+async fn an_answer_that_is_packed_in_an_unknown_way_is_an_error() {
+    let packed = ResponseTemplate::new(200).insert_header("content-encoding", "br").set_body_string("x");
+    let error = World::answering(packed).await.run("url: SERVER").await.unwrap_err();
+    assert_eq!(error.code, codes::HTTP_ANSWER);
+}
+
 #[tokio::test]
 async fn a_head_has_no_body() {
     let world = World::new().await;

@@ -108,25 +108,47 @@ impl Node for FileRead {
     }
 
     async fn run(&self, ctx: &NodeCtx) -> Result<Outcome<Self::Output>, NodeError> {
+        let (form, limit) = (self.form, self.max_size);
         let (name, mime, path, content) = match &self.source {
             Source::Path(path) => {
                 let place = Place::find(&ctx.caps.roots, &ctx.render(path)?, self.hidden)?;
-                let (name, shown, limit) = (place.name(), place.shown.clone(), self.max_size);
-                let content = blocking(move |_| read(&place, limit)).await?;
-                (name.clone(), file_value::mime_of(&name), Some(shown), content)
+                let (name, shown) = (place.name(), place.shown.clone());
+                let mime = file_value::mime_of(&name);
+                (
+                    name,
+                    mime,
+                    Some(shown),
+                    blocking(move |_| Content::new(&place.name(), read(&place, limit)?, form)).await?,
+                )
             }
             Source::File(file) => {
-                let (file, content) = file_value::open(ctx, &ctx.render(file)?, "file").await?;
-                check_size(&file.name, content.len() as u64, self.max_size)?;
-                (file.name, file.mime, None, content)
+                let (file, bytes) = file_value::open(ctx, &ctx.render(file)?, "file").await?;
+                check_size(&file.name, bytes.len() as u64, limit)?;
+                let name = file.name.clone();
+                (file.name, file.mime, None, blocking(move |_| Content::new(&name, bytes, form)).await?)
             }
         };
-        let (size, sha256) = (content.len() as u64, format!("{:x}", Sha256::digest(&content)));
-        let (text, file) = match self.form {
-            ReadAs::Text => (text(&name, &content)?, None),
-            ReadAs::File => (String::new(), Some(file_value::create(ctx, &name, &mime, content).await?)),
+        let Content { text, bytes, sha256 } = content;
+        let size = bytes.len() as u64;
+        let file = match form {
+            ReadAs::Text => None,
+            ReadAs::File => Some(file_value::create(ctx, &name, &mime, bytes).await?),
         };
         Ok(Outcome::Done(FileReadOutput { text, file, name, path, size, mime, sha256 }))
+    }
+}
+
+/// What was made of the bytes.
+struct Content {
+    text: String,
+    bytes: Bytes,
+    sha256: String,
+}
+
+impl Content {
+    fn new(name: &str, bytes: Bytes, form: ReadAs) -> Result<Self, NodeError> {
+        let text = if form == ReadAs::Text { text(name, &bytes)? } else { String::new() };
+        Ok(Self { text, sha256: format!("{:x}", Sha256::digest(&bytes)), bytes })
     }
 }
 

@@ -187,13 +187,15 @@ impl<'a> Target<'a> {
 
     fn replace(&self, draft: &Path, content: &[u8], stop: &Stop) -> Result<(), NodeError> {
         let draft = self.path.with_file_name(draft);
-        self.write_draft(&draft, content).map_err(|error| {
+        let written = self.write_draft(&draft, content).map_err(|error| self.place.failed(&error));
+        let moved = written
+            .and_then(|()| stop.check())
+            .and_then(|()| self.root.rename(&draft, &self.root, &self.path).map_err(|error| self.place.failed(&error)));
+        if moved.is_err() {
             // The reason of the failure says more than that the draft could not be removed either.
             let _ = self.root.remove_file(&draft);
-            self.place.failed(&error)
-        })?;
-        stop.check()?;
-        self.root.rename(&draft, &self.root, &self.path).map_err(|error| self.place.failed(&error))
+        }
+        moved
     }
 
     fn write_draft(&self, draft: &Path, content: &[u8]) -> std::io::Result<()> {

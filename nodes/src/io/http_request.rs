@@ -4,6 +4,7 @@ use liteagent_engine::{capability::HttpReply, node::prelude::*, node::schema_of,
 
 use self::answer::Answer;
 
+mod advice;
 mod answer;
 mod media;
 mod pages;
@@ -161,6 +162,7 @@ pub struct HttpRequestOutput {
 pub struct HttpRequest {
     config: HttpRequestConfig,
     method: Method,
+    returns: Option<Arc<IndexMap<String, Type>>>,
 }
 
 const fn ten() -> u32 {
@@ -189,7 +191,8 @@ impl Node for HttpRequest {
     fn new(config: Self::Config) -> Result<Self, ConfigError> {
         request::validate(&config)?;
         let method = config.method.unwrap_or(Method::Get);
-        Ok(Self { config, method })
+        let returns = config.returns.clone().map(Arc::new);
+        Ok(Self { config, method, returns })
     }
 
     fn effect(&self) -> Effect {
@@ -204,6 +207,10 @@ impl Node for HttpRequest {
         let mut schema = schema_of::<HttpRequestOutput>();
         *schema.pointer_mut("/properties/json")? = answer::schema(returns);
         Some(schema)
+    }
+
+    fn check(&self) -> Vec<ConfigFinding> {
+        advice::findings(&self.config)
     }
 
     async fn run(&self, ctx: &NodeCtx) -> Result<Outcome<Self::Output>, NodeError> {
@@ -230,7 +237,7 @@ impl HttpRequest {
         if reply.status >= 400 && !self.config.accept_status.contains(&reply.status) {
             return Err(answer::failure(&asked, reply).await);
         }
-        let answer = answer::read(ctx, &self.config, self.method, &asked, reply).await?;
+        let answer = answer::read(ctx, self, &asked, reply).await?;
         Ok((answer, url))
     }
 }

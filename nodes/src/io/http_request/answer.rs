@@ -6,11 +6,13 @@ use liteagent_engine::{capability::HttpReply, node::prelude::*, store::FileValue
 use serde_json::Value as Json;
 
 use super::{
-    HttpRequestConfig, HttpRequestOutput, Method, header,
+    HttpRequest, HttpRequestOutput, Method, header,
     media::{Media, file_name},
 };
 use crate::io::file_value;
 
+/// A body of this size is read in less than a moment.
+const SMALL: usize = 32 << 10;
 /// How much of the body of a failure is read for its message.
 const EXCERPT: usize = 4 << 10;
 /// How long it is waited for.
@@ -35,29 +37,68 @@ impl Answer {
 /// Reads an answer that counts as success.
 pub(super) async fn read(
     ctx: &NodeCtx,
-    config: &HttpRequestConfig,
-    method: Method,
+    node: &HttpRequest,
     asked: &str,
     reply: HttpReply,
 ) -> Result<Answer, NodeError> {
+    let packing = header(&reply, "content-encoding").filter(|packing| *packing != "identity");
+    if let Some(packing) = packing.filter(|_| node.method != Method::Head) {
+        return Err(misfit(format!("the answer to {asked} is packed with `{packing}`, which nobody asked for"))
+            .hint("ask for `Accept-Encoding: identity` in `headers`"));
+    }
     let media = Media::of(header(&reply, "content-type").unwrap_or_default());
     let name = file_name(header(&reply, "content-disposition"), &reply.url);
     let (status, headers) = (reply.status, joined(&reply.headers));
-    let bytes = if method == Method::Head { Bytes::new() } else { collect(reply, config.max_size, asked).await? };
+    let limit = node.config.max_size;
+    let bytes = if node.method == Method::Head { Bytes::new() } else { collect(reply, limit, asked).await? };
 
-    let mut answer = Answer { status, headers, json: Value::Null, body: String::new(), file: None };
-    match media.text(&bytes) {
-        Some(text) => answer.body = text,
-        None => answer.file = Some(file_value::create(ctx, &name, &media.essence, bytes).await?),
+    let essence = media.essence.clone();
+    let unread = Unread { media, status, asked: asked.to_owned(), returns: node.returns.clone(), bytes };
+    let (content, json) = unread.read().await?;
+    let (body, file) = match content {
+        Content::Text(text) => (text, None),
+        Content::Bytes(bytes) => (String::new(), Some(file_value::create(ctx, &name, &essence, bytes).await?)),
+    };
+    Ok(Answer { status, headers, json, body, file })
+}
+
+/// A body that has come whole.
+struct Unread {
+    media: Media,
+    status: u16,
+    asked: String,
+    returns: Option<Arc<IndexMap<String, Type>>>,
+    bytes: Bytes,
+}
+
+enum Content {
+    Text(String),
+    Bytes(Bytes),
+}
+
+impl Unread {
+    /// Makes text and JSON of it; a large body beside the executor, which must not stand still.
+    async fn read(self) -> Result<(Content, Value), NodeError> {
+        if self.bytes.len() <= SMALL {
+            return self.read_here();
+        }
+        tokio::task::spawn_blocking(move || self.read_here())
+            .await
+            .map_err(|error| NodeError::internal(format!("reading an answer broke off: {error}")))?
     }
-    let is_typed = config.returns.is_some() && status < 400;
-    if media.is_json() || is_typed {
-        answer.json = parse(&answer.body, asked, status)?;
+
+    fn read_here(self) -> Result<(Content, Value), NodeError> {
+        let Some(text) = self.media.text(&self.bytes) else { return Ok((Content::Bytes(self.bytes), Value::Null)) };
+        let returns = self.returns.filter(|_| self.status < 400);
+        let mut json = Value::Null;
+        if self.media.is_json() || returns.is_some() {
+            json = parse(&text, &self.asked, self.status)?;
+        }
+        if let Some(returns) = returns {
+            json = fit(&returns, json, &self.asked)?;
+        }
+        Ok((Content::Text(text), json))
     }
-    if let (Some(returns), true) = (&config.returns, is_typed) {
-        answer.json = fit(returns, answer.json, asked)?;
-    }
-    Ok(answer)
 }
 
 /// An answer that counts as failure.
@@ -78,6 +119,7 @@ pub(super) async fn failure(asked: &str, reply: HttpReply) -> NodeError {
     let hint = match class {
         ErrorClass::Unauthenticated => "check the secret in `auth`".to_owned(),
         ErrorClass::RateLimited => "give the node `retry`, or ask less often".to_owned(),
+        ErrorClass::Unavailable | ErrorClass::Timeout => "give the node `retry`, or look at the server".to_owned(),
         _ => format!("add `accept_status: [{status}]` if this answer is expected"),
     };
     let error = NodeError::new(code, class, format!("{asked} answered {status}{said}")).hint(hint);
