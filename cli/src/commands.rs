@@ -7,17 +7,32 @@ use crate::{
     shell::Shell,
 };
 
+mod check;
 mod completions;
+mod doctor;
 mod explain;
+mod graph;
 mod nodes;
+pub(crate) mod run;
+mod runs;
 
 /// What the program is asked to do.
 #[derive(Subcommand)]
 pub(crate) enum Verb {
+    /// Checks workflow files and reports every finding at once
+    Check(check::Check),
+    /// Runs a workflow and prints its outputs
+    Run(run::Run),
+    /// Lists runs, shows one, answers one that waits, goes on with one
+    Runs(runs::Runs),
+    /// Draws a workflow as Mermaid, DOT or SVG
+    Graph(graph::Graph),
     /// Lists the node types, or shows one with its fields and examples
     Nodes(nodes::Nodes),
     /// Explains an error code and how to mend its cause
     Explain(explain::Explain),
+    /// Checks this machine and this project, and says how to mend what is wrong
+    Doctor(doctor::Doctor),
     /// Prints a completion script for a shell
     Completions(completions::Completions),
 }
@@ -25,8 +40,13 @@ pub(crate) enum Verb {
 impl Verb {
     pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
         match self {
+            Self::Check(verb) => verb.run(shell),
+            Self::Run(verb) => verb.run(shell),
+            Self::Runs(verb) => verb.run(shell),
+            Self::Graph(verb) => verb.run(shell),
             Self::Nodes(verb) => verb.run(shell),
             Self::Explain(verb) => verb.run(shell),
+            Self::Doctor(verb) => verb.run(shell),
             Self::Completions(verb) => verb.run(shell),
         }
     }

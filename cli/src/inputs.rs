@@ -36,6 +36,11 @@ pub(crate) struct Inputs {
 }
 
 impl InputArgs {
+    /// Whether nothing was given.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.given.is_empty() && self.inputs.is_none()
+    }
+
     /// Reads what was given.
     pub(crate) fn read(&self, declared: &IndexMap<String, Type>) -> Result<Inputs, Failure> {
         let mut inputs = Inputs::default();

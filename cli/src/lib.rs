@@ -17,9 +17,15 @@ use self::{
     shell::{Color, Shell},
 };
 
+mod answer;
 mod commands;
 mod config;
+mod definition;
 mod failure;
+mod follow;
+mod inputs;
+mod platform;
+mod progress;
 mod project;
 mod shell;
 

@@ -73,6 +73,7 @@ pub(crate) async fn open_stores(project: &Project) -> Result<Backends, Failure> 
     let mut options = SqliteOptions::default();
     if let Some(lease) = config::setting("LITEAGENT_LEASE") {
         options.lease = Duration::parse(&lease)
+            .map(|lease| lease.0)
             .map_err(|error| Failure::usage(codes::CONFIG, format!("`LITEAGENT_LEASE`: {error}")))?;
     }
     Ok(liteagent_backends::open(&data, options).await?)

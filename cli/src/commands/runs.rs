@@ -3,8 +3,10 @@
 use clap::Subcommand;
 use liteagent_engine::{
     codes,
+    event::Payload,
     id::RunId,
-    store::{Journal, RunFilter, RunRow},
+    store::{Journal, RunFilter, RunRow, Stores},
+    value::Value,
 };
 
 use crate::{
@@ -91,6 +93,18 @@ async fn find(journal: &dyn Journal, meant: &str) -> Result<RunRow, Failure> {
 
 fn no_run(meant: &str) -> Failure {
     Failure::usage(codes::NO_RUN, format!("there is no run `{meant}`")).hint("run `liteagent runs list`")
+}
+
+/// A value of a record, fetched from the blobs when it is large.
+async fn load_payload(stores: &Stores, payload: Payload) -> Result<Value, Failure> {
+    match payload {
+        Payload::Value(value) => Ok(value),
+        Payload::Blob(digest) => {
+            let damaged = |what: String| Failure::platform(codes::STORE, format!("the store is damaged: {what}"));
+            let bytes = stores.blobs.get(&digest).await?.ok_or_else(|| damaged(format!("the blob {digest} is gone")))?;
+            serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))
+        }
+    }
 }
 
 /// How a run stands, in one word.

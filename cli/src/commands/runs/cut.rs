@@ -1,14 +1,22 @@
 //! `runs restart`, `runs fork`: new runs that keep a part of another.
 
-use liteagent_engine::engine::Cut;
+use std::sync::Arc;
 
-use super::find;
+use liteagent_engine::{
+    bundle::Bundle,
+    engine::Cut,
+    event::{Event, Record},
+    value::Value,
+};
+
+use super::{find, load_payload};
 use crate::{
     commands::run::ShowArgs,
     definition::load_for_use,
     failure::{Exit, Failure},
     follow::follow,
-    platform::Platform,
+    inputs::InputArgs,
+    platform::{Platform, open_stores},
     project::Project,
     shell::Shell,
 };
@@ -36,6 +44,8 @@ pub(crate) struct Fork {
     #[arg(value_name = "FILE|NAME")]
     definition: Option<String>,
     #[command(flatten)]
+    inputs: InputArgs,
+    #[command(flatten)]
     show: ShowArgs,
 }
 
@@ -48,10 +58,34 @@ impl Restart {
 impl Fork {
     pub(crate) async fn run(self, project: &Project, shell: &Shell) -> Result<Exit, Failure> {
         let bundle = match &self.definition {
-            Some(definition) => Some(load_for_use(&project.find(definition)?, shell)?),
+            Some(definition) => Some(Arc::new(load_for_use(&project.find(definition)?, shell)?)),
             None => None,
         };
-        cut(project, shell, &self.show, &self.run, Cut::Fork { bundle }).await
+        let inputs = self.inputs(project, bundle.as_deref()).await?;
+        cut(project, shell, &self.show, &self.run, Cut::Fork { bundle, inputs }).await
+    }
+
+    /// The old inputs with those that were given over them; `None` when none were.
+    async fn inputs(&self, project: &Project, bundle: Option<&Bundle>) -> Result<Option<Value>, Failure> {
+        if self.inputs.is_empty() {
+            return Ok(None);
+        }
+        let stores = open_stores(project).await?.stores;
+        let row = find(&*stores.journal, &self.run).await?;
+        let old = match bundle {
+            Some(_) => None,
+            None => stores.journal.bundle(&row.digest).await?.and_then(|text| Bundle::parse(&text).ok()),
+        };
+        let declared = bundle.or(old.as_ref()).and_then(Bundle::entry).map(|entry| entry.inputs.clone());
+        let mut inputs = self.inputs.read(&declared.unwrap_or_default())?;
+        let first = stores.journal.read(row.id, 0, 1).await?;
+        let started = first.first().and_then(|record| serde_json::from_str::<Record>(&record.body).ok());
+        if let Some(Event::RunStarted { inputs: before, .. }) = started.map(|record| record.event) {
+            let before = load_payload(&stores, before).await?;
+            let members = before.as_object().into_iter().flatten();
+            inputs.fill(members.map(|(name, value)| (name.to_string(), value.clone())));
+        }
+        Ok(Some(inputs.values()))
     }
 }
 

@@ -1,6 +1,6 @@
 //! `runs export`.
 
-use liteagent_engine::{codes, store::Journal as _};
+use liteagent_engine::codes;
 use serde_json::{Value, json};
 
 use super::{find, show::read_all};

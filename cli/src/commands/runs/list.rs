@@ -3,7 +3,7 @@
 use clap::ValueEnum;
 use liteagent_engine::{
     event::RunStatus,
-    store::{Journal as _, RunFilter, RunPhase, RunRow},
+    store::{RunFilter, RunPhase, RunRow},
     time::iso,
 };
 

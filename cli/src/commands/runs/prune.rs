@@ -1,7 +1,6 @@
 //! `runs prune`.
 
 use liteagent_engine::{
-    store::{Blobs as _, Journal as _},
     time::{Clock as _, SystemClock},
     units::Duration,
 };
@@ -39,12 +38,7 @@ impl Prune {
                 break;
             }
         }
-        let journal = stores.journal.clone();
-        let has_rows = move |digest: &liteagent_engine::id::Digest| {
-            let (journal, digest) = (journal.clone(), digest.clone());
-            Box::pin(async move { journal.has_blob_rows(&digest).await }) as futures::future::BoxFuture<'_, _>
-        };
-        let blobs = stores.blobs.sweep(now - YOUNG.millis(), &has_rows).await?;
+        let blobs = stores.blobs.sweep(now - YOUNG.millis(), &|digest| stores.journal.has_blob_rows(digest)).await?;
         shell.note(format!("deleted {runs} runs and {blobs} blobs"));
         Ok(Exit::Done)
     }

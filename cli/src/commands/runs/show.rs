@@ -1,13 +1,15 @@
 //! `runs show`.
 
 use liteagent_engine::{
+    error::ErrorReport,
     event::{Event, Record},
     id::RunId,
-    store::{Journal, RunRow},
+    store::{Journal, RunRow, StoredRecord},
     time::iso,
+    value::Value,
 };
 
-use super::{find, standing};
+use super::{find, load_payload, standing};
 use crate::{
     failure::{Exit, Failure},
     platform::open_stores,
@@ -55,7 +57,13 @@ impl Show {
             if let Some(line) = story.tell(&record) {
                 lines.push(format!("{:>10}{line}", duration(record.at - row.created_at)));
             }
-            end.extend(ending(&record));
+            if let Event::RunEnded { outputs, error, handled_errors, .. } = record.event {
+                let outputs = match outputs {
+                    Some(outputs) => Some(load_payload(&stores, outputs).await?),
+                    None => None,
+                };
+                end = ending(outputs.as_ref(), error.as_ref(), handled_errors);
+            }
         }
         lines.extend(end);
         shell.out(lines.join("\n"))?;
@@ -67,10 +75,10 @@ impl Show {
 pub(super) async fn read_all(
     journal: &dyn Journal,
     run: RunId,
-) -> Result<Vec<liteagent_engine::store::StoredRecord>, Failure> {
+) -> Result<Vec<StoredRecord>, Failure> {
     let mut all = Vec::new();
     loop {
-        let after = all.last().map_or(0, |record: &liteagent_engine::store::StoredRecord| record.seq);
+        let after = all.last().map_or(0, |record: &StoredRecord| record.seq);
         let page = journal.read(run, after, PAGE).await?;
         let is_last = page.len() < PAGE;
         all.extend(page);
@@ -94,10 +102,9 @@ fn head(row: &RunRow) -> Vec<String> {
     lines
 }
 
-fn ending(record: &Record) -> Vec<String> {
-    let Event::RunEnded { outputs, error, handled_errors, .. } = &record.event else { return Vec::new() };
+fn ending(outputs: Option<&Value>, error: Option<&ErrorReport>, handled_errors: u32) -> Vec<String> {
     let mut lines = vec![String::new()];
-    if *handled_errors > 0 {
+    if handled_errors > 0 {
         lines.push(format!("handled errors: {handled_errors}"));
     }
     if let Some(error) = error {
@@ -106,7 +113,7 @@ fn ending(record: &Record) -> Vec<String> {
         lines.extend(error.hint.as_ref().map(|hint| format!("  = help: {hint}")));
     }
     if let Some(outputs) = outputs {
-        lines.push(format!("outputs {}", serde_json::to_string_pretty(&outputs.value()).unwrap_or_default()));
+        lines.push(format!("outputs {}", serde_json::to_string_pretty(outputs).unwrap_or_default()));
     }
     lines
 }
