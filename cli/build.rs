@@ -3,8 +3,7 @@
 use std::{env, fs, path::Path};
 
 fn main() {
-    let crate_folder = env::var("CARGO_MANIFEST_DIR").expect("cargo sets it");
-    let folder = Path::new(&crate_folder).join("../docs/errors");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/errors");
     println!("cargo::rerun-if-changed={}", folder.display());
 
     let mut pages: Vec<_> = fs::read_dir(&folder)
@@ -14,13 +13,12 @@ fn main() {
         .filter(|path| path.extension().is_some_and(|ending| ending == "md"))
         .collect();
     pages.sort();
-    let rows: String = pages
-        .iter()
-        .map(|path| {
-            let code = path.file_stem().unwrap_or_default().to_string_lossy();
-            format!("    ({code:?}, include_str!({:?})),\n", path.to_string_lossy())
-        })
-        .collect();
-    let out = env::var("OUT_DIR").expect("cargo sets it");
-    fs::write(Path::new(&out).join("pages.rs"), format!("&[\n{rows}]\n")).expect("OUT_DIR can be written");
+    let mut table = "&[\n".to_owned();
+    for path in &pages {
+        let code = path.file_stem().unwrap_or_default().to_string_lossy();
+        table.push_str(&format!("    ({code:?}, include_str!({:?})),\n", path.to_string_lossy()));
+    }
+    table.push_str("]\n");
+    let out = env::var_os("OUT_DIR").expect("cargo sets it");
+    fs::write(Path::new(&out).join("pages.rs"), table).expect("OUT_DIR can be written");
 }

@@ -61,11 +61,10 @@ pub(crate) fn fields(question: &Value, given: &[String]) -> Result<Vec<(String, 
 /// The commands that let a waiting run go on.
 pub(crate) fn commands(run: RunId, node: &str, wait: &Wait) -> Vec<String> {
     if !wait.ask.is_null() {
-        let fields: String = form_of(&wait.ask)
-            .iter()
-            .filter(|(_, kind)| !kind.is_optional())
-            .map(|(name, _)| format!(" --form {name}=..."))
-            .collect();
+        let mut fields = String::new();
+        for (name, _) in form_of(&wait.ask).iter().filter(|(_, kind)| !kind.is_optional()) {
+            fields.push_str(&format!(" --form {name}=..."));
+        }
         return actions_of(&wait.ask)
             .iter()
             .map(|(id, _)| format!("liteagent runs signal {run} {node} --action {id}{fields}"))

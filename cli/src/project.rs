@@ -16,6 +16,9 @@ use crate::{
 /// Endings of workflow files.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
+/// Files beside a workflow: its tests, its place on a canvas, schemas.
+const OTHERS: [&str; 3] = [".test", ".layout", ".schema"];
+
 /// Folders that never hold definitions.
 const LEFT_OUT: [&str; 3] = ["target", "node_modules", "out"];
 
@@ -57,7 +60,7 @@ impl Project {
         let known = self.workflows(&self.root);
         let by_name = |(_, name): &&(PathBuf, String)| name == workflow;
         if let Some((path, _)) = known.iter().find(by_name) {
-            return Ok(path.clone());
+            return Ok(shown(path));
         }
         let names = known.iter().map(|(_, name)| name.as_str());
         Err(Failure::usage(codes::NO_WORKFLOW, format!("there is no file and no workflow `{workflow}`")).near(
@@ -84,18 +87,16 @@ impl Project {
             .collect()
     }
 
-    /// Paths as people write them: relative to the current folder where they lie below it.
-    #[expect(clippy::unused_self, reason = "the pair of `workflows`")]
-    pub(crate) fn shown(&self, found: Vec<(PathBuf, String)>) -> Vec<PathBuf> {
-        let current = std::env::current_dir().unwrap_or_default();
-        let short = |path: PathBuf| path.strip_prefix(&current).map_or(path.clone(), Path::to_owned);
-        found.into_iter().map(|(path, _)| short(path)).collect()
-    }
-
     fn name_by_path(&self, path: &Path) -> String {
         let below = path.strip_prefix(&self.root).unwrap_or(path);
         below.with_extension("").to_string_lossy().replace('\\', "/")
     }
+}
+
+/// A path as people write it: relative to the current folder where it lies below it.
+pub(crate) fn shown(path: &Path) -> PathBuf {
+    let current = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&current).unwrap_or(path).to_owned()
 }
 
 fn is_left_out(entry: &DirEntry) -> bool {
@@ -106,7 +107,7 @@ fn is_left_out(entry: &DirEntry) -> bool {
 fn is_definition(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     let (stem, ending) = name.rsplit_once('.').unwrap_or((&name, ""));
-    ENDINGS.contains(&ending) && !stem.ends_with(".test") && !stem.ends_with(".layout")
+    ENDINGS.contains(&ending) && !OTHERS.iter().any(|other| stem.ends_with(other))
 }
 
 /// Other YAML may lie beside workflows; one that has a top-level `nodes` or our modeline is meant to be a workflow.

@@ -18,7 +18,7 @@ use notify::{RecursiveMode, Watcher};
 
 use crate::{
     failure::{Exit, Failure},
-    project::Project,
+    project::{Project, shown},
     shell::Shell,
 };
 
@@ -87,7 +87,7 @@ impl Check {
 
     fn definitions(&self, project: &Project) -> Result<Vec<PathBuf>, Failure> {
         if self.paths.is_empty() {
-            return Ok(project.shown(project.workflows(&project.root)));
+            return Ok(project.workflows(&project.root).iter().map(|(path, _)| shown(path)).collect());
         }
         let mut found = Vec::new();
         for path in &self.paths {

@@ -101,7 +101,8 @@ async fn load_payload(stores: &Stores, payload: Payload) -> Result<Value, Failur
         Payload::Value(value) => Ok(value),
         Payload::Blob(digest) => {
             let damaged = |what: String| Failure::platform(codes::STORE, format!("the store is damaged: {what}"));
-            let bytes = stores.blobs.get(&digest).await?.ok_or_else(|| damaged(format!("the blob {digest} is gone")))?;
+            let bytes =
+                stores.blobs.get(&digest).await?.ok_or_else(|| damaged(format!("the blob {digest} is gone")))?;
             serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))
         }
     }

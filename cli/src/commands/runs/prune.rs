@@ -1,6 +1,9 @@
 //! `runs prune`.
 
+use futures::{FutureExt as _, future::BoxFuture};
 use liteagent_engine::{
+    id::Digest,
+    store::StoreError,
     time::{Clock as _, SystemClock},
     units::Duration,
 };
@@ -17,6 +20,9 @@ const BATCH: u32 = 500;
 
 /// A blob that no run names yet may belong to one that is about to start.
 const YOUNG: Duration = Duration::from_secs(24 * 3600);
+
+/// Says whether a blob is kept.
+type Keep<'k> = dyn for<'a> Fn(&'a Digest) -> BoxFuture<'a, Result<bool, StoreError>> + Sync + 'k;
 
 /// Deletes old runs that have ended.
 #[derive(clap::Args)]
@@ -38,7 +44,13 @@ impl Prune {
                 break;
             }
         }
-        let blobs = stores.blobs.sweep(now - YOUNG.millis(), &|digest| stores.journal.has_blob_rows(digest)).await?;
+        let journal = stores.journal;
+        let young = now - YOUNG.millis();
+        let is_named: &Keep<'_> = &|digest| {
+            let (journal, digest) = (journal.clone(), digest.clone());
+            async move { journal.has_blob_rows(&digest).await }.boxed()
+        };
+        let blobs = stores.blobs.sweep(young, is_named).await?;
         shell.note(format!("deleted {runs} runs and {blobs} blobs"));
         Ok(Exit::Done)
     }

@@ -72,10 +72,7 @@ impl Show {
 }
 
 /// Every stored record of a run.
-pub(super) async fn read_all(
-    journal: &dyn Journal,
-    run: RunId,
-) -> Result<Vec<StoredRecord>, Failure> {
+pub(super) async fn read_all(journal: &dyn Journal, run: RunId) -> Result<Vec<StoredRecord>, Failure> {
     let mut all = Vec::new();
     loop {
         let after = all.last().map_or(0, |record: &StoredRecord| record.seq);

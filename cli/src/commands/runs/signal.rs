@@ -75,7 +75,7 @@ impl Signal {
 
     fn payload(&self, asked: Option<&Wait>) -> Result<Value, Failure> {
         if let Some(action) = &self.action {
-            let question = asked.map(|wait| &wait.ask).unwrap_or(&Value::Null);
+            let question = asked.map_or(&Value::Null, |wait| &wait.ask);
             return Ok(answer::payload(action, answer::fields(question, &self.form)?));
         }
         if let Some(question) = asked.map(|wait| &wait.ask).filter(|ask| !ask.is_null() && self.payload.is_none()) {
