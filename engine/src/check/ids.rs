@@ -84,10 +84,6 @@ const KEYWORDS: &[&str] = &[
     "true",
     "false",
     "none",
-    "ignore",
-    "missing",
-    "scoped",
-    "required",
     "defined",
     "undefined",
 ];
