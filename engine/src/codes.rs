@@ -148,8 +148,20 @@ codes! {
     OUT_OF_BUDGET = "LA2010": "the budget of a run is used up";
     RUN_TIMEOUT = "LA2011": "a run took longer than its timeout";
     HANDLER_TIMEOUT = "LA2012": "`on_failure` or `finally` took too long";
-    NODE_PANICKED = "LA2999": "a node type has a fault";
 
+    // LA21xx: failures of nodes of the families flow and data
+    FAILED = "LA2100": "a `fail` node was reached";
+    COMPARISON = "LA2101": "a comparison does not take a value of this type";
+    NOT_A_LIST = "LA2102": "a node was given something else than a list";
+    LOOP_LIMIT = "LA2103": "a loop reached its limit of rounds";
+    CHILD_FAILED = "LA2104": "another workflow failed";
+    BAD_TIME = "LA2105": "a moment or a duration cannot be read";
+    VARIABLE_UNKNOWN = "LA2106": "the conversation does not declare a variable";
+    VARIABLE_MISFIT = "LA2107": "a value does not fit a variable of the conversation";
+    UNLIKE_ITEMS = "LA2108": "items cannot be put in order";
+    BAD_JSON = "LA2109": "a text is not JSON";
+
+    // LA22xx: failures of nodes of the family io
     HTTP_ADDRESS_REFUSED = "LA2201": "a request to an address that is not public was refused";
     HTTP_URL = "LA2202": "a text is not a URL that can be requested";
     HTTP_UNREACHABLE = "LA2203": "a server could not be reached, or the connection broke";
@@ -170,6 +182,7 @@ codes! {
     FILES_VALUE = "LA2226": "a value is not a file of this run";
     KV_CONFLICT = "LA2240": "an entry of the key-value store has changed meanwhile";
     KV_KEY = "LA2241": "a text is not a key of the key-value store";
+    NODE_PANICKED = "LA2999": "a node type has a fault";
 
     // LA3xxx: use
     NO_WORKFLOW = "LA3001": "there is no such workflow";

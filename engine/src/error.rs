@@ -1,6 +1,11 @@
 //! Errors: one class for branching, one code for people.
 
-use std::{fmt, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +14,20 @@ use crate::value::Value;
 /// A stable identifier such as `LA0203`; `liteagent explain LA0203` tells more.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Code(pub &'static str);
+
+impl Code {
+    /// A code that an author chose. The same text is kept once for the life of the process.
+    pub fn interned(text: &str) -> Self {
+        static KNOWN: Mutex<BTreeSet<&'static str>> = Mutex::new(BTreeSet::new());
+        let mut known = KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(text) = known.get(text) {
+            return Self(text);
+        }
+        let text: &'static str = Box::leak(text.into());
+        known.insert(text);
+        Self(text)
+    }
+}
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
