@@ -1,0 +1,34 @@
+//! Tests of workflows: `NAME.test.yaml` files, run through the real engine with fakes and a clock of their own.
+//!
+//! * `file`: the types of a test file; its schema derives from them
+//! * `read`: from a file on disk to findings, or to tests that can run
+//! * `lookup`: what a path of a test leads to in the workflow
+//! * `fakes`: stands in for nodes, counts calls
+//! * `seen`: what the runs of a test did; lets the engine crash
+//! * `world`: an engine, its store and its clock, moved until everything rests
+//! * `script`: one test, turn by turn
+//! * `expect`, `matching`: what was expected, what was found
+//! * `report`: lines for people, JUnit for machines
+
+pub(crate) use self::{
+    read::{Suite, read},
+    report::{junit, lines},
+    script::{Verdict, run},
+};
+
+mod expect;
+mod fakes;
+mod file;
+mod lookup;
+mod matching;
+mod path;
+mod read;
+mod report;
+mod script;
+mod seen;
+mod world;
+
+/// The JSON Schema (draft 7) of test files.
+pub(crate) fn schema() -> schemars::Schema {
+    liteagent_engine::node::schema_of::<file::TestFile>()
+}

@@ -1,0 +1,219 @@
+//! Stands in for nodes, and counts how often each is called.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use indexmap::IndexMap;
+use liteagent_engine::{
+    codes,
+    engine::{Attempt, Intercept, StandIn},
+    error::{Code, ErrorClass, NodeError},
+    node::{Effect, Outcome},
+    time::{Clock, VirtualClock},
+    units::Millis,
+    value::Value,
+};
+use schemars::Schema;
+use serde_json::{Map, Value as Json, json};
+
+use super::{
+    file::{self, Fail, Fake, FakeCalls},
+    matching::Mismatch,
+    path::Pattern,
+    seen::Seen,
+};
+
+/// Stands in for the nodes of a test.
+pub(super) struct Fakes {
+    clock: Arc<VirtualClock>,
+    seen: Arc<Seen>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    entries: IndexMap<String, Entry>,
+    calls: IndexMap<String, u32>,
+    /// When the attempts end that were begun.
+    ends: Vec<Millis>,
+    faults: Vec<Mismatch>,
+}
+
+struct Entry {
+    pattern: Pattern,
+    calls: FakeCalls,
+    used: u32,
+}
+
+impl Fakes {
+    pub(super) fn new(clock: Arc<VirtualClock>, seen: Arc<Seen>) -> Self {
+        Self { clock, seen, state: Mutex::default() }
+    }
+
+    /// Forgets every fake and every call.
+    pub(super) fn clear(&self) {
+        *self.state() = State::default();
+    }
+
+    /// Adds fakes; one for the same path is replaced.
+    pub(super) fn add(&self, fakes: &file::Fakes) {
+        let mut state = self.state();
+        for (path, calls) in fakes {
+            let entry = Entry { pattern: Pattern::new(path), calls: calls.clone(), used: 0 };
+            state.entries.insert(path.clone(), entry);
+        }
+    }
+
+    /// How often each node was called, by path.
+    pub(super) fn calls(&self) -> IndexMap<String, u32> {
+        self.state().calls.clone()
+    }
+
+    /// What must not have happened.
+    pub(super) fn take_faults(&self) -> Vec<Mismatch> {
+        std::mem::take(&mut self.state().faults)
+    }
+
+    /// When the next attempt ends that takes its time.
+    pub(super) fn next_end(&self) -> Option<Millis> {
+        let now = self.clock.now();
+        let mut state = self.state();
+        state.ends.retain(|end| *end > now);
+        state.ends.iter().min().copied()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Intercept for Fakes {
+    fn attempt(&self, attempt: &Attempt<'_>) -> Option<StandIn> {
+        if self.seen.is_dead() {
+            return Some(StandIn { at: Millis::MAX, result: Err(NodeError::internal("the process is dead")) });
+        }
+        let path = self.seen.path(attempt.run, attempt.path);
+        let mut state = self.state();
+        *state.calls.entry(path.clone()).or_default() += 1;
+        let now = self.clock.now();
+        let fitting = state.entries.values_mut().filter(|entry| entry.pattern.fits(&path));
+        let Some(entry) = fitting.max_by_key(|entry| entry.pattern.exactness()) else {
+            if attempt.effect == Effect::Pure {
+                return None;
+            }
+            let fault = not_faked(&path, attempt);
+            state.faults.push(Mismatch::new(&path, "a fake", fault.message.clone()));
+            return Some(StandIn { at: now, result: Err(fault) });
+        };
+        entry.used += 1;
+        let used = entry.used;
+        let Some((fake, call)) = entry.calls.call(used) else {
+            let fault = used_up(&path, used - 1);
+            state.faults.push(Mismatch::new(&path, format!("{} calls", used - 1), fault.message.clone()));
+            return Some(StandIn { at: now, result: Err(fault) });
+        };
+        let at = now.saturating_add(fake.delay.map_or(0, |delay| delay.millis()));
+        let result = outcome(fake, call, attempt);
+        state.ends.push(attempt.deadline.map_or(at, |deadline| deadline.min(at)));
+        Some(StandIn { at, result })
+    }
+}
+
+impl FakeCalls {
+    /// What answers a call, counted from 1, and which call of that fake it is.
+    fn call(&self, number: u32) -> Option<(&Fake, u32)> {
+        match self {
+            Self::All(fake) => {
+                let goes_on = fake.outputs.is_some() || fake.port.is_some();
+                let most = fake.fail.as_ref().filter(|_| !goes_on).and_then(|fail| fail.times);
+                most.is_none_or(|most| number <= most).then_some((fake, number))
+            }
+            Self::Each(fakes) => fakes.get(number as usize - 1).map(|fake| (fake, 1)),
+        }
+    }
+}
+
+fn outcome(fake: &Fake, call: u32, attempt: &Attempt<'_>) -> Result<Outcome<Value>, NodeError> {
+    if let Some(fail) = fake.fail.as_ref().filter(|fail| fail.times.is_none_or(|times| call <= times)) {
+        return Err(failure(fail));
+    }
+    let outputs = filled(fake.outputs.clone().unwrap_or_default(), &attempt.node.output_schema());
+    let outputs = Value::from(Json::Object(outputs));
+    Ok(match &fake.port {
+        Some(port) => Outcome::Port(port.clone(), outputs),
+        None => Outcome::Done(outputs),
+    })
+}
+
+fn failure(fail: &Fail) -> NodeError {
+    let code = match &fail.code {
+        None => codes::FAKED_FAILURE,
+        Some(text) => codes::ALL.iter().map(|(code, _)| *code).find(|code| code.0 == text).unwrap_or_else(|| {
+            // Codes live as long as the program; a test file holds few of them.
+            Code(String::leak(text.clone()))
+        }),
+    };
+    let message = fail.message.clone().unwrap_or_else(|| "the test lets it fail".to_owned());
+    NodeError::new(code, fail.class, message)
+}
+
+/// The outputs with empty members where the test says nothing, so that templates see the members that a run has.
+fn filled(mut outputs: Map<String, Json>, schema: &Schema) -> Map<String, Json> {
+    let schema = schema.as_value();
+    let properties = schema.get("properties").and_then(Json::as_object);
+    for (name, of) in properties.into_iter().flatten() {
+        if !outputs.contains_key(name)
+            && let Some(empty) = empty(schema, of)
+        {
+            outputs.insert(name.clone(), empty);
+        }
+    }
+    outputs
+}
+
+/// The empty value of a type; a number has none.
+fn empty(root: &Json, schema: &Json) -> Option<Json> {
+    let schema = match schema.get("$ref").and_then(Json::as_str) {
+        Some(reference) => root.pointer(reference.trim_start_matches('#'))?,
+        None => schema,
+    };
+    match schema.get("type").and_then(Json::as_str) {
+        Some("string") => Some(json!("")),
+        Some("array") => Some(json!([])),
+        Some("object") => Some(json!({})),
+        Some(_) => None,
+        // A list of types with `null`, `anyOf` with it, or anything.
+        None => Some(Json::Null),
+    }
+}
+
+fn not_faked(path: &str, attempt: &Attempt<'_>) -> NodeError {
+    let example = match attempt.kind {
+        "http-request" => "{ outputs: { status: 200, json: {} } }".to_owned(),
+        _ => format!("{{ outputs: {} }}", example(&attempt.node.output_schema())),
+    };
+    NodeError::new(
+        codes::NOT_FAKED,
+        ErrorClass::Invalid,
+        format!("`{path}` ({}) acts on the outside and is not faked, so it did not run", attempt.kind),
+    )
+    .hint(format!("add `{path}: {example}` under `fakes` of the test"))
+}
+
+fn example(schema: &Schema) -> String {
+    let properties = schema.as_value().get("properties").and_then(Json::as_object);
+    let member = |(name, of): (&String, &Json)| {
+        let value = empty(schema.as_value(), of).unwrap_or_else(|| json!(1));
+        format!("{name}: {value}")
+    };
+    let members: Vec<_> = properties.into_iter().flatten().take(4).map(member).collect();
+    format!("{{ {} }}", members.join(", "))
+}
+
+fn used_up(path: &str, calls: u32) -> NodeError {
+    NodeError::new(
+        codes::FAKES_USED_UP,
+        ErrorClass::Invalid,
+        format!("`{path}` was called once more than the {calls} times that the test fakes"),
+    )
+    .hint("add an entry to the list, or write one fake without a list for every call")
+}

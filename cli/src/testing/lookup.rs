@@ -1,0 +1,98 @@
+//! What a path of a test leads to in the workflow.
+
+use std::sync::Arc;
+
+use liteagent_engine::{
+    bundle::Bundle,
+    definition::{Definition, NodeDef, NodeMap},
+    node::{ErasedNode, Registry},
+};
+use serde_json::Value as Json;
+
+use super::path::Pattern;
+
+/// A workflow with all that it calls, and the node types.
+pub(super) struct Lookup<'a> {
+    pub(super) bundle: &'a Bundle,
+    pub(super) registry: &'a Registry,
+}
+
+/// A part of a path that leads nowhere.
+pub(super) struct Nowhere {
+    /// The part.
+    pub(super) part: String,
+    /// What there is instead.
+    pub(super) known: Vec<String>,
+}
+
+impl Lookup<'_> {
+    /// The node at a path. It goes into containers, handlers, and the workflows that nodes call.
+    pub(super) fn node(&self, path: &str) -> Result<NodeDef, Nowhere> {
+        let pattern = Pattern::new(path);
+        let mut ids = pattern.ids();
+        let mut here = self.bundle.entry().map(top).unwrap_or_default();
+        let mut found: Option<NodeDef> = None;
+        while let Some(id) = ids.next() {
+            let handler = self.bundle.entry().filter(|_| found.is_none()).and_then(|entry| handler(entry, id));
+            if let Some(nodes) = handler {
+                here = nodes.clone();
+                continue;
+            }
+            let nowhere = || Nowhere {
+                part: id.to_owned(),
+                known: here.0.keys().map(ToString::to_string).collect(),
+            };
+            let node = here.0.get(id).cloned().ok_or_else(nowhere)?;
+            here = self.below(&node);
+            found = Some(node);
+        }
+        found.ok_or_else(|| Nowhere { part: path.to_owned(), known: Vec::new() })
+    }
+
+    /// The nodes inside of a node.
+    fn below(&self, node: &NodeDef) -> NodeMap {
+        if let Some(nodes) = node.config.get("nodes") {
+            return serde_json::from_value(nodes.clone()).unwrap_or_default();
+        }
+        let called = node.config.get("workflow").and_then(Json::as_str).filter(|_| node.kind == "workflow");
+        called.and_then(|name| self.bundle.workflows.get(name)).map(top).unwrap_or_default()
+    }
+
+    /// The node as configured; `None` where it cannot be built, which the checks of the workflow say.
+    pub(super) fn build(&self, node: &NodeDef) -> Option<Arc<dyn ErasedNode>> {
+        let spec = self.registry.get(&node.kind)?;
+        (spec.build)(Json::Object(node.config.clone())).ok()
+    }
+
+    /// The paths of the nodes of this type, in the order of the file.
+    pub(super) fn paths_of(&self, kind: &str) -> Vec<String> {
+        let mut paths = Vec::new();
+        if let Some(entry) = self.bundle.entry() {
+            gather(&entry.nodes, "", kind, &mut paths);
+        }
+        paths
+    }
+}
+
+fn top(definition: &Definition) -> NodeMap {
+    definition.nodes.clone()
+}
+
+fn handler<'d>(definition: &'d Definition, id: &str) -> Option<&'d NodeMap> {
+    match id {
+        "on_failure" => definition.on_failure.as_ref(),
+        "finally" => definition.finally.as_ref(),
+        _ => None,
+    }
+}
+
+fn gather(nodes: &NodeMap, before: &str, kind: &str, paths: &mut Vec<String>) {
+    for (id, node) in &nodes.0 {
+        if node.kind == kind {
+            paths.push(format!("{before}{id}"));
+        }
+        if let Some(inner) = node.config.get("nodes").and_then(|nodes| serde_json::from_value(nodes.clone()).ok()) {
+            gather(&inner, &format!("{before}{id}."), kind, paths);
+        }
+    }
+}

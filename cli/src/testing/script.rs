@@ -1,0 +1,336 @@
+//! One test, turn by turn.
+
+use std::sync::Arc;
+
+use chrono::DateTime;
+use indexmap::IndexMap;
+use liteagent_engine::{
+    capability::Secrets,
+    engine::{EngineError, Start},
+    event::SignalTo,
+    id::RunId,
+    node::Registry,
+    scope::{Roots, Scope},
+    time::{Clock as _, iso},
+    units::Millis,
+    value::Value,
+};
+use serde_json::{Map, Value as Json, json};
+
+use super::{
+    expect::{self, Found},
+    file::{Answer, Crash, Expect, Fakes, Signal, Status, Test, Trigger, Turn},
+    lookup::Lookup,
+    matching::Mismatch,
+    read::Suite,
+    report::trace,
+    world::{Trouble, World},
+};
+
+/// `2026-03-01T09:00:00Z`
+const BEGIN: Millis = 1_772_355_600_000;
+const CONVERSATION: &str = "test";
+
+/// What came of a test.
+#[derive(Debug)]
+pub(crate) struct Verdict {
+    /// The workflow.
+    pub(crate) workflow: String,
+    /// The test.
+    pub(crate) name: String,
+    /// The file and the line of the test.
+    pub(crate) place: String,
+    /// What was not as expected; empty when it passed.
+    pub(crate) failures: Vec<Mismatch>,
+    /// The nodes of the last run, for who looks for the cause.
+    pub(crate) trace: Vec<String>,
+    /// How long it took, in milliseconds of the machine's clock.
+    pub(crate) took: Millis,
+}
+
+/// Runs a test in a world of its own.
+pub(crate) fn run(suite: &Suite, test: &Test, registry: &Registry) -> Verdict {
+    let watch = liteagent_engine::time::SystemClock;
+    let begin = watch.now();
+    let mut verdict = Verdict {
+        workflow: suite.bundle.entry.clone(),
+        name: test.name.clone(),
+        place: suite.place(test),
+        failures: Vec::new(),
+        trace: Vec::new(),
+        took: 0,
+    };
+    match Script::new(suite, test, registry) {
+        Ok(mut script) => {
+            if let Err(trouble) = script.play(test) {
+                script.failures.push(Mismatch::new("the run", "to go on", trouble));
+            }
+            verdict.trace = script.trace();
+            verdict.failures = script.failures;
+        }
+        Err(trouble) => verdict.failures.push(Mismatch::new("the test", "to begin", trouble)),
+    }
+    verdict.took = watch.now() - begin;
+    verdict
+}
+
+struct Script<'a> {
+    suite: &'a Suite,
+    lookup: Lookup<'a>,
+    world: World,
+    run: Option<RunId>,
+    failures: Vec<Mismatch>,
+}
+
+/// What a turn does, wherever it is written.
+struct Step<'t> {
+    begin: Option<Begin<'t>>,
+    fakes: &'t Fakes,
+    crash: Option<&'t Crash>,
+    advance: Option<Millis>,
+    signal: Option<&'t Signal>,
+    expect: Option<&'t Expect>,
+    /// What stands before a field in messages: `turn 2: `.
+    label: String,
+}
+
+/// How a run begins.
+struct Begin<'t> {
+    say: Option<&'t str>,
+    inputs: Option<&'t Map<String, Json>>,
+    trigger: Option<&'t Trigger>,
+}
+
+impl<'a> Script<'a> {
+    fn new(suite: &'a Suite, test: &'a Test, registry: &'a Registry) -> Result<Self, Trouble> {
+        let defaults = &suite.file.defaults;
+        let at = defaults.clock.as_deref().map_or(Ok(BEGIN), moment)?;
+        let secrets = Secrets::new(defaults.secrets.clone());
+        let world = World::new(registry.clone(), secrets, at)?;
+        world.fakes.add(&defaults.fakes);
+        world.fakes.add(&test.fakes);
+        let lookup = Lookup { bundle: &suite.bundle, registry };
+        Ok(Self { suite, lookup, world, run: None, failures: Vec::new() })
+    }
+
+    fn play(&mut self, test: &Test) -> Result<(), Trouble> {
+        let none = Fakes::new();
+        let Some(turns) = &test.turns else {
+            let begin = Begin { say: None, inputs: test.inputs.as_ref(), trigger: test.trigger.as_ref() };
+            return self.step(
+                test,
+                &Step {
+                    begin: Some(begin),
+                    fakes: &none,
+                    crash: test.crash.as_ref(),
+                    advance: test.advance.map(|by| by.millis()),
+                    signal: test.signal.as_ref(),
+                    expect: test.expect.as_ref(),
+                    label: String::new(),
+                },
+            );
+        };
+        for (index, turn) in turns.iter().enumerate() {
+            let failures = self.failures.len();
+            self.step(test, &Step::of(turn, index, self.run.is_none()))?;
+            if self.failures.len() > failures {
+                // What follows stands on what is wrong already.
+                return Ok(());
+            }
+        }
+        Ok(())
+    }
+
+    fn step(&mut self, test: &Test, step: &Step<'_>) -> Result<(), Trouble> {
+        if let Some(begin) = &step.begin {
+            self.world.fakes.clear();
+            self.world.fakes.add(&self.suite.file.defaults.fakes);
+            self.world.fakes.add(&test.fakes);
+            self.world.fakes.add(step.fakes);
+            self.world.seen.crash_after(step.crash.map(|crash| crash.after.as_str()));
+            self.run = Some(self.begin(begin)?);
+        } else {
+            self.world.fakes.add(step.fakes);
+            self.world.seen.crash_after(step.crash.map(|crash| crash.after.as_str()));
+        }
+        let run = self.run.ok_or("no run was started")?;
+        self.world.rest(run, None)?;
+        if let Some(by) = step.advance {
+            let until = self.world.clock.now().saturating_add(by);
+            self.world.rest(run, Some(until))?;
+        }
+
+        let before = step.expect.is_some_and(Expect::is_of_waiting);
+        if before {
+            self.check(step)?;
+        }
+        if let Some(signal) = step.signal {
+            self.signal(run, signal)?;
+            self.world.rest(run, None)?;
+        }
+        if !before {
+            self.check(step)?;
+        }
+        if self.world.seen.crash_is_due() {
+            let after = step.crash.map(|crash| crash.after.clone()).unwrap_or_default();
+            self.failures.push(Mismatch::new(
+                format!("{}crash.after", step.label),
+                format!("`{after}` to end well"),
+                "it did not, so nothing crashed",
+            ));
+        }
+        Ok(())
+    }
+
+    /// Starts a run.
+    fn begin(&self, begin: &Begin<'_>) -> Result<RunId, Trouble> {
+        let (trigger, mut inputs) = match begin.trigger {
+            Some(trigger) => self.fire(trigger)?,
+            None => (json!({ "type": "api" }), Map::new()),
+        };
+        inputs.extend(begin.inputs.cloned().unwrap_or_default());
+        if let Some(say) = begin.say {
+            inputs.insert("message".to_owned(), json!(say));
+        }
+        let chat = self.suite.bundle.entry().is_some_and(|entry| entry.conversation.is_some());
+        let inputs = Value::from(Json::Object(inputs));
+        let mut start = Start::new(self.suite.bundle.clone(), inputs, trigger.into());
+        start.conversation = chat.then(|| CONVERSATION.to_owned());
+        self.world.start(start).map_err(|error| match error {
+            EngineError::Inputs { workflow, misfits } => {
+                let all: Vec<_> =
+                    misfits.iter().map(|misfit| format!("`inputs{}`: {}", misfit.pointer, misfit.message)).collect();
+                format!("the inputs do not fit `{workflow}`: {}", all.join("; "))
+            }
+            EngineError::MissingSecret(name) => {
+                format!("the secret `{name}` is missing; add it: `defaults: {{ secrets: {{ {name}: test }} }}`")
+            }
+            other => other.to_string(),
+        })
+    }
+
+    /// `trigger` as templates see it, and the inputs that it gives.
+    fn fire(&self, trigger: &Trigger) -> Result<(Json, Map<String, Json>), Trouble> {
+        let now = iso(self.world.clock.now());
+        let (name, trigger) = match trigger {
+            Trigger::Name(name) => {
+                (name, json!({ "type": "schedule", "name": name, "scheduled_at": now, "previous_at": null }))
+            }
+            Trigger::Schedule(schedule) => {
+                let at = schedule.scheduled_at.as_deref().unwrap_or(&now);
+                let before = &schedule.previous_at;
+                let name = &schedule.name;
+                (name, json!({ "type": "schedule", "name": name, "scheduled_at": at, "previous_at": before }))
+            }
+        };
+        let entry = self.suite.bundle.entry().ok_or("the bundle is empty")?;
+        let declared = entry.triggers.get(name).ok_or_else(|| format!("the workflow has no trigger `{name}`"))?;
+        let env = Value::from_pairs(entry.env.iter().map(|(name, value)| (name.as_str(), value.clone())));
+        let roots = Roots { trigger: trigger.clone().into(), env, ..Roots::default() };
+        let scope =
+            Arc::new(Scope { roots: Arc::new(roots), now: self.world.clock.now(), attempt: 1, ..Scope::default() });
+        let mut inputs = Map::new();
+        for (name, template) in &declared.inputs {
+            let value = template.render(&scope).map_err(|error| format!("the input `{name}`: {error}"))?;
+            inputs.insert(name.clone(), value.to_json());
+        }
+        Ok((trigger, inputs))
+    }
+
+    fn signal(&self, run: RunId, signal: &Signal) -> Result<(), Trouble> {
+        let payload = |json: &Json| Value::from(json.clone());
+        match signal {
+            Signal::Name(to) => self.world.signal(run, SignalTo::Name(to.name.clone()), payload(&to.payload)),
+            Signal::Node(to) => {
+                let (run, node) = self.locate(&to.node).unwrap_or((run, to.node.clone()));
+                self.world.signal(run, SignalTo::Node(node), payload(&to.payload))
+            }
+            Signal::Action(Answer(answer)) => {
+                let found = self.found()?;
+                let asks: Vec<_> = found.waits.iter().filter(|(_, wait)| !wait.ask.is_null()).collect();
+                let [(path, _)] = asks.as_slice() else {
+                    let paths: Vec<_> = asks.iter().map(|(path, _)| path.as_str()).collect();
+                    return Err(match paths.as_slice() {
+                        [] => "no `human-input` waits for the signal".to_owned(),
+                        _ => format!("several nodes wait for a person ({}); name one: `signal: {{ node: {}, payload: {{ action: ... }} }}`", paths.join(", "), paths[0]),
+                    });
+                };
+                let (run, node) = self.locate(path).ok_or("the node that waits is gone")?;
+                let (action, form) = answer.first().ok_or("the signal names no action")?;
+                let payload = json!({ "action": action, "form": form.clone().unwrap_or_default() });
+                self.world.signal(run, SignalTo::Node(node), payload.into())
+            }
+        }
+    }
+
+    /// The run of a node, and its path there.
+    fn locate(&self, path: &str) -> Option<(RunId, String)> {
+        let runs = self.world.seen.runs();
+        let inside = runs.iter().filter_map(|(run, before)| Some((*run, path.strip_prefix(before.as_str())?)));
+        inside.min_by_key(|(_, rest)| rest.len()).map(|(run, rest)| (run, rest.to_owned()))
+    }
+
+    fn check(&mut self, step: &Step<'_>) -> Result<(), Trouble> {
+        let found = self.found()?;
+        let mut failures = self.world.fakes.take_faults();
+        failures.extend(expect::check(step.expect, &found));
+        self.failures.extend(failures.into_iter().map(|mut failure| {
+            failure.field = format!("{}{}", step.label, failure.field);
+            failure
+        }));
+        Ok(())
+    }
+
+    fn found(&self) -> Result<Found, Trouble> {
+        let run = self.run.ok_or("no run was started")?;
+        let mut nodes = IndexMap::new();
+        let mut workflows = Vec::new();
+        let mut end = None;
+        for (id, before) in self.world.seen.runs() {
+            // A child that its parent was about to start when the process died is not there yet.
+            let Ok(view) = self.world.view(id) else { continue };
+            if id == run {
+                end = view.end;
+            } else {
+                workflows.push(view.workflow);
+            }
+            nodes.extend(view.nodes.into_iter().map(|(path, node)| (format!("{before}{path}"), node)));
+        }
+        let mut found = Found::new(end, nodes, workflows, self.world.fakes.calls());
+        found.answer = found.say(&self.lookup.paths_of("answer"));
+        Ok(found)
+    }
+
+    fn trace(&self) -> Vec<String> {
+        self.found().map(|found| trace(&found.nodes)).unwrap_or_default()
+    }
+}
+
+impl<'t> Step<'t> {
+    fn of(turn: &'t Turn, index: usize, first: bool) -> Self {
+        let begins = first || turn.say.is_some() || turn.inputs.is_some();
+        Self {
+            begin: begins.then(|| Begin { say: turn.say.as_deref(), inputs: turn.inputs.as_ref(), trigger: None }),
+            fakes: &turn.fakes,
+            crash: turn.crash.as_ref(),
+            advance: turn.advance.map(|by| by.millis()),
+            signal: turn.signal.as_ref(),
+            expect: turn.expect.as_ref(),
+            label: format!("turn {}: ", index + 1),
+        }
+    }
+}
+
+impl Expect {
+    /// Whether it speaks of a run that waits.
+    fn is_of_waiting(&self) -> bool {
+        self.status == Some(Status::Waiting) || self.status.is_none() && self.waiting_for.is_some()
+    }
+}
+
+/// The moment in a test file.
+pub(super) fn moment(text: &str) -> Result<Millis, Trouble> {
+    DateTime::parse_from_rfc3339(text)
+        .map(|moment| moment.timestamp_millis())
+        .map_err(|_| format!("expected a moment such as `2026-03-01T09:00:00Z`, found `{text}`"))
+}
