@@ -15,6 +15,7 @@ mod graph;
 mod nodes;
 pub(crate) mod run;
 mod runs;
+mod test;
 
 /// What the program is asked to do.
 #[derive(Subcommand)]
@@ -25,6 +26,8 @@ pub(crate) enum Verb {
     Run(run::Run),
     /// Lists runs, shows one, answers one that waits, goes on with one
     Runs(runs::Runs),
+    /// Runs the tests of workflows
+    Test(test::Test),
     /// Draws a workflow as Mermaid, DOT or SVG
     Graph(graph::Graph),
     /// Lists the node types, or shows one with its fields and examples
@@ -43,6 +46,7 @@ impl Verb {
             Self::Check(verb) => verb.run(shell),
             Self::Run(verb) => verb.run(shell),
             Self::Runs(verb) => verb.run(shell),
+            Self::Test(verb) => verb.run(shell),
             Self::Graph(verb) => verb.run(shell),
             Self::Nodes(verb) => verb.run(shell),
             Self::Explain(verb) => verb.run(shell),

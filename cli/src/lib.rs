@@ -5,6 +5,7 @@
 //! * `shell`: where output goes, with or without colour
 //! * `failure`: why a command did not do what it was asked, and the exit codes
 //! * `project`, `config`: `liteagent.toml`, the folder around it, the environment
+//! * `testing`: what `test` does
 //! * `platform`: the engine with its stores, as every command that runs something opens it
 
 use std::{ffi::OsString, process::ExitCode};
@@ -28,6 +29,7 @@ mod platform;
 mod progress;
 mod project;
 mod shell;
+mod testing;
 
 /// Workflow engine for LLM applications.
 #[derive(Parser)]
@@ -64,4 +66,9 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// The whole command line, for help pages and completions.
 pub fn command() -> clap::Command {
     Args::command()
+}
+
+/// The JSON Schema (draft 7) of `NAME.test.yaml` files.
+pub fn test_schema() -> schemars::Schema {
+    testing::schema()
 }

@@ -197,6 +197,15 @@ codes! {
     SECRET_MISSING = "LA3010": "a secret is missing";
     RUN_STUCK = "LA3011": "a run cannot go on here";
     NOT_RUNNABLE = "LA3012": "a workflow with errors cannot be used";
+    TEST_INVALID = "LA3100": "a test says something that cannot be";
+    TEST_NODE = "LA3101": "a test names a node that the workflow does not have";
+    TEST_FAKE = "LA3102": "a fake does not fit the node that it stands in for";
+    TEST_NAME = "LA3103": "a test names an output or a trigger that the workflow does not have";
+    TEST_WORKFLOW = "LA3104": "the workflow of a test cannot be found";
+    NO_TESTS = "LA3105": "there is no test file";
+    NOT_FAKED = "LA3110": "a node that acts on the outside is not faked";
+    FAKES_USED_UP = "LA3111": "a node was called more often than the test fakes";
+    FAKED_FAILURE = "LA3112": "a test let a node fail";
 
     // LA5xxx: stores
     STORE = "LA5001": "the store failed";

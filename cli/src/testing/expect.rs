@@ -140,7 +140,9 @@ fn status(found: &Found) -> String {
     }
     match found.waits.as_slice() {
         [] => name.to_owned(),
-        waits => format!("{name} at {}", waits.iter().map(|(path, _)| format!("`{path}`")).collect::<Vec<_>>().join(", ")),
+        waits => {
+            format!("{name} at {}", waits.iter().map(|(path, _)| format!("`{path}`")).collect::<Vec<_>>().join(", "))
+        }
     }
 }
 
@@ -167,7 +169,8 @@ fn check_outputs(expect: &Expect, found: &Found, into: &mut Vec<Mismatch>) {
 }
 
 fn check_nodes(expect: &Expect, found: &Found, into: &mut Vec<Mismatch>) {
-    let stands = |path: &str| found.at(path).next().map_or_else(|| "it was never reached".to_owned(), super::report::standing);
+    let stands =
+        |path: &str| found.at(path).next().map_or_else(|| "it was never reached".to_owned(), super::report::standing);
     for path in &expect.ran {
         if !found.at(path).any(has_run) {
             into.push(Mismatch::new(format!("ran `{path}`"), "to run", stands(path)));

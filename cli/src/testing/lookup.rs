@@ -38,10 +38,7 @@ impl Lookup<'_> {
                 here = nodes.clone();
                 continue;
             }
-            let nowhere = || Nowhere {
-                part: id.to_owned(),
-                known: here.0.keys().map(ToString::to_string).collect(),
-            };
+            let nowhere = || Nowhere { part: id.to_owned(), known: here.0.keys().map(ToString::to_string).collect() };
             let node = here.0.get(id).cloned().ok_or_else(nowhere)?;
             here = self.below(&node);
             found = Some(node);

@@ -10,8 +10,7 @@ use super::script::Verdict;
 
 /// The lines of a test: one when it passed, else also what was expected and found, and what the nodes did.
 pub(crate) fn lines(verdict: &Verdict, color: bool) -> Vec<String> {
-    let (green, red, dim, end) =
-        if color { ("\x1b[32m", "\x1b[31m", "\x1b[2m", "\x1b[0m") } else { ("", "", "", "") };
+    let (green, red, dim, end) = if color { ("\x1b[32m", "\x1b[31m", "\x1b[2m", "\x1b[0m") } else { ("", "", "", "") };
     let name = format!("{} › {}", verdict.workflow, verdict.name);
     if verdict.failures.is_empty() {
         return vec![format!("{green}pass{end} {name}")];
@@ -49,7 +48,8 @@ pub(super) fn trace(nodes: &IndexMap<String, NodeSeen>) -> Vec<String> {
 pub(super) fn standing(node: &NodeSeen) -> String {
     let failure = || {
         let last = node.failures.last();
-        last.map(|(attempt, error)| format!(" in attempt {attempt} with {}: {}", error.code, error.message)).unwrap_or_default()
+        last.map(|(attempt, error)| format!(" in attempt {attempt} with {}: {}", error.code, error.message))
+            .unwrap_or_default()
     };
     match &node.status {
         ViewStatus::Running { .. } => "running".to_owned(),

@@ -220,7 +220,7 @@ impl<'a> Script<'a> {
                 let at = schedule.scheduled_at.as_deref().unwrap_or(&now);
                 let before = &schedule.previous_at;
                 let name = &schedule.name;
-                (name, json!({ "type": "schedule", "name": name, "scheduled_at": at, "previous_at": before }))
+                (name, json!({ "type": schedule.kind, "name": name, "scheduled_at": at, "previous_at": before }))
             }
         };
         let entry = self.suite.bundle.entry().ok_or("the bundle is empty")?;
@@ -252,7 +252,11 @@ impl<'a> Script<'a> {
                     let paths: Vec<_> = asks.iter().map(|(path, _)| path.as_str()).collect();
                     return Err(match paths.as_slice() {
                         [] => "no `human-input` waits for the signal".to_owned(),
-                        _ => format!("several nodes wait for a person ({}); name one: `signal: {{ node: {}, payload: {{ action: ... }} }}`", paths.join(", "), paths[0]),
+                        _ => format!(
+                            "several nodes wait for a person ({}); name one: `signal: {{ node: {}, payload: {{ action: ... }} }}`",
+                            paths.join(", "),
+                            paths[0]
+                        ),
                     });
                 };
                 let (run, node) = self.locate(path).ok_or("the node that waits is gone")?;

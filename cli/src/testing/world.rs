@@ -201,7 +201,9 @@ impl World {
         let row = self.store.run(run).await.map_err(text)?;
         let Some(row) = row else { return Ok(true) };
         let open = [RunPhase::Running, RunPhase::Queued];
-        Ok(open.contains(&row.phase) || !self.rows(RunPhase::Running).await?.is_empty() || !self.rows(RunPhase::Queued).await?.is_empty())
+        Ok(open.contains(&row.phase)
+            || !self.rows(RunPhase::Running).await?.is_empty()
+            || !self.rows(RunPhase::Queued).await?.is_empty())
     }
 
     /// Gives other threads a moment, and finds out when a run cannot go on.

@@ -1,0 +1,167 @@
+//! `test`: runs the tests of workflows.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    sync::{
+        Mutex, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    },
+    thread,
+};
+
+use liteagent_engine::{
+    codes,
+    diagnostic::{Diagnostic, render},
+    node::Registry,
+};
+use walkdir::WalkDir;
+
+use crate::{
+    failure::{Exit, Failure},
+    project::Project,
+    shell::Shell,
+    testing::{self, Suite, Verdict},
+};
+
+/// Runs the tests of workflows: every `NAME.test.yaml`, through the real engine, with fakes and a clock of its own.
+#[derive(clap::Args)]
+pub(crate) struct Test {
+    /// Test files, or folders with them; everything in the project without one
+    paths: Vec<PathBuf>,
+    /// Runs only the tests whose `WORKFLOW › TEST` holds this text
+    #[arg(long, value_name = "TEXT")]
+    filter: Option<String>,
+    /// Writes the results as JUnit XML, too
+    #[arg(long, value_name = "FILE")]
+    junit: Option<PathBuf>,
+}
+
+impl Test {
+    pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
+        let registry = liteagent_nodes::registry();
+        let (suites, findings) = self.suites(&registry)?;
+        if !findings.is_empty() {
+            shell.note(render::text(&findings, shell.colors_err()).trim_end());
+        }
+        let verdicts = self.verdicts(&suites, &registry);
+        for verdict in &verdicts {
+            for line in testing::lines(verdict, shell.colors_out()) {
+                shell.out(line)?;
+            }
+        }
+        if let Some(path) = &self.junit {
+            fs::write(path, testing::junit(&verdicts)).map_err(|error| {
+                Failure::platform(codes::OUTPUT, format!("cannot write `{}`: {error}", path.display()))
+            })?;
+        }
+        let failed = verdicts.iter().filter(|verdict| !verdict.failures.is_empty()).count();
+        shell.note(summary(verdicts.len() - failed, failed, findings.len()));
+        Ok(match (findings.is_empty(), failed) {
+            (false, _) => Exit::Usage,
+            (true, 0) => Exit::Done,
+            (true, _) => Exit::Failed,
+        })
+    }
+
+    fn suites(&self, registry: &Registry) -> Result<(Vec<Suite>, Vec<Diagnostic>), Failure> {
+        let files = self.files()?;
+        if files.is_empty() {
+            return Err(Failure::usage(codes::NO_TESTS, "there is no test file here")
+                .hint("write `NAME.test.yaml` beside `NAME.yaml`; `liteagent explain LA3105` shows one"));
+        }
+        let (mut suites, mut findings) = (Vec::new(), Vec::new());
+        for file in files {
+            let find = |name: &str| {
+                let folder = file.canonicalize().map_err(|error| error.to_string())?;
+                let project =
+                    Project::around(folder.parent().unwrap_or(Path::new("."))).map_err(|error| error.message)?;
+                project.find(name).map_err(|error| error.message)
+            };
+            match testing::read(&file, registry, &find) {
+                Ok(suite) => suites.push(suite),
+                Err(found) => findings.extend(found),
+            }
+        }
+        Ok((suites, findings))
+    }
+
+    /// The test files, sorted by path.
+    fn files(&self) -> Result<Vec<PathBuf>, Failure> {
+        if self.paths.is_empty() {
+            return Ok(below(&Project::here()?.root).iter().map(|path| shown(path)).collect());
+        }
+        let mut files = Vec::new();
+        for path in &self.paths {
+            if path.is_dir() {
+                files.extend(below(path));
+            } else if path.is_file() {
+                files.push(path.clone());
+            } else {
+                return Err(Failure::usage(
+                    codes::NO_TESTS,
+                    format!("there is no file and no folder `{}`", path.display()),
+                )
+                .hint("name a test file, or a folder that holds some"));
+            }
+        }
+        Ok(files)
+    }
+
+    /// Runs the tests on every core, and gives the verdicts in the order of the files.
+    fn verdicts(&self, suites: &[Suite], registry: &Registry) -> Vec<Verdict> {
+        let tests = suites.iter().flat_map(|suite| suite.tests().iter().map(move |test| (suite, test)));
+        let wanted = |title: &str| self.filter.as_deref().is_none_or(|filter| title.contains(filter));
+        let tests: Vec<_> = tests.filter(|(suite, test)| wanted(&suite.title(test))).collect();
+        let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+        let work = || {
+            loop {
+                let position = next.fetch_add(1, Ordering::Relaxed);
+                let Some((suite, test)) = tests.get(position) else { return };
+                let verdict = testing::run(suite, test, registry);
+                done.lock().unwrap_or_else(PoisonError::into_inner).push((position, verdict));
+            }
+        };
+        thread::scope(|scope| {
+            for _ in 0..thread::available_parallelism().map_or(1, usize::from).min(tests.len()) {
+                scope.spawn(work);
+            }
+        });
+        let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+        done.sort_by_key(|(position, _)| *position);
+        done.into_iter().map(|(_, verdict)| verdict).collect()
+    }
+}
+
+/// The test files below a folder.
+fn below(folder: &Path) -> Vec<PathBuf> {
+    const LEFT_OUT: [&str; 3] = ["target", "node_modules", "out"];
+    let is_shown = |name: &str| !name.starts_with('.') && !LEFT_OUT.contains(&name);
+    WalkDir::new(folder)
+        .sort_by_file_name()
+        .into_iter()
+        .filter_entry(|entry| entry.depth() == 0 || is_shown(&entry.file_name().to_string_lossy()))
+        .filter_map(Result::ok)
+        .filter(|entry| entry.file_type().is_file() && is_test(&entry.file_name().to_string_lossy()))
+        .map(walkdir::DirEntry::into_path)
+        .collect()
+}
+
+fn is_test(name: &str) -> bool {
+    [".test.yaml", ".test.yml", ".test.json"].iter().any(|ending| name.ends_with(ending))
+}
+
+/// A path as a person in the current folder would write it.
+fn shown(path: &Path) -> PathBuf {
+    let here = std::env::current_dir().unwrap_or_default();
+    path.strip_prefix(&here).unwrap_or(path).to_owned()
+}
+
+fn summary(passed: usize, failed: usize, broken: usize) -> String {
+    let broken = match broken {
+        0 => String::new(),
+        1 => ", 1 finding in test files or their workflows".to_owned(),
+        count => format!(", {count} findings in test files or their workflows"),
+    };
+    format!("{passed} passed, {failed} failed{broken}")
+}
