@@ -100,7 +100,7 @@ impl Egress {
     async fn exchange(&self, hop: &Hop, until: Option<Instant>) -> Result<Response, NodeError> {
         let named = self.admit(hop)?;
         let request = request(self.client(named)?, hop, until)?;
-        request.send().await.map_err(|error| classify(&hop.shown(), &error))
+        request.send().await.map_err(|error| classify(&hop.shown(), hop.url.port_or_known_default(), &error))
     }
 
     fn reply(&self, hop: &Hop, response: Response) -> HttpReply {
@@ -111,13 +111,16 @@ impl Egress {
             .collect();
         let wait = headers.iter().find(|(name, _)| name == "retry-after");
         let retry_after = wait.and_then(|(_, value)| retry_after(value, self.clock.now()));
-        let shown = hop.shown();
+        let (shown, port) = (hop.shown(), hop.url.port_or_known_default());
         HttpReply {
             status: response.status().as_u16(),
             url: hop.url.to_string(),
             retry_after,
             headers,
-            body: response.bytes_stream().map(move |piece| piece.map_err(|error| classify(&shown, &error))).boxed(),
+            body: response
+                .bytes_stream()
+                .map(move |piece| piece.map_err(|error| classify(&shown, port, &error)))
+                .boxed(),
         }
     }
 }

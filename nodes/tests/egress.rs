@@ -242,3 +242,23 @@ async fn a_header_cannot_smuggle_another() {
 async fn refusal_code(egress: &Egress, call: HttpCall) -> Code {
     egress.send(call).await.map(|reply| reply.status).unwrap_err().code
 }
+
+#[tokio::test]
+async fn a_refusal_says_what_to_allow() {
+    let said = async |url: &str| {
+        let error = allowing(&[]).send(get(url)).await.map(|reply| reply.status).unwrap_err();
+        format!("{error}\n{}", error.hint.as_deref().unwrap_or_default())
+    };
+    insta::assert_snapshot!(said("http://10.0.0.1:8080/x").await, @r"
+    `10.0.0.1` is a private address
+    add `10.0.0.1:8080` to `allow` under `[http]` in `liteagent.toml`, if it is meant
+    ");
+    insta::assert_snapshot!(said("http://[::ffff:10.0.0.1]/").await, @r"
+    `[::ffff:a00:1]` leads to ::ffff:10.0.0.1, which is a private address
+    add `[::ffff:a00:1]:80` to `allow` under `[http]` in `liteagent.toml`, if it is meant
+    ");
+    insta::assert_snapshot!(said("http://169.254.169.254/").await, @r"
+    `169.254.169.254` is a link-local address, where clouds serve their metadata
+    ask for another host: no setting allows this address
+    ");
+}

@@ -12,9 +12,9 @@ use liteagent_engine::{
 use super::policy::Refused;
 
 /// Turns an error of the client into one with a code and a class. `what` is the request: `GET https://...`.
-pub(super) fn classify(what: &str, error: &reqwest::Error) -> NodeError {
+pub(super) fn classify(what: &str, port: Option<u16>, error: &reqwest::Error) -> NodeError {
     if let Some(refused) = causes(error).find_map(|cause| cause.downcast_ref::<Refused>()) {
-        return refused_address(refused, None);
+        return refused_address(refused, port);
     }
     let cause = causes(error).last().map_or_else(String::new, ToString::to_string);
     if error.is_timeout() {
@@ -33,7 +33,7 @@ pub(super) fn classify(what: &str, error: &reqwest::Error) -> NodeError {
         .hint("check the host name and the port, and that the server is up")
 }
 
-/// The guard refused an address. `port` is known where the URL holds the address itself.
+/// The guard refused an address.
 pub(super) fn refused_address(refused: &Refused, port: Option<u16>) -> NodeError {
     let hint = if refused.never {
         "ask for another host: no setting allows this address".to_owned()

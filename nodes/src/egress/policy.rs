@@ -1,6 +1,6 @@
 //! What requests may reach beyond the public internet.
 
-use std::net::IpAddr;
+use std::{fmt, net::IpAddr};
 
 use ipnet::IpNet;
 
@@ -23,13 +23,24 @@ enum Allow {
 }
 
 /// An address that a request must not reach.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("`{host}` leads to {address}, which is {what}")]
+#[derive(Clone, Debug)]
 pub(super) struct Refused {
     pub(super) host: String,
     pub(super) address: IpAddr,
     pub(super) what: &'static str,
     pub(super) never: bool,
+}
+
+impl std::error::Error for Refused {}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { host, address, what, .. } = self;
+        if host_key(host) == address.to_string() {
+            return write!(f, "`{host}` is {what}");
+        }
+        write!(f, "`{host}` leads to {address}, which is {what}")
+    }
 }
 
 impl EgressPolicy {
