@@ -19,6 +19,7 @@ use crate::{
 mod analysis;
 mod calls;
 mod compare;
+mod depth;
 mod docs;
 mod environment;
 mod explain;

@@ -116,18 +116,13 @@ impl Walk<'_> {
     fn choice(&mut self, choice: &ast::IfExpr<'_>, ctx: Ctx, lenient: bool) -> Vec<Place> {
         self.read(&choice.test_expr, Ctx::test());
         let mut places = self.places(&choice.true_expr, ctx.guarded(), lenient);
-        match &choice.false_expr {
-            Some(otherwise) => places.extend(self.places(otherwise, ctx.guarded(), lenient)),
-            None => {
-                let shown = &self.source[places::span(&choice.true_expr).start..places::span(&choice.test_expr).end];
-                let span = places::span(&choice.true_expr).start..places::span(&choice.test_expr).end;
-                let error = TemplateError::new(
-                    codes::TEMPLATE_NO_ELSE,
-                    span,
-                    "expected `else` after an inline `if`, found none",
-                );
-                self.findings.push(error.hint(format!("write `{shown} else ''`, or another value for that case")));
-            }
+        if let Some(otherwise) = &choice.false_expr {
+            places.extend(self.places(otherwise, ctx.guarded(), lenient));
+        } else {
+            let span = places::span(&choice.true_expr).start..places::span(&choice.test_expr).end;
+            let hint = format!("write `{} else ''`, or another value for that case", &self.source[span.clone()]);
+            let message = "expected `else` after an inline `if`, found none";
+            self.findings.push(TemplateError::new(codes::TEMPLATE_NO_ELSE, span, message).hint(hint));
         }
         places.into_iter().map(|place| place.guarded_if(true)).collect()
     }

@@ -16,8 +16,7 @@ pub(super) fn compare(left: &Jinja, right: &Jinja, operator: &str) -> Result<boo
         (ValueKind::Undefined, _) | (_, ValueKind::Undefined) => {
             return Err(Error::from(minijinja::ErrorKind::UndefinedError));
         }
-        (ValueKind::Number, ValueKind::Number) | (ValueKind::String, ValueKind::String) => true,
-        (ValueKind::Bool, ValueKind::Bool) | (ValueKind::Seq, ValueKind::Seq) => true,
+        (ValueKind::Number | ValueKind::String | ValueKind::Bool | ValueKind::Seq, kind) => left.kind() == kind,
         _ => false,
     };
     if !like {

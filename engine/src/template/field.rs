@@ -126,12 +126,11 @@ impl<T> Serialize for Template<T> {
 impl<'de, T: FromValue> Deserialize<'de> for Template<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let value = Value::deserialize(deserializer)?;
-        let form = match value.as_str().filter(|text| is_template(text)) {
-            Some(text) => Form::Compiled(compile(text)?),
-            None => {
-                T::from_literal(value.clone()).map_err(D::Error::custom)?;
-                Form::Literal(value)
-            }
+        let form = if let Some(text) = value.as_str().filter(|text| is_template(text)) {
+            Form::Compiled(compile(text)?)
+        } else {
+            T::from_literal(value.clone()).map_err(D::Error::custom)?;
+            Form::Literal(value)
         };
         Ok(Self { form, _type: PhantomData })
     }

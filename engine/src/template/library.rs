@@ -1,5 +1,7 @@
 //! The filters that Jinja does not have, and those of Jinja that are stricter here.
 
+use std::fmt::Write as _;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use chrono::{DateTime, NaiveDate, NaiveDateTime, TimeZone, Utc, format::StrftimeItems};
 use hmac::{Hmac, Mac};
@@ -216,7 +218,10 @@ fn hmac(text: &str, key: Option<&str>, algorithm: Option<&str>, kwargs: Kwargs) 
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut hex, byte| {
+        write!(hex, "{byte:02x}").expect("text takes everything");
+        hex
+    })
 }
 
 fn unbase64(text: &str) -> Result<String, Error> {

@@ -357,23 +357,20 @@ impl Lowered {
             BinOpKind::Pow => (None, "**"),
             BinOpKind::In => (None, "in"),
         };
-        match filter {
-            Some(filter) => {
-                self.piped(left, false, filter);
-                self.put("(");
-                self.expr(right, false);
-                self.put(", ");
-                self.quoted(symbol);
-                self.put("))");
-            }
-            None => {
-                self.put("(");
-                self.operand(left);
-                self.put(&format!(" {symbol} "));
-                self.operand(right);
-                self.put(")");
-            }
+        if let Some(filter) = filter {
+            self.piped(left, false, filter);
+            self.put("(");
+            self.expr(right, false);
+            self.put(", ");
+            self.quoted(symbol);
+            self.put("))");
+            return;
         }
+        self.put("(");
+        self.operand(left);
+        self.put(&format!(" {symbol} "));
+        self.operand(right);
+        self.put(")");
     }
 
     /// `a < b < c`: every comparison of two neighbours must hold.

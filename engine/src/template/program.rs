@@ -101,16 +101,20 @@ impl Program {
     }
 
     pub(super) fn render_url(&self, template: &Inner, scope: &Arc<Scope>) -> Result<String, NodeError> {
-        let Self::Text(pieces) = self else { return self.render_text(template, scope) };
+        let pieces = match self {
+            Self::Lone(code) => return code.text(template, scope),
+            Self::Text(pieces) => pieces,
+            Self::Blocks { .. } => {
+                return Err(explain::invalid("expected a URL with `{{ ... }}` only, found one with `{% ... %}`")
+                    .hint("write `{{ a if condition else b }}`"));
+            }
+        };
         let mut out = String::new();
         for piece in pieces {
             let text = piece.text(template, scope)?;
-            match piece {
-                Piece::Code { raw_url: false, .. } if url::is_after_host(&out) => {
-                    append(&mut out, &url::encode(&text))?
-                }
-                _ => append(&mut out, &text)?,
-            }
+            let inserted = matches!(piece, Piece::Code { raw_url: false, .. });
+            let text = if inserted && url::is_after_host(&out) { url::encode(&text) } else { text };
+            append(&mut out, &text)?;
         }
         Ok(out)
     }
