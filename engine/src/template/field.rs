@@ -203,6 +203,13 @@ impl TemplateTree {
         &self.source
     }
 
+    /// Every template in it, in order.
+    pub fn templates(&self) -> Vec<&Compiled> {
+        let mut templates = Vec::new();
+        self.tree.collect(&mut templates);
+        templates
+    }
+
     /// Renders every template in it.
     ///
     /// # Errors
@@ -227,6 +234,15 @@ impl Tree {
             }
             _ => Self::Literal,
         })
+    }
+
+    fn collect<'a>(&'a self, templates: &mut Vec<&'a Compiled>) {
+        match self {
+            Self::Literal => {}
+            Self::Template(compiled) => templates.push(compiled),
+            Self::List(trees) => trees.iter().for_each(|tree| tree.collect(templates)),
+            Self::Object(trees) => trees.values().for_each(|tree| tree.collect(templates)),
+        }
     }
 
     fn is_literal(&self) -> bool {

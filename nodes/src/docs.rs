@@ -1,0 +1,142 @@
+//! The documentation page of a node type, made from its schema and its examples.
+
+use std::fmt::Write as _;
+
+use liteagent_engine::node::{Capability, Container, Effect, Example, Family, NodeSpec};
+use schemars::Schema;
+use serde_json::Value as Json;
+
+use self::fields::rows;
+
+mod fields;
+
+/// The page of a node type in Markdown: what `docs/nodes/<type>.md` holds.
+pub fn page(spec: &NodeSpec) -> String {
+    let mut page = format!("# {}\n\n{}\n", spec.type_name, description(&spec.config_schema));
+    section(&mut page, "Fields", &table(&spec.config_schema, Columns::Fields));
+    let common = "Every node also has the common fields: `needs`, `when`, `retry`, `timeout`, `on_error` and others.\n";
+    page.push_str(&format!("\n{common}"));
+    section(
+        &mut page,
+        "Output",
+        &format!("{}\n\n{}", description(&spec.output_schema), table(&spec.output_schema, Columns::Output)),
+    );
+    section(&mut page, "Behaviour", &behaviour(spec));
+    section(&mut page, "Examples", &spec.meta.examples.iter().map(example).collect::<Vec<_>>().join("\n"));
+    page
+}
+
+/// The name of a family, as the table of contents has it.
+pub fn family(family: Family) -> &'static str {
+    match family {
+        Family::Flow => "flow",
+        Family::Model => "model",
+        Family::Retrieval => "retrieval",
+        Family::Data => "data",
+        Family::Io => "io",
+        Family::Code => "code",
+    }
+}
+
+fn section(page: &mut String, title: &str, text: &str) {
+    let text = text.trim();
+    if !text.is_empty() {
+        page.push_str(&format!("\n## {title}\n\n{text}\n"));
+    }
+}
+
+fn description(schema: &Schema) -> &str {
+    schema.get("description").and_then(Json::as_str).unwrap_or_default()
+}
+
+/// What a table shows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Columns {
+    Fields,
+    Output,
+}
+
+fn table(schema: &Schema, columns: Columns) -> String {
+    let rows = rows(schema);
+    if rows.is_empty() {
+        return String::new();
+    }
+    let mut table = match columns {
+        Columns::Fields => "| Field | Type | Default | Description |\n|---|---|---|---|\n".to_owned(),
+        Columns::Output => "| Name | Type | Description |\n|---|---|---|\n".to_owned(),
+    };
+    for row in rows {
+        let default = match (columns, row.required, row.default) {
+            (Columns::Output, ..) => String::new(),
+            (_, true, _) => " required |".to_owned(),
+            (_, false, Some(default)) => format!(" `{default}` |"),
+            (_, false, None) => " |".to_owned(),
+        };
+        let _ = writeln!(table, "| `{}` | {} |{default} {} |", row.name, cell(&row.kind), cell(&row.description));
+    }
+    table
+}
+
+/// A text that stays in its cell.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+fn behaviour(spec: &NodeSpec) -> String {
+    let meta = &spec.meta;
+    let mut lines = vec![format!("Family: {}.", family(meta.family))];
+    lines.push(
+        match meta.effect {
+            Effect::Pure => "Effect: none. It changes nothing outside the run, so another attempt gives the same.",
+            Effect::Idempotent => "Effect: it reaches outside, and another attempt changes nothing more.",
+            Effect::AtLeastOnce => {
+                "Effect: it changes the outside each time. An attempt that a crash interrupts is repeated, under the \
+                 same idempotency key."
+            }
+        }
+        .to_owned(),
+    );
+    if let Some(container) = meta.container {
+        let roots = container.roots().iter().map(|root| format!("`{root}`")).collect::<Vec<_>>().join(" and ");
+        let retry = match container {
+            Container::Items => "items that are done stay done",
+            Container::Rounds => "rounds that are done stay done",
+        };
+        lines.push(format!("Container: its nodes see {roots}; from outside only the container can be read."));
+        lines.push(format!("Retry: the container goes on, {retry}."));
+    } else {
+        lines.push(
+            "Retry: by default an attempt that fails with `rate_limited`, `timeout` or `unavailable` is tried again \
+             when the node or the workflow has a `retry`."
+                .to_owned(),
+        );
+    }
+    if meta.fails_when_lost {
+        lines.push("When the process that runs it dies, it fails, unless `on_lost: retry` is set.".to_owned());
+    }
+    if !meta.requires.is_empty() {
+        let names = meta.requires.iter().map(|capability| capability_name(*capability)).collect::<Vec<_>>().join(", ");
+        lines.push(format!("Needs: {names}."));
+    }
+    if !meta.aliases.is_empty() {
+        lines.push(format!("Old names: {}.", meta.aliases.join(", ")));
+    }
+    lines.iter().map(|line| format!("- {line}")).collect::<Vec<_>>().join("\n")
+}
+
+fn capability_name(capability: Capability) -> &'static str {
+    match capability {
+        Capability::Http => "outgoing HTTP",
+        Capability::Files => "folders that it may use",
+        Capability::Kv => "state between runs",
+    }
+}
+
+fn example(example: &Example) -> String {
+    let mut text = format!("### {}\n\n```yaml\n{}\n```\n", example.title, example.yaml.trim_end());
+    if !example.scope.trim().is_empty() {
+        text.push_str(&format!("\nWith\n\n```yaml\n{}\n```\n", example.scope.trim_end()));
+    }
+    text.push_str(&format!("\nit gives\n\n```yaml\n{}\n```\n", example.gives.trim_end()));
+    text
+}

@@ -1,0 +1,80 @@
+//! `answer`: text for the caller.
+
+use liteagent_engine::node::prelude::*;
+
+/// Gives a text to the caller at once, while the run goes on.
+///
+/// A chat shows it as it comes. Several answers of a run follow each other.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AnswerConfig {
+    /// The text. It may be `{ file: prompts/answer.md }`.
+    #[schemars(extend("x-liteagent-file" = "text"))]
+    pub text: Template<String>,
+}
+
+/// The text.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct AnswerOutput {
+    /// What was said.
+    #[schemars(with = "String")]
+    pub text: Value,
+}
+
+/// See [`AnswerConfig`].
+pub struct Answer {
+    config: AnswerConfig,
+}
+
+impl Node for Answer {
+    const TYPE: &'static str = "answer";
+    const META: NodeMeta = NodeMeta::pure(Family::Flow, EXAMPLES);
+    type Config = AnswerConfig;
+    type Output = AnswerOutput;
+
+    fn new(config: Self::Config) -> Result<Self, ConfigError> {
+        Ok(Self { config })
+    }
+
+    async fn run(&self, ctx: &NodeCtx) -> Result<Outcome<Self::Output>, NodeError> {
+        let text = ctx.render(&self.config.text)?;
+        if !text.is_empty() {
+            ctx.emit(&text);
+        }
+        Ok(Outcome::Done(AnswerOutput { text: text.into() }))
+    }
+}
+
+const EXAMPLES: &[Example] = &[
+    Example {
+        title: "Says what is in the cart",
+        yaml: "\
+type: answer
+text: \"In your cart: {{ put.cart | join(', ') }}\"
+",
+        scope: "put: { cart: [bell, pump] }",
+        gives: "{ output: { text: \"In your cart: bell, pump\" } }",
+    },
+    Example {
+        title: "Nothing is said when a value is missing",
+        yaml: "\
+type: answer
+text: \"Hello {{ inputs.name }}\"
+",
+        scope: "inputs: {}",
+        gives: "{ error: LA2001 }",
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use liteagent_engine::testing::NodeTest;
+
+    #[tokio::test]
+    async fn the_text_goes_out_at_once() {
+        let node = NodeTest::new(&crate::registry(), "type: answer\ntext: 'Hi {{ inputs.name }}'");
+        let node = node.scope("inputs: { name: Ada }").build().unwrap();
+        node.outcome().await;
+        assert_eq!(node.emitted(), ["Hi Ada"]);
+    }
+}
