@@ -3,8 +3,9 @@
 use std::{
     cell::RefCell,
     collections::HashMap,
-    fs::{self, File},
+    fs::{self, File, TryLockError},
     path::{Path, PathBuf},
+    thread,
     time::Duration,
 };
 
@@ -23,7 +24,12 @@ use super::{
 /// Every migration, oldest first: the newest one's place is the version of the schema.
 const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_runs.sql")];
 
-const BUSY: Duration = Duration::from_secs(10);
+/// How far apart to look whether another process has written.
+const LOOK: Duration = Duration::from_micros(500);
+/// How often to look before a write fails: 10 seconds.
+const BUSY_LOOKS: i32 = 20_000;
+/// How often to look before the turn of another process has passed: 50 milliseconds.
+const TURN_LOOKS: u32 = 100;
 
 /// Pages that the log may hold before they are moved into the file: a long log is written in place, again and again.
 const CHECKPOINT_PAGES: u32 = 4_000;
@@ -34,21 +40,43 @@ pub(super) struct Db {
     lease: Millis,
     sessions: PathBuf,
     rows: RefCell<HashMap<RunId, i64>>,
+    turnstile: File,
 }
 
 impl Db {
     /// Opens the file, and brings its schema up to date.
     pub(super) fn open(file: &Path, sessions: PathBuf, lease: Duration) -> Result<Self, StoreError> {
-        let _alone = lock_schema(file)?;
+        let turnstile = open_lock(file)?;
+        // Two processes that open a new file at once must not both make its tables.
+        turnstile.lock().map_err(|error| io_error(&error, "the lock of the database"))?;
         let connection = connect(file).map_err(Error::from)?;
         migrate(&connection)?;
-        Ok(Self { connection, lease: units::Duration(lease).millis(), sessions, rows: RefCell::default() })
+        pass(&turnstile);
+        Ok(Self { connection, lease: units::Duration(lease).millis(), sessions, rows: RefCell::default(), turnstile })
     }
 
     pub(super) fn begin(&self) -> Result<(), Error> {
         self.rollback();
-        self.connection.prepare_cached("BEGIN IMMEDIATE")?.execute(())?;
-        Ok(())
+        let waits = self.wait_for_turn();
+        let begun = self.connection.prepare_cached("BEGIN IMMEDIATE").and_then(|mut begin| begin.execute(()));
+        if waits {
+            pass(&self.turnstile);
+        }
+        Ok(begun.map(drop)?)
+    }
+
+    /// SQLite lets a process that writes all the time shut out the others, who look only now and then. So whoever
+    /// waits to write holds the turnstile, and the one who has just written lets him go first; but not for ever,
+    /// because a process that holds it may have been stopped.
+    fn wait_for_turn(&self) -> bool {
+        for _ in 0..TURN_LOOKS {
+            match self.turnstile.try_lock() {
+                Ok(()) => return true,
+                Err(TryLockError::WouldBlock) => thread::sleep(LOOK),
+                Err(TryLockError::Error(_)) => return false,
+            }
+        }
+        false
     }
 
     pub(super) fn commit(&self) -> Result<(), StoreError> {
@@ -128,17 +156,24 @@ impl Db {
     }
 }
 
-/// Two processes that open a new file at once must not both make its tables.
-fn lock_schema(file: &Path) -> Result<File, StoreError> {
+fn open_lock(file: &Path) -> Result<File, StoreError> {
     let path = file.with_extension("lock");
     let lock = fs::OpenOptions::new().create(true).truncate(false).write(true).open(&path);
-    let lock = lock.and_then(|lock| lock.lock().map(|()| lock));
     lock.map_err(|error| io_error(&error, &path.display().to_string()))
+}
+
+fn pass(turnstile: &File) {
+    if let Err(error) = turnstile.unlock() {
+        tracing::warn!(%error, "the lock of the database was not given back");
+    }
 }
 
 fn connect(file: &Path) -> rusqlite::Result<Connection> {
     let connection = Connection::open(file)?;
-    connection.busy_timeout(BUSY)?;
+    connection.busy_handler(Some(|looks| {
+        thread::sleep(LOOK);
+        looks < BUSY_LOOKS
+    }))?;
     connection.set_prepared_statement_cache_capacity(64);
     // `auto_vacuum` counts only before the first table, and before the log is switched on.
     connection.pragma_update(None, "auto_vacuum", "INCREMENTAL")?;

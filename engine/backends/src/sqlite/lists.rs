@@ -6,7 +6,7 @@ use liteagent_engine::{
     store::{InboxMessage, RunFilter, RunRow, StoredRecord},
     units::Millis,
 };
-use sqlx::{AssertSqlSafe, QueryBuilder, Row as _, Sqlite};
+use sqlx::{QueryBuilder, Row as _, Sqlite};
 
 use super::{
     Shared,
@@ -81,7 +81,7 @@ impl Shared {
 
     /// The first column of the first row.
     pub(super) async fn text(&self, sql: &'static str, key: Key<'_>) -> Result<Option<String>, Error> {
-        let query = sqlx::query(AssertSqlSafe(sql));
+        let query = sqlx::query(sql);
         let query = match key {
             Key::Text(key) => query.bind(key.to_owned()),
             Key::Bytes(key) => query.bind(key),

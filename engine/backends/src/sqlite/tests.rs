@@ -230,3 +230,33 @@ async fn a_short_lease_is_kept() {
     assert!(matches!(store.take(owned.run, other, 6).await.unwrap(), Take::Owned(_)));
     assert!(matches!(store.take(owned.run, other, 7).await.unwrap(), Take::Taken(_)));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_busy_process_lets_another_one_write() {
+    const CHAINS: usize = 20;
+    let folder = tempfile::tempdir().unwrap();
+    let (busy, other) = (reopen(folder.path()).await, reopen(folder.path()).await);
+    let mut mine = Owned::create(&other, 1).await;
+    let session = open(&busy, 1).await;
+    let (begun, mut begins) = tokio::sync::mpsc::channel(CHAINS);
+    let mut chains = tokio::task::JoinSet::new();
+    for _ in 0..CHAINS {
+        let (busy, begun) = (busy.clone(), begun.clone());
+        chains.spawn(async move {
+            let mut owned = Owned::create_in(&busy, session, 1).await;
+            begun.send(()).await.unwrap();
+            loop {
+                busy.append(owned.append(2)).await.unwrap();
+                owned.seq += 2;
+            }
+        });
+    }
+    for _ in 0..CHAINS {
+        begins.recv().await.unwrap();
+    }
+    for _ in 0..50 {
+        other.append(mine.append(1)).await.unwrap();
+        mine.seq += 1;
+    }
+    assert!(chains.try_join_next().is_none(), "a chain of the busy process failed");
+}
