@@ -1,1 +1,4 @@
-//! Tests and benchmarks of the whole: see `tests/` and `benches/`.
+//! What the tests and benchmarks of the whole share: see `tests/` and `benches/`.
+
+pub mod counting;
+pub mod crash;

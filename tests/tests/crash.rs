@@ -1,0 +1,167 @@
+//! kill -9 at random moments: no run is lost, no finished node runs again, no record is missing or doubled.
+
+use std::{collections::HashMap, path::Path, process::Stdio, time::Duration};
+
+use liteagent_backends::{Backends, SqliteOptions};
+use liteagent_engine::{
+    event::{Event, Record, RunStatus},
+    store::{RunFilter, RunRow},
+    view::RunView,
+};
+use liteagent_tests::{counting::CountingServer, crash};
+use tokio::process::{Child, Command};
+
+/// How many kills one run of the test makes.
+const KILLS: u32 = 200;
+
+fn worker(folder: &Path, server: &CountingServer, batch: u32) -> Child {
+    Command::new(env!("CARGO_BIN_EXE_crash-worker"))
+        .args([folder.to_str().unwrap(), &server.address, &batch.to_string()])
+        .stdin(Stdio::null())
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+/// A fixed sequence that looks random: a failure can be repeated.
+fn pause(kill: u32) -> Duration {
+    let mixed = u64::from(kill).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(17) >> 7;
+    Duration::from_millis(15 + mixed % 140)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_process_loses_nothing_and_repeats_nothing_that_finished() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = CountingServer::start(Duration::from_millis(4)).await;
+    let (mut kills, mut batch) = (0, 0);
+    while kills < KILLS {
+        let mut child = worker(folder.path(), &server, batch);
+        let ended = tokio::time::timeout(pause(kills), child.wait()).await;
+        match ended {
+            Ok(status) => {
+                assert!(status.unwrap().success(), "the worker fails by itself");
+                batch += 1;
+            }
+            Err(_) => {
+                child.kill().await.unwrap();
+                kills += 1;
+            }
+        }
+    }
+    let status = worker(folder.path(), &server, batch).wait().await.unwrap();
+    assert!(status.success());
+
+    let (runs, lost) = audit(folder.path(), &server).await;
+    println!("{kills} kills, {} batches, {runs} runs, {lost} nodes lost", batch + 1);
+    assert!(lost > 0, "no kill ever hit a node that ran: the test shows nothing");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stopped_process_that_wakes_up_cannot_write() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = CountingServer::start(Duration::from_millis(250)).await;
+    let mut first = worker(folder.path(), &server, 0);
+    until(|| !server.effects().is_empty()).await;
+    signal(&first, "-STOP").await;
+    // Its heartbeat grows old; its lock is still held, for it is not dead.
+    tokio::time::sleep(crash::LEASE + Duration::from_millis(500)).await;
+    let mut second = worker(folder.path(), &server, 0);
+    let before = server.effects().len();
+    until(|| server.effects().len() > before + 2).await;
+    signal(&first, "-CONT").await;
+
+    assert!(second.wait().await.unwrap().success());
+    // The first one sees that it lost its runs, and that all have ended.
+    assert!(first.wait().await.unwrap().success());
+    let (runs, lost) = audit(folder.path(), &server).await;
+    assert_eq!(runs, 4);
+    assert!(lost > 0, "the first process ran nodes when it was stopped");
+}
+
+async fn until(holds: impl Fn() -> bool) {
+    while !holds() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+async fn signal(child: &Child, signal: &str) {
+    let id = child.id().expect("the process has not ended").to_string();
+    assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
+}
+
+/// Reads every journal and every call, and compares. Gives the number of runs, and of nodes that were lost.
+async fn audit(folder: &Path, server: &CountingServer) -> (usize, u32) {
+    let backends = liteagent_backends::open(folder, SqliteOptions::default()).await.unwrap();
+    let mut calls = server.by_path();
+    let mut lost = 0;
+    let runs = all_runs(&backends).await;
+    for run in &runs {
+        lost += audit_run(&backends, run, &mut calls).await;
+    }
+    assert!(calls.is_empty(), "effects of runs that nobody knows: {calls:?}");
+    (runs.len(), lost)
+}
+
+async fn all_runs(backends: &Backends) -> Vec<RunRow> {
+    let mut all: Vec<RunRow> = Vec::new();
+    loop {
+        let filter = RunFilter { before: all.last().map(|run| run.id), limit: 1000, ..RunFilter::default() };
+        let page = backends.stores.journal.runs(filter).await.unwrap();
+        if page.is_empty() {
+            return all;
+        }
+        all.extend(page);
+    }
+}
+
+async fn audit_run(backends: &Backends, run: &RunRow, calls: &mut HashMap<String, Vec<String>>) -> u32 {
+    let stored = backends.stores.journal.read(run.id, 0, usize::MAX >> 1).await.unwrap();
+    let records: Vec<Record> = stored.iter().map(|record| serde_json::from_str(&record.body).unwrap()).collect();
+    for (at, record) in records.iter().enumerate() {
+        assert_eq!(record.seq, at as u64 + 1, "R1: {} has no gap and no double", run.id);
+        let last = at + 1 == records.len();
+        assert_eq!(matches!(record.event, Event::RunEnded { .. }), last, "R2: {}", run.id);
+    }
+    let mut settled: HashMap<&str, u32> = HashMap::new();
+    for record in &records {
+        if let Event::NodeSucceeded { node, .. } | Event::NodeSkipped { node, .. } = &record.event {
+            *settled.entry(node).or_default() += 1;
+        }
+    }
+    assert!(settled.values().all(|count| *count == 1), "a finished node ran again: {settled:?}");
+
+    let view = RunView::of(&records);
+    let end = view.end.as_ref().unwrap();
+    assert_eq!(end.status, RunStatus::Succeeded, "{}: {:?}", run.id, end.error);
+    assert_eq!(end.outputs.to_json(), crash::expected(&run.workflow), "{} ends as without kills", run.id);
+
+    let mut lost = 0;
+    for (path, node) in &view.nodes {
+        lost += node.losses;
+        let Some(name) = effect_name(path) else { continue };
+        let keys = calls.remove(&format!("/{}/{name}", run.id)).unwrap_or_default();
+        assert!(!keys.is_empty(), "{path} of {} had no effect", run.id);
+        assert!(
+            keys.len() as u32 <= 1 + node.losses,
+            "{path} of {} acted {} times and was lost {} times",
+            run.id,
+            keys.len(),
+            node.losses
+        );
+        assert!(keys.iter().all(|key| *key == keys[0] && !key.is_empty()), "one idempotency key: {keys:?}");
+    }
+    lost
+}
+
+/// The last part of the URL that the node at a path calls; `None` for nodes that call nothing.
+fn effect_name(path: &str) -> Option<String> {
+    let frame = |container: &str| -> Option<(u32, &str)> {
+        let (index, node) = path.strip_prefix(container)?.strip_prefix('[')?.split_once("].")?;
+        Some((index.parse().ok()?, node))
+    };
+    if let Some((index, node)) = frame("each").or_else(|| frame("rounds")) {
+        return Some(format!("{node}-{}", index + 1));
+    }
+    let name = path.strip_prefix("finally.").unwrap_or(path);
+    (!["note", "each", "child", "rounds"].contains(&name)).then(|| name.to_owned())
+}
