@@ -276,6 +276,11 @@ impl Engine {
         Ok(self.inner.stores.journal.heartbeat(self.inner.session, self.inner.clock.now()).await?)
     }
 
+    /// How many runs this process executes now. A run that was released is none of them.
+    pub fn active_runs(&self) -> usize {
+        self.inner.active().len()
+    }
+
     /// The session of this process.
     pub fn session(&self) -> SessionId {
         self.inner.session

@@ -5,26 +5,17 @@
 #![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
 #![expect(clippy::print_stdout, reason = "a benchmark prints figures")]
 
-use std::{sync::Arc, time::Instant};
+use std::time::Instant;
 
-use indexmap::IndexMap;
-use liteagent_engine::{
-    bundle::Bundle,
-    capability::Capabilities,
-    definition::Definition,
-    engine::{Engine, EngineConfig, Settled, Start},
-    event::RunStatus,
-    store::Stores,
-    time::SystemClock,
-    units::Duration,
-    value,
-};
+use liteagent_engine::store::Stores;
+use liteagent_tests::bench::{self, median, workflow};
 use serde_json::{Map, Value as Json, json};
 
 const SIZES: [usize; 3] = [100, 1_000, 10_000];
 
 fn main() {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    let runtime = runtime.expect("the runtime starts");
     runtime.block_on(async {
         println!("{:<28}{:>10}{:>14}{:>14}", "light nodes in memory", "nodes", "ns per node", "median of");
         for size in SIZES {
@@ -40,38 +31,19 @@ fn main() {
     });
 }
 
-async fn report(name: &str, definition: (Json, usize)) {
-    let (definition, nodes) = definition;
-    let definition: Definition = serde_json::from_value(definition).unwrap();
-    let bundle = Arc::new(Bundle::new("bench", IndexMap::from([("bench".to_owned(), definition)])));
+async fn report(name: &str, (definition, nodes): (Json, usize)) {
+    let bundle = bench::bundle(definition);
     let rounds = (200_000 / nodes).clamp(7, 400);
-    let mut times = Vec::new();
     // One engine for all: the plan is compiled once, as in a server.
-    let (stores, _) = Stores::memory();
-    let config = EngineConfig {
-        registry: liteagent_nodes::registry(),
-        stores,
-        caps: Arc::new(Capabilities::default()),
-        clock: Arc::new(SystemClock),
-        observer: None,
-        hold: Duration::from_secs(10),
-    };
-    let engine = Engine::open(config).await.unwrap();
+    let engine = bench::engine(Stores::memory().0).await;
+    let mut figures = Vec::new();
     for _ in 0..rounds {
-        let start = Start::new(bundle.clone(), value!({ "name": "you" }), value!({ "type": "bench" }));
         let began = Instant::now();
-        let run = engine.start(start).await.unwrap();
-        let end = engine.settled(run).await.unwrap();
-        times.push(began.elapsed().as_nanos() as usize / nodes);
-        assert!(matches!(end, Settled::Ended(end) if end.status == RunStatus::Succeeded));
+        bench::run(&engine, &bundle).await;
+        figures.push(began.elapsed().as_nanos() as f64 / nodes as f64);
     }
-    engine.close().await.unwrap();
-    times.sort_unstable();
-    println!("{name:<28}{nodes:>10}{:>14}{rounds:>14}", times[times.len() / 2]);
-}
-
-fn workflow(nodes: Map<String, Json>) -> Json {
-    json!({ "inputs": { "name": "string" }, "nodes": nodes })
+    engine.close().await.expect("the store answers");
+    println!("{name:<28}{nodes:>10}{:>14.0}{rounds:>14}", median(figures));
 }
 
 fn light(template: String) -> Json {

@@ -1,4 +1,5 @@
 //! What the tests and benchmarks of the whole share: see `tests/` and `benches/`.
 
+pub mod bench;
 pub mod counting;
 pub mod crash;

@@ -19,7 +19,9 @@ use liteagent_tests::crash;
 #[tokio::main(worker_threads = 2)]
 async fn main() {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, folder, server, batch, ..] = arguments.as_slice() else { panic!("usage: crash-worker FOLDER SERVER BATCH") };
+    let [_, folder, server, batch, ..] = arguments.as_slice() else {
+        panic!("usage: crash-worker FOLDER SERVER BATCH")
+    };
     let options = SqliteOptions { lease: crash::LEASE, ..SqliteOptions::default() };
     let backends = liteagent_backends::open(&PathBuf::from(folder), options).await.expect("the store opens");
     let policy = EgressPolicy::parse([server.as_str()]).expect("the server's address is well-formed");
