@@ -36,7 +36,7 @@ use crate::{
 /// An append is at most this late, and carries at most [`LAZY_RECORDS`].
 const LAZY_TIME: Duration = Duration::from_millis(20);
 pub(super) const LAZY_RECORDS: usize = 256;
-/// After so many losses of one node the run fails.
+/// After so many losses of one node in a row, with nothing finished in between, the run fails.
 const MOST_LOSSES: u32 = 5;
 
 /// Executes one run, as its owner.
@@ -347,7 +347,7 @@ impl Owner {
     fn settle_lost(&mut self) {
         for at in self.state.lost() {
             let Some(node) = self.state.node(at) else { continue };
-            let (attempt, losses) = (node.attempt, node.losses + 1);
+            let (attempt, losses) = (node.attempt, self.state.losses_with_this(at));
             let Some(frame) = self.state.frame(at.frame) else { continue };
             let policy = self.plan.bodies[frame.body].node(at.node);
             let fails = policy.on_lost == OnLost::Fail;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     gate,
-    state::{Addr, Due, Ending, Phase, RunState, Signal, Start, Status, Waiting},
+    state::{Addr, Due, Ending, NodeState, Phase, RunState, Signal, Start, Status, Waiting},
 };
 use crate::{
     error::ErrorReport,
@@ -66,6 +66,7 @@ impl RunState {
             Event::FrameFinished { node, index, end } => self.frame_finished(plan, *node, *index, end),
             Event::NodeWaiting { node, attempt, wait } => self.node_waiting(plan, *node, *attempt, wait),
             Event::NodeSucceeded { node, attempt, port, output, writes, .. } => {
+                self.finished += 1;
                 self.set_attempt(*node, *attempt);
                 self.release_signal(*node);
                 self.write(writes);
@@ -80,6 +81,7 @@ impl RunState {
                 self.settle(plan, *node, Status::Ended { port, output, error: None });
             }
             Event::NodeFailed { node, attempt, error, then } => {
+                self.finished += 1;
                 self.set_attempt(*node, *attempt);
                 self.release_signal(*node);
                 self.started += 1;
@@ -87,8 +89,10 @@ impl RunState {
             }
             Event::NodeSkipped { node, .. } => self.settle(plan, *node, Status::Skipped),
             Event::NodeLost { node, .. } => {
+                let finished = self.finished;
                 if let Some(node) = self.node_mut(*node) {
-                    node.losses += 1;
+                    node.losses = node.losses_after(finished);
+                    node.finished_at_loss = finished;
                     node.lost = true;
                 }
                 self.transition(*node, Status::Pending);
@@ -309,11 +313,23 @@ impl RunState {
         self.handlers.insert(handler, frame);
     }
 
+    /// How often in a row the process that ran a node will have died, if it did so now.
+    pub fn losses_with_this(&self, at: Addr) -> u32 {
+        self.node(at).map_or(0, |node| node.losses_after(self.finished))
+    }
+
     /// Why a node that has not run would be skipped now; for tests that compare with the scanning definition.
     pub fn gate_of(&self, plan: &Plan, at: Addr) -> Option<Result<(), SkipReason>> {
         let frame = self.frame(at.frame)?;
         let body = &plan.bodies[frame.body];
         Some(gate::open(body, &body.node(at.node).gate, &frame.nodes))
+    }
+}
+
+impl NodeState {
+    /// A process that dies again before anything finished may be dying of this node; any progress clears it.
+    fn losses_after(&self, finished: u64) -> u32 {
+        if self.losses > 0 && self.finished_at_loss == finished { self.losses + 1 } else { 1 }
     }
 }
 

@@ -46,6 +46,8 @@ pub struct RunState {
     pub conversation: Value,
     /// How many nodes started, failed attempts included.
     pub started: u64,
+    /// How many attempts ended, well or not.
+    pub(super) finished: u64,
     /// How many failures were handled by `on_error`.
     pub handled_errors: u32,
     /// How many records the last take has been followed by.
@@ -144,8 +146,10 @@ pub struct NodeState {
     pub status: Status,
     /// The newest attempt; 0 before the first.
     pub attempt: u32,
-    /// How often the process that ran it died.
+    /// How often in a row the process that ran it died, with nothing finished in between.
     pub losses: u32,
+    /// How much had finished at the last loss.
+    pub(super) finished_at_loss: u64,
     /// Whether the newest attempt was lost: it is used again.
     pub(super) lost: bool,
     pub(super) pending: u32,
