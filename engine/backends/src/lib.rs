@@ -9,12 +9,14 @@ use liteagent_engine::{
 
 pub use self::{
     blobs::FsBlobs,
+    clean::Cleaned,
     disk::Reserve,
     files::FileStore,
     sqlite::{FILE, SqliteOptions, SqliteStore},
 };
 
 mod blobs;
+mod clean;
 mod disk;
 mod files;
 mod sqlite;

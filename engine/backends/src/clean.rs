@@ -1,0 +1,96 @@
+//! Retention: what nobody needs any more is deleted.
+
+use std::time::Duration;
+
+use liteagent_engine::{
+    store::StoreError,
+    units::{self, Millis},
+};
+
+use crate::Backends;
+
+/// How long a blob may lie about without a run that names it: its run may be about to be stored.
+const ORPHAN: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// So many runs are deleted in one transaction: others write in between.
+const BATCH: u32 = 100;
+
+/// What was deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cleaned {
+    /// Whole runs.
+    pub runs: u64,
+    /// Blobs that no run named.
+    pub blobs: u64,
+}
+
+impl Backends {
+    /// Deletes the runs that ended longer than `keep` ago, and blobs that no run names and that are older than a day.
+    ///
+    /// # Errors
+    /// Those of the stores; what was deleted before stays deleted.
+    pub async fn clean(&self, at: Millis, keep: Duration) -> Result<Cleaned, StoreError> {
+        let ago = |time| at.saturating_sub(units::Duration(time).millis());
+        let journal = &self.stores.journal;
+        let mut runs = 0;
+        loop {
+            let deleted = journal.delete_ended(ago(keep), BATCH).await?;
+            runs += deleted;
+            if deleted < u64::from(BATCH) {
+                break;
+            }
+        }
+        let blobs = self
+            .stores
+            .blobs
+            .sweep(ago(ORPHAN), &|digest| {
+                let journal = journal.clone();
+                Box::pin(async move { journal.has_blob_rows(digest).await })
+            })
+            .await?;
+        Ok(Cleaned { runs, blobs })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use liteagent_engine::{
+        event::RunStatus,
+        store::{Append, NewRun},
+        testing::conformance::samples::{Owned, ended, new_run, open},
+    };
+
+    use super::*;
+    use crate::tests::options;
+
+    const DAY: Duration = ORPHAN;
+
+    #[tokio::test]
+    async fn old_runs_and_their_blobs_go_others_stay() {
+        let folder = tempfile::tempdir().unwrap();
+        let backends = crate::open(folder.path(), options()).await.unwrap();
+        let (journal, blobs) = (&backends.stores.journal, &backends.stores.blobs);
+        let session = open(&**journal, 1).await;
+        let blob = async |text: &'static str| blobs.put(Bytes::from_static(text.as_bytes())).await.unwrap();
+        let (old, shared, orphan) = (blob("old").await, blob("shared").await, blob("orphan").await);
+
+        let run = NewRun { blobs: vec![old.clone(), shared.clone()], ..new_run("a", 1) };
+        journal.create(run.clone()).await.unwrap();
+        let file = backends.files.create(run.id, "a.txt", "text/plain", Bytes::from_static(b"content")).await.unwrap();
+        let owned = Owned::take(&**journal, run.id, session, 1).await;
+        journal.append(owned.release(ended(RunStatus::Succeeded))).await.unwrap();
+        let kept = Owned::create_in(&**journal, session, 1).await;
+        journal.append(Append { blobs: vec![shared.clone()], ..kept.append(1) }).await.unwrap();
+
+        assert_eq!(backends.clean(10, DAY).await.unwrap(), Cleaned::default());
+        let far = 10 * i64::from(i32::MAX) * 1000;
+        assert_eq!(backends.clean(far, DAY).await.unwrap(), Cleaned { runs: 1, blobs: 3 });
+        for gone in [&old, &orphan, &file.sha256.parse().unwrap()] {
+            assert_eq!(blobs.get(gone).await.unwrap(), None);
+        }
+        assert!(blobs.get(&shared).await.unwrap().is_some());
+        assert_eq!(backends.files.open(run.id, &file.id).await.unwrap(), None);
+        assert!(journal.run(kept.run).await.unwrap().is_some());
+    }
+}
