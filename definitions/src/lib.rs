@@ -1,1 +1,57 @@
-//! x
+//! The library: workflows that come with LiteAgent, each with its tests beside it.
+
+/// Every workflow of the library, by name: name and YAML.
+pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
+    LIBRARY.iter().copied()
+}
+
+/// The YAML of the workflow with this name.
+pub fn get(name: &str) -> Option<&'static str> {
+    all().find(|(known, _)| *known == name).map(|(_, yaml)| yaml)
+}
+
+macro_rules! library {
+    ($($name:literal),+ $(,)?) => {
+        &[$(($name, include_str!(concat!("../", $name, ".yaml")))),+]
+    };
+}
+
+const LIBRARY: &[(&str, &str)] = library![
+    "approvals/purchase",
+    "chat/todo",
+    "data/clean-customers",
+    "integrations/github-issues",
+    "monitoring/site-watch",
+    "orders/fulfil",
+    "orders/lookup",
+    "reports/markdown",
+];
+
+#[cfg(test)]
+mod tests {
+    use std::{collections::BTreeSet, fs, path::Path};
+
+    use super::*;
+
+    #[test]
+    fn every_definition_is_in_the_library_and_has_tests() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut found = BTreeSet::new();
+        for folder in fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()) {
+            let folder_name = folder.file_name().unwrap().to_string_lossy().into_owned();
+            if !folder.is_dir() || folder_name == "src" {
+                continue;
+            }
+            for file in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()) {
+                let file = file.into_string().unwrap();
+                if let Some(name) = file.strip_suffix(".yaml").filter(|name| !name.ends_with(".test")) {
+                    assert!(folder.join(format!("{name}.test.yaml")).is_file(), "{folder_name}/{name} has no tests");
+                    found.insert(format!("{folder_name}/{name}"));
+                }
+            }
+        }
+        let listed: BTreeSet<String> = all().map(|(name, _)| name.to_owned()).collect();
+        assert_eq!(listed, found);
+        assert!(get("orders/lookup").unwrap().contains("format: 1") && get("orders/none").is_none());
+    }
+}

@@ -101,14 +101,16 @@ impl Intercept for Fakes {
                 return None;
             }
             let fault = not_faked(&path, attempt);
-            state.faults.push(Mismatch::new(&path, "a fake", fault.message.clone()));
+            let expected = format!("a fake; {}", fault.hint.as_deref().unwrap_or_default());
+            state.faults.push(Mismatch::new(&path, expected, "none, so it did not run"));
             return Some(StandIn { at: now, result: Err(fault) });
         };
         entry.used += 1;
         let used = entry.used;
         let Some((fake, call)) = entry.calls.call(used) else {
             let fault = used_up(&path, used - 1);
-            state.faults.push(Mismatch::new(&path, format!("{} calls", used - 1), fault.message.clone()));
+            let expected = format!("{} calls; {}", used - 1, fault.hint.as_deref().unwrap_or_default());
+            state.faults.push(Mismatch::new(&path, expected, "one more"));
             return Some(StandIn { at: now, result: Err(fault) });
         };
         let at = now.saturating_add(fake.delay.map_or(0, |delay| delay.millis()));
@@ -161,22 +163,35 @@ fn filled(mut outputs: Map<String, Json>, schema: &Schema) -> Map<String, Json> 
     let schema = schema.as_value();
     let properties = schema.get("properties").and_then(Json::as_object);
     for (name, of) in properties.into_iter().flatten() {
-        if !outputs.contains_key(name)
-            && let Some(empty) = empty(schema, of)
-        {
-            outputs.insert(name.clone(), empty);
+        match outputs.get_mut(name) {
+            Some(given) => fill_nulls(schema, of, given),
+            None => outputs.extend(empty(schema, of).map(|empty| (name.clone(), empty))),
         }
     }
     outputs
 }
 
+/// Deeper inside, only what may be `null` is filled in: `"string?"` of `returns`.
+fn fill_nulls(root: &Json, schema: &Json, given: &mut Json) {
+    let schema = resolve(root, schema);
+    if let (Some(members), Some(of)) = (given.as_object_mut(), schema.get("properties").and_then(Json::as_object)) {
+        for (name, of) in of {
+            match members.get_mut(name) {
+                Some(given) => fill_nulls(root, of, given),
+                None => members.extend(empty(root, of).filter(Json::is_null).map(|null| (name.clone(), null))),
+            }
+        }
+    }
+}
+
+fn resolve<'s>(root: &'s Json, schema: &'s Json) -> &'s Json {
+    let reference = schema.get("$ref").and_then(Json::as_str);
+    reference.and_then(|reference| root.pointer(reference.trim_start_matches('#'))).unwrap_or(schema)
+}
+
 /// The empty value of a type; a number has none.
 fn empty(root: &Json, schema: &Json) -> Option<Json> {
-    let schema = match schema.get("$ref").and_then(Json::as_str) {
-        Some(reference) => root.pointer(reference.trim_start_matches('#'))?,
-        None => schema,
-    };
-    match schema.get("type").and_then(Json::as_str) {
+    match resolve(root, schema).get("type").and_then(Json::as_str) {
         Some("string") => Some(json!("")),
         Some("array") => Some(json!([])),
         Some("object") => Some(json!({})),

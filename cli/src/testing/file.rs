@@ -134,10 +134,11 @@ pub(crate) struct Schedule {
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub(crate) enum FakeCalls {
+    /// One for each call, in order. A further call fails the test.
+    // First, because serde reads a list as the fields of a struct, too.
+    Each(Vec<Fake>),
     /// The same for every call.
     All(Fake),
-    /// One for each call, in order. A further call fails the test.
-    Each(Vec<Fake>),
 }
 
 /// What a node gives instead of running.

@@ -325,8 +325,9 @@ impl Check<'_> {
         self.port(pointer, path, fake, &node.ports());
         let Some(outputs) = &fake.outputs else { return };
         // Members may be left out: they are filled in.
-        let mut schema = node.output_schema();
-        schema.remove("required");
+        let mut schema = Json::from(node.output_schema());
+        forget_required(&mut schema);
+        let Ok(schema) = schemars::Schema::try_from(schema) else { return };
         let pointer = format!("{pointer}/outputs");
         for finding in shape::walk_as(&def.kind, &schema, &Json::Object(outputs.clone()), &pointer).findings {
             let span = if finding.on_key {
@@ -379,6 +380,18 @@ impl Check<'_> {
 
     fn add(&mut self, code: Code, pointer: &str, message: String, hint: &str) {
         self.findings.push(Diagnostic::error(code, self.document.span(pointer), message).hint(hint));
+    }
+}
+
+/// Nothing is required any more, at any depth.
+fn forget_required(schema: &mut Json) {
+    match schema {
+        Json::Object(members) => {
+            members.retain(|key, value| key != "required" || !value.is_array());
+            members.values_mut().for_each(forget_required);
+        }
+        Json::Array(items) => items.iter_mut().for_each(forget_required),
+        _ => {}
     }
 }
 

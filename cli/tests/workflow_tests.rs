@@ -1,0 +1,117 @@
+//! `liteagent test`: the tests of the library pass, and what goes wrong in a test is said well.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+fn liteagent(folder: &Path, args: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_liteagent")).args(args).current_dir(folder).output().unwrap()
+}
+
+fn definitions() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../definitions")
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}
+
+/// A project with one workflow and these tests.
+fn project(tests: &str) -> tempfile::TempDir {
+    const WORKFLOW: &str = "\
+inputs: { order: string }
+secrets: [TOKEN]
+nodes:
+  fetch:
+    type: http-request
+    url: https://shop.example.org/orders/{{ inputs.order }}
+    auth: { bearer: \"{{ secrets.TOKEN }}\" }
+    retry: { attempts: 2, backoff: 30s }
+  each:
+    type: iteration
+    items: [1, 2]
+    nodes:
+      send: { type: http-request, method: POST, url: https://shop.example.org/, json: \"{{ item }}\" }
+    output: \"{{ send.status }}\"
+outputs: { sent: \"{{ each.output }}\", total: \"{{ fetch.json.total }}\" }
+";
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("liteagent.toml"), "").unwrap();
+    fs::write(folder.path().join("order.yaml"), WORKFLOW).unwrap();
+    fs::write(folder.path().join("order.test.yaml"), tests).unwrap();
+    folder
+}
+
+#[test]
+fn the_tests_of_the_library_pass() {
+    let output = liteagent(&definitions(), &["test"]);
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+}
+
+#[test]
+fn failures_say_what_was_expected_and_found_and_what_the_nodes_did() {
+    let folder = project(
+        "\
+defaults: { secrets: { TOKEN: test-token } }
+tests:
+  - name: nothing is faked
+    inputs: { order: a }
+  - name: too few fakes, and wrong expectations
+    inputs: { order: a }
+    fakes:
+      fetch: { fail: { class: timeout, times: 1 }, outputs: { json: { total: 4 } } }
+      each.send: [{ outputs: { status: 201 } }]
+    expect: { outputs: { total: 5 }, calls: { fetch: 1 }, skipped: [fetch] }
+  - name: one frame has a fake of its own
+    inputs: { order: a }
+    fakes:
+      fetch: { outputs: { json: { total: 4 } } }
+      each.send: { outputs: { status: 201 } }
+      each[1].send: { outputs: { status: 202 } }
+    crash: { after: \"each[0].send\" }
+    expect: { outputs: { sent: [201, 202], total: 4 }, calls: { each.send: 2, fetch: 1 } }
+",
+    );
+    let output = liteagent(folder.path(), &["test", "--junit", "report.xml"]);
+    assert_eq!(output.status.code(), Some(1), "{}", text(&output.stderr));
+    insta::assert_snapshot!("failures", text(&output.stdout));
+    assert_eq!(text(&output.stderr).trim(), "1 passed, 2 failed");
+    let junit = fs::read_to_string(folder.path().join("report.xml")).unwrap();
+    assert!(junit.contains("<testsuite name=\"order\" tests=\"3\" failures=\"2\">"), "{junit}");
+
+    let output = liteagent(folder.path(), &["test", "--filter", "one frame"]);
+    assert_eq!((output.status.code(), text(&output.stdout).lines().count()), (Some(0), 1));
+}
+
+#[test]
+fn test_files_that_cannot_be_right_are_refused_with_their_places() {
+    let folder = project(
+        "\
+tests:
+  - name: wrong names
+    inputs: { order: a }
+    fakes:
+      fecth: { outputs: {} }
+      each.sent: { outputs: {} }
+      fetch: { outputs: { status: many, jsn: {} }, port: done }
+    expect: { outputs: { totl: 5 }, ran: [each.send.more] }
+  - name: wrong names
+    trigger: nightly
+    turns: [{ say: hello }]
+  - name: unknown field
+    expects: {}
+",
+    );
+    let output = liteagent(folder.path(), &["test"]);
+    assert_eq!(output.status.code(), Some(2));
+    insta::assert_snapshot!("shape", text(&output.stderr));
+
+    let file = folder.path().join("order.test.yaml");
+    let tests = fs::read_to_string(&file).unwrap();
+    fs::write(&file, tests.split("  - name: unknown").next().unwrap()).unwrap();
+    let output = liteagent(folder.path(), &["test"]);
+    assert_eq!(output.status.code(), Some(2));
+    insta::assert_snapshot!("names", text(&output.stderr));
+}
