@@ -29,6 +29,7 @@ codes! {
     BAD_MERGE = "LA0010": "a merge key names no map";
     BAD_NUMBER = "LA0011": "a number cannot be held";
     BAD_TAG = "LA0012": "a YAML tag is not known or does not fit";
+    NOT_EDITABLE = "LA0013": "a file cannot be edited safely at a place";
     UNQUOTED_TEMPLATE = "LA0020": "a template is not quoted";
     COMMENT_IN_TEXT = "LA0021": "a comment ends a text";
     COMMA_IN_TEXT = "LA0022": "a comma ends a text inside braces";

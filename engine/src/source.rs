@@ -3,9 +3,12 @@
 //! Everything that knows the YAML crate is here and in `source/`.
 
 mod compose;
+mod emit;
+mod format;
 mod place;
 mod read;
 mod resolve;
+pub mod rewrite;
 mod spell;
 mod syntax;
 mod traps;

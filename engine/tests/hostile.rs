@@ -11,7 +11,7 @@ use liteagent_engine::{
     diagnostic::{Diagnostic, render},
     node::schema_of,
     shape,
-    source::{parse, read},
+    source::{parse, read, rewrite},
 };
 use schemars::Schema;
 use serde_json::Value;
@@ -175,6 +175,8 @@ fn changed_examples_never_panic() {
 fn check(name: &str, text: &str, schemas: &[Schema]) {
     let (document, mut findings) = parse(name, text.to_owned());
     if let Some(document) = document {
+        let (tidy, _) = parse(name, rewrite::format(text));
+        assert!(name == "case.json" || tidy.is_some_and(|tidy| tidy.value == document.value), "{text}");
         for schema in schemas {
             let shape = shape::walk(schema, &document.value, "");
             findings.extend(shape.findings.iter().map(|finding| document.diagnostic(finding)));
