@@ -7,11 +7,14 @@ use std::{fmt, sync::Arc};
 
 use indexmap::IndexMap;
 use serde::{
-    Deserialize, Deserializer, Serialize, Serializer,
+    Deserialize, Deserializer, Serialize,
     de::{DeserializeOwned, Error as _, MapAccess, SeqAccess, Visitor},
-    ser::{SerializeMap, SerializeSeq},
 };
 pub use serde_json::Number;
+
+pub use self::serialize::NoJson;
+
+mod serialize;
 
 /// The members of an object, in the order in which they were written.
 pub type Object = IndexMap<Arc<str>, Value>;
@@ -45,12 +48,12 @@ impl Value {
         Self::Object(Arc::new(pairs.into_iter().map(|(key, value)| (key.into(), value)).collect()))
     }
 
-    /// Turns any serialisable value into this form.
+    /// Turns any serialisable value into this form. Values in it are shared, not copied.
     ///
     /// # Errors
     /// When the value has no JSON form: a map whose keys are no strings, a number that is not finite.
-    pub fn from_serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self, serde_json::Error> {
-        serde_json::to_value(value).map(Self::from)
+    pub fn from_serialize<T: Serialize + ?Sized>(value: &T) -> Result<Self, NoJson> {
+        value.serialize(serialize::ToValue)
     }
 
     /// Reads a typed value out of this one.
@@ -211,31 +214,6 @@ impl fmt::Display for Value {
 impl fmt::Debug for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)
-    }
-}
-
-impl Serialize for Value {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Null => serializer.serialize_unit(),
-            Self::Bool(value) => serializer.serialize_bool(*value),
-            Self::Number(value) => value.serialize(serializer),
-            Self::String(value) => serializer.serialize_str(value),
-            Self::List(items) => {
-                let mut list = serializer.serialize_seq(Some(items.len()))?;
-                for item in items.iter() {
-                    list.serialize_element(item)?;
-                }
-                list.end()
-            }
-            Self::Object(members) => {
-                let mut map = serializer.serialize_map(Some(members.len()))?;
-                for (key, value) in members.iter() {
-                    map.serialize_entry(&**key, value)?;
-                }
-                map.end()
-            }
-        }
     }
 }
 

@@ -17,7 +17,7 @@ use crate::{
     scope::{NodeView, Roots, Scope},
     types::Type,
     units::Millis,
-    value::Value,
+    value::{NoJson, Value},
 };
 
 /// Builds a node from its YAML, and what it sees from YAML as well.
@@ -163,7 +163,7 @@ impl TestNode {
 /// An outcome as a value that a test can compare with YAML: an object with `output`, and `port` and `writes` where
 /// they apply; or `wait`; or `items`, `parallel` and `on_item_error`; or `state`; or `child`; or `error` and `message`.
 pub fn outcome_value(outcome: &Result<Outcome<Value>, NodeError>) -> Value {
-    let value = |value: &dyn Fn() -> serde_json::Result<Value>| value().expect("an event has a JSON form");
+    let value = |value: &dyn Fn() -> Result<Value, NoJson>| value().expect("an event has a JSON form");
     match outcome {
         Ok(Outcome::Done(output)) => Value::from_pairs([("output", output.clone())]),
         Ok(Outcome::Port(port, output)) => {
