@@ -98,7 +98,7 @@ fn config(cx: &Cx<'_>, node: &NodeInfo, severity: Severity, error: &ConfigError)
     };
     finding.hint.clone_from(&error.hint);
     if finding.hint.is_none() && error.code == codes::INVALID_CONFIG {
-        finding.hint = Some(format!("run `liteagent nodes {}` for every field", node.kind));
+        finding.hint = Some(format!("run `liteagent nodes show {}` for every field", node.kind));
     }
     finding
 }
