@@ -1,7 +1,7 @@
 //! Every finding about a workflow that needs no run to be seen.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{BTreeMap, HashMap, HashSet},
     path::PathBuf,
     sync::Arc,
 };
@@ -36,7 +36,7 @@ pub const MOST_FINDINGS: usize = 200;
 struct Cx<'a> {
     unit: &'a Unit<'a>,
     /// The workflows that this one names, as it names them.
-    children: &'a HashMap<String, Arc<Child>>,
+    children: &'a BTreeMap<String, Arc<Child>>,
 }
 
 type Rule = fn(&Cx<'_>, &mut Vec<Diagnostic>);
@@ -59,7 +59,7 @@ const RULES: &[Rule] = &[
 ];
 
 /// Every finding about one workflow; `children` are those that it names, by how it names them.
-pub fn check(unit: &Unit<'_>, children: &HashMap<String, Arc<Child>>) -> Vec<Diagnostic> {
+pub fn check(unit: &Unit<'_>, children: &BTreeMap<String, Arc<Child>>) -> Vec<Diagnostic> {
     let cx = Cx { unit, children };
     let mut findings = Vec::new();
     for rule in RULES {

@@ -154,7 +154,7 @@ impl BodyGraph {
 impl NodeInfo {
     /// The ids of the nodes of its own body that it waits for; one may come more than once.
     pub fn waits_for(&self) -> impl Iterator<Item = &str> {
-        let needed = self.needs.iter().flat_map(|need| need.exits()).map(|exit| exit.node.as_str());
+        let needed = self.needs.iter().flat_map(Need::exits).map(|exit| exit.node.as_str());
         needed.chain(self.reads.iter().filter(|read| read.up == 0).map(|read| &*read.node))
     }
 }

@@ -1,7 +1,7 @@
 //! From a file on disk to every finding about it, and to the bundle that a run is pinned to.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -91,7 +91,7 @@ impl<'a> Loader<'a> {
         let (document, findings) = source::read(path);
         self.diagnostics.extend(findings);
         let default_name = self.project.as_ref().and_then(|project| project.name_of(path));
-        let child = document.and_then(|document| self.document(document, path, canonical.clone(), default_name));
+        let child = document.map(|document| self.document(document, path, canonical.clone(), default_name));
         self.read.insert(canonical, child.clone());
         child
     }
@@ -101,7 +101,7 @@ impl<'a> Loader<'a> {
         self.diagnostics.extend(findings);
         let path = PathBuf::from(name);
         let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        self.document(document?, &path, path.clone(), stem)
+        Some(self.document(document?, &path, path.clone(), stem))
     }
 
     fn document(
@@ -110,7 +110,7 @@ impl<'a> Loader<'a> {
         path: &Path,
         canonical: PathBuf,
         default_name: Option<String>,
-    ) -> Option<Arc<Child>> {
+    ) -> Arc<Child> {
         let includes = Includes::of(&document, path, self.project.as_ref(), self.registry);
         self.files.extend(includes.paths);
         let mut findings = includes.diagnostics;
@@ -118,7 +118,7 @@ impl<'a> Loader<'a> {
         let name = unit.name().map(str::to_owned).or(default_name).unwrap_or_else(|| "workflow".to_owned());
 
         self.open.push((canonical, name.clone()));
-        let mut children = HashMap::new();
+        let mut children = BTreeMap::new();
         for (pointer, named) in unit.workflows_named() {
             if let Some(child) = self.child(&unit, path, &pointer, &named, &mut findings) {
                 children.insert(named, child);
@@ -136,7 +136,7 @@ impl<'a> Loader<'a> {
                 Err(finding) => self.diagnostics.push(*finding),
             }
         }
-        Some(child)
+        child
     }
 
     fn child(

@@ -11,7 +11,7 @@ pub(super) fn check(cx: &Cx<'_>, findings: &mut Vec<Diagnostic>) {
         let named = cx.unit.get(&field(node, "workflow")).and_then(Json::as_str);
         if let Some(child) = named.and_then(|named| cx.children.get(named)) {
             let inputs: &IndexMap<String, Json> = &child.inputs;
-            fit::inputs(cx, &field(node, "inputs"), &node.pointer, &child.name, inputs, findings);
+            fit::inputs(cx, &field(node, "inputs"), &node.pointer, &format!("`{}`", child.name), inputs, findings);
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::{
 };
 
 /// Checks the values at `pointer`: names that are not declared, inputs that are missing, and values that do not fit.
-/// `owner` is the node or trigger that passes them to the workflow `to`.
+/// `owner` is the node or trigger that passes them; `to` names the workflow that gets them, as a message says it.
 pub(super) fn inputs(
     cx: &Cx<'_>,
     pointer: &str,
@@ -38,7 +38,7 @@ pub(super) fn inputs(
         }
         let place = if cx.unit.get(pointer).is_some() { pointer } else { owner };
         let finding =
-            cx.unit.at_key(Severity::Error, codes::MISSING_INPUT, place, format!("`{to}` needs the input `{name}`"));
+            cx.unit.at_key(Severity::Error, codes::MISSING_INPUT, place, format!("{to} needs the input `{name}`"));
         findings.push(finding.label(format!("`{name}` is missing")).hint(format!("add `{name}: ...` under `inputs`")));
     }
 }
@@ -46,10 +46,10 @@ pub(super) fn inputs(
 fn not_declared(cx: &Cx<'_>, at: &str, name: &str, to: &str, declared: &IndexMap<String, Json>) -> Diagnostic {
     let known = || declared.keys().map(String::as_str);
     let hint = suggest::hint(name, known()).unwrap_or_else(|| match declared.len() {
-        0 => format!("remove it, or declare it under `inputs` of `{to}`"),
-        _ => format!("use {}, or declare it under `inputs` of `{to}`", suggest::list(known())),
+        0 => format!("remove it, or declare it under `inputs` of {to}"),
+        _ => format!("use {}, or declare it under `inputs` of {to}", suggest::list(known())),
     });
-    let message = format!("`{to}` has no input `{name}`");
+    let message = format!("{to} has no input `{name}`");
     cx.unit.at_key(Severity::Error, codes::UNKNOWN_INPUT, at, message).label("not declared there").hint(hint)
 }
 

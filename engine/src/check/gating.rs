@@ -139,7 +139,7 @@ impl<'a> Gating<'a> {
             .filter(|before| self.nodes[*before].runs == Some(Cond::FALSE))
             .collect();
         if self.nodes[node].only_guarded || requires.iter().any(|(_, cond)| *cond == Cond::FALSE) {
-            return (!dead.is_empty()).then(|| Never::Behind(dead));
+            return (!dead.is_empty()).then_some(Never::Behind(dead));
         }
         for (position, (first, a)) in requires.iter().enumerate() {
             for (second, b) in &requires[position + 1..] {
@@ -160,12 +160,11 @@ impl<'a> Gating<'a> {
         let only_guarded = requires.is_empty() && !guarded.is_empty();
         let conds: Vec<_> = requires.iter().map(|(_, cond)| *cond).collect();
         let gate = if only_guarded { self.any(&guarded)? } else { self.all(&conds)? };
-        let runs = match self.exits[node].when {
-            true => {
-                let when = self.diagrams.literal(self.variable(node), [true, false].into_iter())?;
-                self.diagrams.and(gate, when)?
-            }
-            false => gate,
+        let runs = if self.exits[node].when {
+            let when = self.diagrams.literal(self.variable(node), [true, false].into_iter())?;
+            self.diagrams.and(gate, when)?
+        } else {
+            gate
         };
         self.nodes[node] = Conditions { gate: Some(gate), runs: Some(runs), requires, only_guarded };
         Ok(())

@@ -53,6 +53,7 @@ fn check_site(cx: &Cx<'_>, around: &[&BodyGraph], site: &TemplateSite) -> Option
     let finding = Diagnostic::error(codes::WRONG_LONE_TYPE, span, message).label(format!("is {}", shown(&found)));
     Some(finding.hint(match expected.first() {
         Some(&"a string") => "write it as text with `| tojson`, or read one of its members",
+        Some(&"a boolean") => "compare it, as in `{{ value != '' }}` or `{{ list | length > 0 }}`",
         Some(&"a list") => "name a list, or write `{{ [...] }}`",
         _ => "name something of the expected type, or convert it with a filter such as `int` or `length`",
     }))
@@ -70,17 +71,16 @@ fn lone_path(site: &TemplateSite) -> Option<(&Reference, Target)> {
 
 /// The types that a field takes; `None` when it takes any.
 fn wanted(schema: &Schema) -> Option<BTreeSet<&'static str>> {
-    let root = schema.as_value();
     let mut types = BTreeSet::new();
-    collect(root, root, &mut types).then_some(types)
+    collect(schema.as_value(), &mut types).then_some(types)
 }
 
-fn collect(root: &Json, schema: &Json, types: &mut BTreeSet<&'static str>) -> bool {
+fn collect(schema: &Json, types: &mut BTreeSet<&'static str>) -> bool {
     let Some(fields) = schema.as_object() else { return false };
     if let Some(branches) = fields.get("anyOf").or_else(|| fields.get("oneOf")).and_then(Json::as_array) {
         // The branch for the template itself says nothing about the value.
         let branches: Vec<_> = branches.iter().filter(|branch| !is_template_branch(branch)).collect();
-        return !branches.is_empty() && branches.into_iter().all(|branch| collect(root, branch, types));
+        return !branches.is_empty() && branches.into_iter().all(|branch| collect(branch, types));
     }
     let before = types.len();
     types.extend(names(fields));

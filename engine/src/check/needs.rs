@@ -65,6 +65,12 @@ fn check_exit(
         let finding = cx.unit.error(codes::OUT_OF_REACH, pointer, message).label("inside a container");
         return Some(finding.hint(format!("write `{}`", container.id)));
     }
+    if around.is_none() && cx.unit.graph.body.get(id).is_some() {
+        let message =
+            format!("`needs` names only nodes of the same body; all of the workflow, so also `{id}`, is over here");
+        let finding = cx.unit.error(codes::OUT_OF_REACH, pointer, message).label("outside this body");
+        return Some(finding.hint(format!("remove the entry, or write `when: \"{{{{ {id} is ran }}}}\"`")));
+    }
     let known = body.nodes.iter().map(|node| &*node.id);
     let hint = did_you_mean(id, known, || "name a node of this body, or `node.port`".to_owned());
     let finding = cx.unit.error(codes::UNKNOWN_NODE, pointer, format!("unknown node `{id}`"));
@@ -110,7 +116,7 @@ fn check_timeout(cx: &Cx<'_>, minded: &HashSet<&str>, node: &NodeInfo) -> Option
         return (!minded.contains(&*node.id)).then(|| unseen(cx, node, &pointer));
     }
     meaningless(facts).then(|| {
-        let message = format!("`timeout` means nothing on `{}`: a `{}` ends at once", node.id, node.kind);
+        let message = format!("`timeout` means nothing on `{}`: the type `{}` ends at once", node.id, node.kind);
         let finding = cx.unit.at_key(Severity::Warning, codes::TIMEOUT_WITHOUT_USE, &pointer, message);
         finding.label("never reached").hint("remove `timeout`")
     })

@@ -1,24 +1,27 @@
 //! Policies of nodes: retries that can work, outputs that can stand in, and what `durability: end` forbids.
 
+use schemars::Schema;
 use serde_json::Value as Json;
 
 use super::{Cx, Facts, unit::field};
 use crate::{
     codes,
     diagnostic::{Diagnostic, Severity},
-    graph::NodeInfo,
+    graph::{BodyGraph, NodeInfo, Read},
     node::Effect,
     shape, suggest,
+    template::Segment,
     units::Duration,
 };
 
 pub(super) fn check(cx: &Cx<'_>, findings: &mut Vec<Diagnostic>) {
     check_retry(cx, "/defaults/retry", findings);
     let ends = cx.unit.get("/durability").and_then(Json::as_str) == Some("end");
-    for node in cx.bodies().into_iter().flat_map(|body| &body.nodes) {
+    let bodies = cx.bodies();
+    for (body, node) in bodies.into_iter().flat_map(|body| body.nodes.iter().map(move |node| (body, node))) {
         let facts = cx.facts(&node.pointer);
         check_retry(cx, &field(node, "retry"), findings);
-        stand_in(cx, node, facts, findings);
+        stand_in(cx, body, node, facts, findings);
         if ends {
             findings.extend(durability(cx, node, facts));
         }
@@ -55,14 +58,18 @@ fn check_retry(cx: &Cx<'_>, pointer: &str, findings: &mut Vec<Diagnostic>) {
     }
 }
 
-fn stand_in(cx: &Cx<'_>, node: &NodeInfo, facts: &Facts<'_>, findings: &mut Vec<Diagnostic>) {
+fn stand_in(cx: &Cx<'_>, body: &BodyGraph, node: &NodeInfo, facts: &Facts<'_>, findings: &mut Vec<Diagnostic>) {
     let pointer = format!("{}/on_error/outputs", node.pointer);
     let (Some(outputs), Some(schema)) = (cx.unit.get(&pointer), &facts.output) else { return };
-    for misfit in shape::walk_as(&node.kind, schema, outputs, &pointer).findings {
+    let misfits = shape::walk_as(&node.kind, schema, outputs, &pointer).findings;
+    for misfit in
+        misfits.into_iter().filter(|misfit| !(misfit.code == codes::MISSING_FIELD && misfit.pointer == pointer))
+    {
         let mut finding = super::shape::placed(cx, &misfit);
         finding.code = codes::STAND_IN_MISFIT;
         findings.push(finding.related(cx.unit.key(&node.pointer), "the outputs of this node are stood in for"));
     }
+    missing(cx, body, node, schema, &pointer, findings);
     let open = schema.get("additionalProperties").is_some_and(|more| *more != Json::Bool(false));
     let Some(known) = schema.get("properties").and_then(Json::as_object).filter(|_| !open) else { return };
     if schema.get("additionalProperties").is_some() {
@@ -79,6 +86,30 @@ fn stand_in(cx: &Cx<'_>, node: &NodeInfo, facts: &Facts<'_>, findings: &mut Vec<
     }
 }
 
+/// What other nodes read of the result must stand in; the rest may be left out.
+fn missing(
+    cx: &Cx<'_>,
+    body: &BodyGraph,
+    node: &NodeInfo,
+    schema: &Schema,
+    pointer: &str,
+    findings: &mut Vec<Diagnostic>,
+) {
+    let given = |name: &str| cx.unit.get(pointer).is_some_and(|outputs| outputs.get(name).is_some());
+    let required = schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str);
+    let reads = || body.nodes.iter().flat_map(|other| &other.reads).chain(&cx.unit.graph.outputs);
+    for name in required.filter(|name| !given(name)) {
+        let member = |read: &&Read| matches!(read.path.first(), Some(Segment::Member(member)) if **member == *name);
+        let Some(read) = reads().filter(|read| read.up == 0 && read.node == node.id).find(member) else { continue };
+        let message = format!("`{name}` of `{}` is read, and does not stand in when it fails", node.id);
+        let finding = cx.unit.at_key(Severity::Error, codes::STAND_IN_MISFIT, pointer, message);
+        let finding = finding
+            .label(format!("needs `{name}`"))
+            .related(cx.unit.text(&read.pointer, read.span.clone()), "read here");
+        findings.push(finding.hint(format!("add `{name}: ...` to these outputs")));
+    }
+}
+
 fn durability(cx: &Cx<'_>, node: &NodeInfo, facts: &Facts<'_>) -> Option<Diagnostic> {
     let why = match node.kind.as_str() {
         _ if facts.waits => "it waits, and a wait must survive the process",
@@ -90,6 +121,6 @@ fn durability(cx: &Cx<'_>, node: &NodeInfo, facts: &Facts<'_>) -> Option<Diagnos
     };
     let message = format!("`{}` cannot run under `durability: end`: {why}", node.id);
     let finding = cx.unit.at_key(Severity::Error, codes::DURABILITY_END, &node.pointer, message);
-    let finding = finding.label(format!("a `{}`", node.kind)).related(cx.unit.at("/durability"), "chosen here");
+    let finding = finding.label(format!("type `{}`", node.kind)).related(cx.unit.at("/durability"), "chosen here");
     Some(finding.hint("write `durability: step`, or move the node to another workflow"))
 }

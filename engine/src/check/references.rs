@@ -103,6 +103,8 @@ fn unknown(
     span: Span,
 ) -> Diagnostic {
     let name = &*reference.root;
+    // The caret marks the name alone, and not the path below it.
+    let span = Span { range: span.range.start..span.range.end.min(span.range.start + name.len()), ..span };
     if let Some(home) = home(name) {
         let finding = Diagnostic::error(codes::ROOT_NOT_HERE, span, format!("`{name}` has no meaning here"));
         return finding.label("not in sight").hint(format!("use `{name}` only {home}"));
@@ -120,10 +122,11 @@ fn unknown(
     }
     let mut known: Vec<&str> = Vec::new();
     known.extend(around.iter().rev().flat_map(|(body, _)| &body.nodes).map(|node| &*node.id));
-    let containers = around.iter().filter_map(|(_, of)| of.and_then(|of| of.container));
-    containers.for_each(|container| container.roots().iter().for_each(|root| known.push(root)));
+    for container in around.iter().filter_map(|(_, of)| of.and_then(|of| of.container)) {
+        known.extend_from_slice(container.roots());
+    }
     known.extend(site.locals.iter().map(String::as_str));
-    ROOTS.iter().for_each(|root| known.push(root));
+    known.extend_from_slice(ROOTS);
     let hint = super::did_you_mean(name, known.into_iter(), || "name a node, or a root such as `inputs`".to_owned());
     let finding = Diagnostic::error(codes::UNKNOWN_NODE, span, format!("unknown node `{name}`"));
     finding.label("no node has this id").hint(hint)
@@ -189,7 +192,7 @@ fn check_variable(cx: &Cx<'_>, name: &str, reference: &Reference, span: impl FnO
 fn below(declared: &Json, reference: &Reference, span: impl FnOnce() -> Span, name: &str) -> Option<Diagnostic> {
     let declared = serde_json::from_value::<Type>(declared.clone()).ok()?;
     let Found::Missing { at, known } = follow(&declared.schema(), &reference.path[1..]) else { return None };
-    Some(no_member(name, &reference.path[1..], at, &known, span()))
+    Some(no_member(&format!("{}.{name}", reference.root), &reference.path[1..], at, &known, span()))
 }
 
 fn declared(cx: &Cx<'_>, pointer: &str, what: &str, name: &str, span: impl FnOnce() -> Span) -> Option<Diagnostic> {

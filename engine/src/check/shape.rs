@@ -72,9 +72,10 @@ fn check_type(cx: &Cx<'_>, node: &NodeInfo, facts: &Facts<'_>, findings: &mut Ve
 
 /// A finding of the schema walker in its place.
 pub(super) fn placed(cx: &Cx<'_>, finding: &Finding) -> Diagnostic {
-    let mut diagnostic = match finding.on_key {
-        true => cx.unit.at_key(Severity::Error, finding.code, &finding.pointer, &finding.message),
-        false => cx.unit.error(finding.code, &finding.pointer, &finding.message),
+    let mut diagnostic = if finding.on_key {
+        cx.unit.at_key(Severity::Error, finding.code, &finding.pointer, &finding.message)
+    } else {
+        cx.unit.error(finding.code, &finding.pointer, &finding.message)
     };
     diagnostic.label.clone_from(&finding.label);
     diagnostic.hint.clone_from(&finding.hint);
@@ -92,9 +93,10 @@ fn templates(cx: &Cx<'_>, site: &TemplateSite, findings: &mut Vec<Diagnostic>) {
 
 fn config(cx: &Cx<'_>, node: &NodeInfo, severity: Severity, error: &ConfigError) -> Diagnostic {
     let pointer = format!("{}{}", node.pointer, error.field);
-    let mut finding = match error.field.is_empty() {
-        true => cx.unit.at_key(severity, error.code, &pointer, &error.message),
-        false => cx.unit.finding(severity, error.code, &pointer, &error.message),
+    let mut finding = if error.field.is_empty() {
+        cx.unit.at_key(severity, error.code, &pointer, &error.message)
+    } else {
+        cx.unit.finding(severity, error.code, &pointer, &error.message)
     };
     finding.hint.clone_from(&error.hint);
     if finding.hint.is_none() && error.code == codes::INVALID_CONFIG {

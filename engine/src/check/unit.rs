@@ -204,7 +204,7 @@ impl<'a> Facts<'a> {
         let exits = Exits { names: ports, when: common("when").is_some(), unknown: built.is_none() };
         let output = built.map(|node| node.output_schema()).or_else(|| Some(spec?.output_schema.clone()));
         let effect = built.map(|node| node.effect()).or_else(|| Some(spec?.meta.effect)).unwrap_or(Effect::Pure);
-        Self { spec, output, effect, waits, exits, node }
+        Self { spec, node, output, effect, waits, exits }
     }
 }
 

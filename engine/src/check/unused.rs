@@ -26,7 +26,7 @@ pub(super) fn check(cx: &Cx<'_>, findings: &mut Vec<Diagnostic>) {
 fn inputs(cx: &Cx<'_>, findings: &mut Vec<Diagnostic>) {
     let mut used = HashSet::new();
     for (reference, _) in
-        sites(cx).flat_map(|site| site.references()).filter(|(reference, _)| &*reference.root == "inputs")
+        sites(cx).flat_map(crate::graph::TemplateSite::references).filter(|(reference, _)| &*reference.root == "inputs")
     {
         match reference.path.first() {
             Some(Segment::Member(name)) => used.insert(&**name),

@@ -60,7 +60,9 @@ fn check_body(cx: &Cx<'_>, body: &BodyGraph, findings: &mut Vec<Diagnostic>) -> 
         }
     }
     let mut all = Touches::new();
-    touches.into_iter().flatten().for_each(|(name, place)| add(&mut all, name, place));
+    for (name, place) in touches.into_iter().flatten() {
+        add(&mut all, name, place);
+    }
     all
 }
 
@@ -96,7 +98,9 @@ fn touched(cx: &Cx<'_>, node: &NodeInfo, findings: &mut Vec<Diagnostic>) -> Touc
                 ))
             }));
         }
-        within.into_iter().for_each(|(name, place)| add(&mut touches, name, place));
+        for (name, place) in within {
+            add(&mut touches, name, place);
+        }
     }
     touches
 }

@@ -1,6 +1,6 @@
 //! A checked file to its resolved form: defaults merged into nodes, old names replaced, chat inputs filled in.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use serde_json::{Map, Value as Json, json};
 
@@ -18,7 +18,7 @@ use crate::{
 pub(super) fn definition(
     unit: &Unit<'_>,
     name: &str,
-    children: &HashMap<String, Arc<Child>>,
+    children: &BTreeMap<String, Arc<Child>>,
 ) -> Result<Definition, Box<Diagnostic>> {
     let mut workflow = unit.workflow().clone();
     if let Some(top) = workflow.as_object_mut() {
@@ -52,7 +52,7 @@ fn chat_inputs(top: &mut Map<String, Json>) {
 struct Resolver<'a> {
     unit: &'a Unit<'a>,
     defaults: &'a Json,
-    children: &'a HashMap<String, Arc<Child>>,
+    children: &'a BTreeMap<String, Arc<Child>>,
 }
 
 impl Resolver<'_> {
