@@ -10,7 +10,7 @@ use liteagent_engine::{
 use crate::Backends;
 
 /// How long a blob may lie about without a run that names it: its run may be about to be stored.
-const ORPHAN: Duration = Duration::from_secs(24 * 60 * 60);
+const ORPHAN: Duration = Duration::from_hours(24);
 
 /// So many runs are deleted in one transaction: others write in between.
 const BATCH: u32 = 100;
