@@ -7,7 +7,7 @@ use std::{
 };
 
 fn liteagent(folder: &Path, args: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_liteagent")).args(args).current_dir(folder).output().unwrap()
+    Command::new(env!("CARGO_BIN_EXE_liteagent")).args(args).current_dir(folder).output().expect("the binary was built")
 }
 
 fn definitions() -> PathBuf {
@@ -37,10 +37,10 @@ nodes:
     output: \"{{ send.status }}\"
 outputs: { sent: \"{{ each.output }}\", total: \"{{ fetch.json.total }}\" }
 ";
-    let folder = tempfile::tempdir().unwrap();
-    fs::write(folder.path().join("liteagent.toml"), "").unwrap();
-    fs::write(folder.path().join("order.yaml"), WORKFLOW).unwrap();
-    fs::write(folder.path().join("order.test.yaml"), tests).unwrap();
+    let folder = tempfile::tempdir().expect("there is room");
+    for (name, text) in [("liteagent.toml", ""), ("order.yaml", WORKFLOW), ("order.test.yaml", tests)] {
+        fs::write(folder.path().join(name), text).expect("there is room");
+    }
     folder
 }
 

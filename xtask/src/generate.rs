@@ -13,7 +13,19 @@ pub(crate) struct Generated {
 /// Every generated file.
 fn generated() -> Vec<Generated> {
     let file = |path: &str, content: String| Generated { path: path.to_owned(), content };
-    vec![file("docs/reference/errors.md", reference::errors()), file("docs/reference/cli.md", reference::cli())]
+    vec![
+        file("schemas/workflow-test.schema.json", test_schema()),
+        file("docs/reference/errors.md", reference::errors()),
+        file("docs/reference/cli.md", reference::cli()),
+    ]
+}
+
+/// The schema of test files as editors read it: keys that begin with `x-` hold anchors.
+fn test_schema() -> String {
+    let mut schema = serde_json::Value::from(liteagent::test_schema());
+    schema["$schema"] = "http://json-schema.org/draft-07/schema#".into();
+    schema["patternProperties"] = serde_json::json!({ "^x-": {} });
+    format!("{schema:#}\n")
 }
 
 /// Writes what is stale.

@@ -3,7 +3,7 @@
 use indexmap::IndexMap;
 use liteagent_engine::{
     engine::RunEnd,
-    error::ErrorReport,
+    error::{ErrorClass, ErrorReport},
     event::{RunStatus, Wait},
     value::Value,
     view::{NodeSeen, ViewStatus},
@@ -223,7 +223,7 @@ fn check_error(expected: &ExpectError, found: &Found, into: &mut Vec<Mismatch>) 
         }
     };
     text("code", expected.code.as_deref(), &error.code);
-    text("class", expected.class.map(|class| class.as_str()), error.class.as_str());
+    text("class", expected.class.map(ErrorClass::as_str), error.class.as_str());
     if let Some(path) = &expected.node
         && !error.node.as_deref().is_some_and(|node| Pattern::new(path).fits(node))
     {

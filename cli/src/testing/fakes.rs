@@ -9,7 +9,7 @@ use liteagent_engine::{
     error::{Code, ErrorClass, NodeError},
     node::{Effect, Outcome},
     time::{Clock, VirtualClock},
-    units::Millis,
+    units::{Duration, Millis},
     value::Value,
 };
 use schemars::Schema;
@@ -113,7 +113,7 @@ impl Intercept for Fakes {
             state.faults.push(Mismatch::new(&path, expected, "one more"));
             return Some(StandIn { at: now, result: Err(fault) });
         };
-        let at = now.saturating_add(fake.delay.map_or(0, |delay| delay.millis()));
+        let at = now.saturating_add(fake.delay.map_or(0, Duration::millis));
         let result = outcome(fake, call, attempt);
         state.ends.push(attempt.deadline.map_or(at, |deadline| deadline.min(at)));
         Some(StandIn { at, result })

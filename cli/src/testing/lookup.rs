@@ -29,10 +29,9 @@ impl Lookup<'_> {
     /// The node at a path. It goes into containers, handlers, and the workflows that nodes call.
     pub(super) fn node(&self, path: &str) -> Result<NodeDef, Nowhere> {
         let pattern = Pattern::new(path);
-        let mut ids = pattern.ids();
         let mut here = self.bundle.entry().map(top).unwrap_or_default();
         let mut found: Option<NodeDef> = None;
-        while let Some(id) = ids.next() {
+        for id in pattern.ids() {
             let handler = self.bundle.entry().filter(|_| found.is_none()).and_then(|entry| handler(entry, id));
             if let Some(nodes) = handler {
                 here = nodes.clone();

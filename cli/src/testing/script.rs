@@ -12,7 +12,7 @@ use liteagent_engine::{
     node::Registry,
     scope::{Roots, Scope},
     time::{Clock as _, iso},
-    units::Millis,
+    units::{Duration, Millis},
     value::Value,
 };
 use serde_json::{Map, Value as Json, json};
@@ -123,7 +123,7 @@ impl<'a> Script<'a> {
                     begin: Some(begin),
                     fakes: &none,
                     crash: test.crash.as_ref(),
-                    advance: test.advance.map(|by| by.millis()),
+                    advance: test.advance.map(Duration::millis),
                     signal: test.signal.as_ref(),
                     expect: test.expect.as_ref(),
                     label: String::new(),
@@ -314,10 +314,10 @@ impl<'t> Step<'t> {
     fn of(turn: &'t Turn, index: usize, first: bool) -> Self {
         let begins = first || turn.say.is_some() || turn.inputs.is_some();
         Self {
-            begin: begins.then(|| Begin { say: turn.say.as_deref(), inputs: turn.inputs.as_ref(), trigger: None }),
+            begin: begins.then_some(Begin { say: turn.say.as_deref(), inputs: turn.inputs.as_ref(), trigger: None }),
             fakes: &turn.fakes,
             crash: turn.crash.as_ref(),
-            advance: turn.advance.map(|by| by.millis()),
+            advance: turn.advance.map(Duration::millis),
             signal: turn.signal.as_ref(),
             expect: turn.expect.as_ref(),
             label: format!("turn {}: ", index + 1),

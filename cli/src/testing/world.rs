@@ -27,7 +27,7 @@ use super::{fakes::Fakes, seen::Seen};
 /// How long a test may take on the clock of the machine.
 const PATIENCE: Duration = Duration::from_secs(30);
 /// Sessions live longer than any test pretends to take.
-const LEASE: Duration = Duration::from_secs(1000 * 365 * 86_400);
+const LEASE: Duration = Duration::from_hours(1000 * 365 * 24);
 
 /// The world of one test.
 pub(super) struct World {
