@@ -22,7 +22,7 @@ pub(crate) async fn follow(platform: &Platform, run: RunId, shell: &Shell, as_js
     let mut stopping = false;
     loop {
         let settled = tokio::select! {
-            settled = platform.engine.settled(run) => settled?,
+            settled = settled(platform, run) => settled?,
             _ = signal::ctrl_c() => {
                 if stopping {
                     return Ok(Exit::Interrupted);
@@ -51,6 +51,20 @@ pub(crate) async fn follow(platform: &Platform, run: RunId, shell: &Shell, as_js
                 platform.engine.signal(question.run, SignalTo::Node(question.node.clone()), payload, by()).await?;
                 platform.engine.resume(run).await?;
             }
+        }
+    }
+}
+
+/// Where a run came to rest. One that only sleeps, until a retry for example, is not at rest.
+async fn settled(platform: &Platform, run: RunId) -> Result<Settled, Failure> {
+    const EVERY: std::time::Duration = std::time::Duration::from_millis(250);
+    loop {
+        match platform.engine.settled(run).await? {
+            Settled::Waiting(waits) if waits.is_empty() => {
+                tokio::time::sleep(EVERY).await;
+                platform.engine.poll().await?;
+            }
+            rest => return Ok(rest),
         }
     }
 }

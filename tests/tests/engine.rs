@@ -292,7 +292,10 @@ async fn a_child_run_gives_its_outputs_or_its_failure() {
         "outputs": { "twice": "{{ twice.value if twice else none }}" },
     });
     let both = bundle(&[("parent", parent), ("child", child)]);
-    for (n, expected) in [(4, json!({ "ok": true, "twice": 8 })), (6, json!({ "ok": false, "twice": "the workflow `child` failed at `stop` with LA2100: too big" }))] {
+    for (n, expected) in [
+        (4, json!({ "ok": true, "twice": 8 })),
+        (6, json!({ "ok": false, "twice": "the workflow `child` failed at `stop` with LA2100: too big" })),
+    ] {
         let run = world.start_bundle(both.clone(), value!({ "n": n })).await;
         assert_eq!(world.end(run).await.outputs, Value::from(expected));
     }
