@@ -178,3 +178,44 @@ proptest! {
         prop_assert_eq!(format(&tidy), tidy);
     }
 }
+
+fn any_value() -> impl Strategy<Value = Value> {
+    let text = prop_oneof![
+        "[ -~éß漢\u{85}\u{feff}\n\t]{0,20}",
+        Just("no".to_owned()),
+        Just("1e3".to_owned()),
+        Just("line\nline\n".to_owned()),
+        Just("30s".to_owned()),
+        Just("a: b # c".to_owned()),
+        Just("- x".to_owned()),
+    ];
+    let scalar = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (-1e9..1e9).prop_map(Value::from),
+        text.clone().prop_map(Value::from),
+    ];
+    scalar.prop_recursive(3, 24, 4, move |inner| {
+        let key = text.clone();
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::hash_map(key, inner, 0..4)
+                .prop_map(|members| Value::Object(members.into_iter().collect())),
+        ]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn every_value_can_be_written_and_read_back(new in any_value()) {
+        for text in ["a: 1   # one\n", "b:\n  - x\na: [1]\nc: 2\n", "a:\n  deep: { x: 1 } # two\n"] {
+            let edited = set(text, "/a", &new);
+            prop_assert_eq!(edited.map(|edited| value(&edited)["a"].clone()), Ok(new.clone()));
+        }
+        let edited = set("a: { x: [1, 2] }\n", "/a/x/0", &new);
+        prop_assert!(edited.is_ok(), "{:?}", edited);
+    }
+}

@@ -110,6 +110,23 @@ fn each_text(value: &Value, pointer: &mut String, visit: &mut impl FnMut(&str, &
 }
 
 #[test]
+fn values_are_those_that_another_reader_sees() {
+    let texts = examples().into_iter().map(|path| fs::read_to_string(path).expect("an example"));
+    let more = [
+        "a: &a { x: 1, y: [~, null, True] }\nb: { <<: *a, y: 0x10 }\nc: [*a, *a]\n",
+        "a: >\n  one\n  two\n\n   more\n  three\n\nb: |+\n  x\n\n\nc: >-\n\n  lead\n",
+        "- - a\n  - b: c\n    d: e\n-\n  - 'it''s'\n  - \"\\t\\u00e9\\x41\\\n   b\"\n",
+        "? long key\n: value\n\"quoted\": {a: , b}\n1: 2\n1.5: .5\n",
+        "text: one\n  two\n\n  three # end\nlast: [a\n b, c]\n",
+    ];
+    for text in texts.chain(more.map(str::to_owned)) {
+        let (document, _) = parse("test.yaml", text.clone());
+        let other: Value = serde_saphyr::from_str(&text).expect("good YAML");
+        assert_eq!(document.expect("a document").value, other, "{text}");
+    }
+}
+
+#[test]
 fn json_is_read_strictly_and_with_places() {
     let (read, findings) = parse("a.json", "{\n\t\"a\": [1, {\"b\": \"\\ud83d\\ude00\"}]\n}".to_owned());
     assert!(findings.is_empty());
