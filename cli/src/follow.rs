@@ -1,7 +1,8 @@
 //! Follows a run to its end: shows it, asks a person where it waits for one, and says how it ended.
 
 use liteagent_engine::{
-    engine::{OpenWait, RunEnd, Settled},
+    engine::{EngineError, OpenWait, RunEnd, Settled},
+    error::ErrorReport,
     event::{RunStatus, SignalTo},
     id::RunId,
     value::Value,
@@ -13,7 +14,7 @@ use crate::{
     answer,
     failure::{Exit, Failure},
     platform::Platform,
-    progress::waits,
+    progress::{count, waits},
     shell::Shell,
 };
 
@@ -49,7 +50,7 @@ pub(crate) async fn follow(platform: &Platform, run: RunId, shell: &Shell, as_js
                     return waiting(shell, run, &waits, as_json);
                 };
                 platform.engine.signal(question.run, SignalTo::Node(question.node.clone()), payload, by()).await?;
-                platform.engine.resume(run).await?;
+                go_on(platform, run).await?;
             }
         }
     }
@@ -66,6 +67,14 @@ async fn settled(platform: &Platform, run: RunId) -> Result<Settled, Failure> {
             }
             rest => return Ok(rest),
         }
+    }
+}
+
+/// Executes a run here, unless it has ended already: a signal alone may have brought it to its end.
+pub(crate) async fn go_on(platform: &Platform, run: RunId) -> Result<(), Failure> {
+    match platform.engine.resume(run).await {
+        Ok(()) | Err(EngineError::HasEnded(_)) => Ok(()),
+        Err(error) => Err(error.into()),
     }
 }
 
@@ -104,8 +113,7 @@ fn report(shell: &Shell, run: RunId, end: &RunEnd, as_json: bool) -> Result<Exit
         return Ok(exit);
     }
     if let Some(error) = &end.error {
-        let node = error.node.as_ref().map_or(String::new(), |node| format!(" in `{node}`"));
-        shell.error(&error.code, &format!("{}{node}", error.message), error.hint.as_deref());
+        shell.error(&error.code, &described(error), error.hint.as_deref());
         if end.status == RunStatus::Failed {
             shell.note(format!("failed: {run}; `liteagent runs show {run}` tells more"));
         }
@@ -114,8 +122,7 @@ fn report(shell: &Shell, run: RunId, end: &RunEnd, as_json: bool) -> Result<Exit
         RunStatus::Succeeded => {
             let handled = match end.handled_errors {
                 0 => String::new(),
-                1 => ", 1 handled error".to_owned(),
-                count => format!(", {count} handled errors"),
+                errors => format!(", {}", count(errors as usize, "handled error")),
             };
             shell.note(format!("succeeded: {run}{handled}"));
             shell.out(shown(&end.outputs))?;
@@ -124,6 +131,14 @@ fn report(shell: &Shell, run: RunId, end: &RunEnd, as_json: bool) -> Result<Exit
         RunStatus::Failed => {}
     }
     Ok(exit)
+}
+
+/// What went wrong, and in which node.
+pub(crate) fn described(error: &ErrorReport) -> String {
+    match &error.node {
+        Some(node) => format!("`{node}`: {}", error.message),
+        None => error.message.clone(),
+    }
 }
 
 /// A lone text as it is, anything else as JSON.

@@ -199,7 +199,8 @@ fn unreadable(message: String) -> Failure {
 pub(crate) fn misfit(misfits: &[Misfit]) -> Failure {
     let line = |misfit: &Misfit| {
         let name = misfit.pointer.trim_start_matches('/').replace('/', ".");
-        if name.is_empty() { misfit.message.clone() } else { format!("`{name}`: {}", misfit.message) }
+        let said = name.is_empty() || misfit.message.contains(&format!("`{name}`"));
+        if said { misfit.message.clone() } else { format!("`{name}`: {}", misfit.message) }
     };
     let failure = Failure::usage(codes::WRONG_INPUT, misfits.iter().map(line).collect::<Vec<_>>().join("; "));
     match misfits.iter().find_map(|misfit| misfit.hint.clone()) {

@@ -93,7 +93,14 @@ pub(crate) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> 
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        Self::platform(codes::STORE, error.to_string()).hint("run `liteagent doctor`")
+        let code = match error {
+            StoreError::Full(_) => codes::STORE_FULL,
+            StoreError::ReadOnly(_) => codes::STORE_READ_ONLY,
+            StoreError::Damaged(_) => codes::STORE_DAMAGED,
+            StoreError::Newer { .. } => codes::STORE_NEWER,
+            StoreError::Failed(_) => codes::STORE,
+        };
+        Self::platform(code, error.to_string()).hint("run `liteagent doctor`")
     }
 }
 

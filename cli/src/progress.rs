@@ -10,7 +10,7 @@ use std::sync::{
 use liteagent_engine::{engine::Observer, event::Record, id::RunId};
 
 use self::live::Live;
-pub(crate) use self::story::{Story, duration, waits};
+pub(crate) use self::story::{Story, count, duration, waits};
 
 mod live;
 mod story;

@@ -4,6 +4,7 @@
 //! use paths such as `each[3].fetch` (`String`). Names and meanings of events are stored for ever: change nothing,
 //! only add.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -17,7 +18,7 @@ use crate::{
 pub type Seq = u64;
 
 /// One line of a journal.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Record<A = String> {
     /// Position; without gaps.
     pub seq: Seq,
@@ -29,7 +30,7 @@ pub struct Record<A = String> {
 }
 
 /// A value in a record: itself, or the name of the blob that holds it.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Payload {
     /// The value.
@@ -55,7 +56,7 @@ impl From<Value> for Payload {
 }
 
 /// What happened.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "type", rename_all = "snake_case")]
 pub enum Event<A = String> {
     /// The run exists. Always the first record.
@@ -263,7 +264,7 @@ fn is_false(value: &bool) -> bool {
 }
 
 /// Where a node runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
     /// In the process that owns the run.
@@ -279,7 +280,7 @@ pub enum Place {
 }
 
 /// What a container passes over.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Over {
     /// `iteration`: one frame per item.
@@ -299,7 +300,7 @@ pub enum Over {
 }
 
 /// What a failed frame of an iteration means.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, schemars::JsonSchema)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum OnItemError {
     /// The iteration fails; other frames are stopped.
@@ -312,7 +313,7 @@ pub enum OnItemError {
 }
 
 /// How a frame ended.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum FrameEnd {
     /// An item was done.
@@ -340,7 +341,7 @@ pub enum FrameEnd {
 }
 
 /// A change of one variable, as the journal keeps it: never the whole state.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(tag = "op", rename_all = "snake_case")]
 pub enum Write {
     /// The variable has this value.
@@ -367,7 +368,7 @@ pub enum Write {
 }
 
 /// What a node waits for.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Wait {
     /// The signal that ends it; `None` when only time does. Signals addressed to the node itself always count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -381,7 +382,7 @@ pub struct Wait {
 }
 
 /// What follows from a failed attempt.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum AfterFailure {
     /// It is tried again at this time.
@@ -395,7 +396,7 @@ pub enum AfterFailure {
 }
 
 /// Why a node was skipped.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SkipReason {
     /// An entry of `needs` was not taken.
@@ -415,7 +416,7 @@ pub enum SkipReason {
 }
 
 /// Whom a signal is for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum SignalTo {
     /// The node at this path.
@@ -425,7 +426,7 @@ pub enum SignalTo {
 }
 
 /// Nodes that run at the end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Handler {
     /// After a failure.
@@ -445,7 +446,7 @@ impl Handler {
 }
 
 /// How a run ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RunStatus {
     /// Every node ended well, was skipped, or its failure was handled.

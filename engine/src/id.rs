@@ -141,6 +141,19 @@ macro_rules! serde_as_text {
 }
 serde_as_text!(RunId, SessionId);
 
+macro_rules! schema_as_text {
+    ($($type:ident),+) => { $(
+        impl schemars::JsonSchema for $type {
+            fn schema_name() -> std::borrow::Cow<'static, str> { stringify!($type).into() }
+            fn inline_schema() -> bool { true }
+            fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+                schemars::json_schema!({ "type": "string" })
+            }
+        }
+    )+ };
+}
+schema_as_text!(RunId, Digest, SessionId);
+
 #[cfg(test)]
 mod tests {
     use super::*;

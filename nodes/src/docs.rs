@@ -26,6 +26,13 @@ pub fn page(spec: &NodeSpec) -> String {
     page
 }
 
+/// What a node type does, in its first sentence, without the full stop.
+pub fn summary(spec: &NodeSpec) -> String {
+    let paragraph = description(&spec.config_schema).split("\n\n").next().unwrap_or_default().replace('\n', " ");
+    let sentence = paragraph.split_inclusive(". ").next().unwrap_or_default();
+    sentence.trim().trim_end_matches('.').to_owned()
+}
+
 /// The name of a family, as the table of contents has it.
 pub fn family(family: Family) -> &'static str {
     match family {

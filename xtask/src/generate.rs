@@ -13,11 +13,19 @@ pub(crate) struct Generated {
 /// Every generated file.
 fn generated() -> Vec<Generated> {
     let file = |path: &str, content: String| Generated { path: path.to_owned(), content };
-    vec![
+    let registry = liteagent_nodes::registry();
+    let mut files = vec![
         file("schemas/workflow-test.schema.json", test_schema()),
-        file("docs/reference/errors.md", reference::errors()),
         file("docs/reference/cli.md", reference::cli()),
-    ]
+        file("docs/reference/errors.md", reference::errors()),
+        file("docs/reference/events.md", reference::events()),
+        file("docs/reference/templates.md", reference::templates()),
+        file("docs/nodes/README.md", reference::nodes(&registry)),
+    ];
+    for spec in registry.iter() {
+        files.push(file(&format!("docs/nodes/{}.md", spec.type_name), reference::node(spec)));
+    }
+    files
 }
 
 /// The schema of test files as editors read it: keys that begin with `x-` hold anchors.

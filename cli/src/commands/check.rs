@@ -18,6 +18,7 @@ use notify::{RecursiveMode, Watcher};
 
 use crate::{
     failure::{Exit, Failure},
+    progress::count,
     project::{Project, shown},
     shell::Shell,
 };
@@ -107,8 +108,8 @@ impl Check {
             Format::Text if pass.findings.is_empty() => {}
             Format::Text => shell.out(render::text(&pass.findings, shell.colors_out()))?,
         }
-        let count = |severity| pass.findings.iter().filter(|finding| finding.severity == severity).count();
-        shell.note(summary(pass.workflows, count(Severity::Error), count(Severity::Warning)));
+        let number = |severity| pass.findings.iter().filter(|finding| finding.severity == severity).count();
+        shell.note(summary(pass.workflows, number(Severity::Error), number(Severity::Warning)));
         Ok(())
     }
 
@@ -147,7 +148,6 @@ fn folders(files: &BTreeSet<PathBuf>, root: &Path) -> BTreeSet<PathBuf> {
 }
 
 fn summary(workflows: usize, errors: usize, warnings: usize) -> String {
-    let count = |count: usize, one: &str| if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") };
     let found = match (errors, warnings) {
         (0, 0) => "nothing wrong".to_owned(),
         (_, 0) => count(errors, "error"),

@@ -1,10 +1,8 @@
 //! `nodes`: the node types that workflows can use.
 
 use clap::Subcommand;
-use liteagent_engine::{
-    codes,
-    node::{Family, NodeSpec},
-};
+use liteagent_engine::{codes, node::NodeSpec};
+use liteagent_nodes::docs;
 use serde_json::json;
 
 use crate::{
@@ -52,7 +50,7 @@ fn list(shell: &Shell, as_json: bool) -> Result<Exit, Failure> {
     let mut specs: Vec<&NodeSpec> = registry.iter().collect();
     specs.sort_by_key(|spec| (spec.meta.family, spec.type_name));
     if as_json {
-        let row = |spec: &&NodeSpec| json!({ "type": spec.type_name, "family": family(spec.meta.family), "description": first_sentence(spec) });
+        let row = |spec: &&NodeSpec| json!({ "type": spec.type_name, "family": docs::family(spec.meta.family), "description": docs::summary(spec) });
         shell.json(&specs.iter().map(row).collect::<Vec<_>>())?;
         return Ok(Exit::Done);
     }
@@ -61,9 +59,9 @@ fn list(shell: &Shell, as_json: bool) -> Result<Exit, Failure> {
     let mut last = None;
     for spec in specs {
         if last.replace(spec.meta.family) != Some(spec.meta.family) {
-            lines.push(format!("{}{}", if lines.is_empty() { "" } else { "\n" }, family(spec.meta.family)));
+            lines.push(format!("{}{}", if lines.is_empty() { "" } else { "\n" }, docs::family(spec.meta.family)));
         }
-        lines.push(format!("  {:width$}  {}", spec.type_name, first_sentence(spec)));
+        lines.push(format!("  {:width$}  {}", spec.type_name, docs::summary(spec)));
     }
     shell.out(lines.join("\n"))?;
     Ok(Exit::Done)
@@ -83,24 +81,7 @@ fn show(shell: &Shell, kind: &str, as_json: bool) -> Result<Exit, Failure> {
         let page = json!({ "type": spec.type_name, "config": spec.config_schema, "output": spec.output_schema });
         shell.json(&page)?;
     } else {
-        shell.json(&spec.config_schema)?;
+        shell.out(docs::page(spec))?;
     }
     Ok(Exit::Done)
-}
-
-fn first_sentence(spec: &NodeSpec) -> String {
-    let text = spec.config_schema.get("description").and_then(|text| text.as_str()).unwrap_or_default();
-    let paragraph = text.split("\n\n").next().unwrap_or_default().replace('\n', " ");
-    paragraph.split_inclusive(". ").next().unwrap_or_default().trim().trim_end_matches('.').to_owned()
-}
-
-fn family(family: Family) -> &'static str {
-    match family {
-        Family::Flow => "flow",
-        Family::Model => "model",
-        Family::Retrieval => "retrieval",
-        Family::Data => "data",
-        Family::Io => "io",
-        Family::Code => "code",
-    }
 }

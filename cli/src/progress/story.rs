@@ -6,6 +6,7 @@ use liteagent_engine::{
     event::{AfterFailure, Event, Over, Record, SkipReason, Wait},
     time::iso,
     units::Millis,
+    value::Value,
 };
 
 /// Turns records into lines. Remembers when nodes started, and how many frames a container has.
@@ -38,7 +39,7 @@ impl Story {
             }
             Event::NodeSucceeded { node, port, cached, .. } => {
                 let mut words: Vec<String> = port.iter().map(|port| format!("port `{port}`")).collect();
-                words.extend(self.items.remove(node).map(|count| format!("{count} items")));
+                words.extend(self.items.remove(node).map(|items| count(items, "item")));
                 words.extend(cached.then(|| "from the cache".to_owned()));
                 words.extend(self.started.remove(node).map(|start| duration(record.at - start)));
                 self.routine(node, "✓", "32", &words.join(", "))
@@ -62,7 +63,9 @@ impl Story {
                 Some(format!("  signal received{}", by.as_ref().map_or(String::new(), |by| format!(" from {by}"))))
             }
             Event::CancelRequested { .. } => Some("  cancel requested".to_owned()),
-            Event::RunForked { from, kept, .. } => Some(format!("  {kept} settled nodes kept from {from}")),
+            Event::RunForked { from, kept, .. } => {
+                Some(format!("  kept {} from {from}", count(*kept as usize, "settled node")))
+            }
             Event::RunStopping { error } => Some(format!("  stopping: {}: {}", error.code, error.message)),
             _ => None,
         }
@@ -97,7 +100,16 @@ pub(crate) fn waits(wait: &Wait) -> String {
         (Some(signal), true) => &format!("waits for the signal `{signal}`"),
         (None, true) => "waits",
     };
+    let what = match wait.ask.get("problem").and_then(Value::as_str) {
+        Some(problem) => &format!("{what}, after one that was refused ({problem})"),
+        None => what,
+    };
     wait.until.map_or_else(|| what.to_owned(), |until| format!("{what}, until {}", iso(until)))
+}
+
+/// `1 item`, `2 items`.
+pub(crate) fn count(count: usize, one: &str) -> String {
+    if count == 1 { format!("1 {one}") } else { format!("{count} {one}s") }
 }
 
 /// `8 ms`, `1.2 s`, `3 min 20 s`, `2 h 5 min`.
@@ -116,7 +128,6 @@ mod tests {
         error::{ErrorClass, ErrorReport},
         event::{Payload, Place},
         value,
-        value::Value,
     };
 
     use super::*;
@@ -154,7 +165,13 @@ mod tests {
             .enumerate()
             .filter_map(|(i, event)| story.tell(&Record { seq: i as u64 + 1, at: i as i64 * 700, event }))
             .collect();
-        insta::assert_snapshot!(lines.join("\n"), @"");
+        insta::assert_snapshot!(lines.join("\n"), @r"
+        ↻ fetch                    LA2203: the endpoint answered 503; attempt 2 at 1970-01-01T00:00:03.000Z
+        ✓ fetch                    1.4 s
+        ✓ found                    port `else`
+        · there                    skipped: `found.yes` was not taken
+        … ask                      waits for an answer, until 1970-01-01T00:00:09.000Z
+        ");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use liteagent_engine::{
     bundle::Bundle,
     engine::Cut,
     event::{Event, Record},
+    id::RunId,
     value::Value,
 };
 
@@ -17,6 +18,7 @@ use crate::{
     follow::follow,
     inputs::InputArgs,
     platform::{Platform, open_stores},
+    progress::count,
     project::Project,
     shell::Shell,
 };
@@ -89,11 +91,24 @@ impl Fork {
     }
 }
 
+/// How many nodes a new run took from the old one.
+async fn kept(platform: &Platform, run: RunId) -> Result<Option<u64>, Failure> {
+    let first = platform.stores.journal.read(run, 0, 2).await?;
+    let events = first.iter().filter_map(|record| serde_json::from_str::<Record>(&record.body).ok());
+    Ok(events.map(|record| record.event).find_map(|event| match event {
+        Event::RunForked { kept, .. } => Some(kept),
+        _ => None,
+    }))
+}
+
 async fn cut(project: &Project, shell: &Shell, show: &ShowArgs, from: &str, cut: Cut) -> Result<Exit, Failure> {
     let platform = Platform::open(project, show.progress(shell)).await?;
     let row = find(&*platform.stores.journal, from).await?;
     let run = platform.engine.fork(row.id, cut).await?;
     platform.progress.watch(run);
+    if let Some(kept) = kept(&platform, run).await? {
+        shell.note(format!("{run} keeps {} of {}", count(kept as usize, "settled node"), row.id));
+    }
     let exit = follow(&platform, run, shell, show.json).await;
     platform.close().await?;
     exit

@@ -10,8 +10,9 @@ use super::find;
 use crate::{
     commands::run::ShowArgs,
     failure::{Exit, Failure},
-    follow::{by, follow},
+    follow::{by, follow, go_on},
     platform::Platform,
+    progress::count,
     project::Project,
     shell::Shell,
 };
@@ -61,9 +62,9 @@ impl Resume {
 
     async fn every(&self, platform: &Platform, shell: &Shell) -> Result<Exit, Failure> {
         let runs = platform.stores.journal.runnable(SystemClock.now(), MOST).await?;
-        shell.note(format!("{} runs can go on", runs.len()));
+        shell.note(format!("{} can go on", count(runs.len(), "run")));
         for run in &runs {
-            platform.engine.resume(*run).await?;
+            go_on(platform, *run).await?;
         }
         let mut worst = Exit::Done;
         for run in runs {
@@ -85,7 +86,7 @@ impl Cancel {
         if row.phase == RunPhase::Running {
             shell.note(format!("asked the process that runs {} to cancel it", row.id));
         } else {
-            platform.engine.resume(row.id).await?;
+            go_on(&platform, row.id).await?;
             follow(&platform, row.id, shell, false).await?;
         }
         platform.close().await?;

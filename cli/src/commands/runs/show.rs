@@ -12,8 +12,9 @@ use liteagent_engine::{
 use super::{find, load_payload, standing};
 use crate::{
     failure::{Exit, Failure},
+    follow::described,
     platform::open_stores,
-    progress::{Story, duration},
+    progress::{Story, count, duration},
     project::Project,
     shell::Shell,
 };
@@ -102,11 +103,10 @@ fn head(row: &RunRow) -> Vec<String> {
 fn ending(outputs: Option<&Value>, error: Option<&ErrorReport>, handled_errors: u32) -> Vec<String> {
     let mut lines = vec![String::new()];
     if handled_errors > 0 {
-        lines.push(format!("handled errors: {handled_errors}"));
+        lines.push(count(handled_errors as usize, "handled error"));
     }
     if let Some(error) = error {
-        let node = error.node.as_ref().map_or(String::new(), |node| format!(" in `{node}`"));
-        lines.push(format!("error[{}]: {}{node}", error.code, error.message));
+        lines.push(format!("error[{}]: {}", error.code, described(error)));
         lines.extend(error.hint.as_ref().map(|hint| format!("  = help: {hint}")));
     }
     if let Some(outputs) = outputs {

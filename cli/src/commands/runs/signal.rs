@@ -12,7 +12,7 @@ use crate::{
     answer,
     commands::run::ShowArgs,
     failure::{Exit, Failure},
-    follow::{by, follow},
+    follow::{by, follow, go_on},
     platform::Platform,
     project::Project,
     shell::Shell,
@@ -53,7 +53,7 @@ impl Signal {
         let to = if asked.is_some() { SignalTo::Node(self.to.clone()) } else { SignalTo::Name(self.to.clone()) };
         platform.progress.watch(row.id);
         platform.engine.signal(row.id, to, payload, by()).await?;
-        platform.engine.resume(row.id).await?;
+        go_on(&platform, row.id).await?;
         let exit = follow(&platform, row.id, shell, self.show.json).await;
         platform.close().await?;
         exit

@@ -1,0 +1,113 @@
+//! The documentation is true: every YAML block that is a whole workflow checks clean.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use super::harness::Folder;
+
+#[test]
+fn every_workflow_in_the_documentation_checks_clean() {
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        let folder = Folder::new();
+        for (line, block) in blocks(&text, "yaml").into_iter().filter(|(_, block)| is_workflow(block)) {
+            count += 1;
+            let folder = Folder::new().with("block.yaml", &block);
+            let said = folder.run("check --deny-warnings block.yaml");
+            if said.code != 0 {
+                wrong.push(format!("{}:{line}\n{}", page.display(), said.out));
+            }
+        }
+        drop(folder);
+    }
+    assert!(count > 5, "no workflows were found in the documentation");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A `console` block holds commands (`$ liteagent ...`) and what they say. The workflows of the page lie in the folder
+/// under their names.
+#[test]
+fn every_command_in_the_guides_works() {
+    let mut wrong = Vec::new();
+    for page in pages() {
+        let text = fs::read_to_string(&page).unwrap();
+        let mut folder = Folder::new();
+        for (_, block) in blocks(&text, "yaml").into_iter().filter(|(_, block)| is_workflow(block)) {
+            folder = folder.with(&format!("{}.yaml", name_of(&block)), &block);
+        }
+        for (line, block) in blocks(&text, "console") {
+            for (command, expected) in commands(&block) {
+                let said = folder.run_args(&words(&command));
+                let whole = said.out.clone() + &said.err;
+                if let Some(missing) = expected.iter().find(|expected| !whole.contains(expected.trim())) {
+                    wrong
+                        .push(format!("{}:{line}: `{command}` does not say `{missing}`, but\n{whole}", page.display()));
+                }
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+fn pages() -> Vec<PathBuf> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let mut pages = vec![root.join("README.md")];
+    for folder in ["docs/guides", "docs/errors"] {
+        pages.extend(fs::read_dir(root.join(folder)).unwrap().map(|entry| entry.unwrap().path()));
+    }
+    pages.sort();
+    pages
+}
+
+/// The fenced blocks of a language, with the line that each begins at.
+fn blocks(text: &str, language: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    let mut open: Option<(usize, String)> = None;
+    for (number, line) in text.lines().enumerate() {
+        match &mut open {
+            Some((_, block)) if line.trim_start() != "```" => block.push_str(&format!("{line}\n")),
+            Some(_) => found.extend(open.take()),
+            None if line.trim_start() == format!("```{language}") => open = Some((number + 2, String::new())),
+            None => {}
+        }
+    }
+    found
+}
+
+/// Pages also show parts of workflows; a whole one has a name and nodes.
+fn is_workflow(block: &str) -> bool {
+    let has = |key: &str| block.lines().any(|line| line.starts_with(key));
+    has("name:") && has("nodes:")
+}
+
+fn name_of(block: &str) -> &str {
+    block.lines().find_map(|line| line.strip_prefix("name:")).unwrap().split('#').next().unwrap().trim()
+}
+
+/// The commands of a block, each with the lines that it must say; `...` stands for anything.
+fn commands(block: &str) -> Vec<(String, Vec<String>)> {
+    let mut found: Vec<(String, Vec<String>)> = Vec::new();
+    for line in block.lines() {
+        if let Some(command) = line.strip_prefix("$ liteagent ") {
+            found.push((command.to_owned(), Vec::new()));
+        } else if line.trim() != "..."
+            && let Some((_, expected)) = found.last_mut()
+        {
+            expected.push(line.to_owned());
+        }
+    }
+    found
+}
+
+/// Splits a command as a shell does, as far as single quotes go.
+fn words(command: &str) -> Vec<&str> {
+    let mut words = Vec::new();
+    for (i, part) in command.split('\'').enumerate() {
+        if i % 2 == 1 { words.push(part) } else { words.extend(part.split_whitespace()) }
+    }
+    words
+}

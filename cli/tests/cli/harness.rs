@@ -1,0 +1,85 @@
+//! A folder with workflows, and the binary run in it.
+
+use std::{
+    fs,
+    path::PathBuf,
+    process::{Command, Stdio},
+};
+
+use tempfile::TempDir;
+
+/// A folder of its own.
+pub(crate) struct Folder(TempDir);
+
+/// What a command said and how it ended.
+pub(crate) struct Said {
+    pub(crate) out: String,
+    pub(crate) err: String,
+    pub(crate) code: i32,
+}
+
+impl Folder {
+    /// An empty folder.
+    pub(crate) fn new() -> Self {
+        Self(TempDir::new().unwrap())
+    }
+
+    /// Writes a file.
+    pub(crate) fn with(self, name: &str, text: &str) -> Self {
+        let path = self.path(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+        self
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// The binary with these arguments, ready to run here: no terminal, no settings but its own.
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_liteagent"));
+        command.args(args).current_dir(self.0.path()).stdin(Stdio::null()).env_clear().env("HOME", self.0.path());
+        command
+    }
+
+    /// Runs the binary with these arguments, split at spaces.
+    pub(crate) fn run(&self, line: &str) -> Said {
+        self.run_args(&line.split(' ').collect::<Vec<_>>())
+    }
+
+    pub(crate) fn run_args(&self, args: &[&str]) -> Said {
+        let output = self.command(args).output().unwrap();
+        Said {
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+            code: output.status.code().unwrap_or(-1),
+        }
+    }
+
+    /// The id of the newest run.
+    pub(crate) fn newest(&self) -> String {
+        let rows: serde_json::Value = serde_json::from_str(&self.run("runs list --json --limit 1").out).unwrap();
+        rows[0]["id"].as_str().unwrap().to_owned()
+    }
+}
+
+impl Said {
+    /// Everything as one text, for a snapshot.
+    pub(crate) fn whole(&self) -> String {
+        format!("{}---- stderr ({})\n{}", self.out, self.code, self.err)
+    }
+}
+
+/// Compares with a snapshot; what differs from run to run is replaced.
+macro_rules! looks_like {
+    ($text:expr, @$snapshot:literal) => {
+        insta::with_settings!({ filters => vec![
+            (r"run_[0-9a-z]{26}", "[run]"),
+            (r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", "[time]"),
+            (r" +\d+ ms|\b\d+\.\d s", " [took]"),
+            (r"\b[0-9a-f]{12}\b", "[digest]"),
+        ] }, { insta::assert_snapshot!($text, @$snapshot) })
+    };
+}
+pub(crate) use looks_like;

@@ -1,0 +1,189 @@
+//! How the commands look that run nothing.
+
+use super::harness::{Folder, looks_like};
+
+const WRONG: &str = "\
+name: wrong
+inputs: { who: string }
+nodes:
+  greet: { type: template-transform, template: \"Hello, {{ inputs.wo }} {{ gret.text }}\", templat: x }
+outputs: { text: \"{{ greet.txt }}\" }
+";
+
+#[test]
+fn every_finding_is_reported_at_once_with_its_place() {
+    let folder = Folder::new().with("wrong.yaml", WRONG);
+    looks_like!(folder.run("check").whole(), @r#"
+    warning[LA0216]: the input `who` is never used
+     --> wrong.yaml:2:11
+      |
+    2 | inputs: { who: string }
+      |           ^^^ unused
+      |
+      = help: read it as `{{ inputs.who }}`, or remove it
+    error[LA0205]: unknown input `wo`
+     --> wrong.yaml:4:59
+      |
+    4 |   greet: { type: template-transform, template: "Hello, {{ inputs.wo }} {{ gret.text }}", templat: x }
+      |                                                           ^^^^^^^^^ not declared
+      |
+      = help: did you mean `who`?
+    error[LA0203]: unknown node `gret`
+     --> wrong.yaml:4:75
+      |
+    4 |   greet: { type: template-transform, template: "Hello, {{ inputs.wo }} {{ gret.text }}", templat: x }
+      |                                                                           ^^^^^^^^^ no node has this id
+      |
+      = help: did you mean `greet`?
+    error[LA0101]: unknown field `templat` in `template-transform`
+     --> wrong.yaml:4:90
+      |
+    4 |   greet: { type: template-transform, template: "Hello, {{ inputs.wo }} {{ gret.text }}", templat: x }
+      |                                                                                          ^^^^^^^ no such field
+      |
+      = help: did you mean `template`?
+    error[LA0204]: `greet` has no member `txt`
+     --> wrong.yaml:5:22
+      |
+    5 | outputs: { text: "{{ greet.txt }}" }
+      |                      ^^^^^^^^^ no such member
+      |
+      = help: did you mean `text`?
+    ---- stderr (1)
+    checked 1 workflow: 4 errors, 1 warning
+    "#);
+}
+
+#[test]
+fn findings_are_also_json_and_annotations() {
+    let folder = Folder::new().with("wrong.yaml", WRONG);
+    let json: serde_json::Value = serde_json::from_str(&folder.run("check --format json").out).unwrap();
+    let findings = json.as_array().or_else(|| json["diagnostics"].as_array()).unwrap();
+    assert!(findings.iter().any(|finding| finding["code"] == "LA0203"), "{json}");
+    let github = folder.run("check --format github").out;
+    assert!(github.lines().all(|line| line.starts_with("::") && line.contains(" file=wrong.yaml,line=")), "{github}");
+}
+
+#[test]
+fn help_lists_the_commands() {
+    looks_like!(Folder::new().run("--help").out, @r"
+    Workflow engine for LLM applications
+
+    Usage: liteagent [OPTIONS] <COMMAND>
+
+    Commands:
+      check        Checks workflow files and reports every finding at once
+      run          Runs a workflow and prints its outputs
+      runs         Lists runs, shows one, answers one that waits, goes on with one
+      test         Runs the tests of workflows
+      graph        Draws a workflow as Mermaid, DOT or SVG
+      nodes        Lists the node types, or shows one with its fields and examples
+      explain      Explains an error code and how to mend its cause
+      doctor       Checks this machine and this project, and says how to mend what is wrong
+      completions  Prints a completion script for a shell
+      help         Print this message or the help of the given subcommand(s)
+
+    Options:
+          --color <WHEN>
+              Whether output has colours; `NO_COLOR` turns them off too
+
+              Possible values:
+              - auto:   On a terminal, unless `NO_COLOR` is set
+              - always: Always
+              - never:  Never
+              
+              [default: auto]
+
+      -h, --help
+              Print help (see a summary with '-h')
+
+      -V, --version
+              Print version
+    ");
+}
+
+#[test]
+fn a_workflow_is_drawn_in_three_languages() {
+    let folder = Folder::new().with("branch.yaml", BRANCH);
+    looks_like!(folder.run("graph branch").out, @r#"
+    flowchart TD
+      loud["loud<br><small>if-else</small>"]
+      subgraph each["each (iteration)"]
+        each__line["line<br><small>template-transform</small>"]
+        each__mark["mark<br><small>template-transform</small>"]
+        each__line --> each__mark
+      end
+      shout["shout<br><small>template-transform</small>"]
+      say["say<br><small>template-transform</small>"]
+      loud -->|yes| shout
+      loud -->|else| say
+      each --> shout
+      each --> say
+      subgraph finally
+        finally__done["done<br><small>template-transform</small>"]
+      end
+    "#);
+    looks_like!(folder.run("graph branch --format dot").out, @r#"
+    digraph workflow {
+      compound=true;
+      node [shape=box, style=rounded, fontname="sans-serif"];
+      edge [fontname="sans-serif", fontsize=10];
+      "loud" [label="loud\nif-else"];
+      subgraph "cluster_each" {
+        label="each (iteration)";
+        "each.line" [label="line\ntemplate-transform"];
+        "each.mark" [label="mark\ntemplate-transform"];
+        "each.line" -> "each.mark";
+      }
+      "shout" [label="shout\ntemplate-transform"];
+      "say" [label="say\ntemplate-transform"];
+      "loud" -> "shout" [label="yes"];
+      "loud" -> "say" [label="else"];
+      "each.line" -> "shout" [ltail="cluster_each"];
+      "each.line" -> "say" [ltail="cluster_each"];
+      subgraph "cluster_finally" {
+        label="finally";
+        "finally.done" [label="done\ntemplate-transform"];
+      }
+    }
+    "#);
+    let svg = folder.run("graph branch --format svg").out;
+    assert!(svg.starts_with("<svg ") && svg.contains(">yes<") && svg.contains(">each <"), "{svg}");
+}
+
+const BRANCH: &str = "\
+name: branch
+inputs: { items: \"string[]\", loud: { type: boolean, default: false } }
+nodes:
+  loud: { type: if-else, cases: { \"yes\": \"{{ inputs.loud }}\" } }
+  each:
+    type: iteration
+    items: \"{{ inputs.items }}\"
+    nodes:
+      line: { type: template-transform, template: \"{{ item }}\" }
+      mark: { type: template-transform, template: \"{{ line.text }}!\" }
+    output: \"{{ mark.text }}\"
+  shout: { type: template-transform, needs: [loud.yes], template: \"{{ each.output | join | upper }}\" }
+  say: { type: template-transform, needs: [loud.else], template: \"{{ each.output | join }}\" }
+outputs: { text: \"{{ shout.text if shout else say.text }}\" }
+finally:
+  done: { type: template-transform, template: \"{{ status }}\" }
+";
+
+#[test]
+fn a_code_is_explained_and_a_wrong_one_suggests_a_near_one() {
+    let folder = Folder::new();
+    assert!(folder.run("explain la0203").out.starts_with("# LA0203: "));
+    looks_like!(folder.run("explain LA0204X").whole(), @r"
+    ---- stderr (2)
+    error[LA3006]: there is no code `LA0204X`
+      = help: did you mean `LA0004`?
+    ");
+    assert!(folder.run("explain").out.contains("LA3001  there is no such workflow"));
+}
+
+#[test]
+fn a_completion_script_names_the_verbs() {
+    let script = Folder::new().run("completions bash").out;
+    assert!(script.contains("signal") && script.contains("--deny-warnings"));
+}

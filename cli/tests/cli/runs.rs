@@ -1,0 +1,176 @@
+//! Runs from their start to their end, by way of the command line alone.
+
+use super::harness::{Folder, looks_like};
+
+const APPROVAL: &str = "\
+name: approval
+inputs: { what: { type: string, default: a chair } }
+nodes:
+  ask:
+    type: human-input
+    message: Shall we buy {{ inputs.what }}?
+    form: { note: string, price: { type: number, optional: true } }
+    actions: { approve: Approve, reject: Reject }
+    timeout: 2d
+  approved: { type: template-transform, needs: [ask.approve], template: \"bought: {{ ask.form.note }}\" }
+  rejected: { type: template-transform, needs: [ask.reject], template: \"not bought: {{ ask.form.note }}\" }
+  late: { type: fail, needs: [ask.timeout], message: Nobody answered. }
+outputs: { text: \"{{ approved.text if approved else rejected.text if rejected else '' }}\" }
+";
+
+#[test]
+fn a_run_shows_its_nodes_and_prints_its_outputs() {
+    let folder = Folder::new().with(
+        "each.yaml",
+        "name: each\ninputs: { names: \"string[]\" }\nnodes:\n  each:\n    type: iteration\n    items: \"{{ inputs.names }}\"\n    nodes: { greet: { type: template-transform, template: \"Hello, {{ item }}!\" } }\n    output: \"{{ greet.text }}\"\noutputs: { lines: \"{{ each.output }}\", count: \"{{ each.output | length }}\" }\n",
+    );
+    looks_like!(folder.run(r#"run each -i names=["Ada","Grace"]"#).whole(), @r#"
+    {
+      "lines": [
+        "Hello, Ada!",
+        "Hello, Grace!"
+      ],
+      "count": 2
+    }
+    ---- stderr (0)
+      ✓ each                     2 items, [took]
+    succeeded: [run]
+    "#);
+    looks_like!(folder.run(r#"run each -v -i names=["Ada"]"#).err, @r"
+        ✓ each[0].greet
+      ✓ each                     1 items, [took]
+    succeeded: [run]
+    ");
+    let json: serde_json::Value = serde_json::from_str(&folder.run("run each --json -i names=[]").out).unwrap();
+    assert_eq!(json["outputs"], serde_json::json!({ "lines": [], "count": 0 }));
+    assert_eq!(json["status"], "succeeded");
+}
+
+#[test]
+fn a_run_waits_for_a_person_is_answered_and_is_shown() {
+    let folder = Folder::new().with("approval.yaml", APPROVAL);
+    let said = folder.run("run approval");
+    assert_eq!(said.code, 4);
+    looks_like!(said.whole(), @r"
+    ---- stderr (4)
+      … ask                      waits for an answer, until [time]
+    waiting: [run]
+      `ask` waits for an answer, until [time]. To go on:
+        liteagent runs signal [run] ask --action approve --form note=...
+        liteagent runs signal [run] ask --action reject --form note=...
+    ");
+
+    looks_like!(folder.run("runs signal last ask").whole(), @r"
+    ---- stderr (2)
+    error[LA3002]: `ask` waits for one of `approve`, `reject`
+      = help: say which with `--action`
+    ");
+    let wrong = folder.run("runs signal last ask --action approve");
+    assert_eq!(wrong.code, 4, "{}", wrong.err);
+
+    let answered = folder.run("runs signal last ask --action approve --form note=fine");
+    looks_like!(answered.whole(), @r"
+    ---- stderr (2)
+      signal received
+      … ask                      waits for an answer, until [time]
+      ✓ ask                      port `approve`
+      · late                     skipped: `ask.timeout` was not taken
+      · rejected                 skipped: `ask.reject` was not taken
+      ✓ approved
+    error[LA3009]: the run `[run]` has ended
+      = help: `liteagent runs show [run]` tells how it ended
+    ");
+    assert!(folder.run("runs list").out.contains("succeeded"));
+    looks_like!(folder.run("runs show last").out, @r#"
+    run       [run]
+    workflow  approval ([digest])
+    status    succeeded
+    started   [time] by cli
+
+     [took]  … ask                      waits for an answer, until [time]
+     [took]  signal received
+     [took]  … ask                      waits for an answer, until [time]
+     [took]  signal received
+     [took]  … ask                      waits for an answer, until [time]
+     [took]  ✓ ask                      port `approve`
+     [took]  · late                     skipped: `ask.timeout` was not taken
+     [took]  · rejected                 skipped: `ask.reject` was not taken
+     [took]  ✓ approved
+
+    outputs {
+      "text": "bought: fine"
+    }
+    "#);
+}
+
+#[test]
+fn a_waiting_run_is_cancelled() {
+    let folder = Folder::new().with("approval.yaml", APPROVAL);
+    assert_eq!(folder.run("run approval").code, 4);
+    assert_eq!(folder.run("runs cancel last").code, 0);
+    assert!(folder.run("runs list --status cancelled").out.contains("approval"));
+    let again = folder.run("runs cancel last");
+    assert_eq!(again.code, 2);
+    assert!(again.err.contains("error[LA3009]"), "{}", again.err);
+}
+
+#[test]
+fn a_failed_run_is_forked_with_a_mended_definition() {
+    let broken = "name: two\nnodes:\n  first: { type: template-transform, template: one }\n  second: { type: fail, message: \"{{ first.text }} is broken\" }\n";
+    let folder = Folder::new().with("two.yaml", broken);
+    let failed = folder.run("run two");
+    assert_eq!(failed.code, 1);
+    looks_like!(failed.whole(), @r"
+    ---- stderr (1)
+      ✓ first
+      ✗ second                   LA2100: one is broken
+    error[LA2100]: one is broken in `second`
+    failed: [run]; `liteagent runs show [run]` tells more
+    ");
+
+    let id = folder.newest();
+    let restarted = folder.run(&format!("runs restart {id} --from second"));
+    assert_eq!(restarted.code, 1);
+    assert!(restarted.err.contains("keeps 1 settled node of "), "{}", restarted.err);
+
+    let folder = folder.with("two.yaml", &broken.replace("fail, message:", "template-transform, template:"));
+    let forked = folder.run(&format!("runs fork {id} two"));
+    looks_like!(forked.err, @"");
+    assert_eq!(forked.code, 0);
+}
+
+#[test]
+fn files_are_inputs_by_content_and_as_files() {
+    let workflow = "name: letter\ninputs: { text: string, scan: file }\nnodes: { read: { type: file-read, file: \"{{ inputs.scan }}\" } }\noutputs: { all: \"{{ inputs.text }}{{ inputs.scan.name }} {{ inputs.scan.size }} {{ read.text }}\" }\n";
+    let folder = Folder::new().with("letter.yaml", workflow).with("a.txt", "abc\n").with("in/b.md", "# b");
+    let said = folder.run("run letter -i text=@a.txt -i scan=@in/b.md");
+    assert_eq!((said.out.as_str(), said.code), ("abc\nb.md 3 # b\n", 0), "{}", said.err);
+}
+
+#[test]
+fn a_run_is_exported_with_its_definition_and_old_runs_are_pruned() {
+    let folder = Folder::new().with(
+        "hi.yaml",
+        "name: hi\nnodes: { a: { type: template-transform, template: hi } }\noutputs: { text: \"{{ a.text }}\" }\n",
+    );
+    assert_eq!(folder.run("run hi").out, "hi\n");
+    let export: serde_json::Value = serde_json::from_str(&folder.run("runs export last").out).unwrap();
+    assert_eq!(export["bundle"]["entry"], "hi");
+    assert_eq!(export["records"][0]["type"], "run_started");
+    assert_eq!(folder.run("runs show last --journal").out.lines().count(), export["records"].as_array().unwrap().len());
+    assert_eq!(folder.run("runs prune --older-than 0s").err, "deleted 1 run and 0 blobs\n");
+    assert_eq!(folder.run("runs list").err, "no runs here yet; `liteagent run NAME` starts one\n");
+}
+
+#[test]
+fn ctrl_c_cancels_the_run() {
+    let folder = Folder::new().with("slow.yaml", "name: slow\nnodes: { rest: { type: wait, for: 8s } }\n");
+    let mut child = folder.command(&["run", "slow"]).stderr(std::process::Stdio::piped()).spawn().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(child.stderr.take().unwrap()));
+    let first = lines.next().unwrap().unwrap();
+    assert!(first.contains("rest") && first.contains("waits"), "{first}");
+    let interrupt = std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupt.success());
+    assert_eq!(child.wait().unwrap().code(), Some(130));
+    assert!(folder.run("runs list").out.contains("cancelled"));
+}
