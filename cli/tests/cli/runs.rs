@@ -38,7 +38,7 @@ fn a_run_shows_its_nodes_and_prints_its_outputs() {
     "#);
     looks_like!(folder.run(r#"run each -v -i names=["Ada"]"#).err, @r"
         ✓ each[0].greet
-      ✓ each                     1 items, [took]
+      ✓ each                     1 item, [took]
     succeeded: [run]
     ");
     let json: serde_json::Value = serde_json::from_str(&folder.run("run each --json -i names=[]").out).unwrap();
@@ -70,15 +70,15 @@ fn a_run_waits_for_a_person_is_answered_and_is_shown() {
 
     let answered = folder.run("runs signal last ask --action approve --form note=fine");
     looks_like!(answered.whole(), @r"
-    ---- stderr (2)
+    bought: fine
+    ---- stderr (0)
       signal received
-      … ask                      waits for an answer, until [time]
+      … ask                      waits for an answer, after one that was refused (`note`: missing `note`: expected a string), until [time]
       ✓ ask                      port `approve`
       · late                     skipped: `ask.timeout` was not taken
       · rejected                 skipped: `ask.reject` was not taken
       ✓ approved
-    error[LA3009]: the run `[run]` has ended
-      = help: `liteagent runs show [run]` tells how it ended
+    succeeded: [run]
     ");
     assert!(folder.run("runs list").out.contains("succeeded"));
     looks_like!(folder.run("runs show last").out, @r#"
@@ -89,9 +89,10 @@ fn a_run_waits_for_a_person_is_answered_and_is_shown() {
 
      [took]  … ask                      waits for an answer, until [time]
      [took]  signal received
-     [took]  … ask                      waits for an answer, until [time]
+     [took]  … ask                      waits for an answer, after one that was refused (`note`: missing `note`: expected a string), until [time]
+     [took]  … ask                      waits for an answer, after one that was refused (`note`: missing `note`: expected a string), until [time]
      [took]  signal received
-     [took]  … ask                      waits for an answer, until [time]
+     [took]  … ask                      waits for an answer, after one that was refused (`note`: missing `note`: expected a string), until [time]
      [took]  ✓ ask                      port `approve`
      [took]  · late                     skipped: `ask.timeout` was not taken
      [took]  · rejected                 skipped: `ask.reject` was not taken
@@ -124,7 +125,7 @@ fn a_failed_run_is_forked_with_a_mended_definition() {
     ---- stderr (1)
       ✓ first
       ✗ second                   LA2100: one is broken
-    error[LA2100]: one is broken in `second`
+    error[LA2100]: `second`: one is broken
     failed: [run]; `liteagent runs show [run]` tells more
     ");
 
@@ -135,7 +136,11 @@ fn a_failed_run_is_forked_with_a_mended_definition() {
 
     let folder = folder.with("two.yaml", &broken.replace("fail, message:", "template-transform, template:"));
     let forked = folder.run(&format!("runs fork {id} two"));
-    looks_like!(forked.err, @"");
+    looks_like!(forked.err, @r"
+    [run] keeps 1 settled node of [run]
+      ✓ second
+    succeeded: [run]
+    ");
     assert_eq!(forked.code, 0);
 }
 
