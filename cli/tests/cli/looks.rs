@@ -32,7 +32,7 @@ fn every_finding_is_reported_at_once_with_its_place() {
      --> wrong.yaml:4:75
       |
     4 |   greet: { type: template-transform, template: "Hello, {{ inputs.wo }} {{ gret.text }}", templat: x }
-      |                                                                           ^^^^^^^^^ no node has this id
+      |                                                                           ^^^^ no node has this id
       |
       = help: did you mean `greet`?
     error[LA0101]: unknown field `templat` in `template-transform`
@@ -177,7 +177,7 @@ fn a_code_is_explained_and_a_wrong_one_suggests_a_near_one() {
     looks_like!(folder.run("explain LA0204X").whole(), @r"
     ---- stderr (2)
     error[LA3006]: there is no code `LA0204X`
-      = help: did you mean `LA0004`?
+      = help: did you mean `LA0204`?
     ");
     assert!(folder.run("explain").out.contains("LA3001  there is no such workflow"));
 }
