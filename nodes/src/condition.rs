@@ -200,3 +200,6 @@ impl JsonSchema for Case {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,25 +2,33 @@
 
 use std::fmt::Write as _;
 
-use liteagent_engine::node::{Capability, Container, Effect, Example, Family, NodeSpec};
+use liteagent_engine::{
+    definition::NodeDef,
+    node::{Capability, Container, Effect, Example, Family, NodeSpec},
+    source,
+};
 use schemars::Schema;
 use serde_json::Value as Json;
 
-use self::fields::rows;
+use self::fields::{Row, rows};
 
 mod fields;
 
 /// The page of a node type in Markdown: what `docs/nodes/<type>.md` holds.
 pub fn page(spec: &NodeSpec) -> String {
     let mut page = format!("# {}\n\n{}\n", spec.type_name, description(&spec.config_schema));
-    section(&mut page, "Fields", &table(&spec.config_schema, Columns::Fields));
-    let common = "Every node also has the common fields: `needs`, `when`, `retry`, `timeout`, `on_error` and others.\n";
-    page.push_str(&format!("\n{common}"));
-    section(
-        &mut page,
-        "Output",
-        &format!("{}\n\n{}", description(&spec.output_schema), table(&spec.output_schema, Columns::Output)),
-    );
+    let (fields, choices) = rows(&spec.config_schema);
+    section(&mut page, "Fields", &table(fields, Columns::Fields));
+    page.push_str("\nThe fields that every node has, such as `needs`, `when`, `retry`, `timeout` and `on_error`, stand beside them.\n");
+    for choice in choices {
+        let lines: Vec<_> =
+            choice.values.iter().map(|(word, meaning)| format!("- `{word}`: {}", cell(meaning))).collect();
+        section(&mut page, &format!("Values of `{}`", choice.field), &lines.join("\n"));
+    }
+    let (output, _) = rows(&spec.output_schema);
+    let output = format!("{}\n\n{}", description(&spec.output_schema), table(output, Columns::Output));
+    section(&mut page, "Output", &output);
+    section(&mut page, "Ports", &ports(spec));
     section(&mut page, "Behaviour", &behaviour(spec));
     section(&mut page, "Examples", &spec.meta.examples.iter().map(example).collect::<Vec<_>>().join("\n"));
     page
@@ -63,8 +71,7 @@ enum Columns {
     Output,
 }
 
-fn table(schema: &Schema, columns: Columns) -> String {
-    let rows = rows(schema);
+fn table(rows: Vec<Row>, columns: Columns) -> String {
     if rows.is_empty() {
         return String::new();
     }
@@ -87,6 +94,28 @@ fn table(schema: &Schema, columns: Columns) -> String {
 /// A text that stays in its cell.
 fn cell(text: &str) -> String {
     text.replace('|', "\\|").split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// The exits of the first example that can be built, as an example of the exits.
+fn ports(spec: &NodeSpec) -> String {
+    let built = spec.meta.examples.iter().find_map(|example| Some((example, (spec.build)(fields_of(example)?).ok()?)));
+    let Some((example, node)) = built else { return String::new() };
+    let names: Vec<_> = node.ports().iter().map(|port| format!("`{port}`")).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        names => format!(
+            "{} in the example \"{}\". Each node also has the port `error` with `on_error: continue`.",
+            names.join(", "),
+            example.title
+        ),
+    }
+}
+
+/// The fields of the type in an example: without `type` and what every node has.
+fn fields_of(example: &Example) -> Option<Json> {
+    let (document, _) = source::parse("example", example.yaml.to_owned());
+    let node: NodeDef = serde_json::from_value(document?.value).ok()?;
+    Some(Json::Object(node.config))
 }
 
 fn behaviour(spec: &NodeSpec) -> String {

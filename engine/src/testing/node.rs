@@ -15,6 +15,7 @@ use crate::{
     id::RunId,
     node::{ConfigError, DeltaSink, ErasedNode, FrameClose, FrameInfo, NodeCtx, Outcome, Registry, Resume},
     scope::{NodeView, Roots, Scope},
+    source,
     types::Type,
     units::Millis,
     value::{NoJson, Value},
@@ -90,7 +91,7 @@ impl NodeTest {
     /// # Panics
     /// When the test itself is wrong: no YAML, no such type.
     pub fn build(self) -> Result<TestNode, ConfigError> {
-        let json: Json = serde_saphyr::from_str(&self.yaml).expect("the node is YAML");
+        let json = read_yaml(&self.yaml);
         let def: NodeDef = serde_json::from_value(json).expect("the node has a type and well-formed common fields");
         let spec = self.registry.get(&def.kind).unwrap_or_else(|| panic!("no node type is called `{}`", def.kind));
         let node = (spec.build)(Json::Object(def.config))?;
@@ -188,16 +189,18 @@ pub fn outcome_value(outcome: &Result<Outcome<Value>, NodeError>) -> Value {
     }
 }
 
+/// Reads YAML as workflow files are read.
+fn read_yaml(yaml: &str) -> Json {
+    let (document, findings) = source::parse("test", yaml.to_owned());
+    document.unwrap_or_else(|| panic!("expected YAML, found {findings:?} in\n{yaml}")).value
+}
+
 fn failure(code: &str, message: &str) -> Value {
     Value::from_pairs([("error", Value::from(code)), ("message", Value::from(message))])
 }
 
 fn read_scope(yaml: &str, now: Millis) -> (Scope, IndexMap<String, Type>, Value) {
-    let value: Value = if yaml.trim().is_empty() {
-        Value::object()
-    } else {
-        serde_saphyr::from_str::<Json>(yaml).map(Value::from).expect("the scope is YAML")
-    };
+    let value: Value = if yaml.trim().is_empty() { Value::object() } else { read_yaml(yaml).into() };
     let mut roots = Roots::default();
     let mut scope = Scope { conversation: Value::object(), now, attempt: 1, ..Scope::default() };
     let (mut variables, mut fakes) = (IndexMap::new(), Value::Null);

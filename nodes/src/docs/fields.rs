@@ -1,5 +1,7 @@
 //! The fields of a schema as rows of a table.
 
+use std::collections::BTreeSet;
+
 use schemars::Schema;
 use serde_json::{Map, Value as Json};
 
@@ -12,78 +14,103 @@ pub(super) struct Row {
     pub(super) description: String,
 }
 
-/// The fields of an object, and those of the objects in it, as `errors[].index`.
-pub(super) fn rows(schema: &Schema) -> Vec<Row> {
-    let root = schema.as_value();
-    let mut rows = Vec::new();
-    Reader { definitions: root.get("definitions") }.object(root, "", &mut rows, 0);
-    rows
+/// The values of a field that takes one of some words, each with its meaning.
+pub(super) struct Choice {
+    pub(super) field: String,
+    pub(super) values: Vec<(String, String)>,
 }
 
-/// Deeper fields are left to the editor.
-const DEEPEST: u32 = 3;
+/// The fields of an object, and those of the objects in it, as `errors[].index`; each kind of object once.
+pub(super) fn rows(schema: &Schema) -> (Vec<Row>, Vec<Choice>) {
+    let root = schema.as_value();
+    let mut reader = Reader {
+        definitions: root.get("definitions"),
+        rows: Vec::new(),
+        choices: Vec::new(),
+        open: BTreeSet::new(),
+        seen: BTreeSet::new(),
+    };
+    reader.object(root, "");
+    (reader.rows, reader.choices)
+}
 
 struct Reader<'a> {
     definitions: Option<&'a Json>,
+    rows: Vec<Row>,
+    choices: Vec<Choice>,
+    open: BTreeSet<&'a str>,
+    seen: BTreeSet<&'a str>,
 }
 
 impl<'a> Reader<'a> {
-    fn object(&self, schema: &'a Json, prefix: &str, rows: &mut Vec<Row>, depth: u32) {
+    fn object(&mut self, schema: &'a Json, prefix: &str) {
         let Some(properties) = schema.get("properties").and_then(Json::as_object) else { return };
         let required = schema.get("required").and_then(Json::as_array);
-        for (name, field) in properties {
-            let name = format!("{prefix}{name}");
-            let bare = name.rsplit('.').next().unwrap_or(&name);
+        for (bare, field) in properties {
+            let name = format!("{prefix}{bare}");
             let is_required = required.is_some_and(|required| required.iter().any(|known| known == bare));
             let default = field.get("default").filter(|default| !is_empty(default)).map(Json::to_string);
-            rows.push(Row {
+            self.rows.push(Row {
                 kind: self.kind(field),
                 required: is_required,
                 default: default.filter(|_| !is_required),
                 description: self.description(field).to_owned(),
                 name: name.clone(),
             });
-            if depth < DEEPEST {
-                self.below(field, &name, rows, depth + 1);
-            }
+            self.choice(bare, field);
+            self.below(field, &name);
         }
     }
 
     /// The fields of the object, the items or the members that a field holds.
-    fn below(&self, field: &'a Json, name: &str, rows: &mut Vec<Row>, depth: u32) {
-        let field = self.resolve(field);
+    fn below(&mut self, field: &'a Json, name: &str) {
+        if let Some(target) = reference(field) {
+            // Each kind of object is shown where it is first met.
+            if self.open.contains(target) || !self.seen.insert(target) {
+                return;
+            }
+            self.open.insert(target);
+            let schema = self.resolve(field);
+            self.inside(schema, name);
+            self.open.remove(target);
+        } else {
+            self.inside(field, name);
+        }
+    }
+
+    fn inside(&mut self, field: &'a Json, name: &str) {
         if field.get("x-liteagent-type").is_some() {
             return;
         }
         for variant in variants(field) {
-            let variant = self.resolve(variant);
-            self.object(variant, &format!("{name}."), rows, depth);
-            self.below_items(variant, name, rows, depth);
+            self.below(variant, name);
         }
-        self.object(field, &format!("{name}."), rows, depth);
-        self.below_items(field, name, rows, depth);
-    }
-
-    fn below_items(&self, field: &'a Json, name: &str, rows: &mut Vec<Row>, depth: u32) {
-        if depth > DEEPEST {
-            return;
-        }
+        self.object(field, &format!("{name}."));
         if let Some(items) = field.get("items") {
-            self.below(items, &format!("{name}[]"), rows, depth);
+            self.below(items, &format!("{name}[]"));
         }
         if let Some(members) = field.get("additionalProperties").filter(|members| members.is_object()) {
-            self.below(members, &format!("{name}.NAME"), rows, depth);
+            self.below(members, &format!("{name}.NAME"));
+        }
+    }
+
+    fn choice(&mut self, field: &str, schema: &'a Json) {
+        let schema = self.resolve(schema);
+        let some = variants(schema).find(|variant| !is_null(variant)).map_or(schema, |variant| self.resolve(variant));
+        let schema = if words(schema).is_some() { schema } else { some };
+        let values: Vec<(String, String)> = variants(schema)
+            .filter_map(|variant| {
+                let meaning = variant.get("description").and_then(Json::as_str)?;
+                Some((variant.get("const")?.as_str()?.to_owned(), meaning.to_owned()))
+            })
+            .collect();
+        if !values.is_empty() && !self.choices.iter().any(|known| known.field == field && known.values == values) {
+            self.choices.push(Choice { field: field.to_owned(), values });
         }
     }
 
     fn resolve(&self, schema: &'a Json) -> &'a Json {
-        let target = schema.get("$ref").and_then(Json::as_str).and_then(|path| path.strip_prefix("#/definitions/"));
-        let all_of = schema.get("allOf").and_then(Json::as_array).map(Vec::as_slice);
-        match (target, all_of) {
-            (Some(target), _) => self.definitions.and_then(|all| all.get(target)).unwrap_or(schema),
-            (None, Some([only])) => self.resolve(only),
-            _ => schema,
-        }
+        reference(schema).and_then(|target| self.definitions?.get(target)).unwrap_or(schema)
     }
 
     /// Its own description, or that of its type.
@@ -148,16 +175,31 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// `` `fail`, `keep` or `drop` ``: schemars writes documented variants as `oneOf` of constants.
-fn choice(schema: &Json) -> Option<String> {
-    let words: Vec<&Json> = match schema.get("enum").and_then(Json::as_array) {
-        Some(words) => words.iter().collect(),
-        None => {
-            let variants: Vec<_> = schema.get("oneOf")?.as_array()?.iter().collect();
-            variants.into_iter().map(|variant| variant.get("const")).collect::<Option<_>>()?
-        }
+/// The definition that a schema names; schemars writes a reference with siblings as `allOf`.
+fn reference(schema: &Json) -> Option<&str> {
+    let path = schema.get("$ref").or_else(|| schema.pointer("/allOf/0/$ref"))?;
+    path.as_str()?.strip_prefix("#/definitions/")
+}
+
+/// The words of a schema that allows only some; schemars writes documented ones as `oneOf` of constants.
+fn words(schema: &Json) -> Option<Vec<&str>> {
+    let words: Vec<&Json> = if let Some(words) = schema.get("enum").and_then(Json::as_array) {
+        words.iter().collect()
+    } else {
+        schema.get("oneOf")?.as_array()?.iter().map(|variant| variant.get("const")).collect::<Option<_>>()?
     };
-    Some(words.iter().filter_map(|word| word.as_str()).map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "))
+    Some(words.into_iter().filter_map(Json::as_str).collect())
+}
+
+/// More words than this do not fit into a cell.
+const MOST_WORDS: usize = 6;
+
+fn choice(schema: &Json) -> Option<String> {
+    let words = words(schema)?;
+    if words.len() > MOST_WORDS {
+        return Some(format!("one of {} words", words.len()));
+    }
+    Some(words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "))
 }
 
 fn variants(schema: &Json) -> impl Iterator<Item = &Json> {

@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     fn node() -> TestNode {
-        let yaml = "type: human-input\nmessage: Go?\nform: { text: string }\nactions: { yes: \"Yes\", no: \"No\" }";
+        let yaml = "type: human-input\nmessage: Go?\nform: { text: string }\nactions: { yes: Yes, no: No }";
         NodeTest::new(&crate::registry(), yaml).build().unwrap()
     }
 
