@@ -86,6 +86,27 @@ tests:
 }
 
 #[test]
+fn update_writes_what_was_found_and_leaves_the_rest_of_the_file_alone() {
+    let folder = project(
+        "\
+defaults:
+  secrets: { TOKEN: test-token }
+  fakes: { fetch: { outputs: { json: { total: 4 } } }, each.send: { outputs: { status: 201 } } }
+tests:
+  - name: changes   # of the shop
+    inputs: { order: a }
+    expect:
+      outputs: { total: 5, sent: [{ matches: \"^2\" }, 201] }   # what was found
+",
+    );
+    let output = liteagent(folder.path(), &["test", "--update"]);
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
+    let tests = fs::read_to_string(folder.path().join("order.test.yaml")).unwrap();
+    let written = r#"outputs: { total: 4, sent: [{ matches: "^2" }, 201] }   # what was found"#;
+    assert!(tests.contains(written) && tests.contains("# of the shop"), "{tests}");
+}
+
+#[test]
 fn test_files_that_cannot_be_right_are_refused_with_their_places() {
     let folder = project(
         "\
@@ -114,4 +135,38 @@ tests:
     let output = liteagent(folder.path(), &["test"]);
     assert_eq!(output.status.code(), Some(2));
     insta::assert_snapshot!("names", text(&output.stderr));
+}
+
+#[test]
+fn time_passes_by_itself_where_nobody_is_waited_for() {
+    let folder = project("");
+    let workflow = "\
+inputs: { given: { type: string, default: x } }
+durability: end
+nodes:
+  fetch:
+    type: http-request
+    url: https://shop.example.org/
+    retry: { attempts: 3, backoff: 30s }
+  slow: { type: template-transform, template: \"{{ inputs.given }}\", timeout: 5s, on_error: { outputs: { text: late } } }
+outputs: { status: \"{{ fetch.status }}\", text: \"{{ slow.text }}\" }
+";
+    let tests = "\
+tests:
+  - name: a run that is only in memory tries again
+    inputs: {}
+    fakes:
+      fetch: { fail: { class: timeout, times: 2 }, outputs: { status: 200 } }
+    expect: { outputs: { status: 200, text: x }, attempts: { fetch: 3 } }
+  - name: a timeout stops what takes too long
+    inputs: {}
+    fakes:
+      fetch: { delay: 2h, outputs: { status: 200 } }
+      slow: { delay: 6s, outputs: { text: never } }
+    expect: { outputs: { text: late } }
+";
+    fs::write(folder.path().join("quick.yaml"), workflow).unwrap();
+    fs::write(folder.path().join("quick.test.yaml"), tests).unwrap();
+    let output = liteagent(folder.path(), &["test", "quick.test.yaml"]);
+    assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
 }

@@ -1,6 +1,7 @@
 //! `test`: runs the tests of workflows.
 
 use std::{
+    collections::BTreeMap,
     fs,
     path::{Path, PathBuf},
     sync::{
@@ -14,7 +15,9 @@ use liteagent_engine::{
     codes,
     diagnostic::{Diagnostic, render},
     node::Registry,
+    source,
 };
+use serde_json::Value;
 use walkdir::WalkDir;
 
 use crate::{
@@ -35,16 +38,23 @@ pub(crate) struct Test {
     /// Writes the results as JUnit XML, too
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Writes the outputs and answers that were found over those that were expected, and runs the tests again
+    #[arg(long)]
+    update: bool,
 }
 
 impl Test {
     pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
         let registry = liteagent_nodes::registry();
-        let (suites, findings) = self.suites(&registry)?;
+        let (mut suites, mut findings) = self.suites(&registry)?;
+        let mut verdicts = self.verdicts(&suites, &registry);
+        if self.update && update(&verdicts, shell)? {
+            (suites, findings) = self.suites(&registry)?;
+            verdicts = self.verdicts(&suites, &registry);
+        }
         if !findings.is_empty() {
             shell.note(render::text(&findings, shell.colors_err()).trim_end());
         }
-        let verdicts = self.verdicts(&suites, &registry);
         for verdict in &verdicts {
             for line in testing::lines(verdict, shell.colors_out()) {
                 shell.out(line)?;
@@ -131,6 +141,29 @@ impl Test {
         done.sort_by_key(|(position, _)| *position);
         done.into_iter().map(|(_, verdict)| verdict).collect()
     }
+}
+
+/// Writes what was found into the test files; nothing else in them changes. Says whether anything was written.
+fn update(verdicts: &[Verdict], shell: &Shell) -> Result<bool, Failure> {
+    let mut files: BTreeMap<&Path, Vec<&(String, Value)>> = BTreeMap::new();
+    for verdict in verdicts.iter().filter(|verdict| !verdict.updates.is_empty()) {
+        files.entry(&verdict.file).or_default().extend(&verdict.updates);
+    }
+    let failed = |path: &Path, error: std::io::Error| {
+        Failure::platform(codes::OUTPUT, format!("cannot update `{}`: {error}", path.display()))
+    };
+    for (path, updates) in &files {
+        let mut text = fs::read_to_string(path).map_err(|error| failed(path, error))?;
+        for (pointer, value) in updates {
+            text = source::rewrite::set(&text, pointer, value).map_err(|error| {
+                Failure::usage(error.code(), format!("cannot update `{pointer}` in `{}`: {error}", path.display()))
+            })?;
+        }
+        fs::write(path, text).map_err(|error| failed(path, error))?;
+        let count = updates.len();
+        shell.note(format!("updated {count} {} in {}", if count == 1 { "value" } else { "values" }, path.display()));
+    }
+    Ok(!files.is_empty())
 }
 
 /// The test files below a folder.

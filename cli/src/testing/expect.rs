@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     file::{Expect, ExpectError, ExpectWait, Status},
-    matching::{Mismatch, compare, shown},
+    matching::{Mismatch, compare, has_matcher, shown},
     path::Pattern,
 };
 
@@ -104,6 +104,27 @@ pub(super) fn check(expect: Option<&Expect>, found: &Found) -> Vec<Mismatch> {
         check_wait(wait, found, &mut into);
     }
     into
+}
+
+/// The outputs and the answer that differ, with what was found instead: pointers below `expect`. Where a matcher
+/// stands, a person decided what counts, so nothing is offered.
+pub(super) fn updates(expect: &Expect, found: &Found) -> Vec<(String, Json)> {
+    let outputs = expect.outputs.iter().filter_map(|(name, expected)| {
+        let pointer = format!("/outputs/{}", name.replace('~', "~0").replace('/', "~1"));
+        Some((pointer, expected, found.outputs.get(name)?.clone()))
+    });
+    let answer = expect.answer.as_ref().zip(found.answer.as_ref());
+    let answer = answer.map(|(expected, answer)| ("/answer".to_owned(), expected, json!(answer)));
+    let differs = |expected: &Json, value: &Json| {
+        let mut into = Vec::new();
+        compare("", expected, value, &mut into);
+        !into.is_empty() && !has_matcher(expected)
+    };
+    outputs
+        .chain(answer)
+        .filter(|(_, expected, value)| differs(expected, value))
+        .map(|(pointer, _, value)| (pointer, value))
+        .collect()
 }
 
 fn check_status(expect: &Expect, found: &Found, into: &mut Vec<Mismatch>) {

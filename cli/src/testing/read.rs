@@ -30,6 +30,8 @@ use super::{
 pub(crate) struct Suite {
     pub(super) bundle: Arc<Bundle>,
     pub(super) file: TestFile,
+    /// The file of the tests.
+    pub(super) path: PathBuf,
     document: Document,
 }
 
@@ -99,7 +101,11 @@ pub(crate) fn read(
     let mut check = Check { document: &document, lookup: Lookup { bundle: &bundle, registry }, findings };
     check.file(&file);
     let findings = check.findings;
-    if has_errors(&findings) { Err(findings) } else { Ok(Suite { bundle: Arc::new(bundle), file, document }) }
+    if has_errors(&findings) {
+        Err(findings)
+    } else {
+        Ok(Suite { bundle: Arc::new(bundle), file, path: path.to_owned(), document })
+    }
 }
 
 fn has_errors(findings: &[Diagnostic]) -> bool {

@@ -1,6 +1,6 @@
 //! One test, turn by turn.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use chrono::DateTime;
 use indexmap::IndexMap;
@@ -44,6 +44,10 @@ pub(crate) struct Verdict {
     pub(crate) failures: Vec<Mismatch>,
     /// The nodes of the last run, for who looks for the cause.
     pub(crate) trace: Vec<String>,
+    /// The file of the test.
+    pub(crate) file: PathBuf,
+    /// What `--update` writes: pointers into the file, and what was found there.
+    pub(crate) updates: Vec<(String, Json)>,
     /// How long it took, in milliseconds of the machine's clock.
     pub(crate) took: Millis,
 }
@@ -58,6 +62,8 @@ pub(crate) fn run(suite: &Suite, test: &Test, registry: &Registry) -> Verdict {
         place: suite.place(test),
         failures: Vec::new(),
         trace: Vec::new(),
+        file: suite.path.clone(),
+        updates: Vec::new(),
         took: 0,
     };
     match Script::new(suite, test, registry) {
@@ -66,6 +72,7 @@ pub(crate) fn run(suite: &Suite, test: &Test, registry: &Registry) -> Verdict {
                 script.failures.push(Mismatch::new("the run", "to go on", trouble));
             }
             verdict.trace = script.trace();
+            verdict.updates = script.updates;
             verdict.failures = script.failures;
         }
         Err(trouble) => verdict.failures.push(Mismatch::new("the test", "to begin", trouble)),
@@ -80,6 +87,7 @@ struct Script<'a> {
     world: World,
     run: Option<RunId>,
     failures: Vec<Mismatch>,
+    updates: Vec<(String, Json)>,
 }
 
 /// What a turn does, wherever it is written.
@@ -92,6 +100,8 @@ struct Step<'t> {
     expect: Option<&'t Expect>,
     /// What stands before a field in messages: `turn 2: `.
     label: String,
+    /// Where it stands in the file.
+    pointer: String,
 }
 
 /// How a run begins.
@@ -110,11 +120,13 @@ impl<'a> Script<'a> {
         world.fakes.add(&defaults.fakes);
         world.fakes.add(&test.fakes);
         let lookup = Lookup { bundle: &suite.bundle, registry };
-        Ok(Self { suite, lookup, world, run: None, failures: Vec::new() })
+        Ok(Self { suite, lookup, world, run: None, failures: Vec::new(), updates: Vec::new() })
     }
 
     fn play(&mut self, test: &Test) -> Result<(), Trouble> {
         let none = Fakes::new();
+        let position = self.suite.file.tests.iter().position(|other| std::ptr::eq(other, test)).unwrap_or_default();
+        let pointer = format!("/tests/{position}");
         let Some(turns) = &test.turns else {
             let begin = Begin { say: None, inputs: test.inputs.as_ref(), trigger: test.trigger.as_ref() };
             return self.step(
@@ -127,12 +139,13 @@ impl<'a> Script<'a> {
                     signal: test.signal.as_ref(),
                     expect: test.expect.as_ref(),
                     label: String::new(),
+                    pointer: pointer.clone(),
                 },
             );
         };
         for (index, turn) in turns.iter().enumerate() {
             let failures = self.failures.len();
-            self.step(test, &Step::of(turn, index, self.run.is_none()))?;
+            self.step(test, &Step::of(turn, index, self.run.is_none(), &pointer))?;
             if self.failures.len() > failures {
                 // What follows stands on what is wrong already.
                 return Ok(());
@@ -278,6 +291,9 @@ impl<'a> Script<'a> {
         let found = self.found()?;
         let mut failures = self.world.fakes.take_faults();
         failures.extend(expect::check(step.expect, &found));
+        let updates = step.expect.map(|expect| expect::updates(expect, &found)).unwrap_or_default();
+        self.updates
+            .extend(updates.into_iter().map(|(below, value)| (format!("{}/expect{below}", step.pointer), value)));
         self.failures.extend(failures.into_iter().map(|mut failure| {
             failure.field = format!("{}{}", step.label, failure.field);
             failure
@@ -311,7 +327,7 @@ impl<'a> Script<'a> {
 }
 
 impl<'t> Step<'t> {
-    fn of(turn: &'t Turn, index: usize, first: bool) -> Self {
+    fn of(turn: &'t Turn, index: usize, first: bool, test: &str) -> Self {
         let begins = first || turn.say.is_some() || turn.inputs.is_some();
         Self {
             begin: begins.then_some(Begin { say: turn.say.as_deref(), inputs: turn.inputs.as_ref(), trigger: None }),
@@ -321,6 +337,7 @@ impl<'t> Step<'t> {
             signal: turn.signal.as_ref(),
             expect: turn.expect.as_ref(),
             label: format!("turn {}: ", index + 1),
+            pointer: format!("{test}/turns/{index}"),
         }
     }
 }
