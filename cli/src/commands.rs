@@ -11,7 +11,10 @@ mod check;
 mod completions;
 mod doctor;
 mod explain;
+mod fmt;
 mod graph;
+mod init;
+mod new;
 mod nodes;
 pub(crate) mod run;
 mod runs;
@@ -32,6 +35,12 @@ pub(crate) enum Verb {
     Graph(graph::Graph),
     /// Lists the node types, or shows one with its fields and examples
     Nodes(nodes::Nodes),
+    /// Writes a new workflow from a template
+    New(new::New),
+    /// Makes a folder a project: configuration, editor settings, an example
+    Init(init::Init),
+    /// Tidies workflow files
+    Fmt(fmt::Fmt),
     /// Explains an error code and how to mend its cause
     Explain(explain::Explain),
     /// Checks this machine and this project, and says how to mend what is wrong
@@ -49,6 +58,9 @@ impl Verb {
             Self::Test(verb) => verb.run(shell),
             Self::Graph(verb) => verb.run(shell),
             Self::Nodes(verb) => verb.run(shell),
+            Self::New(verb) => verb.run(shell),
+            Self::Init(verb) => verb.run(shell),
+            Self::Fmt(verb) => verb.run(shell),
             Self::Explain(verb) => verb.run(shell),
             Self::Doctor(verb) => verb.run(shell),
             Self::Completions(verb) => verb.run(shell),

@@ -70,6 +70,22 @@ impl Project {
         ))
     }
 
+    /// The files that arguments name: files, folders, names of workflows; without one, everything below the root.
+    pub(crate) fn definitions(&self, paths: &[String]) -> Result<Vec<PathBuf>, Failure> {
+        if paths.is_empty() {
+            return Ok(self.workflows(&self.root).iter().map(|(path, _)| shown(path)).collect());
+        }
+        let mut found = Vec::new();
+        for path in paths {
+            if Path::new(path).is_dir() {
+                found.extend(self.workflows(Path::new(path)).into_iter().map(|(path, _)| path));
+            } else {
+                found.push(self.find(path)?);
+            }
+        }
+        Ok(found)
+    }
+
     /// Every workflow file below a folder with its name, sorted by path.
     pub(crate) fn workflows(&self, folder: &Path) -> Vec<(PathBuf, String)> {
         let shown = |entry: &DirEntry| entry.depth() == 0 || !is_left_out(entry);

@@ -19,7 +19,7 @@ use notify::{RecursiveMode, Watcher};
 use crate::{
     failure::{Exit, Failure},
     progress::count,
-    project::{Project, shown},
+    project::Project,
     shell::Shell,
 };
 
@@ -73,7 +73,7 @@ impl Check {
     fn pass(&self, project: &Project, registry: &Registry) -> Result<Pass, Failure> {
         let mut pass = Pass { findings: Vec::new(), workflows: 0, files: BTreeSet::new() };
         let mut seen = BTreeSet::new();
-        for path in self.definitions(project)? {
+        for path in project.definitions(&self.paths)? {
             let loaded = load(&path, registry, &LoadOptions::default());
             pass.workflows += 1;
             pass.files.extend(loaded.files);
@@ -84,21 +84,6 @@ impl Check {
             pass.findings.extend(loaded.diagnostics.into_iter().filter(|finding| seen.insert(place(finding))));
         }
         Ok(pass)
-    }
-
-    fn definitions(&self, project: &Project) -> Result<Vec<PathBuf>, Failure> {
-        if self.paths.is_empty() {
-            return Ok(project.workflows(&project.root).iter().map(|(path, _)| shown(path)).collect());
-        }
-        let mut found = Vec::new();
-        for path in &self.paths {
-            if Path::new(path).is_dir() {
-                found.extend(project.workflows(Path::new(path)).into_iter().map(|(path, _)| path));
-            } else {
-                found.push(project.find(path)?);
-            }
-        }
-        Ok(found)
     }
 
     fn print(&self, pass: &Pass, shell: &Shell) -> Result<(), Failure> {

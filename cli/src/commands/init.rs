@@ -8,17 +8,12 @@ use super::new::write_new;
 use crate::{
     config,
     failure::{Exit, Failure},
-    project::Project,
     shell::Shell,
 };
 
-/// Where the schema for editors lies in a project.
-const SCHEMA: &str = ".liteagent/workflow.schema.json";
-
-/// The files of a project besides the schema.
-const FILES: [(&str, &str); 4] = [
+/// The files of a project.
+const FILES: [(&str, &str); 3] = [
     (config::FILE, include_str!("init/liteagent.toml")),
-    (".vscode/settings.json", include_str!("init/settings.json")),
     (".gitignore", ".liteagent/\n.env\nout/\n"),
     ("hello.yaml", include_str!("new/hello.yaml")),
 ];
@@ -42,22 +37,11 @@ impl Init {
                 shell.note(format!("kept   {name}"));
                 continue;
             }
-            write_new(&path, &text.replace("@name", "hello").replace("@schema", SCHEMA))?;
+            write_new(&path, &text.replace("@name", "hello"))?;
             shell.note(format!("wrote  {name}"));
         }
-        write_schema(&Project::around(&self.folder)?)?;
-        shell.note(format!("wrote  {SCHEMA}"));
         let there = if self.folder == *"." { String::new() } else { format!("cd {} && ", self.folder.display()) };
         shell.note(format!("try it: {there}liteagent run hello"));
         Ok(Exit::Done)
     }
-}
-
-/// Writes the schema that editors complete and check with; returns its path below the root.
-pub(crate) fn write_schema(project: &Project) -> Result<&'static str, Failure> {
-    let path = project.root.join(SCHEMA);
-    let failed = |error| Failure::platform(codes::OUTPUT, format!("cannot write `{}`: {error}", path.display()));
-    fs::create_dir_all(project.root.join(".liteagent")).map_err(failed)?;
-    fs::write(&path, super::schema::workflow()).map_err(failed)?;
-    Ok(SCHEMA)
 }

@@ -1,12 +1,12 @@
 //! `new`: a workflow from a template.
 
-use std::{fs, io::Write as _, path::PathBuf};
+use std::{fs, io::Write as _, path::Path};
 
 use liteagent_engine::codes;
 
 use crate::{
     failure::{Exit, Failure},
-    project::Project,
+    project::{Project, shown},
     shell::Shell,
 };
 
@@ -54,17 +54,10 @@ impl New {
             .hint("use lower-case letters, digits, `_` and `-`, with `/` between folders"));
         }
         let project = Project::here()?;
-        let schema = super::init::write_schema(&project)?;
         let path = project.root.join(format!("{}.yaml", self.name));
-        let depth = self.name.matches('/').count();
-        let text = self
-            .template
-            .text()
-            .replace("@name", &self.name)
-            .replace("@schema", &format!("{}{schema}", "../".repeat(depth)));
+        let text = self.template.text().replace("@name", &self.name);
         write_new(&path, &text)?;
-        let shown = path.strip_prefix(&project.root).unwrap_or(&path).display().to_string();
-        shell.out(&shown)?;
+        shell.out(shown(&path).display().to_string())?;
         shell.note(format!("try it: liteagent run {}", self.name));
         Ok(Exit::Done)
     }
@@ -78,7 +71,7 @@ fn is_name(name: &str) -> bool {
 }
 
 /// Writes a file that is not there yet.
-pub(crate) fn write_new(path: &PathBuf, text: &str) -> Result<(), Failure> {
+pub(crate) fn write_new(path: &Path, text: &str) -> Result<(), Failure> {
     let failed = |error: std::io::Error| match error.kind() {
         std::io::ErrorKind::AlreadyExists => {
             Failure::usage(codes::FILE_EXISTS, format!("`{}` is there already", path.display()))

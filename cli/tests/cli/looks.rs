@@ -78,6 +78,9 @@ fn help_lists_the_commands() {
       test         Runs the tests of workflows
       graph        Draws a workflow as Mermaid, DOT or SVG
       nodes        Lists the node types, or shows one with its fields and examples
+      new          Writes a new workflow from a template
+      init         Makes a folder a project: configuration, editor settings, an example
+      fmt          Tidies workflow files
       explain      Explains an error code and how to mend its cause
       doctor       Checks this machine and this project, and says how to mend what is wrong
       completions  Prints a completion script for a shell
@@ -169,6 +172,39 @@ outputs: { text: \"{{ shout.text if shout else say.text }}\" }
 finally:
   done: { type: template-transform, template: \"{{ status }}\" }
 ";
+
+#[test]
+fn what_is_begun_by_a_command_checks_clean_and_runs() {
+    let folder = Folder::new();
+    assert_eq!(folder.run("init").code, 0);
+    assert_eq!(folder.run("run hello").out, "Hello, world!\n");
+    for template in ["hello", "http", "batch", "approval"] {
+        let made = folder.run(&format!("new tools/{template} --template {template}"));
+        assert_eq!((made.code, made.out), (0, format!("tools/{template}.yaml\n")));
+    }
+    assert_eq!(folder.run("check --deny-warnings").err, "checked 5 workflows: nothing wrong\n");
+    assert_eq!(folder.run("run tools/batch --json").code, 0);
+    assert_eq!(folder.run("fmt --check").err, "not tidy: 0 files\n");
+
+    let again = folder.run("new tools/http");
+    assert_eq!(again.code, 2);
+    assert!(again.err.contains("error[LA3007]"), "{}", again.err);
+    let kept = folder.run("init");
+    assert!(kept.err.contains("kept   liteagent.toml"), "{}", kept.err);
+    let said = folder.run("doctor");
+    assert_eq!(said.code, 0, "{}", said.out);
+}
+
+#[test]
+fn files_are_tidied_and_keep_their_comments() {
+    let folder = Folder::new().with("a.yaml", "name: a   \nnodes: # all\n    b: { type: answer, text: hi }\n\n\n");
+    let check = folder.run("fmt --check");
+    assert_eq!((check.code, check.out.as_str()), (1, "a.yaml\n"));
+    assert_eq!(folder.run("fmt").code, 0);
+    let text = std::fs::read_to_string(folder.path("a.yaml")).unwrap();
+    assert_eq!(text, "name: a\nnodes: # all\n  b: { type: answer, text: hi }\n");
+    assert_eq!(folder.run("fmt --check").code, 0);
+}
 
 #[test]
 fn a_code_is_explained_and_a_wrong_one_suggests_a_near_one() {

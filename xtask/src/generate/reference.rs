@@ -2,6 +2,8 @@
 
 use liteagent_engine::{
     codes,
+    graph::{WorkflowGraph, draw},
+    load::{LoadOptions, load},
     node::{NodeSpec, Registry},
     template::{self, Doc},
 };
@@ -91,6 +93,15 @@ fn row(entry: &Doc) -> String {
         cell(entry.example),
         cell(entry.gives)
     )
+}
+
+/// The picture of the workflow that `make run` runs.
+pub(super) fn picture(registry: &Registry) -> String {
+    let path = crate::root().join("definitions/reports/markdown.yaml");
+    let loaded = load(&path, registry, &LoadOptions::default());
+    let entry = loaded.bundle.as_ref().and_then(|bundle| bundle.entry());
+    let entry = serde_json::to_value(entry).unwrap_or_default();
+    draw::svg(&WorkflowGraph::new(&entry, registry))
 }
 
 /// The list of node types.
