@@ -215,6 +215,7 @@ fn what_a_url_takes_in_is_one_segment_or_value() {
         ("https://e.org:{{ id }}/", true),
         ("{{ host }}/x", true),
         ("https://e.org?{{ id }}", false),
+        ("/orders/{{ id }}", false),
     ] {
         assert_eq!(Compiled::new(source).unwrap().dynamic_host(), dynamic, "{source}");
     }

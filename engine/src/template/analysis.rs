@@ -49,10 +49,28 @@ pub(super) fn analyse(source: &str, tree: &parse::Tree<'_>) -> Result<Analysis, 
     let mut walk = Walk { source, scopes: vec![HashMap::new()], ..Walk::default() };
     walk.statements(tree.statements(), Ctx::default());
     let mut found = walk.found;
-    found.references.sort_by_key(|reference| reference.span.start);
-    found.references.dedup();
+    found.references = without_repetitions(found.references);
+    found.secrets.sort_by_key(|secret| secret.span.start);
+    found.secrets.dedup();
     walk.findings.sort_by_key(|finding| finding.span.start);
+    walk.findings.dedup();
     if walk.findings.is_empty() { Ok(found) } else { Err(walk.findings) }
+}
+
+/// Drops what is said twice: the same place, or the same place once required and once guarded.
+fn without_repetitions(mut references: Vec<Reference>) -> Vec<Reference> {
+    references.sort_by_key(|reference| (reference.span.start, reference.guarded));
+    let mut kept: Vec<Reference> = Vec::with_capacity(references.len());
+    for reference in references {
+        let same = |known: &Reference| {
+            known.span == reference.span && known.path == reference.path && known.reads == reference.reads
+        };
+        let beside = kept.iter().rev().take_while(|known| known.span.start == reference.span.start);
+        if !beside.into_iter().any(same) {
+            kept.push(reference);
+        }
+    }
+    kept
 }
 
 /// Where in the template an expression stands.

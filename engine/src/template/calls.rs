@@ -27,12 +27,12 @@ impl Walk<'_> {
             Expr::Const(_) => Vec::new(),
             Expr::Var(var) => self.variable(var.id, places::span(expr), lenient),
             Expr::GetAttr(attr) => {
-                let end = places::span(expr).end;
+                let end = places::end_after(expr, &attr.expr);
                 let base = self.places(&attr.expr, inner, lenient);
                 base.into_iter().map(|place| place.then(Segment::Member(attr.name.into()), end)).collect()
             }
             Expr::GetItem(item) => {
-                let end = places::span(expr).end;
+                let end = places::end_after(expr, &item.expr);
                 self.read(&item.subscript_expr, inner);
                 let segment = subscript(&item.subscript_expr);
                 let base = self.places(&item.expr, inner, lenient);

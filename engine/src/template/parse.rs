@@ -63,24 +63,50 @@ fn syntax_error(source: &str, error: &minijinja::Error) -> TemplateError {
             .hint("compute parts of it in nodes of their own, or with `{% set %}`");
     }
     if let Some(statement) = detail.strip_prefix("unknown statement ") {
-        return unknown_statement(at, statement);
+        return unknown_statement(source, at, statement);
     }
-    if detail.contains("unexpected end of input") || detail.contains("unexpected end of file") {
+    if detail.contains("unexpected end of string") {
+        return TemplateError::new(codes::TEMPLATE_UNCLOSED, at, "a text in quotes is never closed")
+            .hint("write the same quote after it");
+    }
+    let closes = source[at.start..].contains("}}") || source[at.start..].contains("%}");
+    if detail.contains("unexpected end of") && !detail.contains("variable block") || !closes {
         return unclosed(source, at);
     }
     if detail.contains("end of variable block") && source[..at.start].trim_end().ends_with("{{") {
-        return TemplateError::new(
-            codes::TEMPLATE_EMPTY,
-            at,
-            "expected an expression between `{{` and `}}`, found nothing",
-        )
-        .hint("write an expression such as `{{ inputs.name }}`");
+        let message = "expected an expression between `{{` and `}}`, found nothing";
+        return TemplateError::new(codes::TEMPLATE_EMPTY, at, message)
+            .hint("write an expression such as `{{ inputs.name }}`");
     }
-    TemplateError::new(codes::TEMPLATE_SYNTAX, at, readable(detail))
-        .hint("write expressions as in Jinja; `docs/reference/templates.md` lists what there is")
+    let message = match &source[at.clone()] {
+        character if detail == "unexpected character" => format!("expected an expression, found `{character}`"),
+        _ => readable(detail),
+    };
+    let hint = foreign(source, &at).unwrap_or("write expressions as in Jinja; `docs/reference/templates.md` lists all");
+    TemplateError::new(codes::TEMPLATE_SYNTAX, at, message).hint(hint)
 }
 
-fn unknown_statement(at: Range<usize>, name: &str) -> TemplateError {
+/// What to write in place of an operator of other languages.
+fn foreign(source: &str, at: &Range<usize>) -> Option<&'static str> {
+    let around = (source[..at.start].chars().next_back(), &source[at.clone()]);
+    match around {
+        (_, "&") => Some("write `and`"),
+        (Some('|'), "|") => Some("write `or`"),
+        (_, "?") => Some("write `{{ value if condition else other }}`"),
+        (_, "!") => Some("write `not`"),
+        (Some('='), "=") => Some("write `==`"),
+        (_, "=") => Some("compare with `==`"),
+        _ => None,
+    }
+}
+
+fn unknown_statement(source: &str, at: Range<usize>, name: &str) -> TemplateError {
+    if let (Some(end), Some((_, open))) = (name.strip_prefix("end"), open_block(&source[..at.start]))
+        && end != open
+    {
+        let message = format!("expected `{{% end{open} %}}`, found `{{% {name} %}}`");
+        return TemplateError::new(codes::TEMPLATE_UNCLOSED, at, message).hint(format!("close `{{% {open} %}}` first"));
+    }
     let message = format!("`{{% {name} %}}` is no tag that templates have");
     let error = TemplateError::new(codes::TEMPLATE_TAG, at, message);
     match name {

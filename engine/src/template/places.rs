@@ -34,6 +34,14 @@ pub(super) fn span(expr: &Expr<'_>) -> Range<usize> {
     start(expr)..range(expr.span()).end
 }
 
+/// Where a member or item of `base` ends; 0 when `base` is in parentheses, so that places in them keep their bytes.
+pub(super) fn end_after(expr: &Expr<'_>, base: &Expr<'_>) -> usize {
+    match base {
+        Expr::Var(_) | Expr::GetAttr(_) | Expr::GetItem(_) => span(expr).end,
+        _ => 0,
+    }
+}
+
 fn start(expr: &Expr<'_>) -> usize {
     match expr {
         Expr::GetAttr(inner) => start(&inner.expr),

@@ -110,10 +110,12 @@ impl Program {
             }
         };
         let mut out = String::new();
+        let mut after_host = false;
         for piece in pieces {
             let text = piece.text(template, scope)?;
             let inserted = matches!(piece, Piece::Code { raw_url: false, .. });
-            let text = if inserted && url::is_after_host(&out) { url::encode(&text) } else { text };
+            after_host = after_host || url::is_after_host(&out);
+            let text = if inserted && after_host { url::encode(&text) } else { text };
             append(&mut out, &text)?;
         }
         Ok(out)

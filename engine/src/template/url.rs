@@ -8,6 +8,9 @@ use super::parse::Tree;
 /// All but what RFC 3986 calls unreserved.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
+/// How many bytes scheme, host and port may have; what follows is encoded in any case.
+const MAX_HOST: usize = 1024;
+
 /// Percent-encodes a value as one segment. `.` and `..` would leave the folder, so their dots are encoded too.
 pub(super) fn encode(text: &str) -> String {
     match text {
@@ -19,6 +22,9 @@ pub(super) fn encode(text: &str) -> String {
 
 /// Whether what follows a beginning of a URL stands after scheme, host and port.
 pub(super) fn is_after_host(before: &str) -> bool {
+    if before.len() > MAX_HOST {
+        return true;
+    }
     let rest = before.split_once("://").map_or(before, |(_, rest)| rest);
     rest.contains(['/', '?', '#']) && (before.contains("://") || before.starts_with('/'))
 }
