@@ -8,10 +8,12 @@
 //! * `world`: an engine, its store and its clock, moved until everything rests
 //! * `script`: one test, turn by turn
 //! * `expect`, `matching`: what was expected, what was found
+//! * `record`: a test made from a run
 //! * `report`: lines for people, JUnit for machines
 
 pub(crate) use self::{
     read::{Suite, read},
+    record::record,
     report::{junit, lines},
     script::{Verdict, run},
 };
@@ -23,6 +25,7 @@ mod lookup;
 mod matching;
 mod path;
 mod read;
+mod record;
 mod report;
 mod script;
 mod seen;

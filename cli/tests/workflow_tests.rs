@@ -170,3 +170,34 @@ tests:
     let output = liteagent(folder.path(), &["test", "quick.test.yaml"]);
     assert!(output.status.success(), "{}{}", text(&output.stdout), text(&output.stderr));
 }
+
+#[test]
+fn a_test_made_from_a_run_passes() {
+    let folder = project("");
+    let workflow = "\
+inputs: { folder: { type: string, default: notes } }
+nodes:
+  list: { type: file-list, path: \"{{ inputs.folder }}\" }
+  each:
+    type: iteration
+    items: \"{{ list.files }}\"
+    nodes:
+      read: { type: file-read, path: \"{{ item.path }}\" }
+    output: \"{{ read.text | trim }}\"
+outputs: { notes: \"{{ each.output }}\" }
+";
+    fs::write(folder.path().join("notes.yaml"), workflow).unwrap();
+    fs::create_dir(folder.path().join("notes")).unwrap();
+    fs::write(folder.path().join("notes/a.txt"), "a: \"1\"\n").unwrap();
+    fs::write(folder.path().join("notes/b.txt"), "b\n").unwrap();
+    for args in [
+        ["run", "notes.yaml", "--json"].as_slice(),
+        &["new", "--test", "notes.test.yaml", "--from-run", "last"],
+        &["test", "notes.test.yaml"],
+    ] {
+        let output = liteagent(folder.path(), args);
+        assert!(output.status.success(), "{args:?}\n{}{}", text(&output.stdout), text(&output.stderr));
+    }
+    let test = fs::read_to_string(folder.path().join("notes.test.yaml")).unwrap();
+    assert!(test.contains("\"each[1].read\": {\"outputs\":{\"text\":\"b\\n\""), "{test}");
+}

@@ -8,6 +8,7 @@ use crate::{
     event::{AfterFailure, Event, FrameEnd, Handler, OnItemError, Over, Place, Record, SkipReason, Wait},
     id::{Digest, RunId},
     run::apply_writes,
+    store::{StoreError, Stores},
     units::Millis,
     value::Value,
 };
@@ -101,6 +102,14 @@ enum Passes {
 }
 
 impl RunView {
+    /// Reads and folds the journal of a run.
+    ///
+    /// # Errors
+    /// When the store fails, or what it holds cannot be read.
+    pub async fn load(stores: &Stores, run: RunId) -> Result<Self, StoreError> {
+        Ok(Self::of(&crate::executor::load_records(stores, run).await?))
+    }
+
     /// Folds a journal.
     pub fn of(records: &[Record]) -> Self {
         let mut view = Self::default();

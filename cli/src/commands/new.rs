@@ -1,23 +1,32 @@
-//! `new`: a workflow from a template.
+//! `new`: a workflow from a template, or a test from a run.
 
-use std::{fs, io::Write as _, path::Path};
+use std::{fs, io::Write as _, path::{Path, PathBuf}};
 
-use liteagent_engine::codes;
+use liteagent_engine::{bundle::Bundle, codes};
 
 use crate::{
     failure::{Exit, Failure},
+    platform::{block_on, open_stores},
     project::{Project, shown},
     shell::Shell,
+    testing,
 };
 
-/// Writes a new workflow that checks clean and runs.
+/// Writes a new workflow that checks clean and runs, or a test that repeats a run.
 #[derive(clap::Args)]
 pub(crate) struct New {
     /// The name, which is also the path below the project: `support/answer` makes `support/answer.yaml`
-    name: String,
+    #[arg(required_unless_present = "test")]
+    name: Option<String>,
     /// What to begin with
     #[arg(long, value_enum, default_value_t)]
     template: Template,
+    /// Writes a test instead, which repeats a run with everything outside faked as it was
+    #[arg(long, value_name = "FILE", requires = "from_run", conflicts_with = "name")]
+    test: Option<PathBuf>,
+    /// The run that the test repeats
+    #[arg(long, value_name = "RUN", requires = "test")]
+    from_run: Option<String>,
 }
 
 #[derive(Clone, Copy, Default, clap::ValueEnum)]
@@ -46,21 +55,38 @@ impl Template {
 
 impl New {
     pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
-        if !is_name(&self.name) {
+        if let (Some(path), Some(run)) = (&self.test, &self.from_run) {
+            return block_on(test_from_run(path, run, shell));
+        }
+        let name = self.name.unwrap_or_default();
+        if !is_name(&name) {
             return Err(Failure::usage(
                 codes::UNKNOWN_NAME,
-                format!("expected a name such as `support/answer`, found `{}`", self.name),
+                format!("expected a name such as `support/answer`, found `{name}`"),
             )
             .hint("use lower-case letters, digits, `_` and `-`, with `/` between folders"));
         }
         let project = Project::here()?;
-        let path = project.root.join(format!("{}.yaml", self.name));
-        let text = self.template.text().replace("@name", &self.name);
+        let path = project.root.join(format!("{name}.yaml"));
+        let text = self.template.text().replace("@name", &name);
         write_new(&path, &text)?;
         shell.out(shown(&path).display().to_string())?;
-        shell.note(format!("try it: liteagent run {}", self.name));
+        shell.note(format!("try it: liteagent run {name}"));
         Ok(Exit::Done)
     }
+}
+
+/// Writes a test that repeats a run.
+async fn test_from_run(path: &Path, run: &str, shell: &Shell) -> Result<Exit, Failure> {
+    let stores = open_stores(&Project::here()?).await?.stores;
+    let row = super::runs::find(&*stores.journal, run).await?;
+    let text = stores.journal.bundle(&row.digest).await?.unwrap_or_default();
+    let bundle = Bundle::parse(&text)
+        .map_err(|error| Failure::platform(codes::STORE, error.to_string()).hint("run `liteagent doctor`"))?;
+    write_new(path, &testing::record(&stores, row.id, &bundle, &liteagent_nodes::registry()).await?)?;
+    shell.out(path.display().to_string())?;
+    shell.note(format!("try it: liteagent test {}", path.display()));
+    Ok(Exit::Done)
 }
 
 fn is_name(name: &str) -> bool {

@@ -74,7 +74,7 @@ impl Runs {
 }
 
 /// The run that a person means: a whole id, the end of one, or `last`.
-async fn find(journal: &dyn Journal, meant: &str) -> Result<RunRow, Failure> {
+pub(super) async fn find(journal: &dyn Journal, meant: &str) -> Result<RunRow, Failure> {
     if let Ok(id) = meant.parse::<RunId>() {
         return journal.run(id).await?.ok_or_else(|| no_run(meant));
     }
