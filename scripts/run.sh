@@ -18,4 +18,7 @@ ln -sfn "$binary" liteagent
 say "running: ./liteagent run definitions/reports/markdown.yaml"
 ./liteagent run definitions/reports/markdown.yaml
 say
+say "out/report.md begins:"
+sed -n 1,16p out/report.md
+say
 say "next: ./liteagent runs list | ./liteagent new hello | ./liteagent --help"

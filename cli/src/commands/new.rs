@@ -1,6 +1,10 @@
 //! `new`: a workflow from a template, or a test from a run.
 
-use std::{fs, io::Write as _, path::{Path, PathBuf}};
+use std::{
+    fs,
+    io::Write as _,
+    path::{Path, PathBuf},
+};
 
 use liteagent_engine::{bundle::Bundle, codes};
 
