@@ -109,7 +109,7 @@ impl Intercept for Fakes {
         let used = entry.used;
         let Some((fake, call)) = entry.calls.call(used) else {
             let fault = used_up(&path, used - 1);
-            let expected = format!("{} calls; {}", used - 1, fault.hint.as_deref().unwrap_or_default());
+            let expected = format!("{}; {}", times(used - 1), fault.hint.as_deref().unwrap_or_default());
             state.faults.push(Mismatch::new(&path, expected, "one more"));
             return Some(StandIn { at: now, result: Err(fault) });
         };
@@ -224,11 +224,15 @@ fn example(schema: &Schema) -> String {
     format!("{{ {} }}", members.join(", "))
 }
 
+fn times(calls: u32) -> String {
+    if calls == 1 { "1 call".to_owned() } else { format!("{calls} calls") }
+}
+
 fn used_up(path: &str, calls: u32) -> NodeError {
     NodeError::new(
         codes::FAKES_USED_UP,
         ErrorClass::Invalid,
-        format!("`{path}` was called once more than the {calls} times that the test fakes"),
+        format!("`{path}` was called more often than the test fakes: {}", times(calls)),
     )
     .hint("add an entry to the list, or write one fake without a list for every call")
 }

@@ -69,6 +69,7 @@ pub(crate) fn run(suite: &Suite, test: &Test, registry: &Registry) -> Verdict {
     match Script::new(suite, test, registry) {
         Ok(mut script) => {
             if let Err(trouble) = script.play(test) {
+                script.failures.extend(script.world.fakes.take_faults());
                 script.failures.push(Mismatch::new("the run", "to go on", trouble));
             }
             verdict.trace = script.trace();
