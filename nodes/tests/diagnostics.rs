@@ -17,6 +17,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("LA0003", "a file of more than 8 MiB"),
     ("LA0005", "deep nesting: the tests of the parser"),
     ("LA0006", "a billion laughs: the tests of the parser"),
+    ("LA0013", "an edit by a tool, not a check"),
     ("LA0164", "no node type has an old name yet"),
     ("LA0199", "more than 200 findings: a test of its own"),
     ("LA1001", "what the schema of a node lets pass and its type does not: none of ours"),

@@ -107,9 +107,13 @@ impl<'a> Gating<'a> {
         self.diagrams.and(a, b).is_ok_and(|both| both == Cond::FALSE)
     }
 
-    /// The unguarded references that can skip a node although all else is there.
+    /// The unguarded references that can skip a node although all else is there. A node with one requirement has none:
+    /// the reference is what it runs for.
     pub(super) fn skipping(&mut self, node: usize) -> Vec<&'a Read> {
         let requires = self.nodes[node].requires.clone();
+        if requires.iter().all(|(_, cond)| *cond == requires[0].1) {
+            return Vec::new();
+        }
         let mut reads = Vec::new();
         for (position, (reason, cond)) in requires.iter().enumerate() {
             let Reason::Read(read) = reason else { continue };
@@ -288,5 +292,95 @@ impl<'a> Gating<'a> {
             }
         }
         trail
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::{collection::vec, prelude::*};
+    use serde_json::json;
+
+    use super::*;
+    use crate::{graph::WorkflowGraph, node::Registry};
+
+    const PORTS: [&str; 3] = ["a", "b", TIMEOUT];
+
+    /// A node: its entries of `needs` (each a join of nodes before it and perhaps a port), `when`, and whether it branches.
+    type Sketch = (Vec<Vec<(usize, Option<usize>)>>, bool, bool);
+
+    fn sketch() -> impl Strategy<Value = Vec<Sketch>> {
+        let exit = (any::<prop::sample::Index>(), prop::option::of(0..PORTS.len()));
+        let node = (vec(vec(exit, 1..3), 0..3), prop::bool::weighted(0.2), any::<bool>());
+        vec(node, 1..6).prop_map(|nodes| {
+            let mut sketches: Vec<Sketch> = Vec::new();
+            for (needs, when, branches) in nodes {
+                let before = sketches.len();
+                let exit = |(node, port): (prop::sample::Index, Option<usize>)| {
+                    let node = node.index(before);
+                    (node, port.filter(|_| sketches[node].2))
+                };
+                let needs = needs.into_iter().filter(|_| before > 0);
+                let needs = needs.map(|any| any.into_iter().map(exit).collect()).collect();
+                sketches.push((needs, when, branches));
+            }
+            sketches
+        })
+    }
+
+    fn workflow(sketches: &[Sketch]) -> serde_json::Value {
+        let exit = |(node, port): &(usize, Option<usize>)| match port {
+            Some(port) => format!("n{node}.{}", PORTS[*port]),
+            None => format!("n{node}"),
+        };
+        let node = |(needs, ..): &Sketch| {
+            let needs: Vec<_> =
+                needs.iter().map(|any| json!({ "any": any.iter().map(exit).collect::<Vec<_>>() })).collect();
+            json!({ "type": "any", "needs": needs })
+        };
+        let nodes: serde_json::Map<_, _> =
+            sketches.iter().enumerate().map(|(place, sketch)| (format!("n{place}"), node(sketch))).collect();
+        json!({ "nodes": nodes })
+    }
+
+    fn exits(sketches: &[Sketch]) -> Vec<Exits> {
+        let names = |branches: bool| if branches { PORTS.map(str::to_owned).to_vec() } else { vec![String::new()] };
+        sketches
+            .iter()
+            .map(|(_, when, branches)| Exits { names: names(*branches), when: *when, unknown: false })
+            .collect()
+    }
+
+    /// Which nodes run when each makes the choice that `choices` holds for it: by scanning.
+    fn run(sketches: &[Sketch], choices: &[usize]) -> Vec<bool> {
+        let mut ran: Vec<bool> = Vec::new();
+        for (place, (needs, when, _)) in sketches.iter().enumerate() {
+            let port = |node: usize| choices[node] % PORTS.len();
+            let taken = |(node, wanted): &(usize, Option<usize>)| {
+                let left =
+                    !sketches[*node].2 || wanted.map_or(PORTS[port(*node)] != TIMEOUT, |wanted| port(*node) == wanted);
+                ran[*node] && left
+            };
+            let runs = needs.iter().all(|any| any.iter().any(taken)) && (!when || choices[place] < PORTS.len());
+            ran.push(runs);
+        }
+        ran
+    }
+
+    proptest! {
+        #[test]
+        fn a_node_never_runs_or_may_be_skipped_exactly_when_trying_every_choice_says_so(sketches in sketch()) {
+            let graph = WorkflowGraph::new(&workflow(&sketches), &Registry::default());
+            let exits = exits(&sketches);
+            let mut gating = Gating::new(&graph.body, &exits).expect("no cycle");
+            let options = 2 * PORTS.len();
+            let outcomes: Vec<Vec<bool>> = (0..options.pow(sketches.len() as u32))
+                .map(|all| (0..sketches.len()).map(|node| all / options.pow(node as u32) % options).collect::<Vec<_>>())
+                .map(|choices| run(&sketches, &choices))
+                .collect();
+            for node in 0..sketches.len() {
+                prop_assert_eq!(gating.never(node).is_some(), outcomes.iter().all(|ran| !ran[node]), "never {}", node);
+                prop_assert_eq!(gating.may_be_skipped(node), outcomes.iter().any(|ran| !ran[node]), "skipped {}", node);
+            }
+        }
     }
 }
