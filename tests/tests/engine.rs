@@ -205,9 +205,17 @@ async fn a_person_is_waited_for_and_a_bad_answer_is_refused() {
     let world = world().await;
     let run = world.start(approval()).await;
     let answer = |payload| world.engine.signal(run, SignalTo::Node("ask".to_owned()), payload, Some("ada".to_owned()));
-    assert!(matches!(world.settled(run).await, Settled::Waiting(waits) if waits[0].node == "ask"));
+    let wait = async || match world.settled(run).await {
+        Settled::Waiting(waits) if waits[0].node == "ask" => waits[0].wait.clone(),
+        other => panic!("{other:?}"),
+    };
+    let until = wait().await.until;
+    assert!(until.is_some());
+    world.clock.advance_to(1_000_000 + HOUR);
     answer(value!({ "action": "yes", "form": { "note": 7 } })).await.unwrap();
-    assert!(matches!(world.settled(run).await, Settled::Waiting(_)), "a note must be a text");
+    let refused = wait().await;
+    assert!(refused.ask.get("problem").is_some(), "a note must be a text");
+    assert_eq!(refused.until, until, "a refused answer gives no more time");
     answer(value!({ "action": "yes", "form": { "note": "fine" } })).await.unwrap();
     assert_eq!(world.end(run).await.outputs, value!({ "paid": "fine", "late": null }));
 }

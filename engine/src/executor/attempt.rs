@@ -231,7 +231,9 @@ impl Owner {
                     && node.times_out
                     && let Some(timeout) = node.timeout
                 {
-                    wait.until = Some(self.engine.clock.now() + timeout.millis());
+                    // A node that goes on waiting after a signal that it refused gets no more time by it.
+                    let earlier = self.state.wait(at).and_then(|wait| wait.until);
+                    wait.until = Some(earlier.unwrap_or_else(|| self.engine.clock.now() + timeout.millis()));
                 }
                 wait.ask = self.redactor.value(wait.ask);
                 self.pending.urgent = true;

@@ -294,6 +294,14 @@ impl RunState {
         })
     }
 
+    /// What a node waits for, when it does.
+    pub fn wait(&self, at: Addr) -> Option<&Wait> {
+        match &self.node(at)?.status {
+            Status::Waiting(waiting) => Some(&waiting.wait),
+            _ => None,
+        }
+    }
+
     /// Every node of every open frame.
     pub fn nodes(&self) -> impl Iterator<Item = (Addr, &NodeState)> {
         self.frames().flat_map(|(frame, inner)| {

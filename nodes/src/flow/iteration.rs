@@ -1,6 +1,6 @@
 //! `iteration`: a body of nodes for each item of a list.
 
-use liteagent_engine::{definition::NodeMap, error::ErrorReport, node::prelude::*};
+use liteagent_engine::{definition::NodeMap, node::prelude::*};
 
 use crate::list;
 
@@ -48,7 +48,24 @@ pub struct ItemError {
     /// The item.
     pub item: Value,
     /// Why it failed.
-    pub error: ErrorReport,
+    pub error: ItemFailure,
+}
+
+/// Why an item failed.
+#[derive(Debug, Serialize, JsonSchema)]
+pub struct ItemFailure {
+    /// The stable code, `LA2100`.
+    pub code: String,
+    /// The class.
+    pub class: ErrorClass,
+    /// What was expected and what was found.
+    pub message: String,
+    /// What to do about it; `null` when nothing is known.
+    pub hint: Option<String>,
+    /// The path of the node that failed, `each[3].fetch`.
+    pub node: Option<String>,
+    /// How often the node was tried.
+    pub attempts: u32,
 }
 
 /// See [`IterationConfig`].
