@@ -10,7 +10,7 @@ use liteagent_engine::{
 use schemars::Schema;
 use serde_json::Value as Json;
 
-use self::fields::{Row, rows};
+use self::fields::{Choice, Row, rows};
 
 mod fields;
 
@@ -20,14 +20,11 @@ pub fn page(spec: &NodeSpec) -> String {
     let (fields, choices) = rows(&spec.config_schema);
     section(&mut page, "Fields", &table(fields, Columns::Fields));
     page.push_str("\nThe fields that every node has, such as `needs`, `when`, `retry`, `timeout` and `on_error`, stand beside them.\n");
-    for choice in choices {
-        let lines: Vec<_> =
-            choice.values.iter().map(|(word, meaning)| format!("- `{word}`: {}", cell(meaning))).collect();
-        section(&mut page, &format!("Values of `{}`", choice.field), &lines.join("\n"));
-    }
-    let (output, _) = rows(&spec.output_schema);
+    values(&mut page, &choices);
+    let (output, choices) = rows(&spec.output_schema);
     let output = format!("{}\n\n{}", description(&spec.output_schema), table(output, Columns::Output));
     section(&mut page, "Output", &output);
+    values(&mut page, &choices);
     section(&mut page, "Ports", &ports(spec));
     section(&mut page, "Behaviour", &behaviour(spec));
     section(&mut page, "Examples", &spec.meta.examples.iter().map(example).collect::<Vec<_>>().join("\n"));
@@ -57,6 +54,14 @@ fn section(page: &mut String, title: &str, text: &str) {
     let text = text.trim();
     if !text.is_empty() {
         page.push_str(&format!("\n## {title}\n\n{text}\n"));
+    }
+}
+
+fn values(page: &mut String, choices: &[Choice]) {
+    for choice in choices {
+        let line = |(word, meaning): &(String, String)| format!("- `{word}`: {}", cell(meaning));
+        let lines: Vec<_> = choice.values.iter().map(line).collect();
+        section(page, &format!("Values of `{}`", choice.field), &lines.join("\n"));
     }
 }
 

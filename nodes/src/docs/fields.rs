@@ -191,12 +191,12 @@ fn words(schema: &Json) -> Option<Vec<&str>> {
     Some(words.into_iter().filter_map(Json::as_str).collect())
 }
 
-/// More words than this do not fit into a cell.
-const MOST_WORDS: usize = 6;
+/// More words than this do not fit into a cell; those that are described follow below the table.
+const MOST_WORDS: usize = 8;
 
 fn choice(schema: &Json) -> Option<String> {
     let words = words(schema)?;
-    if words.len() > MOST_WORDS {
+    if words.len() > MOST_WORDS && schema.get("oneOf").is_some() {
         return Some(format!("one of {} words", words.len()));
     }
     Some(words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(", "))
