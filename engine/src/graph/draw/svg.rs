@@ -96,6 +96,9 @@ impl<'a> Layout<'a> {
             let mut x = (self.width - row_width(row, &self.places)) / 2.0;
             for i in row {
                 let place = &mut self.places[*i];
+                if place.is_bend() {
+                    place.height = height;
+                }
                 (place.x, place.y) = (x, y + (height - place.height) / 2.0);
                 x += place.width + GAP;
             }
@@ -158,18 +161,22 @@ impl<'a> Layout<'a> {
         let (mut at_x, mut at_y) = (x + start.x + start.width / 2.0, y + start.y + start.height);
         let (label_x, label_y) = (at_x, at_y);
         let mut path = format!("M{at_x:.1} {at_y:.1}");
-        let middles = bends.iter().map(|bend| &self.places[*bend]).map(|place| (place.x, place.y + place.height / 2.0));
+        // Straight down through each row that it crosses, curved between the rows.
+        let through = bends.iter().map(|bend| &self.places[*bend]).map(|place| (place.x, place.y, place.height));
         let mut first = None;
-        for (to_x, to_y) in middles.chain([(end.x + end.width / 2.0, end.y - 2.0)]) {
+        for (to_x, to_y, down) in through.chain([(end.x + end.width / 2.0, end.y - 2.0, 0.0)]) {
             let (to_x, to_y) = (x + to_x, y + to_y);
             let half = (to_y - at_y) / 2.0;
             path.push_str(&format!("C{at_x:.1} {:.1} {to_x:.1} {:.1} {to_x:.1} {to_y:.1}", at_y + half, to_y - half));
             first.get_or_insert((to_x, to_y));
-            (at_x, at_y) = (to_x, to_y);
+            if down > 0.0 {
+                path.push_str(&format!("v{down:.1}"));
+            }
+            (at_x, at_y) = (to_x, to_y + down);
         }
         let class = if arrow.decides { "arrow" } else { "arrow orders" };
         let label = first.filter(|_| !arrow.label.is_empty()).map_or_else(String::new, |(to_x, to_y)| {
-            let (middle_x, middle_y) = ((label_x + to_x) / 2.0, (label_y + to_y) / 2.0 + 4.0);
+            let (middle_x, middle_y) = (f64::midpoint(label_x, to_x), f64::midpoint(label_y, to_y) + 4.0);
             format!(
                 "<text class=\"port halo\" x=\"{middle_x:.1}\" y=\"{middle_y:.1}\" text-anchor=\"middle\">{}</text>\n",
                 escape(&arrow.label)
@@ -190,6 +197,13 @@ impl<'a> Place<'a> {
         let title = (node.id.chars().count() + node.kind.chars().count() + 3) as f64 * LETTER + 2.0 * PADDING;
         let (width, height) = ((inner.width + 2.0 * PADDING).max(title), inner.height + TITLE + 1.5 * PADDING);
         Self { row, x: 0.0, y: 0.0, width, height, inner: Some(inner) }
+    }
+}
+
+impl Place<'_> {
+    /// Whether this is no node, but a long arrow that crosses a row.
+    fn is_bend(&self) -> bool {
+        self.width == 0.0
     }
 }
 
