@@ -39,6 +39,7 @@ pub(crate) const ALL: &[Step] = &[
     GENERATED,
     DENY,
     step("tests", &["cargo", "nextest", "run", "--workspace", "--locked", "--no-fail-fast"]),
+    step("workflow tests", &["cargo", "run", "-q", "--locked", "-p", "liteagent", "--", "test", "definitions"]),
     step("documentation tests", &["cargo", "test", "-q", "--doc", "--workspace", "--locked"]),
 ];
 
