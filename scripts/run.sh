@@ -11,7 +11,8 @@ if [ ! -x "$binary" ]; then
   say "2. run definitions/reports/markdown.yaml on the Markdown files of this folder"
 fi
 start=$SECONDS
-cargo build -q --locked -p liteagent
+if [ -x "$binary" ]; then quiet=-q; else quiet=; fi
+cargo build $quiet --locked -p liteagent # shows each crate the first time: a person waits
 say "built ./liteagent in $((SECONDS - start)) s"
 ln -sfn "$binary" liteagent
 
