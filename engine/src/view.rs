@@ -258,11 +258,7 @@ impl Passes {
         match self {
             Self::Items { items, on_item_error, results } => {
                 let results: Vec<_> = (0..items.len() as u32)
-                    .map(|index| {
-                        results
-                            .get(&index)
-                            .map(|result| result.as_ref().map(Value::clone).map_err(|error| error.to_value(1)))
-                    })
+                    .map(|index| results.get(&index).map(|result| result.clone().map_err(|error| error.to_value(1))))
                     .collect();
                 crate::run::items_output(items, *on_item_error, &results)
             }

@@ -1,5 +1,7 @@
 //! kill -9 at random moments: no run is lost, no finished node runs again, no record is missing or doubled.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{collections::HashMap, path::Path, process::Stdio, time::Duration};
 
 use liteagent_backends::{Backends, SqliteOptions};

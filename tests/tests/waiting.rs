@@ -1,5 +1,7 @@
 //! Ten thousand runs that wait for a signal: small on disk, nothing in memory, and there after a restart.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{path::Path, sync::Arc};
 
 use indexmap::IndexMap;

@@ -1,5 +1,7 @@
 //! A folder with workflows, and the binary run in it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     fs,
     path::PathBuf,

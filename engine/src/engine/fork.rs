@@ -239,14 +239,15 @@ fn body_reads_inputs(plan: &Plan, node: &PlanNode) -> bool {
 /// The node that an event is about, and whether it settles it. Only what a cut may keep.
 fn about(event: &Event) -> Option<(&str, bool)> {
     match event {
-        Event::ContainerOpened { node, .. } => Some((node, false)),
-        Event::FrameFinished {
+        Event::ContainerOpened { node, .. }
+        | Event::FrameFinished {
             node,
             end: FrameEnd::Item { .. } | FrameEnd::Next { .. } | FrameEnd::Last { .. },
             ..
         } => Some((node, false)),
-        Event::NodeSucceeded { node, .. } | Event::NodeSkipped { node, .. } => Some((node, true)),
-        Event::NodeFailed { node, then: AfterFailure::Continue | AfterFailure::StandIn(_), .. } => Some((node, true)),
+        Event::NodeSucceeded { node, .. }
+        | Event::NodeSkipped { node, .. }
+        | Event::NodeFailed { node, then: AfterFailure::Continue | AfterFailure::StandIn(_), .. } => Some((node, true)),
         _ => None,
     }
 }

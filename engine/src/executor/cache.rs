@@ -8,7 +8,7 @@ use crate::{
     error::NodeError,
     id::Digest,
     plan::PlanNode,
-    scope::{Root, Scope},
+    scope::{NodeView, Root, Scope},
     template::{Reference, Segment},
     value::Value,
 };
@@ -43,13 +43,10 @@ fn fingerprint(node: &PlanNode, scope: &Arc<Scope>, user: Option<&Value>) -> Dig
 fn read(scope: &Scope, reference: &Reference) -> Value {
     let mut value = match scope.get(&reference.root) {
         Some(Root::Value(value)) => value,
-        Some(Root::Node(node)) => match node {
-            crate::scope::NodeView::Ended { output, error, .. } => {
-                Value::from_pairs([("output", output.clone()), ("error", error.clone().unwrap_or_default())])
-            }
-            _ => Value::Null,
-        },
-        None => Value::Null,
+        Some(Root::Node(NodeView::Ended { output, error, .. })) => {
+            Value::from_pairs([("output", output.clone()), ("error", error.clone().unwrap_or_default())])
+        }
+        Some(Root::Node(_)) | None => Value::Null,
     };
     for segment in &reference.path {
         value = match segment {

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{BodyGraph, NodeInfo, WorkflowGraph};
+use crate::definition::Need;
 
 mod svg;
 
@@ -34,7 +35,7 @@ fn arrows(body: &BodyGraph) -> Vec<Arrow> {
         }
     };
     for (to, node) in body.nodes.iter().enumerate() {
-        for exit in node.needs.iter().flat_map(|need| need.exits()) {
+        for exit in node.needs.iter().flat_map(Need::exits) {
             add(body.position(&exit.node), to, exit.port.as_deref(), true);
         }
         for read in node.reads.iter().filter(|read| read.up == 0) {

@@ -9,7 +9,7 @@ use crate::{
     bundle::{self, Bundle},
     definition::{Exit, Need, NodeCommon, NodeDef, NodeMap, OnLost},
     event::Handler,
-    graph::{BodyGraph, NodeInfo, Read, WorkflowGraph},
+    graph::{BodyGraph, NodeInfo, Read, TemplateSite, WorkflowGraph},
     id::Digest,
     node::{ConfigError, Registry},
     template::Compiled,
@@ -78,8 +78,9 @@ impl Plan {
         let root = compiler.body(&definition.nodes, &graph.body, None)?;
         debug_assert_eq!(root, 0, "the workflow itself is the first body");
         compiler.outer.push(&graph.body);
-        let on_failure = compiler.handler(&definition.on_failure, &graph.on_failure, Handler::OnFailure)?;
-        let finally = compiler.handler(&definition.finally, &graph.finally, Handler::Finally)?;
+        let on_failure =
+            compiler.handler(definition.on_failure.as_ref(), graph.on_failure.as_ref(), Handler::OnFailure)?;
+        let finally = compiler.handler(definition.finally.as_ref(), graph.finally.as_ref(), Handler::Finally)?;
         let output_reads = compiler.scope_reads("outputs", graph.outputs.iter(), &graph.body)?;
 
         Ok(Self {
@@ -114,8 +115,8 @@ struct Compiler<'a> {
 impl<'a> Compiler<'a> {
     fn handler(
         &mut self,
-        nodes: &Option<NodeMap>,
-        graph: &'a Option<BodyGraph>,
+        nodes: Option<&NodeMap>,
+        graph: Option<&'a BodyGraph>,
         handler: Handler,
     ) -> Result<Option<BodyIx>, CompileError> {
         let (Some(nodes), Some(graph)) = (nodes, graph) else { return Ok(None) };
@@ -159,10 +160,10 @@ impl<'a> Compiler<'a> {
         let config = serde_json::Value::Object(def.config.clone());
         let node =
             (spec.build)(config.clone()).map_err(|error| CompileError::Config { node: info.id.to_string(), error })?;
-        let own = info.sites.iter().filter(|site| !site.inner).flat_map(|site| site.reads());
+        let own = info.sites.iter().filter(|site| !site.inner).flat_map(TemplateSite::reads);
         let own: Vec<Read> = own.collect();
         let reads = self.scope_reads(&info.id, own.iter(), body)?;
-        let gate = self.gate(def, info, body)?;
+        let gate = Self::gate(def, info, body)?;
         let (container, inner_reads) = match (info.container, &info.body, def.config.get("nodes")) {
             (Some(kind), Some(graph), Some(nodes)) => {
                 self.outer.push(body);
@@ -207,7 +208,7 @@ impl<'a> Compiler<'a> {
         })
     }
 
-    fn gate(&self, def: &NodeDef, info: &NodeInfo, body: &BodyGraph) -> Result<Gate, CompileError> {
+    fn gate(def: &NodeDef, info: &NodeInfo, body: &BodyGraph) -> Result<Gate, CompileError> {
         let position = |name: &str| {
             body.position(name)
                 .map(|at| at as NodeIx)

@@ -70,13 +70,9 @@ impl RunState {
                 self.set_attempt(*node, *attempt);
                 self.release_signal(*node);
                 self.write(writes);
-                let output = match self.container_output(*node) {
-                    Some(output) => output,
-                    None => {
-                        self.started += 1;
-                        output.value()
-                    }
-                };
+                let folded = self.container_output(*node);
+                self.started += u64::from(folded.is_none());
+                let output = folded.unwrap_or_else(|| output.value());
                 let port = port.as_deref().map(Arc::from);
                 self.settle(plan, *node, Status::Ended { port, output, error: None });
             }

@@ -4,7 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     apply::apply_writes,
-    state::{Addr, Frame, FrameId, NodeState, OpenContainer, OpenOver, RunState, Status},
+    state::{Addr, Frame, FrameId, NodeState, OpenContainer, OpenOver, RunState, Status, Stop},
 };
 use crate::{
     error::ErrorReport,
@@ -189,7 +189,7 @@ impl RunState {
             self.frames[id as usize] = None;
         }
         for other in others {
-            self.stop_frame(other, None);
+            self.stop_frame(other, Stop::Outside);
         }
         self.open_next(plan, at);
     }

@@ -115,7 +115,7 @@ impl RunState {
         while let Some(id) = self.closing.pop_front() {
             let Some(frame) = self.frame_mut(id) else { continue };
             frame.queued = false;
-            let failed = frame.stopping.clone().flatten();
+            let failed = frame.stopping.as_ref().and_then(|stop| stop.failure().cloned());
             if frame.parent.is_none() {
                 if let Phase::Handling(handler, _) = self.phase {
                     commands.push(Command::EndHandler { handler, error: failed });

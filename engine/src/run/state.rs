@@ -133,10 +133,28 @@ pub struct Frame {
     pub(super) unsettled: u32,
     /// How many nodes run, wait, sleep or are open containers.
     pub(super) active: u32,
-    /// Why nothing new starts here: a failure, or `None` inside for a stop from outside.
-    pub(super) stopping: Option<Option<ErrorReport>>,
+    /// Why nothing new starts here.
+    pub(super) stopping: Option<Stop>,
     /// Whether its end waits to be decided.
     pub(super) queued: bool,
+}
+
+/// Why nothing new starts in a frame.
+#[derive(Clone, Debug)]
+pub(super) enum Stop {
+    /// A node of it failed.
+    Failure(ErrorReport),
+    /// What is around it stops.
+    Outside,
+}
+
+impl Stop {
+    pub(super) fn failure(&self) -> Option<&ErrorReport> {
+        match self {
+            Self::Failure(error) => Some(error),
+            Self::Outside => None,
+        }
+    }
 }
 
 /// What is known of a node.

@@ -1,6 +1,6 @@
 //! Failure, cancel, end: `ENGINE.md` section 6.
 
-use super::state::{Addr, Ending, FrameId, Phase, RunState, Status};
+use super::state::{Addr, Ending, FrameId, Phase, RunState, Status, Stop};
 use crate::{
     error::ErrorReport,
     event::RunStatus,
@@ -17,7 +17,7 @@ impl RunState {
         if id == 0 {
             self.stop_run(Ending { status: RunStatus::Failed, error: Some(error.clone()) });
         } else {
-            self.stop_frame(id, Some(error.clone()));
+            self.stop_frame(id, Stop::Failure(error.clone()));
         }
     }
 
@@ -27,7 +27,7 @@ impl RunState {
             // A second cancel ends the handlers.
             Phase::Handling(handler, _) => {
                 if let Some(frame) = self.handler(*handler) {
-                    self.stop_frame(frame, None);
+                    self.stop_frame(frame, Stop::Outside);
                 }
             }
             Phase::New | Phase::Stopping(_) | Phase::Ended(_) => {}
@@ -38,7 +38,7 @@ impl RunState {
         match &self.phase {
             Phase::Handling(handler, _) => {
                 if let Some(frame) = self.handler(*handler) {
-                    self.stop_frame(frame, Some(error.clone()));
+                    self.stop_frame(frame, Stop::Failure(error.clone()));
                 }
             }
             Phase::Running => self.stop_run(Ending { status: RunStatus::Failed, error: Some(error.clone()) }),
@@ -50,11 +50,11 @@ impl RunState {
     fn stop_run(&mut self, ending: Ending) {
         self.phase = Phase::Stopping(ending);
         self.finishing = false;
-        self.stop_frame(0, None);
+        self.stop_frame(0, Stop::Outside);
     }
 
-    /// Lets nothing new start in a frame, and stops what runs there and below. `why` is the frame's own failure.
-    pub(super) fn stop_frame(&mut self, id: FrameId, why: Option<ErrorReport>) {
+    /// Lets nothing new start in a frame, and stops what runs there and below.
+    pub(super) fn stop_frame(&mut self, id: FrameId, why: Stop) {
         let Some(frame) = self.frame_mut(id) else { return };
         frame.stopping = Some(why);
         let mut inner = Vec::new();
@@ -74,7 +74,7 @@ impl RunState {
         inner.sort_unstable();
         self.cancels.extend(cancels);
         for frame in inner {
-            self.stop_frame(frame, None);
+            self.stop_frame(frame, Stop::Outside);
         }
         for container in containers {
             self.check_container(container);
@@ -94,7 +94,7 @@ impl RunState {
         }
         match frame.parent {
             None if id == 0 => self.finishing = !matches!(self.phase, Phase::Handling(..)),
-            Some(container) if matches!(frame.stopping, Some(None)) => {
+            Some(container) if matches!(frame.stopping, Some(Stop::Outside)) => {
                 let index = frame.index;
                 if let Some(Status::Open(open)) = self.node_mut(container).map(|node| &mut node.status)
                     && open.frames.remove(&index).is_some()
