@@ -34,7 +34,7 @@ fn draw(kill: u32) -> u64 {
 /// can finish first: five losses in a row without progress would rightly fail a run.
 async fn moment(kill: u32, server: &CountingServer) {
     let seen = server.effects().len();
-    let effects = if kill % 6 == 0 { 0 } else { 4 + (draw(kill) % 6) as usize };
+    let effects = if kill.is_multiple_of(6) { 0 } else { 4 + (draw(kill) % 6) as usize };
     until(|| server.effects().len() >= seen + effects).await;
     tokio::time::sleep(Duration::from_micros(draw(kill + 1_000) % 12_000)).await;
 }

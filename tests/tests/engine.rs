@@ -1,5 +1,7 @@
 //! The engine end to end, on the store in memory and a virtual clock: what each promise of a node's policy means.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::sync::Arc;
 
 use indexmap::IndexMap;
