@@ -1,7 +1,5 @@
 //! Templates: compiling and rendering. `cargo bench -p liteagent-engine --bench template`.
 
-#![expect(missing_docs, reason = "benchmarks are read as they are")]
-
 use std::sync::Arc;
 
 use divan::{Bencher, black_box};
