@@ -94,12 +94,7 @@ impl World {
 
     async fn end(&self, run: RunId) -> RunEnd {
         match self.settled(run).await {
-            Settled::Ended(end) => {
-                if let Some(error) = &end.error {
-                    println!("{error}");
-                }
-                end
-            }
+            Settled::Ended(end) => end,
             Settled::Waiting(waits) => panic!("it waits: {waits:?}"),
         }
     }
