@@ -3,9 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod core {
-    pub mod cases;
-    pub mod gating;
-    pub mod invariants;
-    pub mod sim;
-    pub mod step;
+    mod cases;
+    mod gating;
+    mod invariants;
+    mod sim;
+    mod step;
 }

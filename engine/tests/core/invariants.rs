@@ -150,7 +150,6 @@ proptest! {
             let before = attempts.insert((at.frame, at.node), attempt).unwrap_or(attempt);
             prop_assert!(attempt == before || attempt == before + 1, "R3: attempts count on");
             match choice {
-                0..=8 => sim.succeed(at, attempt, None),
                 9..=12 => sim.succeed(at, attempt, Some("left")),
                 13..=15 => sim.succeed(at, attempt, Some("right")),
                 16 | 17 if attempt < 3 => sim.fail(at, attempt, AfterFailure::Retry(0)),

@@ -11,16 +11,16 @@ use liteagent_engine::{
 };
 
 /// A run that is driven by hand.
-pub struct Sim {
-    pub plan: Plan,
-    pub state: RunState,
-    pub journal: Vec<Record<Addr>>,
+pub(super) struct Sim {
+    pub(super) plan: Plan,
+    pub(super) state: RunState,
+    pub(super) journal: Vec<Record<Addr>>,
     /// Attempts that were started and have not ended.
-    pub running: Vec<(Addr, u32)>,
+    pub(super) running: Vec<(Addr, u32)>,
 }
 
 impl Sim {
-    pub fn new(plan: Plan) -> Self {
+    pub(super) fn new(plan: Plan) -> Self {
         let mut sim = Self { plan, state: RunState::default(), journal: Vec::new(), running: Vec::new() };
         sim.record(Event::RunStarted {
             workflow: "test".to_owned(),
@@ -39,7 +39,7 @@ impl Sim {
         sim
     }
 
-    pub fn record(&mut self, event: Event<Addr>) {
+    pub(super) fn record(&mut self, event: Event<Addr>) {
         let seq = self.state.seq + 1;
         let record = Record { seq, at: i64::try_from(seq).unwrap(), event };
         self.state.apply(&self.plan, &record);
@@ -47,12 +47,12 @@ impl Sim {
     }
 
     /// Decides until nothing is left, and carries out what needs no node.
-    pub fn turn(&mut self) {
+    pub(super) fn turn(&mut self) {
         self.turn_with(|_, _, _| {});
     }
 
     /// As `turn`; `open` is called for containers that start.
-    pub fn turn_with(&mut self, open: impl Fn(&mut Self, Addr, u32)) {
+    pub(super) fn turn_with(&mut self, open: impl Fn(&mut Self, Addr, u32)) {
         loop {
             let now = self.state.now;
             let commands = decide(&self.plan, &mut self.state, now);
@@ -145,7 +145,7 @@ impl Sim {
         matches!(kind, Some((liteagent_engine::node::Container::Rounds, _)))
     }
 
-    pub fn open(&mut self, at: Addr, attempt: u32, items: u32, parallel: u32, on_item_error: OnItemError) {
+    pub(super) fn open(&mut self, at: Addr, attempt: u32, items: u32, parallel: u32, on_item_error: OnItemError) {
         let over = if self.rounds(at) {
             Over::Rounds { state: Value::object() }
         } else {
@@ -155,20 +155,20 @@ impl Sim {
         self.record(Event::ContainerOpened { node: at, attempt, over });
     }
 
-    pub fn succeed(&mut self, at: Addr, attempt: u32, port: Option<&str>) {
+    pub(super) fn succeed(&mut self, at: Addr, attempt: u32, port: Option<&str>) {
         self.running.retain(|(running, _)| *running != at);
         let output = value!({ "text": "x" }).into();
         let port = port.map(str::to_owned);
         self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes: Vec::new(), cached: false });
     }
 
-    pub fn fail(&mut self, at: Addr, attempt: u32, then: AfterFailure) {
+    pub(super) fn fail(&mut self, at: Addr, attempt: u32, then: AfterFailure) {
         self.running.retain(|(running, _)| *running != at);
         self.record(Event::NodeFailed { node: at, attempt, error: error(), then });
     }
 
     /// Ends a node by name, as the test says.
-    pub fn end(&mut self, path: &str, how: &str) {
+    pub(super) fn end(&mut self, path: &str, how: &str) {
         let at = path::resolve(&self.plan, &self.state, path).unwrap();
         let attempt = self.running.iter().find(|(running, _)| *running == at).map(|(_, attempt)| *attempt);
         let attempt = attempt.unwrap_or_else(|| panic!("`{path}` was not started"));
@@ -187,7 +187,7 @@ impl Sim {
     }
 
     /// Where a node stands, in a word or two.
-    pub fn fate(&self, path: &str) -> String {
+    pub(super) fn fate(&self, path: &str) -> String {
         let at = path::resolve(&self.plan, &self.state, path).unwrap();
         match &self.state.node(at).unwrap().status {
             Status::Issued => "runs".to_owned(),
@@ -211,7 +211,7 @@ impl Sim {
     }
 }
 
-pub fn error() -> ErrorReport {
+pub(super) fn error() -> ErrorReport {
     ErrorReport {
         code: "LA2001".to_owned(),
         class: ErrorClass::Invalid,

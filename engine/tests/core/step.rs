@@ -8,7 +8,7 @@ use liteagent_engine::{bundle::Bundle, definition::Definition, node::Registry, n
 /// Does nothing: the test says how it ends.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct StepConfig {
+pub(super) struct StepConfig {
     /// Its ports.
     #[serde(default)]
     ports: Vec<String>,
@@ -19,9 +19,9 @@ pub struct StepConfig {
 }
 
 #[derive(Serialize, JsonSchema)]
-pub struct Nothing {}
+pub(super) struct Nothing {}
 
-pub struct Step {
+pub(super) struct Step {
     ports: Vec<String>,
 }
 
@@ -47,7 +47,7 @@ impl Node for Step {
 /// A container; the test says what it passes over.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub struct PassConfig {
+pub(super) struct PassConfig {
     /// Its body.
     #[expect(dead_code, reason = "the plan compiles it")]
     nodes: liteagent_engine::definition::NodeMap,
@@ -59,7 +59,7 @@ pub struct PassConfig {
 
 macro_rules! container {
     ($name:ident, $type:literal, $kind:expr) => {
-        pub struct $name;
+        struct $name;
 
         impl Node for $name {
             const TYPE: &'static str = $type;
@@ -81,7 +81,7 @@ container!(Each, "each", Container::Items);
 container!(Rounds, "rounds", Container::Rounds);
 
 /// Compiles a definition made of steps.
-pub fn plan(definition: serde_json::Value) -> Plan {
+pub(super) fn plan(definition: serde_json::Value) -> Plan {
     let definition: Definition = serde_json::from_value(definition).expect("the definition is well-formed");
     let registry = Registry::default().with::<Step>().with::<Each>().with::<Rounds>();
     let bundle = Bundle::new("test", IndexMap::from([("test".to_owned(), definition)]));
