@@ -88,9 +88,13 @@ async fn a_stopped_process_that_wakes_up_cannot_write() {
 }
 
 async fn until(holds: impl Fn() -> bool) {
-    while !holds() {
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    const TOO_LONG: Duration = Duration::from_secs(120);
+    let wait = async {
+        while !holds() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::time::timeout(TOO_LONG, wait).await.expect("the worker acts");
 }
 
 async fn signal(child: &Child, signal: &str) {
