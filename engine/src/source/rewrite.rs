@@ -56,7 +56,11 @@ pub fn set(text: &str, pointer: &str, value: &Value) -> Result<String, RewriteEr
     } else {
         editor.set(pointer, place, value)
     };
-    verified(edited, &wanted, pointer)
+    verified(edited, &wanted, pointer).or_else(|_| {
+        // Lines of text would take in a comment that stands behind the old value: on one line they cannot.
+        let one_line = Editor::spaced(place, &emit::flow(value));
+        verified(editor.replaced(editor.written(place), &one_line), &wanted, pointer)
+    })
 }
 
 /// Removes the entry of a map, or the item of a list.
