@@ -73,7 +73,6 @@ fn a_run_waits_for_a_person_is_answered_and_is_shown() {
     bought: fine
     ---- stderr (0)
       signal received
-      … ask                      waits for an answer, after one that was refused (`note`: missing `note`: expected a string), until [time]
       ✓ ask                      port `approve`
       · late                     skipped: `ask.timeout` was not taken
       · rejected                 skipped: `ask.reject` was not taken
@@ -90,9 +89,7 @@ fn a_run_waits_for_a_person_is_answered_and_is_shown() {
      [took]  … ask                      waits for an answer, until [time]
      [took]  signal received
      [took]  … ask                      waits for an answer, after one that was refused (`note`: missing `note`: expected a string), until [time]
-     [took]  … ask                      waits for an answer, after one that was refused (`note`: missing `note`: expected a string), until [time]
      [took]  signal received
-     [took]  … ask                      waits for an answer, after one that was refused (`note`: missing `note`: expected a string), until [time]
      [took]  ✓ ask                      port `approve`
      [took]  · late                     skipped: `ask.timeout` was not taken
      [took]  · rejected                 skipped: `ask.reject` was not taken

@@ -115,7 +115,9 @@ impl RunState {
             Event::CancelRequested { .. } => self.cancel_requested(plan),
             Event::RunStopping { error } => self.run_stopping(plan, error),
             Event::HandlerStarted { handler } => self.handler_started(plan, *handler, record.at),
-            Event::HandlerFinished { .. } => {
+            Event::HandlerFinished { handler, .. } => {
+                let frame = self.handler(*handler);
+                self.closing.retain(|closing| Some(*closing) != frame);
                 if let Phase::Handling(_, ending) = &self.phase {
                     self.phase = Phase::Stopping(ending.clone());
                     self.finishing = true;
@@ -154,6 +156,8 @@ impl RunState {
     fn node_waiting(&mut self, plan: &Plan, at: Addr, attempt: u32, wait: &Wait) {
         self.set_attempt(at, attempt);
         self.release_signal(at);
+        // What it was to go on with is answered by this record: a replay must not go on with it again.
+        self.resumes.retain(|(waiting, _)| *waiting != at);
         let waiting = Waiting { wait: wait.clone(), signal: None, resumed: false };
         self.transition(at, Status::Waiting(Box::new(waiting)));
         if let Some(until) = wait.until {

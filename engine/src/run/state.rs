@@ -371,7 +371,10 @@ impl RunState {
 
     pub(super) fn push_ready(&mut self, plan: &Plan, at: Addr) {
         let Some(frame) = self.frame_mut(at.frame) else { return };
-        frame.nodes[at.node as usize].status = Status::Ready;
+        let status = &mut frame.nodes[at.node as usize].status;
+        if matches!(status, Status::Pending) {
+            *status = Status::Ready;
+        }
         let priority = plan.bodies[frame.body].node(at.node).priority;
         self.ready_count += 1;
         self.ready.push(Ready { priority, order: Reverse(self.ready_count), at });

@@ -2,7 +2,7 @@
 
 use liteagent_engine::{
     error::{ErrorClass, ErrorReport},
-    event::{AfterFailure, Event, FrameEnd, OnItemError, Over, Record, RunStatus, SkipReason},
+    event::{AfterFailure, Event, FrameEnd, OnItemError, Over, Record, RunStatus, SignalTo, SkipReason, Wait},
     id::{Digest, SessionId},
     plan::Plan,
     run::{Addr, Command, ContainerEnd, Ending, Phase, RunState, Status, decide, path},
@@ -108,8 +108,12 @@ impl Sim {
             Command::Finish => self.finish(),
             Command::Ignore { id } => self.record(Event::SignalIgnored { id }),
             Command::Resume { at, .. } => {
+                // As a person whose first answer is refused.
                 let attempt = self.state.node(at).unwrap().attempt;
-                self.succeed(at, attempt, None);
+                match self.state.wait(at).unwrap().ask {
+                    Value::Null => self.wait(at, attempt, Value::from("again")),
+                    _ => self.succeed(at, attempt, None),
+                }
             }
             Command::OutOfBudget | Command::OutOfTime | Command::HandlerOutOfTime(_) => {
                 self.record(Event::RunStopping { error: error() });
@@ -160,6 +164,20 @@ impl Sim {
         let output = value!({ "text": "x" }).into();
         let port = port.map(str::to_owned);
         self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes: Vec::new(), cached: false });
+    }
+
+    pub(super) fn waits(&self, at: Addr) -> bool {
+        self.state.wait(at).is_some()
+    }
+
+    pub(super) fn wait(&mut self, at: Addr, attempt: u32, ask: Value) {
+        self.record(Event::NodeWaiting { node: at, attempt, wait: Wait { signal: None, until: None, ask } });
+    }
+
+    pub(super) fn signal(&mut self, at: Addr) {
+        let to = SignalTo::Node(path::path(&self.plan, &self.state, at).to_string());
+        let id = format!("s{}", self.state.seq);
+        self.record(Event::SignalReceived { id, to, payload: Value::Null, by: None });
     }
 
     pub(super) fn fail(&mut self, at: Addr, attempt: u32, then: AfterFailure) {
