@@ -107,7 +107,7 @@ impl RunView {
     /// # Errors
     /// When the store fails, or what it holds cannot be read.
     pub async fn load(stores: &Stores, run: RunId) -> Result<Self, StoreError> {
-        Ok(Self::of(&crate::executor::load_records(stores, run).await?))
+        Ok(Self::of(&crate::executor::load_records(stores, run, 0).await?))
     }
 
     /// Folds a journal.

@@ -16,6 +16,10 @@ use liteagent_engine::{
 };
 use serde_json::{Map, Value as Json, json};
 
+/// The allocator of the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Changes nothing, but says that it does: what is left is the cost of being durable.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

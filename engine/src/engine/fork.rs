@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{Engine, EngineError, Origin, Start};
 use crate::{
-    bundle::{self, Bundle},
+    bundle::Bundle,
     event::{AfterFailure, Event, FrameEnd, Record},
     executor::{Outsourced, address, load_records, outsource},
     id::{Digest, RunId},
@@ -45,14 +45,14 @@ impl Engine {
     pub async fn fork(&self, from: RunId, cut: Cut) -> Result<RunId, EngineError> {
         let inner = &self.inner;
         let row = inner.stores.journal.run(from).await?.ok_or(EngineError::UnknownRun(from))?;
-        let records = load_records(&inner.stores, from).await?;
+        let records = load_records(&inner.stores, from, 0).await?;
         let old = inner.plan(&row.digest, &row.workflow).await?;
         let (bundle, inputs) = match &cut {
             Cut::Restart { .. } => (None, None),
             Cut::Fork { bundle, inputs } => (bundle.clone(), inputs.clone()),
         };
         let (digest, workflow, bundle) = match bundle {
-            Some(bundle) => (bundle::digest(&bundle.to_text()), bundle.entry.clone(), bundle),
+            Some(bundle) => (bundle.digest().clone(), bundle.entry.clone(), bundle),
             None => (row.digest.clone(), row.workflow.clone(), old.bundle.clone()),
         };
         let new = inner.compile(&digest, &bundle, &workflow)?;
@@ -61,7 +61,7 @@ impl Engine {
         {
             return Err(EngineError::UnknownNode(node.clone()));
         }
-        inner.stores.journal.put_bundle(&digest, bundle.to_text()).await?;
+        inner.stores.journal.put_bundle(&digest, bundle.text().clone()).await?;
 
         let (start, variables) = restart(&records, bundle, inputs);
         let origin = Origin { id: RunId::random(), digest, workflow, parent: None, depth: 0, variables };

@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 use super::{Engine, EngineError, Outcome};
 use crate::{
     error::ErrorReport,
-    event::{RunStatus, Wait},
+    event::{RunStatus, Seq, Wait},
     executor::{self, OwnerError},
     id::RunId,
     store::{RunPhase, StoreError},
@@ -66,7 +66,7 @@ impl Engine {
             }
             let row = self.inner.stores.journal.run(run).await?.ok_or(EngineError::UnknownRun(run))?;
             match row.phase {
-                RunPhase::Ended => return self.end(run).await.map(Settled::Ended),
+                RunPhase::Ended => return self.end(run, row.seq).await.map(Settled::Ended),
                 RunPhase::Waiting => return Ok(Settled::Waiting(self.open_waits(run).await?)),
                 RunPhase::Queued | RunPhase::Running if self.inner.active().contains_key(&run) => {}
                 RunPhase::Queued => return Ok(Settled::Waiting(Vec::new())),
@@ -83,14 +83,15 @@ impl Engine {
         if self.inner.stores.journal.run(run).await?.is_none() {
             return Ok(None);
         }
-        let records = executor::load_records(&self.inner.stores, run).await?;
+        let records = executor::load_records(&self.inner.stores, run, 0).await?;
         Ok(Some(RunView::of(&records)))
     }
 
-    async fn end(&self, run: RunId) -> Result<RunEnd, EngineError> {
-        let view = self.view(run).await?.ok_or(EngineError::UnknownRun(run))?;
+    /// The terminal record is the last one: nothing before it is read.
+    async fn end(&self, run: RunId, seq: Seq) -> Result<RunEnd, EngineError> {
+        let records = executor::load_records(&self.inner.stores, run, seq.saturating_sub(1)).await?;
         let damaged = || StoreError::Damaged(format!("the run `{run}` has ended, but its journal has no end"));
-        Ok(view.end.ok_or_else(damaged)?)
+        Ok(RunView::of(&records).end.ok_or_else(damaged)?)
     }
 
     /// The nodes that wait, in this run and those that it started.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::{Engine, EngineError, Inner};
 use crate::{
-    bundle::{self, Bundle},
+    bundle::Bundle,
     codes,
     definition::Durability,
     error::{ErrorClass, NodeError},
@@ -83,10 +83,9 @@ impl Engine {
     pub async fn start(&self, start: Start) -> Result<RunId, EngineError> {
         let inner = &self.inner;
         inner.check_secrets(&start.bundle)?;
-        let text = start.bundle.to_text();
-        let digest = bundle::digest(&text);
+        let digest = start.bundle.digest().clone();
         let plan = inner.compile(&digest, &start.bundle, &start.bundle.entry)?;
-        inner.stores.journal.put_bundle(&digest, text).await?;
+        inner.stores.journal.put_bundle(&digest, start.bundle.text().clone()).await?;
 
         let variables = match &start.conversation {
             Some(id) => inner.stores.journal.conversation(id).await?.unwrap_or_default(),

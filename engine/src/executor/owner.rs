@@ -129,7 +129,7 @@ impl Owner {
             Take::Unknown => return Err(OwnerError::Unknown),
         };
         let plan = engine.plan(&taken.row.digest, &taken.row.workflow).await?;
-        let records = replay::load_records(&engine.stores, run).await?;
+        let records = replay::load_records(&engine.stores, run, 0).await?;
         let state = replay::replay(&plan, records)?;
         let mut owner = Self::new(engine, plan, run, state, wake);
         owner.parent = taken.row.parent;

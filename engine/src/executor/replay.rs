@@ -14,11 +14,11 @@ use crate::{
 /// How many records are read at once.
 const PAGE: usize = 1_000;
 
-/// Every record of a run, with the blobs that they name loaded.
-pub(crate) async fn load_records(stores: &Stores, run: RunId) -> Result<Vec<Record>, StoreError> {
+/// The records of a run after `after`, with the blobs that they name loaded.
+pub(crate) async fn load_records(stores: &Stores, run: RunId, after: Seq) -> Result<Vec<Record>, StoreError> {
     let mut records: Vec<Record> = Vec::new();
     loop {
-        let after = records.last().map_or(0, |record| record.seq);
+        let after = records.last().map_or(after, |record| record.seq);
         let page = stores.journal.read(run, after, PAGE).await?;
         let last = page.len() < PAGE;
         for stored in page {

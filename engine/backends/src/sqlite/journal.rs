@@ -45,7 +45,8 @@ impl Journal for SqliteStore {
     }
 
     async fn put_bundle(&self, digest: &Digest, bundle: Arc<str>) -> Result<(), StoreError> {
-        if self.bundle(digest).await?.is_some() {
+        let known = "SELECT '' FROM bundles WHERE digest = ?1";
+        if self.0.text(known, Key::Bytes(hash(digest))).await?.is_some() {
             return Ok(());
         }
         let digest = hash(digest);
