@@ -22,6 +22,7 @@ mod answer;
 mod commands;
 mod config;
 mod definition;
+mod editor;
 mod failure;
 mod follow;
 mod inputs;
@@ -68,7 +69,4 @@ pub fn command() -> clap::Command {
     Args::command()
 }
 
-/// The JSON Schema (draft 7) of `NAME.test.yaml` files.
-pub fn test_schema() -> schemars::Schema {
-    testing::schema()
-}
+pub use editor::Kind as SchemaKind;
