@@ -5,6 +5,7 @@
 //! * `shell`: where output goes, with or without colour
 //! * `failure`: why a command did not do what it was asked, and the exit codes
 //! * `project`, `config`: `liteagent.toml`, the folder around it, the environment
+//! * `editor`: schemas and settings for editors
 //! * `testing`: what `test` does
 //! * `platform`: the engine with its stores, as every command that runs something opens it
 
@@ -12,6 +13,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{CommandFactory, Parser};
 
+pub use self::editor::SchemaKind;
 use self::{
     commands::Verb,
     failure::Exit,
@@ -68,5 +70,3 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 pub fn command() -> clap::Command {
     Args::command()
 }
-
-pub use editor::Kind as SchemaKind;

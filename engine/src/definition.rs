@@ -20,6 +20,9 @@ pub const FORMAT: u32 = 1;
 /// What ids of nodes look like, and how editors say so.
 pub(crate) const ID_PATTERN: &str = "^[a-z][a-z0-9_]*$";
 pub(crate) const ID_MESSAGE: &str = "expected an id: lower-case letters, digits and `_`, beginning with a letter";
+/// The same of the names of inputs and outputs.
+pub(crate) const NAME_PATTERN: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
+pub(crate) const NAME_MESSAGE: &str = "expected a name: letters, digits and `_`";
 
 /// A workflow: a graph of typed nodes that computes outputs from inputs.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]

@@ -17,8 +17,6 @@ fn generated() -> Vec<Generated> {
     let file = |path: &str, content: String| Generated { path: path.to_owned(), content };
     let registry = liteagent_nodes::registry();
     let mut files = vec![
-        file("schemas/workflow.schema.json", SchemaKind::Workflow.text()),
-        file("schemas/workflow-test.schema.json", SchemaKind::Test.text()),
         file("docs/reference/cli.md", reference::cli()),
         file("docs/reference/errors.md", reference::errors()),
         file("docs/reference/events.md", reference::events()),
@@ -26,6 +24,9 @@ fn generated() -> Vec<Generated> {
         file("docs/picture.svg", reference::picture(&registry)),
         file("docs/nodes/README.md", reference::nodes(&registry)),
     ];
+    for kind in [SchemaKind::Workflow, SchemaKind::Test] {
+        files.push(file(&format!("schemas/{}", kind.file_name()), kind.text()));
+    }
     for spec in registry.iter() {
         files.push(file(&format!("docs/nodes/{}.md", spec.type_name), reference::node(spec)));
     }

@@ -7,8 +7,12 @@ const BY_NAME: [&str; 3] = ["properties", "patternProperties", "definitions"];
 const ONE: [&str; 6] = ["items", "additionalProperties", "propertyNames", "if", "then", "else"];
 const LIST: [&str; 3] = ["anyOf", "oneOf", "allOf"];
 
+/// A value of any kind. Said in full, because an editor inserts a field without a kind as a bare word.
+const ANY: [&str; 6] = ["string", "number", "boolean", "object", "array", "null"];
+
 /// What authors may write in place of a text.
-const FILE: &str = "The text of a file, below the folder of this one or in `prompts`, `code` or `assets` of the project.";
+const FILE: &str =
+    "The text of a file, below the folder of this one or in `prompts`, `code` or `assets` of the project.";
 
 /// A schema without our marks, and everything in it likewise.
 pub(super) fn plain(schema: Json) -> Json {
@@ -28,6 +32,8 @@ pub(super) fn plain(schema: Json) -> Json {
             variants.iter_mut().for_each(in_place);
         }
     }
+    let is_any = rules.is_empty() || rules.get("x-liteagent-template").is_some_and(|mark| mark == "tree");
+    let is_template = rules.contains_key("x-liteagent-template");
     let may_be_file = rules.contains_key("x-liteagent-file");
     rules.retain(|key, value| is_told(key, value));
     if let Some(Json::String(text)) = rules.get_mut("description") {
@@ -35,8 +41,14 @@ pub(super) fn plain(schema: Json) -> Json {
     }
     inline_reference(&mut rules);
     enumerate(&mut rules);
+    if is_template {
+        say_what_is_expected(&mut rules);
+    }
     flatten(&mut rules);
     allow_merges(&mut rules);
+    if is_any {
+        rules.insert("type".to_owned(), json!(ANY));
+    }
     if may_be_file { text_or_file(rules) } else { rules.into() }
 }
 
@@ -52,7 +64,9 @@ fn is_told(key: &str, value: &Json) -> bool {
         Json::Object(members) => members.is_empty(),
         _ => false,
     };
-    let is_width = || value.as_str().is_some_and(|name| ["uint", "int", "float", "double"].iter().any(|kind| name.starts_with(kind)));
+    let is_width = || {
+        value.as_str().is_some_and(|name| ["uint", "int", "float", "double"].iter().any(|kind| name.starts_with(kind)))
+    };
     match key {
         "default" => !is_empty(),
         "format" => !is_width(),
@@ -61,7 +75,7 @@ fn is_told(key: &str, value: &Json) -> bool {
 }
 
 /// Doc comments are wrapped; a reader's window wraps by itself, and editors take every line for a paragraph.
-fn unwrapped(text: &str) -> String {
+pub(super) fn unwrapped(text: &str) -> String {
     let mut whole = String::new();
     for line in text.lines() {
         let is_block = line.is_empty() || line.starts_with(['-', '*', '|', ' ', '`']) && !line.starts_with("**");
@@ -109,17 +123,47 @@ fn enumerate(rules: &mut Map<String, Json>) {
     rules.insert("enumDescriptions".to_owned(), descriptions.into());
 }
 
-/// Variants of variants become variants; where one takes anything, there is nothing to say.
+/// A value of a type or a lone template: both variants say the same, since editors show what one of them says.
+fn say_what_is_expected(rules: &mut Map<String, Json>) {
+    let Some(Json::Array(variants)) = rules.get_mut("anyOf") else { return };
+    let what = match variants.first().and_then(|literal| literal.get("type")?.as_str()) {
+        Some("boolean") => "a boolean",
+        Some("integer") => "an integer",
+        Some("number") => "a number",
+        Some("array") => "a list",
+        _ => return,
+    };
+    for variant in variants.iter_mut().filter_map(Json::as_object_mut) {
+        let message = format!("expected {what}, or a template such as {{{{ inputs.name }}}}");
+        variant.insert("errorMessage".to_owned(), message.into());
+    }
+}
+
+/// Variants of variants become variants. `null` is left out: in an editor, a field without a value is not finished.
 fn flatten(rules: &mut Map<String, Json>) {
+    if let Some(Json::Array(kinds)) = rules.get_mut("type").filter(|kinds| **kinds != json!(ANY)) {
+        kinds.retain(|kind| kind != "null");
+        if let [kind] = kinds.as_slice() {
+            let kind = kind.clone();
+            rules.insert("type".to_owned(), kind);
+        }
+    }
     let Some(Json::Array(variants)) = rules.remove("anyOf") else { return };
     let mut flat = Vec::new();
     for variant in variants {
-        match variant.get("anyOf").and_then(Json::as_array).filter(|_| variant.as_object().is_some_and(|rules| rules.len() == 1)) {
+        match variant.as_object().filter(|rules| rules.len() == 1).and_then(|rules| rules.get("anyOf")?.as_array()) {
             Some(nested) => flat.extend(nested.iter().cloned()),
             None => flat.push(variant),
         }
     }
-    if !flat.iter().any(|variant| variant == &json!({})) {
+    flat.retain(|variant| variant != &json!({ "type": "null" }));
+    if flat.iter().any(|variant| variant.get("type") == Some(&json!(ANY))) {
+        rules.insert("type".to_owned(), json!(ANY));
+    } else if let [Json::Object(one)] = flat.as_mut_slice() {
+        let mut one = std::mem::take(one);
+        one.append(rules);
+        *rules = one;
+    } else if !flat.is_empty() {
         rules.insert("anyOf".to_owned(), flat.into());
     }
 }
