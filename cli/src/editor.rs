@@ -8,7 +8,7 @@ use std::{
 use liteagent_engine::{codes, editor};
 use serde_json::Value as Json;
 
-use crate::{failure::Failure, testing};
+use crate::{failure::Failure, shell::Shell, testing};
 
 /// Where the schemas of a project lie.
 const FOLDER: &str = ".liteagent";
@@ -68,7 +68,7 @@ impl SchemaKind {
 }
 
 /// Writes the schemas of a project where they are missing or older than this program.
-pub(crate) fn refresh(root: &Path) -> Result<(), Failure> {
+pub(crate) fn refresh(root: &Path, shell: &Shell) -> Result<(), Failure> {
     for kind in [SchemaKind::Workflow, SchemaKind::Test] {
         let path = kind.path(root);
         let failed = |error: std::io::Error| {
@@ -78,6 +78,7 @@ pub(crate) fn refresh(root: &Path) -> Result<(), Failure> {
         if there != ours && !is_newer(&there) {
             fs::create_dir_all(root.join(FOLDER)).map_err(failed)?;
             fs::write(&path, ours).map_err(failed)?;
+            shell.note(format!("wrote  {FOLDER}/{}", kind.file_name()));
         }
     }
     Ok(())

@@ -46,7 +46,7 @@ impl Init {
             write_new(&path, &text)?;
             shell.note(format!("wrote  {name}"));
         }
-        editor::refresh(&self.folder)?;
+        editor::refresh(&self.folder, shell)?;
         let there = if self.folder == *"." { String::new() } else { format!("cd {} && ", self.folder.display()) };
         shell.note(format!("try it: {there}liteagent run hello"));
         Ok(Exit::Done)

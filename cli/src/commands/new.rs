@@ -9,6 +9,7 @@ use std::{
 use liteagent_engine::{bundle::Bundle, codes};
 
 use crate::{
+    config,
     editor::{self, SchemaKind},
     failure::{Exit, Failure},
     platform::{block_on, open_stores},
@@ -75,7 +76,7 @@ impl New {
         let path = project.root.join(format!("{name}.yaml"));
         let text = self.template.text().replace("@name", &name);
         write_new(&path, &SchemaKind::Workflow.with_modeline(&text, &path, &project.root)?)?;
-        editor::refresh(&project.root)?;
+        set_up_editors(&project.root, shell)?;
         shell.out(shown(&path).display().to_string())?;
         shell.note(format!("try it: liteagent run {name}"));
         Ok(Exit::Done)
@@ -92,10 +93,27 @@ async fn test_from_run(path: &Path, run: &str, shell: &Shell) -> Result<Exit, Fa
         .map_err(|error| Failure::platform(codes::STORE, error.to_string()).hint("run `liteagent doctor`"))?;
     let text = testing::record(&stores, row.id, &bundle, &liteagent_nodes::registry()).await?;
     write_new(path, &SchemaKind::Test.with_modeline(&text, path, &project.root)?)?;
-    editor::refresh(&project.root)?;
+    set_up_editors(&project.root, shell)?;
     shell.out(path.display().to_string())?;
     shell.note(format!("try it: liteagent test {}", path.display()));
     Ok(Exit::Done)
+}
+
+/// Writes what editors read. Settings belong to a project; in any other folder they would speak of files that are not
+/// ours.
+fn set_up_editors(root: &Path, shell: &Shell) -> Result<(), Failure> {
+    editor::refresh(root, shell)?;
+    if !root.join(config::FILE).is_file() {
+        return Ok(());
+    }
+    for (name, text) in editor::SETTINGS {
+        let path = root.join(name);
+        if !path.exists() {
+            write_new(&path, text)?;
+            shell.note(format!("wrote  {name}"));
+        }
+    }
+    Ok(())
 }
 
 fn is_name(name: &str) -> bool {

@@ -1,7 +1,5 @@
 //! Files find their schema: by the modeline, and by the settings that `liteagent init` writes.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use std::{fs, path::Path, process::Command};
 
 use walkdir::WalkDir;
