@@ -35,7 +35,7 @@ pub struct Definition {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(
         regex(pattern = r"^[a-z0-9_-]+(/[a-z0-9_-]+)*$"),
-        extend("patternErrorMessage" = "expected a name such as `support/answer`: lower-case letters, digits, `_` and `-`")
+        extend("patternErrorMessage" = "expected a name such as `support/answer`")
     )]
     pub name: Option<String>,
     /// What it does, for people and for models that may call it as a tool.
