@@ -86,6 +86,8 @@ fn words_and_fields_are_offered_and_explained() {
 
     let said = server.hover(&node("    type: http-request\n    u¦rl: https://example.org/"));
     assert!(said.contains("Where to send the request.") && !said.contains("required fields"), "{said}");
+    let said = server.hover(&node("    type: template-transform\n    temp¦late: x"));
+    assert!(said.contains("The template.") && !said.contains("required fields"), "{said}");
     let said = server.hover(&node("    type: fail\n    message: x\n    time¦out: 5s"));
     assert!(said.contains("How long one attempt may take"), "{said}");
 }

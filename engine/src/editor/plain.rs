@@ -176,12 +176,12 @@ fn allow_merges(rules: &mut Map<String, Json>) {
 }
 
 fn text_or_file(mut rules: Map<String, Json>) -> Json {
-    let description = rules.remove("description");
+    let (title, description) = (rules.remove("title"), rules.remove("description"));
     let file = json!({
         "type": "object",
         "properties": { "file": { "type": "string", "description": FILE } },
         "required": ["file"],
         "additionalProperties": false,
     });
-    json!({ "description": description, "anyOf": [rules, file] })
+    json!({ "title": title, "description": description, "anyOf": [rules, file] })
 }
