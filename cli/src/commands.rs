@@ -18,6 +18,7 @@ mod new;
 mod nodes;
 pub(crate) mod run;
 mod runs;
+mod schema;
 mod test;
 
 /// What the program is asked to do.
@@ -35,6 +36,8 @@ pub(crate) enum Verb {
     Graph(graph::Graph),
     /// Lists the node types, or shows one with its fields and examples
     Nodes(nodes::Nodes),
+    /// Prints the JSON Schema of workflow files, for editors
+    Schema(schema::Schema),
     /// Writes a new workflow from a template
     New(new::New),
     /// Makes a folder a project: configuration, editor settings, an example
@@ -58,6 +61,7 @@ impl Verb {
             Self::Test(verb) => verb.run(shell),
             Self::Graph(verb) => verb.run(shell),
             Self::Nodes(verb) => verb.run(shell),
+            Self::Schema(verb) => verb.run(shell),
             Self::New(verb) => verb.run(shell),
             Self::Init(verb) => verb.run(shell),
             Self::Fmt(verb) => verb.run(shell),

@@ -17,6 +17,13 @@ use crate::{
 /// The format number that this program writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
 
+/// What ids of nodes look like, and how editors say so.
+pub(crate) const ID_PATTERN: &str = "^[a-z][a-z0-9_]*$";
+pub(crate) const ID_MESSAGE: &str = "expected an id: lower-case letters, digits and `_`, beginning with a letter";
+/// The same of the names of inputs and outputs.
+pub(crate) const NAME_PATTERN: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
+pub(crate) const NAME_MESSAGE: &str = "expected a name: letters, digits and `_`";
+
 /// A workflow: a graph of typed nodes that computes outputs from inputs.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -26,7 +33,10 @@ pub struct Definition {
     pub format: u32,
     /// Unique name, as in `support/answer`. By default the path of the file below the definitions root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^[a-z0-9_-]+(/[a-z0-9_-]+)*$"))]
+    #[schemars(
+        regex(pattern = r"^[a-z0-9_-]+(/[a-z0-9_-]+)*$"),
+        extend("patternErrorMessage" = "expected a name such as `support/answer`")
+    )]
     pub name: Option<String>,
     /// What it does, for people and for models that may call it as a tool.
     #[serde(default, skip_serializing_if = "Option::is_none")]

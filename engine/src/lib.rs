@@ -6,6 +6,7 @@ pub mod check;
 pub mod codes;
 pub mod definition;
 pub mod diagnostic;
+pub mod editor;
 pub mod engine;
 pub mod error;
 pub mod event;
