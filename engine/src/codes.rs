@@ -174,6 +174,7 @@ codes! {
     HTTP_ANSWER = "LA2209": "an answer does not have the declared form";
     HTTP_PAGES = "LA2210": "an answer has too many pages";
     HTTP_REQUEST = "LA2211": "a request cannot be sent as it is";
+    SECRET_HOST = "LA2212": "a secret may not be sent to a host";
     FILES_PATH = "LA2220": "a file node must not use a path";
     FILES_NOT_FOUND = "LA2221": "a file or folder is not there";
     FILES_LIMIT = "LA2222": "a file is too large, or a folder holds too many files";
@@ -198,6 +199,7 @@ codes! {
     SECRET_MISSING = "LA3010": "a secret is missing";
     RUN_STUCK = "LA3011": "a run cannot go on here";
     NOT_RUNNABLE = "LA3012": "a workflow with errors cannot be used";
+    SECRET_WORKFLOW = "LA3013": "a secret is not meant for a workflow";
     TEST_INVALID = "LA3100": "a test says something that cannot be";
     TEST_NODE = "LA3101": "a test names a node that the workflow does not have";
     TEST_FAKE = "LA3102": "a fake does not fit the node that it stands in for";

@@ -118,6 +118,14 @@ pub enum EngineError {
     /// A declared secret is nowhere.
     #[error("the secret `{0}` is missing")]
     MissingSecret(String),
+    /// A declared secret is not meant for the workflow that declares it.
+    #[error("the secret `{secret}` is not meant for the workflow `{workflow}`")]
+    SecretNotMeant {
+        /// The secret.
+        secret: String,
+        /// The workflow.
+        workflow: String,
+    },
     /// There is no such run.
     #[error("there is no run `{0}`")]
     UnknownRun(RunId),

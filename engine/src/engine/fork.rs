@@ -41,7 +41,8 @@ impl Engine {
     /// Starts a new run from a cut of another one, which may have ended or not.
     ///
     /// # Errors
-    /// When there is no such run or node, the inputs do not fit, or the workflow cannot run here.
+    /// When there is no such run or node, the inputs do not fit, a secret is missing or not meant for the
+    /// workflow, or the workflow cannot run here.
     pub async fn fork(&self, from: RunId, cut: Cut) -> Result<RunId, EngineError> {
         let inner = &self.inner;
         let row = inner.stores.journal.run(from).await?.ok_or(EngineError::UnknownRun(from))?;
@@ -55,6 +56,7 @@ impl Engine {
             Some(bundle) => (bundle::digest(&bundle.to_text()), bundle.entry.clone(), bundle),
             None => (row.digest.clone(), row.workflow.clone(), old.bundle.clone()),
         };
+        inner.check_secrets(&bundle)?;
         let new = inner.compile(&digest, &bundle, &workflow)?;
         if let Cut::Restart { node } = &cut
             && place(&new, node).is_none()

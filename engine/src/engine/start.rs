@@ -79,7 +79,7 @@ impl Engine {
     /// Under `durability: step` the run is durable when this returns.
     ///
     /// # Errors
-    /// When the inputs do not fit, a secret is missing, the workflow cannot run here, or the store fails.
+    /// When the inputs do not fit, a secret is missing or not meant for the workflow, the workflow cannot run here, or the store fails.
     pub async fn start(&self, start: Start) -> Result<RunId, EngineError> {
         let inner = &self.inner;
         inner.check_secrets(&start.bundle)?;
@@ -117,13 +117,20 @@ impl Engine {
 }
 
 impl Inner {
-    /// A missing secret stops a run before its first node.
-    fn check_secrets(&self, bundle: &Bundle) -> Result<(), EngineError> {
-        let declared = bundle.workflows.values().flat_map(|workflow| &workflow.secrets);
-        match declared.into_iter().find(|name| self.caps.secrets.get(name).is_none()) {
-            Some(missing) => Err(EngineError::MissingSecret(missing.clone())),
-            None => Ok(()),
+    /// A secret that is missing, or not meant for a workflow that declares it, stops a run before its first node.
+    pub(crate) fn check_secrets(&self, bundle: &Bundle) -> Result<(), EngineError> {
+        let secrets = &self.caps.secrets;
+        for (workflow, definition) in &bundle.workflows {
+            for name in &definition.secrets {
+                if !secrets.is_meant_for(name, workflow) {
+                    return Err(EngineError::SecretNotMeant { secret: name.clone(), workflow: workflow.clone() });
+                }
+                if secrets.get(name).is_none() {
+                    return Err(EngineError::MissingSecret(name.clone()));
+                }
+            }
         }
+        Ok(())
     }
 
     /// The first record of a run.
