@@ -149,6 +149,7 @@ codes! {
     OUT_OF_BUDGET = "LA2010": "the budget of a run is used up";
     RUN_TIMEOUT = "LA2011": "a run took longer than its timeout";
     HANDLER_TIMEOUT = "LA2012": "`on_failure` or `finally` took too long";
+    RUNS_FULL = "LA2013": "as many runs go on as may at once";
 
     // LA21xx: failures of nodes of the families flow and data
     FAILED = "LA2100": "a `fail` node was reached";

@@ -1,23 +1,27 @@
 //! The engine: starts runs, executes them in the background, and passes signals and cancels on.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use indexmap::IndexMap;
 use tokio::sync::{Notify, watch};
 
-pub(crate) use self::start::{Origin, Prepared};
 pub use self::{
     fork::Cut,
     intercept::{Attempt, Intercept, StandIn},
     settle::{OpenWait, RunEnd, Settled},
     start::Start,
 };
+pub(crate) use self::{
+    hold::holds,
+    start::{Origin, Prepared},
+};
 use crate::{
     bundle::{Bundle, BundleError},
     capability::Capabilities,
+    error::NodeError,
     event::{Record, SignalTo},
     executor::{Exit, Owner, OwnerError},
     id::{Digest, RunId, SessionId},
@@ -31,6 +35,7 @@ use crate::{
 };
 
 mod fork;
+mod hold;
 mod intercept;
 mod settle;
 mod start;
@@ -64,6 +69,10 @@ pub trait Observer: Send + Sync {
     fn delta(&self, run: RunId, node: &str, attempt: u32, text: &str) {
         let _ = (run, node, attempt, text);
     }
+    /// A run waits for others to end before it begins.
+    fn queued(&self, run: RunId, ahead: &[RunId]) {
+        let _ = (run, ahead);
+    }
 }
 
 /// Executes runs in this process. Clones share everything.
@@ -85,6 +94,8 @@ pub(crate) struct Inner {
     pub(crate) closing: watch::Sender<bool>,
     plans: Mutex<IndexMap<(Digest, String), Arc<Plan>>>,
     active: Mutex<HashMap<RunId, Arc<Handle>>>,
+    /// Runs that were to be executed here and wait for room.
+    queued: Mutex<HashSet<RunId>>,
 }
 
 /// A run that this process executes.
@@ -100,6 +111,8 @@ struct Handle {
 enum Outcome {
     Ended,
     Released,
+    /// It waits for room.
+    Queued,
     Elsewhere,
     Failed(Arc<OwnerError>),
 }
@@ -138,6 +151,12 @@ pub enum EngineError {
     /// The idempotency key was used with other inputs.
     #[error("the idempotency key belongs to the run `{0}`, which was started with other inputs")]
     KeyConflict(RunId),
+    /// As many runs go on as may at once, and the workflow does not let more wait.
+    #[error("{}", crate::store::hold::full(.0).message)]
+    Full(Vec<RunId>),
+    /// The key of `concurrency` cannot be rendered.
+    #[error("{}", .0.message)]
+    Key(NodeError),
     /// The workflow has no such node.
     #[error("the workflow has no node `{0}`")]
     UnknownNode(String),
@@ -199,6 +218,7 @@ impl Engine {
             closing: watch::Sender::new(false),
             plans: Mutex::default(),
             active: Mutex::default(),
+            queued: Mutex::default(),
         });
         inner.clone().beat();
         Ok(Self { inner })
@@ -300,6 +320,15 @@ impl Inner {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn queued(&self) -> std::sync::MutexGuard<'_, HashSet<RunId>> {
+        self.queued.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a run was to be executed here and waits for room.
+    fn is_queued_here(&self, run: RunId) -> bool {
+        self.queued().contains(&run) || self.active().contains_key(&run)
+    }
+
     /// Beats until the engine closes.
     fn beat(self: Arc<Self>) {
         const EVERY: std::time::Duration = std::time::Duration::from_secs(3);
@@ -368,6 +397,7 @@ impl Inner {
             woken: false.into(),
             end: watch::Sender::new(None),
         });
+        self.queued().remove(&run);
         if self.active().insert(run, handle.clone()).is_some() {
             tracing::warn!(%run, "a run was executed twice in one process");
         }
@@ -378,7 +408,7 @@ impl Inner {
                 let mut active = inner.active();
                 let woken = handle.woken.load(std::sync::atomic::Ordering::Relaxed);
                 active.remove(&run);
-                woken && matches!(outcome, Outcome::Released)
+                woken && matches!(outcome, Outcome::Released | Outcome::Queued)
             };
             if again {
                 // Someone woke it between its release and now.
@@ -404,6 +434,14 @@ impl Inner {
                 Ok(Exit::Ended) => return Outcome::Ended,
                 Ok(Exit::Released | Exit::Closed) => return Outcome::Released,
                 Ok(Exit::Lost) | Err(OwnerError::Owned) => return Outcome::Elsewhere,
+                Err(OwnerError::Full(ahead)) => {
+                    self.queued().insert(run);
+                    if let Some(observer) = &self.observer {
+                        observer.queued(run, &ahead);
+                    }
+                    self.press(&ahead).await;
+                    return Outcome::Queued;
+                }
                 Err(OwnerError::Again) if tries < MOST_TRIES => {
                     tries += 1;
                     tracing::warn!(%run, tries, "an append failed; the run is taken again");

@@ -104,6 +104,11 @@ pub enum Event<A = String> {
         /// The process.
         owner: SessionId,
     },
+    /// The variables of the conversation were read again: they had changed while the run waited to begin.
+    VariablesRead {
+        /// Every variable, by name.
+        variables: Value,
+    },
     /// A node with effects is about to act, or a pure one went on elsewhere.
     NodeStarted {
         /// The node.
@@ -478,6 +483,7 @@ impl<A> Event<A> {
             }
             E::RunForked { from, at_seq, kept } => E::RunForked { from, at_seq, kept },
             E::RunTaken { epoch, owner } => E::RunTaken { epoch, owner },
+            E::VariablesRead { variables } => E::VariablesRead { variables },
             E::NodeStarted { node, attempt, place } => E::NodeStarted { node: name(node), attempt, place },
             E::ContainerOpened { node, attempt, over } => E::ContainerOpened { node: name(node), attempt, over },
             E::ContainerReopened { node, attempt } => E::ContainerReopened { node: name(node), attempt },

@@ -84,6 +84,7 @@ impl Engine {
             prepared.blobs.extend(blobs);
             prepared.run.records.push(StoredRecord { seq, at, body: body.into() });
         }
+        prepared.run.holds = prepared.holds(&new).map_err(EngineError::Key)?;
         let run = prepared.run.id;
         store(self, prepared.run, prepared.blobs).await?;
         Ok(run)
@@ -98,6 +99,7 @@ async fn store(engine: &Engine, mut run: crate::store::NewRun, blobs: Vec<(Diges
     let id = run.id;
     match engine.inner.stores.journal.create(run).await? {
         Created::New => engine.inner.wake(id),
+        Created::Full(ahead) => return Err(EngineError::Full(ahead)),
         Created::Existing(other) | Created::Conflict(other) => {
             return Err(EngineError::Stuck(format!("the fresh id `{id}` belongs to `{other}`")));
         }

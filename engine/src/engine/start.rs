@@ -13,8 +13,9 @@ use crate::{
     event::{Event, Payload, Record},
     executor::{Owner, OwnerError},
     id::{Digest, RunId},
-    run::Addr,
-    store::{Created, Idempotency, NewRun, Parent, StoredRecord},
+    plan::Plan,
+    run::{Addr, RunState},
+    store::{Created, Hold, Idempotency, NewRun, Parent, StoredRecord},
     types::{self, Misfit},
     value::Value,
 };
@@ -63,6 +64,15 @@ pub(crate) struct Prepared {
     pub(crate) first: Record<Addr>,
 }
 
+impl Prepared {
+    /// What the run is counted under.
+    pub(super) fn holds(&self, plan: &Plan) -> Result<Vec<Hold>, NodeError> {
+        let mut state = RunState::default();
+        state.apply(plan, &self.first);
+        super::holds(plan, &state, self.run.id)
+    }
+}
+
 /// What a start belongs to besides itself.
 pub(crate) struct Origin {
     pub(crate) id: RunId,
@@ -95,7 +105,7 @@ impl Engine {
         let workflow = start.bundle.entry.clone();
         let id = start.id.unwrap_or_else(RunId::random);
         let origin = Origin { id, digest, workflow, parent: None, depth: 0, variables };
-        let prepared = inner
+        let mut prepared = inner
             .prepare(origin, &start)
             .map_err(|misfits| EngineError::Inputs { workflow: start.bundle.entry.clone(), misfits })?;
         let id = prepared.run.id;
@@ -104,6 +114,7 @@ impl Engine {
             inner.drive(id, Some(Box::new(Owner::detached(inner.clone(), plan, prepared))));
             return Ok(id);
         }
+        prepared.run.holds = prepared.holds(&plan).map_err(EngineError::Key)?;
         for (_, content) in prepared.blobs {
             inner.stores.blobs.put(content).await?;
         }
@@ -111,6 +122,7 @@ impl Engine {
             Created::New => inner.wake(id),
             Created::Existing(run) => return Ok(run),
             Created::Conflict(run) => return Err(EngineError::KeyConflict(run)),
+            Created::Full(ahead) => return Err(EngineError::Full(ahead)),
         }
         Ok(id)
     }
@@ -171,6 +183,7 @@ impl Inner {
                 parent: origin.parent.clone(),
                 trigger,
                 conversation: start.conversation.clone(),
+                holds: Vec::new(),
                 idempotency: start.idempotency.clone(),
                 at,
                 records: vec![StoredRecord { seq: 1, at, body: body.into() }],
@@ -184,7 +197,9 @@ impl Inner {
     /// A child run, from its parent's bundle.
     pub(crate) fn prepare_child(&self, origin: Origin, start: &Start) -> Result<Prepared, NodeError> {
         let workflow = origin.workflow.clone();
-        self.prepare(origin, start).map_err(|misfits| {
+        let plan = self.compile(&origin.digest, &start.bundle, &workflow);
+        let plan = plan.map_err(|error| NodeError::internal(format!("`{workflow}` cannot be run: {error}")))?;
+        let mut child = self.prepare(origin, start).map_err(|misfits| {
             let all: Vec<String> =
                 misfits.iter().map(|misfit| format!("`inputs{}`: {}", misfit.pointer, misfit.message)).collect();
             NodeError::new(
@@ -192,7 +207,9 @@ impl Inner {
                 ErrorClass::Invalid,
                 format!("the inputs do not fit `{workflow}`: {}", all.join("; ")),
             )
-        })
+        })?;
+        child.run.holds = child.holds(&plan)?;
+        Ok(child)
     }
 }
 

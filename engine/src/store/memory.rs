@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod journal;
+mod line;
 mod runs;
 mod values;
 

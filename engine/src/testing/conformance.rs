@@ -13,6 +13,7 @@
 
 pub mod creation;
 pub mod fencing;
+pub mod holds;
 pub mod inbox;
 pub mod lists;
 pub mod model;
@@ -42,6 +43,14 @@ macro_rules! journal_conformance {
             fencing::children_and_messages_come_with_the_append,
             fencing::a_conversation_is_stored_with_the_end,
             fencing::an_error_is_listed_with_the_end,
+            holds::a_run_without_room_waits_and_the_oldest_goes_first,
+            holds::a_run_keeps_its_room_while_it_waits_or_is_lost,
+            holds::a_run_that_does_not_wait_is_rejected,
+            holds::a_run_that_replaces_asks_the_oldest_to_stop,
+            holds::a_waiting_run_begins_without_room_only_to_stop,
+            holds::a_run_takes_all_its_keys_or_none,
+            holds::a_run_below_one_that_holds_the_key_is_not_counted,
+            holds::as_many_as_the_limit_go_on_whoever_comes_at_once,
             ownership::a_run_is_taken_by_one_of_many,
             ownership::a_run_of_a_living_session_cannot_be_taken,
             ownership::a_session_may_take_its_own_run_again,

@@ -149,6 +149,12 @@ impl Journal for FaultyStore {
     async fn runnable(&self, at: Millis, limit: u32) -> Result<Vec<RunId>, StoreError> {
         self.reach()?.runnable(at, limit).await
     }
+    async fn ahead(&self, run: RunId) -> Result<Vec<RunId>, StoreError> {
+        self.reach()?.ahead(run).await
+    }
+    async fn first_in_line(&self, key: &str) -> Result<Option<RunId>, StoreError> {
+        self.reach()?.first_in_line(key).await
+    }
     async fn conversation(&self, id: &str) -> Result<Option<Value>, StoreError> {
         self.reach()?.conversation(id).await
     }

@@ -15,7 +15,7 @@ use liteagent_engine::{
 };
 use rusqlite::params;
 
-use super::{SqliteStore, error::Error, lists::Key, retention, row::hash, runs};
+use super::{SqliteStore, error::Error, line, lists::Key, retention, row::hash, runs};
 
 #[async_trait]
 impl Journal for SqliteStore {
@@ -98,7 +98,22 @@ impl Journal for SqliteStore {
     }
 
     async fn runnable(&self, at: Millis, limit: u32) -> Result<Vec<RunId>, StoreError> {
-        Ok(self.0.runnable(at, limit).await?)
+        let mut runs = self.0.runnable(at, limit).await?;
+        if self.0.text("SELECT 'yes' FROM holds WHERE held = ?1 LIMIT 1", Key::Number(0)).await?.is_some() {
+            runs.extend(self.0.writer.write(move |db| line::with_room(db, limit)).await?);
+            runs.sort_unstable();
+            runs.truncate(limit as usize);
+        }
+        Ok(runs.into_iter().map(|(_, run)| run).collect())
+    }
+
+    async fn ahead(&self, run: RunId) -> Result<Vec<RunId>, StoreError> {
+        self.0.writer.write(move |db| line::ahead(db, run)).await
+    }
+
+    async fn first_in_line(&self, key: &str) -> Result<Option<RunId>, StoreError> {
+        let key = key.to_owned();
+        self.0.writer.write(move |db| line::first_in_line(db, &key)).await
     }
 
     async fn conversation(&self, id: &str) -> Result<Option<Value>, StoreError> {

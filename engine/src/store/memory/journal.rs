@@ -81,6 +81,14 @@ impl Journal for MemoryStore {
         Ok(self.runs().runnable(at, limit))
     }
 
+    async fn ahead(&self, run: RunId) -> Result<Vec<RunId>, StoreError> {
+        Ok(self.runs().ahead(run))
+    }
+
+    async fn first_in_line(&self, key: &str) -> Result<Option<RunId>, StoreError> {
+        Ok(self.runs().first_in_line(key))
+    }
+
     async fn conversation(&self, id: &str) -> Result<Option<Value>, StoreError> {
         Ok(self.runs().conversations.get(id).cloned())
     }
