@@ -122,6 +122,20 @@ impl From<EngineError> for Failure {
             EngineError::Elsewhere(run) => usage(codes::RUN_STATE)
                 .hint(format!("wait for it, or ask its process to stop: `liteagent runs cancel {run}`")),
             EngineError::KeyConflict(_) => usage(codes::RUN_STATE),
+            EngineError::Full(ahead) => {
+                let first = ahead.first().map(|run| format!("; `liteagent runs cancel {run}` stops the first"));
+                usage(codes::RUNS_FULL).hint(format!(
+                    "try again when one has ended, or write `when_full: queue`{}",
+                    first.unwrap_or_default()
+                ))
+            }
+            EngineError::Key(error) => {
+                let failure = usage(error.code);
+                match &error.hint {
+                    Some(hint) => failure.hint(hint),
+                    None => failure,
+                }
+            }
             EngineError::UnknownNode(_) => usage(codes::UNKNOWN_NAME).hint("give the id of a node of the workflow"),
             EngineError::Store(error) => error.clone().into(),
             EngineError::Plan(_) | EngineError::Stuck(_) => Self::platform(codes::RUN_STUCK, error.to_string()),
