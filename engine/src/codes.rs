@@ -108,7 +108,7 @@ codes! {
     RETRY_LIMITS = "LA1015": "the waits of a retry policy are out of order";
     RETRY_WITHOUT_USE = "LA1016": "a retry policy changes nothing";
     STAND_IN_MISFIT = "LA1017": "outputs that stand in do not fit the node";
-    DURABILITY_END = "LA1018": "a node cannot run under `durability: end`";
+    DURABILITY_END = "LA1018": "something cannot be kept under `durability: end`";
     VARIABLE_WITHOUT_DEFAULT = "LA1019": "a conversation variable has no default";
 
     // LA11xx: configuration of nodes of the families flow and data

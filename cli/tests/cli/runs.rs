@@ -19,6 +19,42 @@ outputs: { text: \"{{ approved.text if approved else rejected.text if rejected e
 ";
 
 #[test]
+fn a_run_says_for_which_run_it_waits_and_goes_on_after_it() {
+    let workflow = "name: one\nconcurrency: { key: \"{{ inputs.who }}\" }\ninputs: { who: string, ask: { type: boolean, default: false } }\nnodes:\n  ask: { type: human-input, when: \"{{ inputs.ask }}\", message: \"{{ inputs.who }}?\", actions: { go: Go } }\noutputs: { who: \"{{ inputs.who }}\" }\n";
+    let folder = Folder::new().with("one.yaml", workflow);
+    assert_eq!(folder.run("run one.yaml -i who=ann -i ask=true").code, 4);
+    let first = folder.newest();
+    let second = folder.run("run one.yaml -i who=ann");
+    assert_eq!(second.code, 4);
+    assert!(second.err.contains(&format!("waits for {first} to end")), "{}", second.err);
+    let queued = folder.newest();
+    assert!(folder.run("runs show last").out.contains(&format!("waits     for {first} to end")));
+    assert_eq!(folder.run("run one.yaml -i who=bob").code, 0);
+    assert_eq!(folder.run_args(&["runs", "signal", &first, "ask", "--action", "go"]).code, 0);
+    let resumed = folder.run_args(&["runs", "resume", &queued]);
+    assert_eq!((resumed.code, resumed.out.as_str()), (0, "ann\n"), "{}", resumed.err);
+}
+
+#[test]
+fn a_run_that_does_not_wait_is_refused_and_one_that_replaces_stops_the_other() {
+    let workflow = |when_full: &str| {
+        format!(
+            "name: one\nconcurrency: {{ when_full: {when_full} }}\nnodes:\n  ask: {{ type: human-input, message: Go?, actions: {{ go: Go }} }}\n"
+        )
+    };
+    let folder = Folder::new().with("one.yaml", &workflow("reject"));
+    assert_eq!(folder.run("run one.yaml").code, 4);
+    let first = folder.newest();
+    let refused = folder.run("run one.yaml");
+    assert_eq!(refused.code, 2);
+    assert!(refused.err.contains("LA2013") && refused.err.contains(&first), "{}", refused.err);
+    let folder = folder.with("one.yaml", &workflow("replace"));
+    assert_eq!(folder.run("run one.yaml").code, 4);
+    assert_ne!(folder.newest(), first);
+    assert!(folder.run_args(&["runs", "show", &first]).out.contains("cancelled"));
+}
+
+#[test]
 fn a_run_shows_its_nodes_and_prints_its_outputs() {
     let folder = Folder::new().with(
         "each.yaml",
