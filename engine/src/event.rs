@@ -75,6 +75,9 @@ pub enum Event<A = String> {
         /// The conversation, when it belongs to one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         conversation: Option<String>,
+        /// Whom it is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<String>,
         /// The conversation's variables when the run started.
         #[serde(default, skip_serializing_if = "Value::is_null")]
         variables: Value,
@@ -478,9 +481,31 @@ impl<A> Event<A> {
     pub fn map<B>(self, name: impl FnOnce(A) -> B) -> Event<B> {
         use Event as E;
         match self {
-            E::RunStarted { workflow, digest, inputs, trigger, user, conversation, variables, env, parent, depth } => {
-                E::RunStarted { workflow, digest, inputs, trigger, user, conversation, variables, env, parent, depth }
-            }
+            E::RunStarted {
+                workflow,
+                digest,
+                inputs,
+                trigger,
+                user,
+                conversation,
+                subject,
+                variables,
+                env,
+                parent,
+                depth,
+            } => E::RunStarted {
+                workflow,
+                digest,
+                inputs,
+                trigger,
+                user,
+                conversation,
+                subject,
+                variables,
+                env,
+                parent,
+                depth,
+            },
             E::RunForked { from, at_seq, kept } => E::RunForked { from, at_seq, kept },
             E::RunTaken { epoch, owner } => E::RunTaken { epoch, owner },
             E::VariablesRead { variables } => E::VariablesRead { variables },

@@ -11,6 +11,7 @@ pub use self::{
     error::{AppendError, StoreError},
     hold::Hold,
     memory::{DEFAULT_LEASE, MemoryStore},
+    subject::{Forget, Forgotten},
     values::{Blobs, Expect, FileValue, Files, Kv, KvEntry, OutputCache, file_id},
 };
 use crate::{
@@ -24,6 +25,7 @@ use crate::{
 mod error;
 pub mod hold;
 mod memory;
+mod subject;
 mod values;
 
 /// How long an idempotency key stands for its run: 24 hours.
@@ -81,6 +83,8 @@ pub struct NewRun {
     pub trigger: String,
     /// The conversation.
     pub conversation: Option<String>,
+    /// Whom it is about; its children are about the same.
+    pub subject: Option<String>,
     /// What it is counted under.
     pub holds: Vec<Hold>,
     /// Gives the same run for the same caller, workflow and key for 24 hours.
@@ -179,6 +183,8 @@ pub struct RunRow {
     pub trigger: String,
     /// The conversation.
     pub conversation: Option<String>,
+    /// Whom it is about.
+    pub subject: Option<String>,
     /// Code and message of the failure.
     pub error: Option<String>,
     /// When it was created.
@@ -388,6 +394,9 @@ pub trait Journal: Send + Sync {
     /// Deletes whole ended runs that ended before `before`, with their records, inboxes and blob rows; at most
     /// `limit`. Returns how many.
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;
+    /// Deletes the runs of a subject, at most `limit`, with all that belongs to them, the conversations that they belong
+    /// to and the cached outputs that they filled; nothing while one of the runs has not ended.
+    async fn forget(&self, subject: &str, limit: u32) -> Result<Forget, StoreError>;
     /// The blobs that some run names.
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError>;
 }

@@ -36,6 +36,29 @@ fn a_run_says_for_which_run_it_waits_and_goes_on_after_it() {
 }
 
 #[test]
+fn a_subject_is_forgotten_with_its_forks_and_children_once_all_have_ended() {
+    let child = "name: child\nnodes:\n  ask: { type: human-input, message: Go?, actions: { go: Go } }\n";
+    let parent = "name: parent\nnodes:\n  begin: { type: workflow, workflow: ./child.yaml }\n";
+    let folder = Folder::new().with("child.yaml", child).with("parent.yaml", parent);
+    assert_eq!(folder.run("run parent.yaml --subject ann").code, 4);
+    assert!(folder.run("runs show last").out.contains("about     ann"));
+    let refused = folder.run("forget --subject ann");
+    assert_eq!(refused.code, 2);
+    assert!(refused.err.contains("nothing was forgotten") && refused.err.contains("have not ended"), "{}", refused.err);
+    let child = folder.newest();
+    assert_eq!(folder.run_args(&["runs", "signal", &child, "ask", "--action", "go"]).code, 0);
+    assert_eq!(folder.run("runs resume --all").code, 0);
+    assert_eq!(folder.run("runs restart last --from ask").code, 4);
+    assert_eq!(folder.run("runs cancel last").code, 0);
+    assert_eq!(folder.run("run child.yaml --subject bob").code, 4);
+
+    let said = folder.run("forget --subject ann");
+    assert!(said.code == 0 && said.err.contains("forgot 3 runs"), "{}", said.err);
+    let left: serde_json::Value = serde_json::from_str(&folder.run("runs list --json").out).unwrap();
+    assert_eq!(left.as_array().unwrap().len(), 1);
+}
+
+#[test]
 fn a_run_that_does_not_wait_is_refused_and_one_that_replaces_stops_the_other() {
     let workflow = |when_full: &str| {
         format!(

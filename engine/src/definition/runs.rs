@@ -42,6 +42,7 @@ pub enum WhenFull {
 }
 
 impl WhenFull {
+    #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
     fn is_queue(&self) -> bool {
         *self == Self::Queue
     }

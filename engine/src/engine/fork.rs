@@ -112,13 +112,15 @@ fn restart(records: &[Record], bundle: Arc<Bundle>, new_inputs: Option<Value>) -
     let mut start = Start::new(bundle, Value::object(), Value::Null);
     let mut of_conversation = Value::Null;
     if let Some(Record {
-        event: Event::RunStarted { inputs, trigger, user, conversation, variables, env, .. }, ..
+        event: Event::RunStarted { inputs, trigger, user, conversation, subject, variables, env, .. },
+        ..
     }) = records.first()
     {
         start.inputs = inputs.value();
         start.trigger = trigger.clone();
         start.user = user.clone();
         start.conversation.clone_from(conversation);
+        start.subject.clone_from(subject);
         start.env = env.clone();
         of_conversation = variables.clone();
     }

@@ -35,6 +35,8 @@ pub struct Start {
     pub user: Value,
     /// The conversation that it belongs to.
     pub conversation: Option<String>,
+    /// Whom it is about: what [`crate::store::Journal::forget`] deletes it by. Its children and forks are about the same.
+    pub subject: Option<String>,
     /// `env` as the deployment overrides it.
     pub env: Value,
     /// Gives the same run again for 24 hours.
@@ -51,6 +53,7 @@ impl Start {
             trigger,
             user: Value::Null,
             conversation: None,
+            subject: None,
             env: Value::Null,
             idempotency: None,
         }
@@ -163,6 +166,7 @@ impl Inner {
             trigger: start.trigger.clone(),
             user: start.user.clone(),
             conversation: start.conversation.clone(),
+            subject: start.subject.clone(),
             variables: origin.variables.clone(),
             env: start.env.clone(),
             parent: origin.parent.as_ref().map(|parent| parent.run),
@@ -183,6 +187,7 @@ impl Inner {
                 parent: origin.parent.clone(),
                 trigger,
                 conversation: start.conversation.clone(),
+                subject: start.subject.clone(),
                 holds: Vec::new(),
                 idempotency: start.idempotency.clone(),
                 at,

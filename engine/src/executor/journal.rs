@@ -135,7 +135,7 @@ impl Owner {
             self.engine.wake(*run);
         }
         for (key, output, until) in &pending.fills {
-            self.engine.stores.cache.fill(key, output, *until).await?;
+            self.engine.stores.cache.fill(key, output, *until, self.run).await?;
         }
         Ok(())
     }

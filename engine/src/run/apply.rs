@@ -30,13 +30,16 @@ impl RunState {
         self.since_taken += 1;
 
         match &record.event {
-            Event::RunStarted { inputs, trigger, user, conversation, variables, env, parent, depth, .. } => {
+            Event::RunStarted {
+                inputs, trigger, user, conversation, subject, variables, env, parent, depth, ..
+            } => {
                 self.start = Start {
                     inputs: inputs.value(),
                     trigger: trigger.clone(),
                     user: user.clone(),
                     env: env.clone(),
                     conversation: conversation.clone(),
+                    subject: subject.clone(),
                     parent: *parent,
                     depth: *depth,
                     at: record.at,

@@ -19,6 +19,7 @@ pub mod lists;
 pub mod model;
 pub mod ownership;
 pub mod samples;
+pub mod subjects;
 pub mod values;
 
 /// The tests of a [`Journal`](crate::store::Journal).
@@ -74,6 +75,8 @@ macro_rules! journal_conformance {
             lists::waiting_runs_with_messages_are_runnable,
             lists::old_runs_are_deleted_whole,
             lists::as_many_old_runs_are_deleted_as_asked,
+            subjects::a_subject_is_forgotten_whole_and_others_stay,
+            subjects::nothing_is_forgotten_while_a_run_of_the_subject_goes_on,
         }
     };
 }
@@ -85,6 +88,7 @@ macro_rules! blobs_conformance {
         $crate::conformance_cases! { $store,
             values::a_blob_is_read_back_by_its_digest,
             values::the_same_bytes_are_one_blob,
+            values::a_blob_is_deleted_at_once,
             values::old_blobs_that_nobody_keeps_are_swept,
         }
     };

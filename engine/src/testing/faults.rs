@@ -11,8 +11,8 @@ use crate::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, Created, InboxMessage, Journal, Message, NewRun, Release, RunFilter, RunRow, StoreError,
-        StoredRecord, Take,
+        Append, AppendError, Created, Forget, InboxMessage, Journal, Message, NewRun, Release, RunFilter, RunRow,
+        StoreError, StoredRecord, Take,
     },
     units::Millis,
     value::Value,
@@ -160,6 +160,9 @@ impl Journal for FaultyStore {
     }
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
         self.reach()?.delete_ended(before, limit).await
+    }
+    async fn forget(&self, subject: &str, limit: u32) -> Result<Forget, StoreError> {
+        self.reach()?.forget(subject, limit).await
     }
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError> {
         self.reach()?.has_blob_rows(digest).await

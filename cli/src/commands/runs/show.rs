@@ -96,6 +96,7 @@ fn head(row: &RunRow, ahead: &[RunId]) -> Vec<String> {
     lines.extend(row.parent.as_ref().map(|parent| format!("parent    {} at `{}`", parent.run, parent.node)));
     lines.extend(row.wake_at.map(|at| format!("wakes     {}", iso(at))));
     lines.extend((!ahead.is_empty()).then(|| format!("waits     for {} to end", runs(ahead))));
+    lines.extend(row.subject.as_ref().map(|subject| format!("about     {subject}")));
     lines.extend(row.conversation.as_ref().map(|id| format!("belongs   to the conversation {id}")));
     lines.push(String::new());
     lines

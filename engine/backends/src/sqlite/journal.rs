@@ -7,8 +7,8 @@ use liteagent_engine::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, Created, InboxMessage, Journal, Message, NewRun, Release, RunFilter, RunRow, StoreError,
-        StoredRecord, Take,
+        Append, AppendError, Created, Forget, InboxMessage, Journal, Message, NewRun, Release, RunFilter, RunRow,
+        StoreError, StoredRecord, Take,
     },
     units::Millis,
     value::Value,
@@ -124,6 +124,11 @@ impl Journal for SqliteStore {
 
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
         self.0.writer.write(move |db| retention::delete_ended(db, before, limit)).await
+    }
+
+    async fn forget(&self, subject: &str, limit: u32) -> Result<Forget, StoreError> {
+        let subject = subject.to_owned();
+        self.0.writer.write(move |db| retention::forget(db, &subject, limit)).await
     }
 
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError> {

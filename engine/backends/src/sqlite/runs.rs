@@ -37,7 +37,7 @@ pub(super) fn create(db: &Db, new: &NewRun, end: Option<&Release>) -> Result<Cre
     let parent = new.parent.as_ref();
     db.execute(
         "INSERT INTO runs (id, workflow, digest, phase, epoch, seq, parent_run, parent_node, parent_attempt, trigger, \
-         conversation, created_at, updated_at) VALUES (?1, ?2, ?3, 0, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
+         conversation, created_at, updated_at, subject) VALUES (?1, ?2, ?3, 0, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11)",
         params![
             new.id.0.as_bytes(),
             new.workflow,
@@ -49,6 +49,7 @@ pub(super) fn create(db: &Db, new: &NewRun, end: Option<&Release>) -> Result<Cre
             new.trigger,
             new.conversation,
             new.at,
+            new.subject,
         ],
     )?;
     let row = db.last_row();

@@ -82,7 +82,7 @@ async fn a_read_only_database_can_be_read() {
     is_refused(store.take(owned.run, owned.session, 2).await.unwrap_err());
     is_refused(store.heartbeat(owned.session, 2).await.unwrap_err());
     is_refused(store.set("n", "k", Value::Null, Expect::Any).await.unwrap_err());
-    is_refused(store.fill(&Digest::of(b"k"), &Value::Null, 9).await.unwrap_err());
+    is_refused(store.fill(&Digest::of(b"k"), &Value::Null, 9, owned.run).await.unwrap_err());
     assert_eq!(sight(&*store, owned.run).await, before);
 }
 
@@ -163,7 +163,7 @@ async fn files_of_newer_releases_and_other_files_are_refused() {
     let file = folder.path().join(FILE);
     rusqlite::Connection::open(&file).unwrap().execute("UPDATE schema_version SET version = 99", ()).unwrap();
     let newer = SqliteStore::open(folder.path(), options()).await.err().unwrap();
-    assert!(matches!(newer, StoreError::Newer { found: 99, known: 2 }), "{newer:?}");
+    assert!(matches!(newer, StoreError::Newer { found: 99, known: 3 }), "{newer:?}");
 
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join(FILE), "not a database, and long enough to be looked at".repeat(100)).unwrap();

@@ -11,8 +11,8 @@ use crate::{
     event::{RunStatus, Seq},
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, Created, IDEMPOTENCY_WINDOW, Idempotency, InboxMessage, Message, MessageBody, NewRun,
-        Release, RunFilter, RunPhase, RunRow, StoreError, StoredRecord, Take, Taken,
+        Append, AppendError, Created, Forgotten, IDEMPOTENCY_WINDOW, Idempotency, InboxMessage, Message, MessageBody,
+        NewRun, Release, RunFilter, RunPhase, RunRow, StoreError, StoredRecord, Take, Taken,
     },
     units::{self, Millis},
     value::Value,
@@ -252,8 +252,32 @@ impl Runs {
         let is_old = |run: &&Run| run.row.phase == RunPhase::Ended && run.row.updated_at < before;
         let mut old: Vec<&Run> = self.by_id.values().filter(is_old).collect();
         old.sort_unstable_by_key(|run| (run.row.updated_at, run.order));
-        let gone: Vec<(RunId, u64)> = old.iter().take(limit as usize).map(|run| (run.row.id, run.order)).collect();
+        let gone = old.iter().take(limit as usize).map(|run| (run.row.id, run.order)).collect();
+        self.delete(gone)
+    }
 
+    /// Deletes the runs of a subject, unless one has not ended.
+    pub(super) fn forget(&mut self, subject: &str, limit: u32) -> Result<(HashSet<RunId>, Forgotten), Vec<RunId>> {
+        let mut all: Vec<&Run> =
+            self.by_id.values().filter(|run| run.row.subject.as_deref() == Some(subject)).collect();
+        all.sort_unstable_by_key(|run| run.order);
+        let open: Vec<RunId> =
+            all.iter().filter(|run| run.row.phase != RunPhase::Ended).map(|run| run.row.id).collect();
+        if !open.is_empty() {
+            return Err(open);
+        }
+        all.truncate(limit as usize);
+        let gone: Vec<_> = all.iter().map(|run| (run.row.id, run.order)).collect();
+        let ids: HashSet<String> = all.iter().filter_map(|run| run.row.conversation.clone()).collect();
+        let named = self.blobs.iter().filter(|(_, runs)| gone.iter().any(|(run, _)| runs.contains(run)));
+        let mut forgotten = Forgotten { blobs: named.map(|(blob, _)| blob.clone()).collect(), ..Forgotten::default() };
+        forgotten.conversations = ids.iter().filter(|id| self.conversations.remove(*id).is_some()).count() as u64;
+        let gone = self.delete(gone);
+        forgotten.runs = gone.len() as u64;
+        Ok((gone, forgotten))
+    }
+
+    fn delete(&mut self, gone: Vec<(RunId, u64)>) -> HashSet<RunId> {
         for (id, order) in &gone {
             self.by_id.remove(id);
             self.order.remove(order);
@@ -293,6 +317,7 @@ impl Run {
             parent: new.parent,
             trigger: new.trigger,
             conversation: new.conversation,
+            subject: new.subject,
             error: None,
             created_at: new.at,
             updated_at: new.at,
