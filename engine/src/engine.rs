@@ -329,21 +329,40 @@ impl Inner {
         self.queued().contains(&run) || self.active().contains_key(&run)
     }
 
-    /// Beats until the engine closes.
+    /// Until the engine closes: says that it is alive, and looks for what other processes wrote to the runs here.
     fn beat(self: Arc<Self>) {
-        const EVERY: std::time::Duration = std::time::Duration::from_secs(3);
+        const EVERY: std::time::Duration = std::time::Duration::from_millis(500);
+        const HEARTBEAT: u32 = 6;
         let mut closing = self.closing.subscribe();
         tokio::spawn(async move {
-            loop {
+            for beat in 1_u32.. {
                 tokio::select! {
                     _ = closing.wait_for(|closing| *closing) => return,
                     () = tokio::time::sleep(EVERY) => {}
+                }
+                self.fetch_mail().await;
+                if !beat.is_multiple_of(HEARTBEAT) {
+                    continue;
                 }
                 if let Err(error) = self.stores.journal.heartbeat(self.session, self.clock.now()).await {
                     tracing::warn!(%error, "the heartbeat failed");
                 }
             }
         });
+    }
+
+    async fn fetch_mail(&self) {
+        if self.active().is_empty() {
+            return;
+        }
+        match self.stores.journal.mail(self.session).await {
+            Ok(runs) => {
+                let active = self.active();
+                let handles = runs.iter().filter_map(|run| active.get(run));
+                handles.for_each(|handle| handle.wake.notify_one());
+            }
+            Err(error) => tracing::warn!(%error, "the inboxes cannot be read"),
+        }
     }
 
     /// The compiled workflow of a bundle.

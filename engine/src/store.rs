@@ -378,6 +378,9 @@ pub trait Journal: Send + Sync {
     /// The messages of a run that no append has consumed, in order.
     async fn inbox(&self, run: RunId) -> Result<Vec<InboxMessage>, StoreError>;
 
+    /// The running runs of a session whose inbox is not empty: others may have written to it.
+    async fn mail(&self, session: SessionId) -> Result<Vec<RunId>, StoreError>;
+
     /// One run.
     async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError>;
     /// Runs, newest first.

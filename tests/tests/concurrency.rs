@@ -18,6 +18,7 @@ use liteagent_engine::{
     value,
     value::Value,
 };
+use liteagent_tests::probe::Probe;
 use serde_json::{Value as Json, json};
 
 struct World {
@@ -27,9 +28,13 @@ struct World {
 
 impl World {
     async fn new() -> Self {
-        let stores = Stores::memory().0;
+        Self::over(Stores::memory().0).await
+    }
+
+    /// A process over these stores.
+    async fn over(stores: Stores) -> Self {
         let config = EngineConfig {
-            registry: liteagent_nodes::registry(),
+            registry: liteagent_nodes::registry().with::<Probe>(),
             stores: stores.clone(),
             caps: Arc::new(Capabilities::default()),
             clock: Arc::new(VirtualClock::at(1_000_000)),
@@ -154,6 +159,21 @@ async fn when_full_rejects_or_replaces() {
     assert_eq!(world.end(old).await.status, RunStatus::Cancelled);
     assert_eq!(world.end(passed_by).await.status, RunStatus::Cancelled);
     assert_eq!(world.go(new).await.status, RunStatus::Succeeded);
+}
+
+#[tokio::test]
+async fn a_run_replaces_one_of_another_process() {
+    let first = World::new().await;
+    let second = World::over(first.stores.clone()).await;
+    let hangs = |hangs: bool| {
+        let node = json!({ "type": "probe", "name": "replaced", "hangs": hangs });
+        bundle(&[("one", json!({ "concurrency": { "when_full": "replace" }, "nodes": { "act": node } }))])
+    };
+    let old = first.start(&hangs(true), Value::object()).await.unwrap();
+    let new = second.start(&hangs(false), Value::object()).await.unwrap();
+    assert_eq!(first.end(old).await.status, RunStatus::Cancelled);
+    second.engine.poll().await.unwrap();
+    assert_eq!(second.end(new).await.status, RunStatus::Succeeded);
 }
 
 #[tokio::test]

@@ -64,6 +64,7 @@ macro_rules! journal_conformance {
             inbox::a_message_is_taken_once_also_after_it_was_consumed,
             inbox::the_same_id_may_go_to_another_run,
             inbox::a_run_rests_only_with_an_empty_inbox,
+            inbox::mail_is_what_others_sent_to_running_runs,
             inbox::a_run_with_messages_may_be_queued,
             inbox::a_run_that_ended_takes_no_messages,
             inbox::every_kind_of_message_is_read_back,

@@ -140,6 +140,9 @@ impl Journal for FaultyStore {
     async fn inbox(&self, run: RunId) -> Result<Vec<InboxMessage>, StoreError> {
         self.reach()?.inbox(run).await
     }
+    async fn mail(&self, session: SessionId) -> Result<Vec<RunId>, StoreError> {
+        self.reach()?.mail(session).await
+    }
     async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError> {
         self.reach()?.run(run).await
     }

@@ -89,6 +89,10 @@ impl Journal for SqliteStore {
         Ok(self.0.inbox(run).await?)
     }
 
+    async fn mail(&self, session: SessionId) -> Result<Vec<RunId>, StoreError> {
+        Ok(self.0.mail(session).await?)
+    }
+
     async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError> {
         Ok(self.0.run(run).await?)
     }

@@ -38,6 +38,13 @@ impl Shared {
         query.fetch_all(&self.readers).await?.iter().map(message).collect()
     }
 
+    pub(super) async fn mail(&self, session: SessionId) -> Result<Vec<RunId>, Error> {
+        let sql = "SELECT runs.id FROM inbox JOIN runs ON runs.row = inbox.run \
+                   WHERE inbox.body IS NOT NULL AND phase = 1 AND owner = ?1 GROUP BY runs.row";
+        let query = sqlx::query(sql).bind(session.0.into_bytes().to_vec());
+        query.fetch_all(&self.readers).await?.iter().map(|row| Ok(RunId(uuid(&bytes(row, 0)?)?))).collect()
+    }
+
     pub(super) async fn run(&self, run: RunId) -> Result<Option<RunRow>, Error> {
         let sql = concat!("SELECT ", run_columns!(), " FROM runs WHERE id = ?1");
         let row = sqlx::query(sql).bind(run.0.into_bytes().to_vec()).fetch_optional(&self.readers).await?;

@@ -69,6 +69,10 @@ impl Journal for MemoryStore {
         Ok(self.runs().inbox(run))
     }
 
+    async fn mail(&self, session: SessionId) -> Result<Vec<RunId>, StoreError> {
+        Ok(self.runs().mail(session))
+    }
+
     async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError> {
         Ok(self.runs().row(run))
     }

@@ -222,6 +222,12 @@ impl Runs {
         self.by_id.get(&run).map(|run| run.inbox.clone()).unwrap_or_default()
     }
 
+    pub(super) fn mail(&self, session: SessionId) -> Vec<RunId> {
+        let open = self.open.iter().filter_map(|order| self.by_id.get(self.order.get(order)?));
+        let own = open.filter(|run| run.row.phase == RunPhase::Running && run.row.owner == Some(session));
+        own.filter(|run| !run.inbox.is_empty()).map(|run| run.row.id).collect()
+    }
+
     pub(super) fn row(&self, run: RunId) -> Option<RunRow> {
         self.by_id.get(&run).map(|run| run.row.clone())
     }
