@@ -9,6 +9,7 @@ use indexmap::IndexMap;
 use tokio::sync::{Notify, watch};
 
 pub use self::{
+    error::{EngineError, PlanError},
     fork::Cut,
     intercept::{Attempt, Intercept, StandIn},
     settle::{OpenWait, RunEnd, Settled},
@@ -19,21 +20,20 @@ pub(crate) use self::{
     start::{Origin, Prepared},
 };
 use crate::{
-    bundle::{Bundle, BundleError},
+    bundle::Bundle,
     capability::Capabilities,
-    error::NodeError,
     event::{Record, SignalTo},
     executor::{Exit, Owner, OwnerError},
     id::{Digest, RunId, SessionId},
     node::Registry,
-    plan::{CompileError, Plan},
-    store::{Message, MessageBody, StoreError, Stores},
+    plan::Plan,
+    store::{Message, MessageBody, Stores},
     time::Clock,
-    types::Misfit,
     units::Duration,
     value::Value,
 };
 
+mod error;
 mod fork;
 mod hold;
 mod intercept;
@@ -115,74 +115,6 @@ enum Outcome {
     Queued,
     Elsewhere,
     Failed(Arc<OwnerError>),
-}
-
-/// Why the engine did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// The inputs do not fit the workflow.
-    #[error("the inputs do not fit `{workflow}`")]
-    Inputs {
-        /// The workflow.
-        workflow: String,
-        /// Every misfit.
-        misfits: Vec<Misfit>,
-    },
-    /// A declared secret is nowhere.
-    #[error("the secret `{0}` is missing")]
-    MissingSecret(String),
-    /// A declared secret is not meant for the workflow that declares it.
-    #[error("the secret `{secret}` is not meant for the workflow `{workflow}`")]
-    SecretNotMeant {
-        /// The secret.
-        secret: String,
-        /// The workflow.
-        workflow: String,
-    },
-    /// There is no such run.
-    #[error("there is no run `{0}`")]
-    UnknownRun(RunId),
-    /// The run has ended.
-    #[error("the run `{0}` has ended")]
-    HasEnded(RunId),
-    /// Another process executes the run.
-    #[error("another process executes the run `{0}`")]
-    Elsewhere(RunId),
-    /// The idempotency key was used with other inputs.
-    #[error("the idempotency key belongs to the run `{0}`, which was started with other inputs")]
-    KeyConflict(RunId),
-    /// As many runs go on as may at once, and the workflow does not let more wait.
-    #[error("{}", crate::store::hold::full(.0).message)]
-    Full(Vec<RunId>),
-    /// The key of `concurrency` cannot be rendered.
-    #[error("{}", .0.message)]
-    Key(NodeError),
-    /// The workflow has no such node.
-    #[error("the workflow has no node `{0}`")]
-    UnknownNode(String),
-    /// The workflow cannot be run by this program.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The run cannot go on here.
-    #[error("the run cannot go on: {0}")]
-    Stuck(String),
-}
-
-/// Why a bundle has no plan.
-#[derive(Debug, thiserror::Error)]
-pub enum PlanError {
-    /// It cannot be read.
-    #[error(transparent)]
-    Bundle(#[from] BundleError),
-    /// It cannot be compiled.
-    #[error(transparent)]
-    Compile(#[from] CompileError),
-    /// The store does not have it.
-    #[error("the bundle {0} is missing")]
-    Missing(Digest),
 }
 
 impl Engine {
