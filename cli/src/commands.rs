@@ -12,6 +12,7 @@ mod completions;
 mod doctor;
 mod explain;
 mod fmt;
+mod forget;
 mod graph;
 mod init;
 mod new;
@@ -30,6 +31,8 @@ pub(crate) enum Verb {
     Run(run::Run),
     /// Lists runs, shows one, answers one that waits, goes on with one
     Runs(runs::Runs),
+    /// Deletes everything that is kept about a subject
+    Forget(forget::Forget),
     /// Runs the tests of workflows
     Test(test::Test),
     /// Draws a workflow as Mermaid, DOT or SVG
@@ -58,6 +61,7 @@ impl Verb {
             Self::Check(verb) => verb.run(shell),
             Self::Run(verb) => verb.run(shell),
             Self::Runs(verb) => verb.run(shell),
+            Self::Forget(verb) => verb.run(shell),
             Self::Test(verb) => verb.run(shell),
             Self::Graph(verb) => verb.run(shell),
             Self::Nodes(verb) => verb.run(shell),

@@ -11,19 +11,16 @@ use figment::{
     error::Kind,
     providers::{Format, Toml},
 };
-use liteagent_engine::{
-    capability::{Root, Secrets},
-    codes,
-};
+use liteagent_engine::{capability::Root, codes};
 use serde::Deserialize;
 
+use self::secrets::SecretConfig;
 use crate::failure::Failure;
+
+mod secrets;
 
 /// The name of the configuration file; its folder is the root of the definitions.
 pub(crate) const FILE: &str = "liteagent.toml";
-
-/// Names in the environment, and in `.env`, that give secrets.
-const SECRET_PREFIX: &str = "LITEAGENT_SECRET_";
 
 /// What `liteagent.toml` says.
 #[derive(Debug, Default, Deserialize)]
@@ -33,6 +30,8 @@ pub(crate) struct Config {
     pub(crate) files: FilesConfig,
     /// Where `http-request` may go.
     pub(crate) http: HttpConfig,
+    /// Which secrets may be sent where, and who may declare them. Their values stand elsewhere.
+    pub(crate) secrets: BTreeMap<String, SecretConfig>,
 }
 
 /// `[files]`
@@ -121,38 +120,6 @@ pub(crate) fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The secrets of the environment and of `.env`; the environment wins. Other names are not looked at.
-pub(crate) fn secrets(folder: &Path) -> Result<Secrets, Failure> {
-    let mut secrets = BTreeMap::new();
-    if let Ok(text) = fs::read_to_string(folder.join(".env")) {
-        for (number, line) in text.lines().enumerate() {
-            let line = line.trim().trim_start_matches("export ");
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let (name, value) = line.split_once('=').ok_or_else(|| {
-                Failure::usage(codes::CONFIG, format!("expected `NAME=value` in line {} of `.env`", number + 1))
-            })?;
-            if let Some(name) = name.trim().strip_prefix(SECRET_PREFIX) {
-                secrets.insert(name.to_owned(), unquoted(value.trim()).to_owned());
-            }
-        }
-    }
-    for (name, value) in std::env::vars_os() {
-        if let (Some(name), Some(value)) =
-            (name.to_str().and_then(|name| name.strip_prefix(SECRET_PREFIX)), value.to_str())
-        {
-            secrets.insert(name.to_owned(), value.to_owned());
-        }
-    }
-    Ok(Secrets::new(secrets))
-}
-
-fn unquoted(value: &str) -> &str {
-    let inner = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
-    inner('"').or_else(|| inner('\'')).unwrap_or(value)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -179,14 +146,5 @@ mod tests {
         assert_eq!(no_path, "`/liteagent.toml`: `files.roots.docs` has no key `path`");
         let wrong_type = read("[http]\nallow = 3").unwrap_err();
         assert_eq!(wrong_type, "`/liteagent.toml`: `http.allow`: expected a sequence, found signed int `3`");
-    }
-
-    #[test]
-    fn only_prefixed_names_of_a_dot_env_file_are_secrets() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(".env"), "# x\nDATABASE_URL=a\nexport LITEAGENT_SECRET_TOKEN_A='s p'\n").unwrap();
-        let secrets = secrets(folder.path()).unwrap();
-        assert_eq!(secrets.get("TOKEN_A"), Some("s p"));
-        assert_eq!(secrets.get("DATABASE_URL"), None);
     }
 }

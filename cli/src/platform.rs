@@ -43,7 +43,7 @@ impl Platform {
             files: Some(files.clone()),
             roots: project.config.roots(&project.root),
             kv: Some(kv),
-            secrets: Arc::new(config::secrets(&project.root)?),
+            secrets: Arc::new(project.config.secrets(&project.root)?),
         };
         let engine = Engine::open(EngineConfig {
             registry: liteagent_nodes::registry(),
@@ -111,6 +111,10 @@ impl From<EngineError> for Failure {
             EngineError::Inputs { misfits, .. } => misfit(misfits),
             EngineError::MissingSecret(name) => usage(codes::SECRET_MISSING)
                 .hint(format!("set `LITEAGENT_SECRET_{name}` in the environment or in `.env`")),
+            EngineError::SecretNotMeant { secret, workflow } => usage(codes::SECRET_WORKFLOW).hint(format!(
+                "if that is right, add \"{workflow}\" to `workflows` under `[secrets.{secret}]` in `{}`",
+                config::FILE
+            )),
             EngineError::UnknownRun(_) => usage(codes::NO_RUN).hint("run `liteagent runs list`"),
             EngineError::HasEnded(run) => {
                 usage(codes::RUN_STATE).hint(format!("`liteagent runs show {run}` tells how it ended"))
@@ -118,6 +122,20 @@ impl From<EngineError> for Failure {
             EngineError::Elsewhere(run) => usage(codes::RUN_STATE)
                 .hint(format!("wait for it, or ask its process to stop: `liteagent runs cancel {run}`")),
             EngineError::KeyConflict(_) => usage(codes::RUN_STATE),
+            EngineError::Full(ahead) => {
+                let first = ahead.first().map(|run| format!("; `liteagent runs cancel {run}` stops the first"));
+                usage(codes::RUNS_FULL).hint(format!(
+                    "try again when one has ended, or write `when_full: queue`{}",
+                    first.unwrap_or_default()
+                ))
+            }
+            EngineError::Key(error) => {
+                let failure = usage(error.code);
+                match &error.hint {
+                    Some(hint) => failure.hint(hint),
+                    None => failure,
+                }
+            }
             EngineError::UnknownNode(_) => usage(codes::UNKNOWN_NAME).hint("give the id of a node of the workflow"),
             EngineError::Store(error) => error.clone().into(),
             EngineError::Plan(_) | EngineError::Stuck(_) => Self::platform(codes::RUN_STUCK, error.to_string()),

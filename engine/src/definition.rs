@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+pub use self::runs::{Concurrency, Conversation, WhenFull};
 use crate::{
     error::ErrorClass,
     template::{Template, TemplateTree},
@@ -13,6 +14,8 @@ use crate::{
     units::Duration,
     value::Value,
 };
+
+mod runs;
 
 /// The format number that this program writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
@@ -80,6 +83,9 @@ pub struct Definition {
     #[serde(default = "parallel_nodes")]
     #[schemars(range(min = 1, max = 10_000))]
     pub parallel: u32,
+    /// How many runs may go on at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<Concurrency>,
     /// What a run may use up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
@@ -410,21 +416,6 @@ impl Defaults {
     fn is_empty(&self) -> bool {
         self.retry.is_none() && self.timeout.is_none()
     }
-}
-
-/// Makes a workflow a chat workflow.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Conversation {
-    /// What is said before the first message.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub opening: Option<String>,
-    /// Messages that are offered to a person who does not know what to ask.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub suggestions: Vec<String>,
-    /// Variables that live as long as the conversation; each needs a `default`.
-    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub variables: IndexMap<String, Type>,
 }
 
 /// What starts runs by time. `liteagent run NAME --trigger KEY` fires one by hand.

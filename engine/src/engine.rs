@@ -1,36 +1,41 @@
 //! The engine: starts runs, executes them in the background, and passes signals and cancels on.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use indexmap::IndexMap;
 use tokio::sync::{Notify, watch};
 
-pub(crate) use self::start::{Origin, Prepared};
 pub use self::{
+    error::{EngineError, PlanError},
     fork::Cut,
     intercept::{Attempt, Intercept, StandIn},
     settle::{OpenWait, RunEnd, Settled},
     start::Start,
 };
+pub(crate) use self::{
+    hold::holds,
+    start::{Origin, Prepared},
+};
 use crate::{
-    bundle::{Bundle, BundleError},
+    bundle::Bundle,
     capability::Capabilities,
     event::{Record, SignalTo},
     executor::{Exit, Owner, OwnerError},
     id::{Digest, RunId, SessionId},
     node::Registry,
-    plan::{CompileError, Plan},
-    store::{Message, MessageBody, StoreError, Stores},
+    plan::Plan,
+    store::{Message, MessageBody, Stores},
     time::Clock,
-    types::Misfit,
     units::Duration,
     value::Value,
 };
 
+mod error;
 mod fork;
+mod hold;
 mod intercept;
 mod settle;
 mod start;
@@ -64,6 +69,10 @@ pub trait Observer: Send + Sync {
     fn delta(&self, run: RunId, node: &str, attempt: u32, text: &str) {
         let _ = (run, node, attempt, text);
     }
+    /// A run waits for others to end before it begins.
+    fn queued(&self, run: RunId, ahead: &[RunId]) {
+        let _ = (run, ahead);
+    }
 }
 
 /// Executes runs in this process. Clones share everything.
@@ -85,6 +94,8 @@ pub(crate) struct Inner {
     pub(crate) closing: watch::Sender<bool>,
     plans: Mutex<IndexMap<(Digest, String), Arc<Plan>>>,
     active: Mutex<HashMap<RunId, Arc<Handle>>>,
+    /// Runs that were to be executed here and wait for room.
+    queued: Mutex<HashSet<RunId>>,
 }
 
 /// A run that this process executes.
@@ -100,62 +111,10 @@ struct Handle {
 enum Outcome {
     Ended,
     Released,
+    /// It waits for room.
+    Queued,
     Elsewhere,
     Failed(Arc<OwnerError>),
-}
-
-/// Why the engine did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// The inputs do not fit the workflow.
-    #[error("the inputs do not fit `{workflow}`")]
-    Inputs {
-        /// The workflow.
-        workflow: String,
-        /// Every misfit.
-        misfits: Vec<Misfit>,
-    },
-    /// A declared secret is nowhere.
-    #[error("the secret `{0}` is missing")]
-    MissingSecret(String),
-    /// There is no such run.
-    #[error("there is no run `{0}`")]
-    UnknownRun(RunId),
-    /// The run has ended.
-    #[error("the run `{0}` has ended")]
-    HasEnded(RunId),
-    /// Another process executes the run.
-    #[error("another process executes the run `{0}`")]
-    Elsewhere(RunId),
-    /// The idempotency key was used with other inputs.
-    #[error("the idempotency key belongs to the run `{0}`, which was started with other inputs")]
-    KeyConflict(RunId),
-    /// The workflow has no such node.
-    #[error("the workflow has no node `{0}`")]
-    UnknownNode(String),
-    /// The workflow cannot be run by this program.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The run cannot go on here.
-    #[error("the run cannot go on: {0}")]
-    Stuck(String),
-}
-
-/// Why a bundle has no plan.
-#[derive(Debug, thiserror::Error)]
-pub enum PlanError {
-    /// It cannot be read.
-    #[error(transparent)]
-    Bundle(#[from] BundleError),
-    /// It cannot be compiled.
-    #[error(transparent)]
-    Compile(#[from] CompileError),
-    /// The store does not have it.
-    #[error("the bundle {0} is missing")]
-    Missing(Digest),
 }
 
 impl Engine {
@@ -191,6 +150,7 @@ impl Engine {
             closing: watch::Sender::new(false),
             plans: Mutex::default(),
             active: Mutex::default(),
+            queued: Mutex::default(),
         });
         inner.clone().beat();
         Ok(Self { inner })
@@ -292,21 +252,49 @@ impl Inner {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Beats until the engine closes.
+    fn queued(&self) -> std::sync::MutexGuard<'_, HashSet<RunId>> {
+        self.queued.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a run was to be executed here and waits for room.
+    fn is_queued_here(&self, run: RunId) -> bool {
+        self.queued().contains(&run) || self.active().contains_key(&run)
+    }
+
+    /// Until the engine closes: says that it is alive, and looks for what other processes wrote to the runs here.
     fn beat(self: Arc<Self>) {
-        const EVERY: std::time::Duration = std::time::Duration::from_secs(3);
+        const EVERY: std::time::Duration = std::time::Duration::from_millis(500);
+        const HEARTBEAT: u32 = 6;
         let mut closing = self.closing.subscribe();
         tokio::spawn(async move {
-            loop {
+            for beat in 1_u32.. {
                 tokio::select! {
                     _ = closing.wait_for(|closing| *closing) => return,
                     () = tokio::time::sleep(EVERY) => {}
+                }
+                self.fetch_mail().await;
+                if !beat.is_multiple_of(HEARTBEAT) {
+                    continue;
                 }
                 if let Err(error) = self.stores.journal.heartbeat(self.session, self.clock.now()).await {
                     tracing::warn!(%error, "the heartbeat failed");
                 }
             }
         });
+    }
+
+    async fn fetch_mail(&self) {
+        if self.active().is_empty() {
+            return;
+        }
+        match self.stores.journal.mail(self.session).await {
+            Ok(runs) => {
+                let active = self.active();
+                let handles = runs.iter().filter_map(|run| active.get(run));
+                handles.for_each(|handle| handle.wake.notify_one());
+            }
+            Err(error) => tracing::warn!(%error, "the inboxes cannot be read"),
+        }
     }
 
     /// The compiled workflow of a bundle.
@@ -360,6 +348,7 @@ impl Inner {
             woken: false.into(),
             end: watch::Sender::new(None),
         });
+        self.queued().remove(&run);
         if self.active().insert(run, handle.clone()).is_some() {
             tracing::warn!(%run, "a run was executed twice in one process");
         }
@@ -370,7 +359,7 @@ impl Inner {
                 let mut active = inner.active();
                 let woken = handle.woken.load(std::sync::atomic::Ordering::Relaxed);
                 active.remove(&run);
-                woken && matches!(outcome, Outcome::Released)
+                woken && matches!(outcome, Outcome::Released | Outcome::Queued)
             };
             if again {
                 // Someone woke it between its release and now.
@@ -396,6 +385,14 @@ impl Inner {
                 Ok(Exit::Ended) => return Outcome::Ended,
                 Ok(Exit::Released | Exit::Closed) => return Outcome::Released,
                 Ok(Exit::Lost) | Err(OwnerError::Owned) => return Outcome::Elsewhere,
+                Err(OwnerError::Full(ahead)) => {
+                    self.queued().insert(run);
+                    if let Some(observer) = &self.observer {
+                        observer.queued(run, &ahead);
+                    }
+                    self.press(&ahead).await;
+                    return Outcome::Queued;
+                }
                 Err(OwnerError::Again) if tries < MOST_TRIES => {
                     tries += 1;
                     tracing::warn!(%run, tries, "an append failed; the run is taken again");

@@ -75,6 +75,9 @@ pub enum Event<A = String> {
         /// The conversation, when it belongs to one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         conversation: Option<String>,
+        /// Whom it is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<String>,
         /// The conversation's variables when the run started.
         #[serde(default, skip_serializing_if = "Value::is_null")]
         variables: Value,
@@ -103,6 +106,11 @@ pub enum Event<A = String> {
         epoch: u64,
         /// The process.
         owner: SessionId,
+    },
+    /// The variables of the conversation were read again: they had changed while the run waited to begin.
+    VariablesRead {
+        /// Every variable, by name.
+        variables: Value,
     },
     /// A node with effects is about to act, or a pure one went on elsewhere.
     NodeStarted {
@@ -473,11 +481,34 @@ impl<A> Event<A> {
     pub fn map<B>(self, name: impl FnOnce(A) -> B) -> Event<B> {
         use Event as E;
         match self {
-            E::RunStarted { workflow, digest, inputs, trigger, user, conversation, variables, env, parent, depth } => {
-                E::RunStarted { workflow, digest, inputs, trigger, user, conversation, variables, env, parent, depth }
-            }
+            E::RunStarted {
+                workflow,
+                digest,
+                inputs,
+                trigger,
+                user,
+                conversation,
+                subject,
+                variables,
+                env,
+                parent,
+                depth,
+            } => E::RunStarted {
+                workflow,
+                digest,
+                inputs,
+                trigger,
+                user,
+                conversation,
+                subject,
+                variables,
+                env,
+                parent,
+                depth,
+            },
             E::RunForked { from, at_seq, kept } => E::RunForked { from, at_seq, kept },
             E::RunTaken { epoch, owner } => E::RunTaken { epoch, owner },
+            E::VariablesRead { variables } => E::VariablesRead { variables },
             E::NodeStarted { node, attempt, place } => E::NodeStarted { node: name(node), attempt, place },
             E::ContainerOpened { node, attempt, over } => E::ContainerOpened { node: name(node), attempt, over },
             E::ContainerReopened { node, attempt } => E::ContainerReopened { node: name(node), attempt },

@@ -9,6 +9,7 @@ pub(crate) use self::{
     journal::{INLINE_BYTES, Outsourced, outsource},
     owner::{Exit, Owner, OwnerError},
     replay::{address, load_records},
+    scope::roots,
 };
 
 mod act;

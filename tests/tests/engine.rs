@@ -95,7 +95,7 @@ impl World {
     async fn end(&self, run: RunId) -> RunEnd {
         match self.settled(run).await {
             Settled::Ended(end) => end,
-            Settled::Waiting(waits) => panic!("it waits: {waits:?}"),
+            other => panic!("it has not ended: {other:?}"),
         }
     }
 

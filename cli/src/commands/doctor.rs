@@ -1,6 +1,10 @@
 //! `doctor`: what is wrong with this machine or this project, and how to mend it.
 
-use std::{fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
 use liteagent_engine::{
     diagnostic::Severity,
@@ -43,7 +47,7 @@ use Finding::{Bad, Good, Odd};
 /// One thing to check. A check that cannot look says so, it does not fail the command.
 type Check = (&'static str, fn(&Project) -> Finding);
 
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 9] = [
     ("project", project),
     ("data folder", data_folder),
     ("database", database),
@@ -51,6 +55,7 @@ const CHECKS: [Check; 8] = [
     ("file roots", file_roots),
     ("http", http),
     ("environment", environment),
+    ("secrets", secrets),
     ("workflows", workflows),
 ];
 
@@ -155,7 +160,7 @@ fn http(here: &Project) -> Finding {
     }
 }
 
-fn environment(here: &Project) -> Finding {
+fn environment(_: &Project) -> Finding {
     let is_known = |name: &String| {
         SETTINGS.iter().any(|known| if known.ends_with('_') { name.starts_with(known) } else { name == known })
     };
@@ -168,14 +173,37 @@ fn environment(here: &Project) -> Finding {
             format!("unset it; the settings are {}", SETTINGS.join(", ")),
         );
     }
-    match config::secrets(&here.root) {
-        Err(failure) => Bad(failure.message, "mend `.env`: one `NAME=value` per line".to_owned()),
-        Ok(secrets) => {
-            let mut names: Vec<_> = secrets.iter().map(|(name, _)| name.to_owned()).collect();
-            names.sort();
-            Good(if names.is_empty() { "no secrets".to_owned() } else { format!("secrets: {}", names.join(", ")) })
-        }
+    Good("every setting is known".to_owned())
+}
+
+fn secrets(here: &Project) -> Finding {
+    let secrets = match here.config.secrets(&here.root) {
+        Ok(secrets) => secrets,
+        Err(failure) => return Bad(failure.message, failure.hint.unwrap_or_else(|| "mend `.env`".to_owned())),
+    };
+    let rules: BTreeMap<_, _> = secrets.rules().collect();
+    if let Some(name) = rules.keys().find(|name| secrets.get(name).is_none()) {
+        return Odd(
+            format!("`[secrets.{name}]` of `{}` is about a secret that is not there", config::FILE),
+            format!("set `LITEAGENT_SECRET_{name}` in the environment or in `.env`, or remove the table"),
+        );
     }
+    let names: BTreeSet<_> = secrets.iter().map(|(name, _)| name).collect();
+    if names.is_empty() {
+        return Good("none".to_owned());
+    }
+    let list = |entries: Option<Vec<String>>| match entries {
+        None => "any".to_owned(),
+        Some(entries) if entries.is_empty() => "none".to_owned(),
+        Some(entries) => entries.join(", "),
+    };
+    let shown = |name: &str| {
+        let rules = rules.get(name).copied().cloned().unwrap_or_default();
+        let hosts = rules.hosts.map(|hosts| hosts.iter().map(ToString::to_string).collect());
+        let workflows = rules.workflows.map(|workflows| workflows.iter().map(ToString::to_string).collect());
+        format!("{name} (hosts: {}; workflows: {})", list(hosts), list(workflows))
+    };
+    Good(names.into_iter().map(shown).collect::<Vec<_>>().join(", "))
 }
 
 fn workflows(here: &Project) -> Finding {

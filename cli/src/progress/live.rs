@@ -46,9 +46,14 @@ impl Live {
             _ => {}
         }
         if let Some(line) = line {
-            // The terminal is gone: nobody reads it.
-            let _ = self.all.println(line);
+            self.say(line);
         }
+    }
+
+    /// Shows a line above what moves.
+    pub(crate) fn say(&self, line: String) {
+        // The terminal is gone: nobody reads it.
+        let _ = self.all.println(line);
     }
 
     /// Takes everything off the terminal.

@@ -50,6 +50,9 @@ struct Life {
 /// What a test cannot go on after.
 pub(super) type Trouble = String;
 
+/// More runs than a test has.
+const ALL: u32 = 100_000;
+
 /// What came of letting a life go on.
 enum Rest {
     Rests,
@@ -200,10 +203,12 @@ impl World {
     async fn is_busy(&self, run: RunId) -> Result<bool, Trouble> {
         let row = self.store.run(run).await.map_err(text)?;
         let Some(row) = row else { return Ok(true) };
-        let open = [RunPhase::Running, RunPhase::Queued];
-        Ok(open.contains(&row.phase)
+        // A run that waits for others to end does nothing by itself.
+        let queued = self.rows(RunPhase::Queued).await?;
+        let runnable = self.store.runnable(self.clock.now(), ALL).await.map_err(text)?;
+        Ok(row.phase == RunPhase::Running
             || !self.rows(RunPhase::Running).await?.is_empty()
-            || !self.rows(RunPhase::Queued).await?.is_empty())
+            || queued.iter().any(|row| runnable.contains(&row.id)))
     }
 
     /// Gives other threads a moment, and finds out when a run cannot go on.
@@ -219,7 +224,6 @@ impl World {
     }
 
     async fn rows(&self, phase: RunPhase) -> Result<Vec<RunRow>, Trouble> {
-        const ALL: u32 = 100_000;
         let filter = RunFilter { phase: Some(phase), limit: ALL, ..RunFilter::default() };
         self.store.runs(filter).await.map_err(text)
     }

@@ -75,6 +75,7 @@ fn help_lists_the_commands() {
       check        Checks workflow files and reports every finding at once
       run          Runs a workflow and prints its outputs
       runs         Lists runs, shows one, answers one that waits, goes on with one
+      forget       Deletes everything that is kept about a subject
       test         Runs the tests of workflows
       graph        Draws a workflow as Mermaid, DOT or SVG
       nodes        Lists the node types, or shows one with its fields and examples

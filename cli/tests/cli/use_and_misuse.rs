@@ -148,6 +148,32 @@ fn a_missing_secret_stops_the_run_and_names_where_it_may_stand() {
 }
 
 #[test]
+fn a_secret_goes_only_where_its_owner_said() {
+    let workflow = "name: shop/s\nsecrets: [TOKEN]\nnodes:\n  get: { type: http-request, url: https://example.org/, auth: { bearer: \"{{ secrets.TOKEN }}\" } }\n";
+    let folder = |rules: &str| {
+        let toml = format!("[secrets.TOKEN]\n{rules}\n");
+        Folder::new()
+            .with("s.yaml", workflow)
+            .with(".env", "LITEAGENT_SECRET_TOKEN=hush-hush")
+            .with("liteagent.toml", &toml)
+    };
+    let others = folder("workflows = [\"billing/*\"]").run("run s.yaml");
+    assert_eq!(others.code, 2);
+    assert!(others.err.contains("LA3013") && others.err.contains("add \"shop/s\""), "{}", others.err);
+
+    let elsewhere = folder("workflows = [\"shop/*\"]\nhosts = [\"api.example.net\"]");
+    let said = elsewhere.run("run s.yaml");
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("LA2212") && !said.err.contains("hush"), "{}", said.err);
+
+    let doctor = elsewhere.run("doctor").out;
+    assert!(doctor.contains("TOKEN (hosts: api.example.net; workflows: shop/*)"), "{doctor}");
+    let unset = folder("").with(".env", "");
+    assert!(unset.run("doctor").out.contains("about a secret that is not there"));
+    assert_eq!(folder("hosts = [\"https://example.org\"]").run("doctor").code, 1);
+}
+
+#[test]
 fn output_that_nobody_reads_is_no_failure() {
     let folder = Folder::new();
     let mut child = folder.command(&["explain"]).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();

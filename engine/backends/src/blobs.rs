@@ -156,6 +156,20 @@ impl Blobs for FsBlobs {
         self.blocking(move |this| this.load(&digest)).await
     }
 
+    async fn delete(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let (digest, failed) = (digest.clone(), self.failed());
+        self.blocking(move |this| {
+            let lock = this.lock().map_err(&failed)?;
+            lock.lock().map_err(&failed)?;
+            match fs::remove_file(this.path(&digest)) {
+                Ok(()) => Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                Err(error) => Err(failed(error)),
+            }
+        })
+        .await
+    }
+
     async fn sweep(
         &self,
         before: Millis,

@@ -21,6 +21,7 @@ mod db;
 mod error;
 mod files;
 mod journal;
+mod line;
 mod lists;
 mod retention;
 mod row;

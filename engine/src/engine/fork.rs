@@ -41,7 +41,8 @@ impl Engine {
     /// Starts a new run from a cut of another one, which may have ended or not.
     ///
     /// # Errors
-    /// When there is no such run or node, the inputs do not fit, or the workflow cannot run here.
+    /// When there is no such run or node, the inputs do not fit, a secret is missing or not meant for the
+    /// workflow, or the workflow cannot run here.
     pub async fn fork(&self, from: RunId, cut: Cut) -> Result<RunId, EngineError> {
         let inner = &self.inner;
         let row = inner.stores.journal.run(from).await?.ok_or(EngineError::UnknownRun(from))?;
@@ -55,6 +56,7 @@ impl Engine {
             Some(bundle) => (bundle.digest().clone(), bundle.entry.clone(), bundle),
             None => (row.digest.clone(), row.workflow.clone(), old.bundle.clone()),
         };
+        inner.check_secrets(&bundle)?;
         let new = inner.compile(&digest, &bundle, &workflow)?;
         if let Cut::Restart { node } = &cut
             && place(&new, node).is_none()
@@ -82,6 +84,7 @@ impl Engine {
             prepared.blobs.extend(blobs);
             prepared.run.records.push(StoredRecord { seq, at, body: body.into() });
         }
+        prepared.run.holds = prepared.holds(&new).map_err(EngineError::Key)?;
         let run = prepared.run.id;
         store(self, prepared.run, prepared.blobs).await?;
         Ok(run)
@@ -96,6 +99,7 @@ async fn store(engine: &Engine, mut run: crate::store::NewRun, blobs: Vec<(Diges
     let id = run.id;
     match engine.inner.stores.journal.create(run).await? {
         Created::New => engine.inner.wake(id),
+        Created::Full(ahead) => return Err(EngineError::Full(ahead)),
         Created::Existing(other) | Created::Conflict(other) => {
             return Err(EngineError::Stuck(format!("the fresh id `{id}` belongs to `{other}`")));
         }
@@ -108,13 +112,15 @@ fn restart(records: &[Record], bundle: Arc<Bundle>, new_inputs: Option<Value>) -
     let mut start = Start::new(bundle, Value::object(), Value::Null);
     let mut of_conversation = Value::Null;
     if let Some(Record {
-        event: Event::RunStarted { inputs, trigger, user, conversation, variables, env, .. }, ..
+        event: Event::RunStarted { inputs, trigger, user, conversation, subject, variables, env, .. },
+        ..
     }) = records.first()
     {
         start.inputs = inputs.value();
         start.trigger = trigger.clone();
         start.user = user.clone();
         start.conversation.clone_from(conversation);
+        start.subject.clone_from(subject);
         start.env = env.clone();
         of_conversation = variables.clone();
     }

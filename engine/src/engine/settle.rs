@@ -20,6 +20,8 @@ pub enum Settled {
     Ended(RunEnd),
     /// It waits, also through the runs that it started.
     Waiting(Vec<OpenWait>),
+    /// It has not begun: it waits for these runs to end.
+    Queued(Vec<RunId>),
 }
 
 /// How a run ended.
@@ -69,7 +71,10 @@ impl Engine {
                 RunPhase::Ended => return self.end(run, row.seq).await.map(Settled::Ended),
                 RunPhase::Waiting => return Ok(Settled::Waiting(self.open_waits(run).await?)),
                 RunPhase::Queued | RunPhase::Running if self.inner.active().contains_key(&run) => {}
-                RunPhase::Queued => return Ok(Settled::Waiting(Vec::new())),
+                RunPhase::Queued => {
+                    let ahead = self.inner.stores.journal.ahead(run).await?;
+                    return Ok(if ahead.is_empty() { Settled::Waiting(Vec::new()) } else { Settled::Queued(ahead) });
+                }
                 RunPhase::Running => return Err(EngineError::Elsewhere(run)),
             }
         }

@@ -13,8 +13,9 @@ use crate::{
     event::{Event, Payload, Record},
     executor::{Owner, OwnerError},
     id::{Digest, RunId},
-    run::Addr,
-    store::{Created, Idempotency, NewRun, Parent, StoredRecord},
+    plan::Plan,
+    run::{Addr, RunState},
+    store::{Created, Hold, Idempotency, NewRun, Parent, StoredRecord},
     types::{self, Misfit},
     value::Value,
 };
@@ -34,6 +35,8 @@ pub struct Start {
     pub user: Value,
     /// The conversation that it belongs to.
     pub conversation: Option<String>,
+    /// Whom it is about: what [`crate::store::Journal::forget`] deletes it by. Its children and forks are about the same.
+    pub subject: Option<String>,
     /// `env` as the deployment overrides it.
     pub env: Value,
     /// Gives the same run again for 24 hours.
@@ -50,6 +53,7 @@ impl Start {
             trigger,
             user: Value::Null,
             conversation: None,
+            subject: None,
             env: Value::Null,
             idempotency: None,
         }
@@ -61,6 +65,15 @@ pub(crate) struct Prepared {
     pub(crate) run: NewRun,
     pub(crate) blobs: Vec<(Digest, Bytes)>,
     pub(crate) first: Record<Addr>,
+}
+
+impl Prepared {
+    /// What the run is counted under.
+    pub(super) fn holds(&self, plan: &Plan) -> Result<Vec<Hold>, NodeError> {
+        let mut state = RunState::default();
+        state.apply(plan, &self.first);
+        super::holds(plan, &state, self.run.id)
+    }
 }
 
 /// What a start belongs to besides itself.
@@ -79,7 +92,7 @@ impl Engine {
     /// Under `durability: step` the run is durable when this returns.
     ///
     /// # Errors
-    /// When the inputs do not fit, a secret is missing, the workflow cannot run here, or the store fails.
+    /// When the inputs do not fit, a secret is missing or not meant for the workflow, the workflow cannot run here, or the store fails.
     pub async fn start(&self, start: Start) -> Result<RunId, EngineError> {
         let inner = &self.inner;
         inner.check_secrets(&start.bundle)?;
@@ -94,7 +107,7 @@ impl Engine {
         let workflow = start.bundle.entry.clone();
         let id = start.id.unwrap_or_else(RunId::random);
         let origin = Origin { id, digest, workflow, parent: None, depth: 0, variables };
-        let prepared = inner
+        let mut prepared = inner
             .prepare(origin, &start)
             .map_err(|misfits| EngineError::Inputs { workflow: start.bundle.entry.clone(), misfits })?;
         let id = prepared.run.id;
@@ -103,6 +116,7 @@ impl Engine {
             inner.drive(id, Some(Box::new(Owner::detached(inner.clone(), plan, prepared))));
             return Ok(id);
         }
+        prepared.run.holds = prepared.holds(&plan).map_err(EngineError::Key)?;
         for (_, content) in prepared.blobs {
             inner.stores.blobs.put(content).await?;
         }
@@ -110,19 +124,27 @@ impl Engine {
             Created::New => inner.wake(id),
             Created::Existing(run) => return Ok(run),
             Created::Conflict(run) => return Err(EngineError::KeyConflict(run)),
+            Created::Full(ahead) => return Err(EngineError::Full(ahead)),
         }
         Ok(id)
     }
 }
 
 impl Inner {
-    /// A missing secret stops a run before its first node.
-    fn check_secrets(&self, bundle: &Bundle) -> Result<(), EngineError> {
-        let declared = bundle.workflows.values().flat_map(|workflow| &workflow.secrets);
-        match declared.into_iter().find(|name| self.caps.secrets.get(name).is_none()) {
-            Some(missing) => Err(EngineError::MissingSecret(missing.clone())),
-            None => Ok(()),
+    /// A secret that is missing, or not meant for a workflow that declares it, stops a run before its first node.
+    pub(crate) fn check_secrets(&self, bundle: &Bundle) -> Result<(), EngineError> {
+        let secrets = &self.caps.secrets;
+        for (workflow, definition) in &bundle.workflows {
+            for name in &definition.secrets {
+                if !secrets.is_meant_for(name, workflow) {
+                    return Err(EngineError::SecretNotMeant { secret: name.clone(), workflow: workflow.clone() });
+                }
+                if secrets.get(name).is_none() {
+                    return Err(EngineError::MissingSecret(name.clone()));
+                }
+            }
         }
+        Ok(())
     }
 
     /// The first record of a run.
@@ -143,6 +165,7 @@ impl Inner {
             trigger: start.trigger.clone(),
             user: start.user.clone(),
             conversation: start.conversation.clone(),
+            subject: start.subject.clone(),
             variables: origin.variables.clone(),
             env: start.env.clone(),
             parent: origin.parent.as_ref().map(|parent| parent.run),
@@ -163,6 +186,8 @@ impl Inner {
                 parent: origin.parent.clone(),
                 trigger,
                 conversation: start.conversation.clone(),
+                subject: start.subject.clone(),
+                holds: Vec::new(),
                 idempotency: start.idempotency.clone(),
                 at,
                 records: vec![StoredRecord { seq: 1, at, body: body.into() }],
@@ -176,7 +201,9 @@ impl Inner {
     /// A child run, from its parent's bundle.
     pub(crate) fn prepare_child(&self, origin: Origin, start: &Start) -> Result<Prepared, NodeError> {
         let workflow = origin.workflow.clone();
-        self.prepare(origin, start).map_err(|misfits| {
+        let plan = self.compile(&origin.digest, &start.bundle, &workflow);
+        let plan = plan.map_err(|error| NodeError::internal(format!("`{workflow}` cannot be run: {error}")))?;
+        let mut child = self.prepare(origin, start).map_err(|misfits| {
             let all: Vec<String> =
                 misfits.iter().map(|misfit| format!("`inputs{}`: {}", misfit.pointer, misfit.message)).collect();
             NodeError::new(
@@ -184,7 +211,9 @@ impl Inner {
                 ErrorClass::Invalid,
                 format!("the inputs do not fit `{workflow}`: {}", all.join("; ")),
             )
-        })
+        })?;
+        child.run.holds = child.holds(&plan)?;
+        Ok(child)
     }
 }
 

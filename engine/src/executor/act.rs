@@ -214,6 +214,9 @@ impl Owner {
         match self.flush(Some(release)).await? {
             Flushed::Yes => {
                 self.state.apply(&self.plan, &record);
+                if self.detached.is_none() {
+                    self.engine.wake_next(&self.keys()).await;
+                }
                 Ok(Some(Exit::Ended))
             }
             Flushed::Fenced => Ok(Some(Exit::Lost)),

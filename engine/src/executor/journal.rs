@@ -7,6 +7,7 @@ use super::{
     replay::payloads,
 };
 use crate::{
+    definition::WhenFull,
     engine::Prepared,
     event::{Event, Payload, Record},
     id::{Digest, RunId},
@@ -125,12 +126,16 @@ impl Owner {
         }
         for child in &pending.children {
             self.engine.wake(child.run.id);
+            if child.run.holds.iter().any(|hold| hold.when_full == WhenFull::Reject) {
+                // It may have been rejected: the inbox says so.
+                self.wake.notify_one();
+            }
         }
         for (run, _) in &pending.send {
             self.engine.wake(*run);
         }
         for (key, output, until) in &pending.fills {
-            self.engine.stores.cache.fill(key, output, *until).await?;
+            self.engine.stores.cache.fill(key, output, *until, self.run).await?;
         }
         Ok(())
     }

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     codes,
     definition::OnLost,
-    engine::{Inner, Observer, Prepared},
+    engine::{Inner, Observer, Prepared, holds},
     error::{ErrorClass, NodeError},
     event::{AfterFailure, Event, Place, Seq},
     id::RunId,
@@ -99,6 +99,8 @@ pub(crate) enum OwnerError {
     Plan(#[from] crate::engine::PlanError),
     #[error("the outcome of an append is not known")]
     Again,
+    #[error("the run waits for others to end")]
+    Full(Vec<RunId>),
 }
 
 /// What ended a sleep.
@@ -124,6 +126,7 @@ impl Owner {
         let now = engine.clock.now();
         let taken = match engine.stores.journal.take(run, engine.session, now).await? {
             Take::Taken(taken) => taken,
+            Take::Full(ahead) => return Err(OwnerError::Full(ahead)),
             Take::Ended => return Ok(None),
             Take::Owned(_) => return Err(OwnerError::Owned),
             Take::Unknown => return Err(OwnerError::Unknown),
@@ -131,12 +134,38 @@ impl Owner {
         let plan = engine.plan(&taken.row.digest, &taken.row.workflow).await?;
         let records = replay::load_records(&engine.stores, run, 0).await?;
         let state = replay::replay(&plan, records)?;
+        let is_first = state.epoch == 0;
         let mut owner = Self::new(engine, plan, run, state, wake);
         owner.parent = taken.row.parent;
         owner.record(Event::RunTaken { epoch: taken.epoch, owner: owner.engine.session });
+        if is_first {
+            owner.begin(taken.row.seq == 1).await?;
+        }
         owner.settle_lost();
         owner.read_inbox().await?;
         Ok(Some(owner))
+    }
+
+    /// What a run does first, once it has room: others may have changed its conversation while it waited.
+    /// A fork keeps what it was given.
+    async fn begin(&mut self, is_fresh: bool) -> Result<(), OwnerError> {
+        if let Some(id) = self.state.start.conversation.clone().filter(|_| self.plan.chat && is_fresh) {
+            let stored = self.engine.stores.journal.conversation(&id).await?.unwrap_or_default();
+            let variables = RunState::variables(&self.plan, &stored);
+            if variables != self.state.conversation {
+                self.record(Event::VariablesRead { variables });
+            }
+        }
+        // There may be room for more than one.
+        let keys = self.keys();
+        self.engine.wake_next(&keys).await;
+        Ok(())
+    }
+
+    /// The lines that it stands in.
+    pub(super) fn keys(&self) -> Vec<String> {
+        let holds = holds(&self.plan, &self.state, self.run);
+        holds.unwrap_or_default().into_iter().map(|hold| hold.key).collect()
     }
 
     /// Owns a run that exists only in memory until it ends.

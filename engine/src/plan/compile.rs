@@ -95,6 +95,8 @@ impl Plan {
             env: Value::from_pairs(definition.env.iter().map(|(name, value)| (name.as_str(), value.clone()))),
             secrets: definition.secrets.clone(),
             chat: definition.conversation.is_some(),
+            when_busy: definition.conversation.as_ref().map(|chat| chat.when_busy).unwrap_or_default(),
+            concurrency: definition.concurrency.clone(),
             variables: Arc::new(definition.conversation.clone().unwrap_or_default().variables),
             timeout: definition.timeout,
             parallel: definition.parallel,

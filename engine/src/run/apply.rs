@@ -30,13 +30,16 @@ impl RunState {
         self.since_taken += 1;
 
         match &record.event {
-            Event::RunStarted { inputs, trigger, user, conversation, variables, env, parent, depth, .. } => {
+            Event::RunStarted {
+                inputs, trigger, user, conversation, subject, variables, env, parent, depth, ..
+            } => {
                 self.start = Start {
                     inputs: inputs.value(),
                     trigger: trigger.clone(),
                     user: user.clone(),
                     env: env.clone(),
                     conversation: conversation.clone(),
+                    subject: subject.clone(),
                     parent: *parent,
                     depth: *depth,
                     at: record.at,
@@ -44,6 +47,7 @@ impl RunState {
                 self.begin(plan, variables);
             }
             Event::RunForked { .. } => {}
+            Event::VariablesRead { variables } => self.conversation = Self::variables(plan, variables),
             Event::RunTaken { epoch, .. } => {
                 // What a fork kept does not count against the new run's budget.
                 if self.epoch == 0 {
@@ -129,18 +133,23 @@ impl RunState {
         }
     }
 
-    fn begin(&mut self, plan: &Plan, variables: &Value) {
+    /// The declared variables of the conversation, with the values that are stored for it.
+    pub fn variables(plan: &Plan, stored: &Value) -> Value {
         let mut all: Object = plan
             .variables
             .iter()
             .map(|(name, kind)| (name.as_str().into(), kind.default_value().unwrap_or_default()))
             .collect();
-        for (name, value) in variables.as_object().into_iter().flatten() {
+        for (name, value) in stored.as_object().into_iter().flatten() {
             if all.contains_key(name) {
                 all.insert(name.clone(), value.clone());
             }
         }
-        self.conversation = Value::Object(Arc::new(all));
+        Value::Object(Arc::new(all))
+    }
+
+    fn begin(&mut self, plan: &Plan, variables: &Value) {
+        self.conversation = Self::variables(plan, variables);
         self.phase = Phase::Running;
         if let Some(timeout) = plan.timeout {
             self.push_due(self.start.at + timeout.millis(), Due::Run);

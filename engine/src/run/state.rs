@@ -82,6 +82,8 @@ pub struct Start {
     pub env: Value,
     /// The conversation.
     pub conversation: Option<String>,
+    /// Whom it is about.
+    pub subject: Option<String>,
     /// The parent run.
     pub parent: Option<RunId>,
     /// How deep below the first run it is.

@@ -18,6 +18,8 @@ pub trait Blobs: Send + Sync {
     async fn put(&self, bytes: Bytes) -> Result<Digest, StoreError>;
     /// The bytes.
     async fn get(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError>;
+    /// Deletes a blob, whatever its age; `false` when it was not there.
+    async fn delete(&self, digest: &Digest) -> Result<bool, StoreError>;
     /// Deletes blobs that are older than `before` and for which `keep` says no; returns how many.
     async fn sweep(
         &self,
@@ -108,6 +110,6 @@ pub trait Kv: Send + Sync {
 pub trait OutputCache: Send + Sync {
     /// The output under a key, if it has not expired.
     async fn lookup(&self, key: &Digest, at: Millis) -> Result<Option<Value>, StoreError>;
-    /// Keeps an output until a time.
-    async fn fill(&self, key: &Digest, output: &Value, until: Millis) -> Result<(), StoreError>;
+    /// Keeps an output of a run until a time.
+    async fn fill(&self, key: &Digest, output: &Value, until: Millis, run: RunId) -> Result<(), StoreError>;
 }

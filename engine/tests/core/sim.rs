@@ -23,6 +23,7 @@ impl Sim {
     pub(super) fn new(plan: Plan) -> Self {
         let mut sim = Self { plan, state: RunState::default(), journal: Vec::new(), running: Vec::new() };
         sim.record(Event::RunStarted {
+            subject: None,
             workflow: "test".to_owned(),
             digest: Digest::of(b""),
             inputs: Value::object().into(),

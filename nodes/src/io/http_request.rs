@@ -28,7 +28,8 @@ pub struct HttpRequestConfig {
     /// Parameters that are added to the URL. A list gives the parameter several times; `null` leaves it out.
     #[serde(default)]
     pub query: IndexMap<String, TemplateTree>,
-    /// Headers. Secrets may stand in the values.
+    /// Headers. Secrets may stand in the values, except of those that go along to another origin (`Accept`, `Range`,
+    /// `User-Agent` and their like).
     #[serde(default)]
     pub headers: IndexMap<String, SecretTemplate>,
     /// The credentials. They are dropped when a redirect leads to another origin.

@@ -12,7 +12,7 @@ use liteagent_engine::{
 use super::{find, load_payload, standing};
 use crate::{
     failure::{Exit, Failure},
-    follow::described,
+    follow::{described, runs},
     platform::open_stores,
     progress::{Story, count, duration},
     project::Project,
@@ -46,7 +46,7 @@ impl Show {
             }
             return Ok(Exit::Done);
         }
-        let mut lines = head(&row);
+        let mut lines = head(&row, &stores.journal.ahead(row.id).await?);
         let mut story = Story::new(self.verbose, shell.colors_out());
         let mut end = Vec::new();
         for record in read_all(&*stores.journal, row.id).await? {
@@ -86,7 +86,7 @@ pub(super) async fn read_all(journal: &dyn Journal, run: RunId) -> Result<Vec<St
     }
 }
 
-fn head(row: &RunRow) -> Vec<String> {
+fn head(row: &RunRow, ahead: &[RunId]) -> Vec<String> {
     let mut lines = vec![
         format!("run       {}", row.id),
         format!("workflow  {} ({})", row.workflow, row.digest.as_str().get(..12).unwrap_or_default()),
@@ -95,6 +95,8 @@ fn head(row: &RunRow) -> Vec<String> {
     ];
     lines.extend(row.parent.as_ref().map(|parent| format!("parent    {} at `{}`", parent.run, parent.node)));
     lines.extend(row.wake_at.map(|at| format!("wakes     {}", iso(at))));
+    lines.extend((!ahead.is_empty()).then(|| format!("waits     for {} to end", runs(ahead))));
+    lines.extend(row.subject.as_ref().map(|subject| format!("about     {subject}")));
     lines.extend(row.conversation.as_ref().map(|id| format!("belongs   to the conversation {id}")));
     lines.push(String::new());
     lines

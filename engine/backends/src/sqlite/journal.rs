@@ -7,15 +7,15 @@ use liteagent_engine::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, Created, InboxMessage, Journal, Message, NewRun, Release, RunFilter, RunRow, StoreError,
-        StoredRecord, Take,
+        Append, AppendError, Created, Forget, InboxMessage, Journal, Message, NewRun, Release, RunFilter, RunRow,
+        StoreError, StoredRecord, Take,
     },
     units::Millis,
     value::Value,
 };
 use rusqlite::params;
 
-use super::{SqliteStore, error::Error, lists::Key, retention, row::hash, runs};
+use super::{SqliteStore, error::Error, line, lists::Key, retention, row::hash, runs};
 
 #[async_trait]
 impl Journal for SqliteStore {
@@ -90,6 +90,10 @@ impl Journal for SqliteStore {
         Ok(self.0.inbox(run).await?)
     }
 
+    async fn mail(&self, session: SessionId) -> Result<Vec<RunId>, StoreError> {
+        Ok(self.0.mail(session).await?)
+    }
+
     async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError> {
         Ok(self.0.run(run).await?)
     }
@@ -99,7 +103,22 @@ impl Journal for SqliteStore {
     }
 
     async fn runnable(&self, at: Millis, limit: u32) -> Result<Vec<RunId>, StoreError> {
-        Ok(self.0.runnable(at, limit).await?)
+        let mut runs = self.0.runnable(at, limit).await?;
+        if self.0.text("SELECT 'yes' FROM holds WHERE held = ?1 LIMIT 1", Key::Number(0)).await?.is_some() {
+            runs.extend(self.0.writer.write(move |db| line::with_room(db, limit)).await?);
+            runs.sort_unstable();
+            runs.truncate(limit as usize);
+        }
+        Ok(runs.into_iter().map(|(_, run)| run).collect())
+    }
+
+    async fn ahead(&self, run: RunId) -> Result<Vec<RunId>, StoreError> {
+        self.0.writer.write(move |db| line::ahead(db, run)).await
+    }
+
+    async fn first_in_line(&self, key: &str) -> Result<Option<RunId>, StoreError> {
+        let key = key.to_owned();
+        self.0.writer.write(move |db| line::first_in_line(db, &key)).await
     }
 
     async fn conversation(&self, id: &str) -> Result<Option<Value>, StoreError> {
@@ -110,6 +129,11 @@ impl Journal for SqliteStore {
 
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
         self.0.writer.write(move |db| retention::delete_ended(db, before, limit)).await
+    }
+
+    async fn forget(&self, subject: &str, limit: u32) -> Result<Forget, StoreError> {
+        let subject = subject.to_owned();
+        self.0.writer.write(move |db| retention::forget(db, &subject, limit)).await
     }
 
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError> {
