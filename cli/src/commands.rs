@@ -16,6 +16,7 @@ mod graph;
 mod init;
 mod new;
 mod nodes;
+pub(crate) mod quarantine;
 pub(crate) mod run;
 mod runs;
 mod test;
@@ -47,6 +48,9 @@ pub(crate) enum Verb {
     Doctor(doctor::Doctor),
     /// Prints a completion script for a shell
     Completions(completions::Completions),
+    /// Executes one run and nothing else: started for runs that end the processes which execute them
+    #[command(hide = true)]
+    Quarantine(quarantine::Quarantine),
 }
 
 impl Verb {
@@ -64,6 +68,7 @@ impl Verb {
             Self::Explain(verb) => verb.run(shell),
             Self::Doctor(verb) => verb.run(shell),
             Self::Completions(verb) => verb.run(shell),
+            Self::Quarantine(verb) => verb.run(shell),
         }
     }
 }

@@ -149,6 +149,7 @@ codes! {
     OUT_OF_BUDGET = "LA2010": "the budget of a run is used up";
     RUN_TIMEOUT = "LA2011": "a run took longer than its timeout";
     HANDLER_TIMEOUT = "LA2012": "`on_failure` or `finally` took too long";
+    RUN_DEADLY = "LA2020": "a run ends the processes that execute it";
 
     // LA21xx: failures of nodes of the families flow and data
     FAILED = "LA2100": "a `fail` node was reached";
@@ -214,6 +215,7 @@ codes! {
     STORE_READ_ONLY = "LA5003": "the store can only be read";
     STORE_DAMAGED = "LA5004": "what is stored cannot be understood";
     STORE_NEWER = "LA5005": "a newer release wrote the store";
+    RUN_NEWER = "LA5010": "a newer release wrote a run";
 }
 
 /// The title of a code.

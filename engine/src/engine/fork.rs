@@ -83,6 +83,7 @@ impl Engine {
             prepared.run.records.push(StoredRecord { seq, at, body: body.into() });
         }
         let run = prepared.run.id;
+        inner.share_files(from, &prepared).await?;
         store(self, prepared.run, prepared.blobs).await?;
         Ok(run)
     }

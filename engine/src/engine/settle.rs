@@ -6,7 +6,7 @@ use super::{Engine, EngineError, Outcome};
 use crate::{
     error::ErrorReport,
     event::{RunStatus, Wait},
-    executor::{self, OwnerError},
+    executor::OwnerError,
     id::RunId,
     store::{RunPhase, StoreError},
     value::Value,
@@ -35,6 +35,15 @@ pub struct RunEnd {
     pub handled_errors: u32,
 }
 
+impl From<&OwnerError> for EngineError {
+    fn from(error: &OwnerError) -> Self {
+        match error {
+            OwnerError::Store(error) => Self::Store(error.clone()),
+            other => Self::Stuck(other.to_string()),
+        }
+    }
+}
+
 /// A node that waits.
 #[derive(Clone, Debug)]
 pub struct OpenWait {
@@ -58,11 +67,11 @@ impl Engine {
                 // An error means that the run's task is gone; its row says the rest.
                 let outcome = end.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
                 if let Some(Outcome::Failed(error)) = outcome {
-                    return Err(match &*error {
-                        OwnerError::Store(error) => EngineError::Store(error.clone()),
-                        other => EngineError::Stuck(other.to_string()),
-                    });
+                    return Err((&*error).into());
                 }
+            }
+            if let Some(why) = self.inner.why_left(run) {
+                return Err((&*why).into());
             }
             let row = self.inner.stores.journal.run(run).await?.ok_or(EngineError::UnknownRun(run))?;
             match row.phase {
@@ -83,8 +92,7 @@ impl Engine {
         if self.inner.stores.journal.run(run).await?.is_none() {
             return Ok(None);
         }
-        let records = executor::load_records(&self.inner.stores, run).await?;
-        Ok(Some(RunView::of(&records)))
+        Ok(Some(RunView::load(&self.inner.stores, run).await?))
     }
 
     async fn end(&self, run: RunId) -> Result<RunEnd, EngineError> {

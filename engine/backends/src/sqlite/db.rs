@@ -22,7 +22,8 @@ use super::{
 };
 
 /// Every migration, oldest first: the newest one's place is the version of the schema.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_runs.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../../migrations/0001_runs.sql"), include_str!("../../migrations/0002_shared_files.sql")];
 
 /// How far apart to look whether another process has written.
 const LOOK: Duration = Duration::from_micros(500);
