@@ -17,6 +17,7 @@ mod graph;
 mod init;
 mod new;
 mod nodes;
+pub(crate) mod quarantine;
 pub(crate) mod run;
 mod runs;
 mod schema;
@@ -53,6 +54,9 @@ pub(crate) enum Verb {
     Doctor(doctor::Doctor),
     /// Prints a completion script for a shell
     Completions(completions::Completions),
+    /// Executes one run and nothing else: started for runs that end the processes which execute them
+    #[command(hide = true)]
+    Quarantine(quarantine::Quarantine),
 }
 
 impl Verb {
@@ -72,6 +76,7 @@ impl Verb {
             Self::Explain(verb) => verb.run(shell),
             Self::Doctor(verb) => verb.run(shell),
             Self::Completions(verb) => verb.run(shell),
+            Self::Quarantine(verb) => verb.run(shell),
         }
     }
 }

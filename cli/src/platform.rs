@@ -8,6 +8,7 @@ use liteagent_engine::{
     codes,
     engine::{Engine, EngineConfig, EngineError},
     error::Code,
+    id::RunId,
     store::{Files, StoreError, Stores},
     time::SystemClock,
     units::Duration,
@@ -15,7 +16,14 @@ use liteagent_engine::{
 
 use liteagent_nodes::egress::{Egress, EgressPolicy};
 
-use crate::{config, failure::Failure, inputs::misfit, progress::Progress, project::Project};
+use crate::{
+    commands::quarantine::Ward,
+    config,
+    failure::Failure,
+    inputs::misfit,
+    progress::{Detail, Progress},
+    project::Project,
+};
 
 /// A wait that is longer gives the run up, and the command says how to go on.
 const HOLD: Duration = Duration::from_secs(10);
@@ -35,6 +43,16 @@ pub(crate) struct Platform {
 impl Platform {
     /// Opens the stores of a project and starts an engine over them.
     pub(crate) async fn open(project: &Project, progress: Arc<Progress>) -> Result<Self, Failure> {
+        Self::with(project, progress, None).await
+    }
+
+    /// The same, for one run and nothing else.
+    pub(crate) async fn open_alone(project: &Project, run: RunId) -> Result<Self, Failure> {
+        let progress = Arc::new(Progress::new(Detail::Nothing, false, false));
+        Self::with(project, progress, Some(run)).await
+    }
+
+    async fn with(project: &Project, progress: Arc<Progress>, alone: Option<RunId>) -> Result<Self, Failure> {
         let Backends { stores, files, kv } = open_stores(project).await?;
         let policy = EgressPolicy::parse(&project.config.http.allow)
             .map_err(|error| Failure::usage(codes::CONFIG, format!("`http.allow` of `{}`: {error}", config::FILE)))?;
@@ -45,15 +63,19 @@ impl Platform {
             kv: Some(kv),
             secrets: Arc::new(project.config.secrets(&project.root)?),
         };
-        let engine = Engine::open(EngineConfig {
+        let config = EngineConfig {
             registry: liteagent_nodes::registry(),
             stores: stores.clone(),
             caps: Arc::new(caps),
             clock: Arc::new(SystemClock),
             observer: Some(progress.clone()),
             hold: HOLD,
-        })
-        .await?;
+            quarantine: Some(Arc::new(Ward)),
+        };
+        let engine = match alone {
+            Some(run) => Engine::open_alone(config, run).await?,
+            None => Engine::open(config).await?,
+        };
         Ok(Self { engine, stores, files, progress })
     }
 
@@ -93,14 +115,11 @@ pub(crate) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> 
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        let code = match error {
-            StoreError::Full(_) => codes::STORE_FULL,
-            StoreError::ReadOnly(_) => codes::STORE_READ_ONLY,
-            StoreError::Damaged(_) => codes::STORE_DAMAGED,
-            StoreError::Newer { .. } => codes::STORE_NEWER,
-            StoreError::Failed(_) => codes::STORE,
+        let hint = match &error {
+            StoreError::NewerRun(_) => error.hint(),
+            _ => "run `liteagent doctor`",
         };
-        Self::platform(code, error.to_string()).hint("run `liteagent doctor`")
+        Self::platform(error.code(), error.to_string()).hint(hint)
     }
 }
 

@@ -4,6 +4,7 @@ mod cli {
     pub(crate) mod docs;
     pub(crate) mod harness;
     mod looks;
+    mod quarantine;
     mod runs;
     mod use_and_misuse;
 }

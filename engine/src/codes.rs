@@ -150,6 +150,7 @@ codes! {
     RUN_TIMEOUT = "LA2011": "a run took longer than its timeout";
     HANDLER_TIMEOUT = "LA2012": "`on_failure` or `finally` took too long";
     RUNS_FULL = "LA2013": "as many runs go on as may at once";
+    RUN_DEADLY = "LA2020": "a run ends the processes that execute it";
 
     // LA21xx: failures of nodes of the families flow and data
     FAILED = "LA2100": "a `fail` node was reached";
@@ -217,6 +218,7 @@ codes! {
     STORE_READ_ONLY = "LA5003": "the store can only be read";
     STORE_DAMAGED = "LA5004": "what is stored cannot be understood";
     STORE_NEWER = "LA5005": "a newer release wrote the store";
+    RUN_NEWER = "LA5010": "a newer release wrote a run";
 }
 
 /// The title of a code.

@@ -12,6 +12,7 @@ pub use self::{
     error::{EngineError, PlanError},
     fork::Cut,
     intercept::{Attempt, Intercept, StandIn},
+    quarantine::Quarantine,
     settle::{OpenWait, RunEnd, Settled},
     start::Start,
 };
@@ -23,7 +24,7 @@ use crate::{
     bundle::Bundle,
     capability::Capabilities,
     event::{Record, SignalTo},
-    executor::{Exit, Owner, OwnerError},
+    executor::{Exit, Owner, OwnerError, Taking},
     id::{Digest, RunId, SessionId},
     node::Registry,
     plan::Plan,
@@ -31,12 +32,15 @@ use crate::{
     time::Clock,
     units::Duration,
     value::Value,
+    view::parse_bundle,
 };
 
 mod error;
 mod fork;
 mod hold;
 mod intercept;
+mod leave;
+mod quarantine;
 mod settle;
 mod start;
 
@@ -59,6 +63,9 @@ pub struct EngineConfig {
     pub observer: Option<Arc<dyn Observer>>,
     /// A wait that is longer than this releases the run; 10 s is usual.
     pub hold: Duration,
+    /// How a run is executed alone that seems to end the processes which execute it. Without one, a run fails when
+    /// five processes in a row have died of it.
+    pub quarantine: Option<Arc<dyn Quarantine>>,
 }
 
 /// Watches runs. It sees only what is durable, and cannot change anything.
@@ -89,6 +96,9 @@ pub(crate) struct Inner {
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) intercept: Option<Arc<dyn Intercept>>,
     pub(crate) hold: Duration,
+    pub(crate) quarantine: Option<Arc<dyn Quarantine>>,
+    /// The only run that this process executes: it is the quarantine.
+    pub(crate) alone: Option<RunId>,
     pub(crate) session: SessionId,
     /// Told when the engine closes.
     pub(crate) closing: watch::Sender<bool>,
@@ -96,6 +106,8 @@ pub(crate) struct Inner {
     active: Mutex<HashMap<RunId, Arc<Handle>>>,
     /// Runs that were to be executed here and wait for room.
     queued: Mutex<HashSet<RunId>>,
+    /// Runs that this process cannot execute, and why.
+    left: Mutex<HashMap<RunId, Arc<OwnerError>>>,
 }
 
 /// A run that this process executes.
@@ -123,7 +135,7 @@ impl Engine {
     /// # Errors
     /// When the store fails.
     pub async fn open(config: EngineConfig) -> Result<Self, EngineError> {
-        Self::with_intercept(config, None).await
+        Self::with(config, None, None).await
     }
 
     /// Opens a session whose nodes are stood in for: what tests of workflows fake.
@@ -131,11 +143,15 @@ impl Engine {
     /// # Errors
     /// When the store fails.
     pub async fn open_intercepted(config: EngineConfig, intercept: Arc<dyn Intercept>) -> Result<Self, EngineError> {
-        Self::with_intercept(config, Some(intercept)).await
+        Self::with(config, Some(intercept), None).await
     }
 
-    async fn with_intercept(config: EngineConfig, intercept: Option<Arc<dyn Intercept>>) -> Result<Self, EngineError> {
-        let EngineConfig { registry, stores, caps, clock, observer, hold } = config;
+    async fn with(
+        config: EngineConfig,
+        intercept: Option<Arc<dyn Intercept>>,
+        alone: Option<RunId>,
+    ) -> Result<Self, EngineError> {
+        let EngineConfig { registry, stores, caps, clock, observer, hold, quarantine } = config;
         let session = SessionId::random();
         stores.journal.open_session(session, clock.now()).await?;
         let inner = Arc::new(Inner {
@@ -146,11 +162,14 @@ impl Engine {
             observer,
             intercept,
             hold,
+            quarantine,
+            alone,
             session,
             closing: watch::Sender::new(false),
             plans: Mutex::default(),
             active: Mutex::default(),
             queued: Mutex::default(),
+            left: Mutex::default(),
         });
         inner.clone().beat();
         Ok(Self { inner })
@@ -173,11 +192,14 @@ impl Engine {
     /// Executes a run in the background: one that is queued, waits, or whose process died.
     ///
     /// # Errors
-    /// When there is no such run, it has ended, or a living process executes it.
+    /// When there is no such run, it has ended, or this process has found that it cannot execute it.
     pub async fn resume(&self, run: RunId) -> Result<(), EngineError> {
         let row = self.inner.stores.journal.run(run).await?.ok_or(EngineError::UnknownRun(run))?;
         if row.status.is_some() {
             return Err(EngineError::HasEnded(run));
+        }
+        if let Some(why) = self.inner.why_left(run) {
+            return Err((&*why).into());
         }
         self.inner.wake(run);
         Ok(())
@@ -221,7 +243,10 @@ impl Engine {
     /// When the store fails.
     pub async fn poll(&self) -> Result<usize, EngineError> {
         const BATCH: u32 = 1_000;
-        let runs = self.inner.stores.journal.runnable(self.inner.clock.now(), BATCH).await?;
+        // Runs that this process cannot execute must not hide the others.
+        let limit = BATCH + u32::try_from(self.inner.left().len()).unwrap_or(u32::MAX - BATCH);
+        let mut runs = self.inner.stores.journal.runnable(self.inner.clock.now(), limit).await?;
+        runs.retain(|run| self.inner.may_execute(*run));
         for run in &runs {
             self.inner.wake(*run);
         }
@@ -304,7 +329,7 @@ impl Inner {
         }
         let text = self.stores.journal.bundle(digest).await?;
         let text = text.ok_or_else(|| PlanError::Missing(digest.clone()))?;
-        let bundle = Arc::new(Bundle::parse(&text).map_err(PlanError::Bundle)?);
+        let bundle = Arc::new(parse_bundle(&text)?);
         Ok(self.compile(digest, &bundle, workflow)?)
     }
 
@@ -338,7 +363,9 @@ impl Inner {
             handle.wake.notify_one();
             return;
         }
-        self.drive(run, None);
+        if self.may_execute(run) {
+            self.drive(run, None);
+        }
     }
 
     /// Executes a run in the background.
@@ -376,8 +403,9 @@ impl Inner {
             let attempt = match owner.take() {
                 Some(mut owner) => owner.execute().await,
                 None => match Owner::take(self.clone(), run, handle.wake.clone()).await {
-                    Ok(Some(mut owner)) => owner.execute().await,
-                    Ok(None) => Ok(Exit::Ended),
+                    Ok(Taking::Taken(mut owner)) => owner.execute().await,
+                    Ok(Taking::Ended) => Ok(Exit::Ended),
+                    Ok(Taking::Suspect(epoch)) => self.execute_alone(run, epoch).await,
                     Err(error) => Err(error),
                 },
             };
@@ -393,6 +421,7 @@ impl Inner {
                     self.press(&ahead).await;
                     return Outcome::Queued;
                 }
+                Ok(Exit::Died) => {}
                 Err(OwnerError::Again) if tries < MOST_TRIES => {
                     tries += 1;
                     tracing::warn!(%run, tries, "an append failed; the run is taken again");
@@ -400,7 +429,11 @@ impl Inner {
                 }
                 Err(error) => {
                     tracing::error!(%run, %error, "the run cannot go on here");
-                    return Outcome::Failed(Arc::new(error));
+                    let error = Arc::new(error);
+                    if error.is_lasting() {
+                        self.leave(run, error.clone()).await;
+                    }
+                    return Outcome::Failed(error);
                 }
             }
         }

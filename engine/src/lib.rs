@@ -11,6 +11,7 @@ pub mod engine;
 pub mod error;
 pub mod event;
 mod executor;
+pub mod export;
 pub mod graph;
 pub mod id;
 pub mod load;

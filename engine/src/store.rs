@@ -28,6 +28,8 @@ mod memory;
 mod subject;
 mod values;
 
+pub(crate) use self::values::file_ids;
+
 /// How long an idempotency key stands for its run: 24 hours.
 pub const IDEMPOTENCY_WINDOW: Millis = 24 * 60 * 60 * 1000;
 
@@ -157,7 +159,7 @@ pub enum Take {
 }
 
 /// A run in lists.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRow {
     /// Its id.
     pub id: RunId,
@@ -352,7 +354,7 @@ pub trait Journal: Send + Sync {
     async fn open_session(&self, session: SessionId, at: Millis) -> Result<(), StoreError>;
     /// Says that a session is alive.
     async fn heartbeat(&self, session: SessionId, at: Millis) -> Result<(), StoreError>;
-    /// Gives up a session; the runs that it still owns can be taken.
+    /// Gives up a session, and puts the runs that it still owns back into the queue: nobody died.
     async fn close_session(&self, session: SessionId) -> Result<(), StoreError>;
 
     /// Stores a bundle; it never changes.

@@ -11,5 +11,6 @@ pub use crate::time::VirtualClock;
 pub mod conformance;
 mod faults;
 mod http;
+pub mod journal;
 mod node;
 mod outside;

@@ -68,6 +68,7 @@ pub async fn engine(stores: Stores) -> Engine {
         clock: Arc::new(SystemClock),
         observer: None,
         hold: Duration::from_secs(10),
+        quarantine: None,
     };
     Engine::open(config).await.expect("the store answers")
 }

@@ -31,6 +31,7 @@ async fn engine(folder: &Path) -> Engine {
         clock: Arc::new(SystemClock),
         observer: None,
         hold: Duration::from_secs(10),
+        quarantine: None,
     };
     Engine::open(config).await.unwrap()
 }

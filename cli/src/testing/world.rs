@@ -103,6 +103,7 @@ impl World {
             observer: Some(self.seen.clone()),
             // Whatever waits is given back to the store at once, where its times can be read.
             hold: units::Duration::from_millis(0),
+            quarantine: None,
         };
         let engine = runtime.block_on(Engine::open_intercepted(config, self.fakes.clone())).map_err(text)?;
         self.life = Some(Life { runtime, engine, idle });

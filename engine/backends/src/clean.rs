@@ -110,9 +110,12 @@ mod tests {
         let run = NewRun { blobs: vec![old.clone(), shared.clone()], ..new_run("a", 1) };
         journal.create(run.clone()).await.unwrap();
         let file = backends.files.create(run.id, "a.txt", "text/plain", Bytes::from_static(b"content")).await.unwrap();
+        let inherited =
+            backends.files.create(run.id, "b.txt", "text/plain", Bytes::from_static(b"kept")).await.unwrap();
         let owned = Owned::take(&**journal, run.id, session, 1).await;
         journal.append(owned.release(ended(RunStatus::Succeeded))).await.unwrap();
         let kept = Owned::create_in(&**journal, session, 1).await;
+        backends.files.share(run.id, kept.run, vec![inherited.id.clone()]).await.unwrap();
         journal.append(Append { blobs: vec![shared.clone()], ..kept.append(1) }).await.unwrap();
 
         assert_eq!(backends.clean(10, DAY).await.unwrap(), Cleaned::default());
@@ -123,6 +126,8 @@ mod tests {
         }
         assert!(blobs.get(&shared).await.unwrap().is_some());
         assert_eq!(backends.files.open(run.id, &file.id).await.unwrap(), None);
+        let (_, content) = backends.files.open(kept.run, &inherited.id).await.unwrap().unwrap();
+        assert_eq!(content, Bytes::from_static(b"kept"), "a fork keeps what it may open");
         assert!(journal.run(kept.run).await.unwrap().is_some());
     }
 

@@ -86,6 +86,7 @@ impl Engine {
         }
         prepared.run.holds = prepared.holds(&new).map_err(EngineError::Key)?;
         let run = prepared.run.id;
+        inner.share_files(from, &prepared).await?;
         store(self, prepared.run, prepared.blobs).await?;
         Ok(run)
     }

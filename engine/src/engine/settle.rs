@@ -37,6 +37,15 @@ pub struct RunEnd {
     pub handled_errors: u32,
 }
 
+impl From<&OwnerError> for EngineError {
+    fn from(error: &OwnerError) -> Self {
+        match error {
+            OwnerError::Store(error) => Self::Store(error.clone()),
+            other => Self::Stuck(other.to_string()),
+        }
+    }
+}
+
 /// A node that waits.
 #[derive(Clone, Debug)]
 pub struct OpenWait {
@@ -60,11 +69,11 @@ impl Engine {
                 // An error means that the run's task is gone; its row says the rest.
                 let outcome = end.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
                 if let Some(Outcome::Failed(error)) = outcome {
-                    return Err(match &*error {
-                        OwnerError::Store(error) => EngineError::Store(error.clone()),
-                        other => EngineError::Stuck(other.to_string()),
-                    });
+                    return Err((&*error).into());
                 }
+            }
+            if let Some(why) = self.inner.why_left(run) {
+                return Err((&*why).into());
             }
             let row = self.inner.stores.journal.run(run).await?.ok_or(EngineError::UnknownRun(run))?;
             match row.phase {
@@ -88,8 +97,7 @@ impl Engine {
         if self.inner.stores.journal.run(run).await?.is_none() {
             return Ok(None);
         }
-        let records = executor::load_records(&self.inner.stores, run, 0).await?;
-        Ok(Some(RunView::of(&records)))
+        Ok(Some(RunView::load(&self.inner.stores, run).await?))
     }
 
     /// The terminal record is the last one: nothing before it is read.

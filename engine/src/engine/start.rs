@@ -1,6 +1,6 @@
 //! Starting a run: inputs are checked, the bundle is stored, the run exists before anything acts.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 
@@ -15,7 +15,7 @@ use crate::{
     id::{Digest, RunId},
     plan::Plan,
     run::{Addr, RunState},
-    store::{Created, Hold, Idempotency, NewRun, Parent, StoredRecord},
+    store::{Created, Hold, Idempotency, NewRun, Parent, StoreError, StoredRecord, file_ids},
     types::{self, Misfit},
     value::Value,
 };
@@ -196,6 +196,28 @@ impl Inner {
             first: Record { seq: 1, at, event: event(inputs.into()).map(|_| Addr { frame: 0, node: 0 }) },
             blobs,
         })
+    }
+
+    /// Lets a run that is about to exist open the files of another one that its first records name.
+    pub(crate) async fn share_files(&self, from: RunId, with: &Prepared) -> Result<(), StoreError> {
+        let records = with.run.records.iter().map(|record| &*record.body);
+        let blobs = with.blobs.iter().filter_map(|(_, bytes)| std::str::from_utf8(bytes).ok());
+        self.share_named(from, with.run.id, records.chain(blobs)).await
+    }
+
+    /// Lets a run open the files of another one whose ids stand in these texts. Nothing else about them is believed.
+    pub(crate) async fn share_named(
+        &self,
+        from: RunId,
+        to: RunId,
+        texts: impl Iterator<Item = &str>,
+    ) -> Result<(), StoreError> {
+        let Some(files) = &self.caps.files else { return Ok(()) };
+        let ids: BTreeSet<String> = texts.flat_map(file_ids).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        files.share(from, to, ids.into_iter().collect()).await
     }
 
     /// A child run, from its parent's bundle.

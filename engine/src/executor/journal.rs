@@ -82,6 +82,9 @@ impl Owner {
         for (_, bytes) in self.pending.blobs.iter().chain(of_children) {
             stores.blobs.put(bytes.clone()).await?;
         }
+        for child in &self.pending.children {
+            self.engine.share_files(self.run, child).await?;
+        }
         if let (Some(run), Some(end)) = (&self.detached, &release) {
             let records = self.pending.records.clone();
             let blobs = self.pending.blobs.iter().map(|(digest, _)| digest.clone()).collect();

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     gate,
-    state::{Addr, Due, Ending, NodeState, Phase, RunState, Signal, Start, Status, Waiting},
+    state::{Addr, Due, Ending, Phase, RunState, Signal, Start, Status, Waiting},
 };
 use crate::{
     error::ErrorReport,
@@ -27,7 +27,7 @@ impl RunState {
         debug_assert!(self.ended().is_none(), "R2: the terminal record is last");
         self.seq = record.seq;
         self.now = self.now.max(record.at);
-        self.since_taken += 1;
+        self.deaths.apply(&record.event);
 
         match &record.event {
             Event::RunStarted {
@@ -54,7 +54,6 @@ impl RunState {
                     self.started = 0;
                 }
                 self.epoch = *epoch;
-                self.since_taken = 0;
             }
             Event::NodeStarted { node, attempt, place } => self.node_started(*node, *attempt, *place),
             Event::ContainerOpened { node, attempt, over } => {
@@ -70,7 +69,6 @@ impl RunState {
             Event::FrameFinished { node, index, end } => self.frame_finished(plan, *node, *index, end),
             Event::NodeWaiting { node, attempt, wait } => self.node_waiting(plan, *node, *attempt, wait),
             Event::NodeSucceeded { node, attempt, port, output, writes, .. } => {
-                self.finished += 1;
                 self.set_attempt(*node, *attempt);
                 self.release_signal(*node);
                 self.write(writes);
@@ -81,7 +79,6 @@ impl RunState {
                 self.settle(plan, *node, Status::Ended { port, output, error: None });
             }
             Event::NodeFailed { node, attempt, error, then } => {
-                self.finished += 1;
                 self.set_attempt(*node, *attempt);
                 self.release_signal(*node);
                 self.started += 1;
@@ -89,10 +86,9 @@ impl RunState {
             }
             Event::NodeSkipped { node, .. } => self.settle(plan, *node, Status::Skipped),
             Event::NodeLost { node, .. } => {
-                let finished = self.finished;
+                let counts = self.deaths.died_alone;
                 if let Some(node) = self.node_mut(*node) {
-                    node.losses = node.losses_after(finished);
-                    node.finished_at_loss = finished;
+                    node.losses += u32::from(counts);
                     node.lost = true;
                 }
                 self.transition(*node, Status::Pending);
@@ -322,23 +318,11 @@ impl RunState {
         self.handlers.insert(handler, frame);
     }
 
-    /// How often in a row the process that ran a node will have died, if it did so now.
-    pub fn losses_with_this(&self, at: Addr) -> u32 {
-        self.node(at).map_or(0, |node| node.losses_after(self.finished))
-    }
-
     /// Why a node that has not run would be skipped now; for tests that compare with the scanning definition.
     pub fn gate_of(&self, plan: &Plan, at: Addr) -> Option<Result<(), SkipReason>> {
         let frame = self.frame(at.frame)?;
         let body = &plan.bodies[frame.body];
         Some(gate::open(body, &body.node(at.node).gate, &frame.nodes))
-    }
-}
-
-impl NodeState {
-    /// A process that dies again before anything finished may be dying of this node; any progress clears it.
-    fn losses_after(&self, finished: u64) -> u32 {
-        if self.losses > 0 && self.finished_at_loss == finished { self.losses + 1 } else { 1 }
     }
 }
 

@@ -103,6 +103,7 @@ macro_rules! files_conformance {
             values::a_file_is_opened_by_its_run_and_id,
             values::a_file_of_another_run_is_not_opened,
             values::every_file_has_an_id_of_its_own,
+            values::a_file_is_shared_with_another_run_and_no_other_one_is,
         }
     };
 }

@@ -172,7 +172,7 @@ proptest! {
                     // R9: the process dies while the node runs; the new owner settles it first.
                     let epoch = sim.state.epoch;
                     sim.record(Event::NodeStarted { node: at, attempt, place: Place::Local { epoch } });
-                    sim.record(Event::RunTaken { epoch: epoch + 1, owner: SessionId(uuid::Uuid::nil()) });
+                    sim.record(Event::RunTaken { epoch: epoch + 1, owner: SessionId(uuid::Uuid::nil()), deaths: 0, alone: false });
                     prop_assert_eq!(sim.state.lost(), vec![at]);
                     sim.running.retain(|(running, _)| *running != at);
                     sim.record(Event::NodeLost { node: at, attempt });

@@ -35,7 +35,7 @@ impl Sim {
             parent: None,
             depth: 0,
         });
-        sim.record(Event::RunTaken { epoch: 1, owner: SessionId(uuid::Uuid::nil()) });
+        sim.record(Event::RunTaken { epoch: 1, owner: SessionId(uuid::Uuid::nil()), deaths: 0, alone: false });
         sim.turn();
         sim
     }

@@ -33,7 +33,7 @@ pub(super) fn store_failed(error: StoreError) -> NodeError {
         StoreError::Full(_) => ErrorClass::LimitExceeded,
         StoreError::ReadOnly(_) => ErrorClass::Forbidden,
         StoreError::Failed(_) => ErrorClass::Unavailable,
-        StoreError::Damaged(_) | StoreError::Newer { .. } => ErrorClass::Internal,
+        StoreError::Damaged(_) | StoreError::NewerRun(_) | StoreError::Newer { .. } => ErrorClass::Internal,
     };
     NodeError::new(codes::STORE, class, error.to_string())
 }

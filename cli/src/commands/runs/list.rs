@@ -5,6 +5,7 @@ use liteagent_engine::{
     event::RunStatus,
     store::{RunFilter, RunPhase, RunRow},
     time::iso,
+    view::check_readable,
 };
 
 use super::standing;
@@ -46,7 +47,13 @@ enum Standing {
 impl List {
     pub(crate) async fn run(self, project: &Project, shell: &Shell) -> Result<Exit, Failure> {
         let stores = open_stores(project).await?.stores;
-        let rows = stores.journal.runs(self.filter()).await?;
+        let mut rows = stores.journal.runs(self.filter()).await?;
+        // What nobody here can go on with stays in the queue.
+        for row in rows.iter_mut().filter(|row| row.phase == RunPhase::Queued) {
+            if let Err(error) = check_readable(&stores, row).await {
+                row.error = Some(format!("{}: {error}", error.code()));
+            }
+        }
         if self.json {
             shell.json(&rows)?;
             return Ok(Exit::Done);

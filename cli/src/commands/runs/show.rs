@@ -4,9 +4,10 @@ use liteagent_engine::{
     error::ErrorReport,
     event::{Event, Record},
     id::RunId,
-    store::{Journal, RunRow, StoredRecord},
+    store::{Journal, RunPhase, RunRow, StoredRecord},
     time::iso,
     value::Value,
+    view::check_readable,
 };
 
 use super::{find, load_payload, standing};
@@ -47,6 +48,15 @@ impl Show {
             return Ok(Exit::Done);
         }
         let mut lines = head(&row, &stores.journal.ahead(row.id).await?);
+        if row.phase != RunPhase::Ended
+            && let Err(error) = check_readable(&stores, &row).await
+        {
+            lines.extend([
+                format!("error[{}]: {error}", error.code()),
+                format!("  = help: {}", error.hint()),
+                String::new(),
+            ]);
+        }
         let mut story = Story::new(self.verbose, shell.colors_out());
         let mut end = Vec::new();
         for record in read_all(&*stores.journal, row.id).await? {

@@ -38,7 +38,11 @@ impl Journal for SqliteStore {
     }
 
     async fn close_session(&self, session: SessionId) -> Result<(), StoreError> {
-        let close = move |db: &super::Db| db.execute("DELETE FROM sessions WHERE id = ?1", [session.0.as_bytes()]);
+        let close = move |db: &super::Db| {
+            let sql = "UPDATE runs SET phase = 0, owner = NULL WHERE phase < 3 AND phase = 1 AND owner = ?1";
+            db.execute(sql, [session.0.as_bytes()])?;
+            db.execute("DELETE FROM sessions WHERE id = ?1", [session.0.as_bytes()])
+        };
         self.0.writer.write(close).await?;
         self.0.locks.release(session);
         Ok(())

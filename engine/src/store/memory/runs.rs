@@ -81,6 +81,13 @@ impl Runs {
 
     pub(super) fn close_session(&mut self, session: SessionId) {
         self.sessions.remove(&session);
+        for order in &self.open {
+            let Some(run) = self.order.get(order).and_then(|id| self.by_id.get_mut(id)) else { continue };
+            if run.row.owner == Some(session) {
+                run.row.owner = None;
+                run.row.phase = RunPhase::Queued;
+            }
+        }
     }
 
     pub(super) fn kill_session(&mut self, session: SessionId) {

@@ -71,6 +71,25 @@ pub async fn a_file_of_another_run_is_not_opened(files: &dyn Files) {
     }
 }
 
+pub async fn a_file_is_shared_with_another_run_and_no_other_one_is(files: &dyn Files) {
+    let [owner, fork, other] = [(); 3].map(|()| RunId::random());
+    let file = create(files, owner, b"shared").await;
+    let kept_back = create(files, owner, b"kept back").await;
+    let foreign = create(files, other, b"foreign").await;
+    let ids = vec![file.id.clone(), foreign.id.clone(), "file_nothing".to_owned()];
+    for _ in 0..2 {
+        files.share(owner, fork, ids.clone()).await.unwrap();
+    }
+    let found = files.open(fork, &file.id).await.unwrap();
+    assert_eq!(found, Some((file.clone(), Bytes::from_static(b"shared"))));
+    assert!(files.open(owner, &file.id).await.unwrap().is_some());
+    for refused in [&kept_back, &foreign] {
+        assert_eq!(files.open(fork, &refused.id).await.unwrap(), None, "only what the other run has, and was named");
+    }
+    files.share(fork, other, vec![file.id.clone()]).await.unwrap();
+    assert!(files.open(other, &file.id).await.unwrap().is_some(), "a fork of a fork");
+}
+
 pub async fn every_file_has_an_id_of_its_own(files: &dyn Files) {
     let run = RunId::random();
     let (first, second) = (create(files, run, b"same").await, create(files, run, b"same").await);
