@@ -25,6 +25,7 @@ mod definition;
 mod failure;
 mod follow;
 mod inputs;
+mod output;
 mod platform;
 mod progress;
 mod project;

@@ -2,6 +2,7 @@
 
 mod cli {
     pub(crate) mod docs;
+    mod full_disk;
     pub(crate) mod harness;
     mod looks;
     mod runs;

@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, path::Path, process::Stdio, time::Duration};
 
-use liteagent_backends::{Backends, SqliteOptions};
+use liteagent_backends::{Backends, Reserve, SqliteOptions};
 use liteagent_engine::{
     event::{Event, Record, RunStatus},
     store::{RunFilter, RunRow},
@@ -104,7 +104,8 @@ async fn signal(child: &Child, signal: &str) {
 
 /// Reads every journal and every call, and compares. Gives the number of runs, and of nodes that were lost.
 async fn audit(folder: &Path, server: &CountingServer) -> (usize, u32) {
-    let backends = liteagent_backends::open(folder, SqliteOptions::default()).await.unwrap();
+    let options = SqliteOptions { reserve: Reserve::NONE, ..SqliteOptions::default() };
+    let backends = liteagent_backends::open(folder, options).await.unwrap();
     let mut calls = server.by_path();
     let mut lost = 0;
     let runs = all_runs(&backends).await;

@@ -10,7 +10,7 @@ use liteagent_engine::{bundle::Bundle, codes};
 
 use crate::{
     failure::{Exit, Failure},
-    platform::{block_on, open_stores},
+    platform::{block_on, open_stores_to_read},
     project::{Project, shown},
     shell::Shell,
     testing,
@@ -82,11 +82,11 @@ impl New {
 
 /// Writes a test that repeats a run.
 async fn test_from_run(path: &Path, run: &str, shell: &Shell) -> Result<Exit, Failure> {
-    let stores = open_stores(&Project::here()?).await?.stores;
+    let stores = open_stores_to_read(&Project::here()?).await?.stores;
     let row = super::runs::find(&*stores.journal, run).await?;
     let text = stores.journal.bundle(&row.digest).await?.unwrap_or_default();
     let bundle = Bundle::parse(&text)
-        .map_err(|error| Failure::platform(codes::STORE, error.to_string()).hint("run `liteagent doctor`"))?;
+        .map_err(|error| Failure::platform(codes::STORE_DAMAGED, error.to_string()).hint("run `liteagent doctor`"))?;
     write_new(path, &testing::record(&stores, row.id, &bundle, &liteagent_nodes::registry()).await?)?;
     shell.out(path.display().to_string())?;
     shell.note(format!("try it: liteagent test {}", path.display()));

@@ -36,7 +36,7 @@ fn wrong_use_says_what_to_do() {
             format!("$ liteagent {line}\n{}{}[exit {}]", said.out, said.err, said.code)
         })
         .collect();
-    looks_like!(said.join("\n\n"), @r"
+    looks_like!(said.join("\n\n"), @r#"
     $ liteagent run nothing
     error[LA3001]: there is no file and no workflow `nothing`
       = help: run `liteagent check` to list the workflows of this folder
@@ -69,10 +69,12 @@ fn wrong_use_says_what_to_do() {
 
     $ liteagent run tools/echo -i text=@missing.txt
     error[LA3003]: cannot read `missing.txt`: No such file or directory (os error 2)
+      = help: give the path, from the current folder, of a file that this user may read
     [exit 2]
 
     $ liteagent run tools/echo --inputs echo.yaml
     error[LA3003]: `echo.yaml` is not JSON: expected ident at line 1 column 2
+      = help: write the inputs as one JSON object: {"name": "value"}
     [exit 2]
 
     $ liteagent run tools/echo -i text=x --trigger daily
@@ -99,7 +101,7 @@ fn wrong_use_says_what_to_do() {
     error[LA3006]: there is no node type `http-requst`
       = help: did you mean `http-request`?
     [exit 2]
-    ");
+    "#);
 }
 
 #[test]

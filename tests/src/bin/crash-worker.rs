@@ -3,7 +3,7 @@
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
 
-use liteagent_backends::SqliteOptions;
+use liteagent_backends::{Reserve, SqliteOptions};
 use liteagent_engine::{
     capability::Capabilities,
     engine::{Engine, EngineConfig, Start},
@@ -22,7 +22,7 @@ async fn main() {
     let [_, folder, server, batch, ..] = arguments.as_slice() else {
         panic!("usage: crash-worker FOLDER SERVER BATCH")
     };
-    let options = SqliteOptions { lease: crash::LEASE, ..SqliteOptions::default() };
+    let options = SqliteOptions { lease: crash::LEASE, reserve: Reserve::NONE };
     let backends = liteagent_backends::open(&PathBuf::from(folder), options).await.expect("the store opens");
     let policy = EgressPolicy::parse([server.as_str()]).expect("the server's address is well-formed");
     let caps = Capabilities {

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::{find, show::read_all};
 use crate::{
     failure::{Exit, Failure},
-    platform::open_stores,
+    platform::open_stores_to_read,
     project::Project,
     shell::Shell,
 };
@@ -21,7 +21,7 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) async fn run(self, project: &Project, shell: &Shell) -> Result<Exit, Failure> {
-        let stores = open_stores(project).await?.stores;
+        let stores = open_stores_to_read(project).await?.stores;
         let row = find(&*stores.journal, &self.run).await?;
         let bundle = match stores.journal.bundle(&row.digest).await? {
             Some(text) => parsed(&text)?,
@@ -39,5 +39,5 @@ impl Export {
 
 fn parsed(text: &str) -> Result<Value, Failure> {
     serde_json::from_str(text)
-        .map_err(|error| Failure::platform(codes::STORE, format!("the store is damaged: {error}")))
+        .map_err(|error| Failure::platform(codes::STORE_DAMAGED, format!("the store is damaged: {error}")))
 }

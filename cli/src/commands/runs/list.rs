@@ -10,7 +10,7 @@ use liteagent_engine::{
 use super::standing;
 use crate::{
     failure::{Exit, Failure},
-    platform::open_stores,
+    platform::open_stores_to_read,
     progress::duration,
     project::Project,
     shell::Shell,
@@ -45,7 +45,7 @@ enum Standing {
 
 impl List {
     pub(crate) async fn run(self, project: &Project, shell: &Shell) -> Result<Exit, Failure> {
-        let stores = open_stores(project).await?.stores;
+        let stores = open_stores_to_read(project).await?.stores;
         let rows = stores.journal.runs(self.filter()).await?;
         if self.json {
             shell.json(&rows)?;
