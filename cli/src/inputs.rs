@@ -53,8 +53,12 @@ impl InputArgs {
         if let Some(path) = &self.inputs {
             let text = text_of(path)?;
             let value: Value = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
-                unreadable(format!("`{}` is not JSON: {error}", path.display()))
-                    .hint("write the inputs as one JSON object: {\"name\": \"value\"}")
+                let hint = if error.to_string().starts_with("recursion limit") {
+                    "nest lists and objects at most 128 deep"
+                } else {
+                    "write the inputs as one JSON object: {\"name\": \"value\"}"
+                };
+                unreadable(format!("`{}` is not JSON that can be read: {error}", path.display())).hint(hint)
             })?;
             let members = value.as_object().ok_or_else(|| {
                 unreadable(format!("expected an object in `{}`, found {}", path.display(), value.kind()))
@@ -197,7 +201,11 @@ fn describe(kind: &Type) -> Option<String> {
 }
 
 fn text_of(path: &Path) -> Result<String, Failure> {
-    let bytes = bytes_of(path, MAX_VALUE, "declare the input with the type `file`")?;
+    let bytes = bytes_of(
+        path,
+        MAX_VALUE,
+        "give a large value as a file: declare the input with the type `file`, and say `--input NAME=@FILE`",
+    )?;
     String::from_utf8(bytes).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
         let message = format!("`{}` is not UTF-8 text: invalid byte at offset {at}", path.display());

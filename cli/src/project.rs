@@ -68,11 +68,8 @@ impl Project {
             return Ok(path.to_owned());
         }
         let names = known.iter().map(|(_, name)| name.as_str());
-        Err(Failure::usage(codes::NO_WORKFLOW, format!("there is no file and no workflow `{workflow}`")).near(
-            workflow,
-            names,
-            "run `liteagent check` to list the workflows of this folder",
-        ))
+        let failure = Failure::usage(codes::NO_WORKFLOW, format!("there is no file and no workflow `{workflow}`"));
+        Err(failure.near(workflow, names.clone(), &listed(&names.collect::<Vec<_>>())))
     }
 
     /// The files that arguments name: files, folders, names of workflows; without one, everything below the root.
@@ -120,6 +117,19 @@ impl Project {
 pub(crate) fn shown(path: &Path) -> PathBuf {
     let current = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(&current).unwrap_or(path).to_owned()
+}
+
+/// What could have been meant instead.
+fn listed(names: &[&str]) -> String {
+    const MOST: usize = 8;
+    match names {
+        [] => "there is none here; `liteagent new hello` writes one".to_owned(),
+        _ => {
+            let shown: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
+            let more = if names.len() > MOST { format!(", and {} more", names.len() - MOST) } else { String::new() };
+            format!("the workflows of this folder are {}{more}", shown.join(", "))
+        }
+    }
 }
 
 /// As much of a file as a workflow may have, whatever its bytes are.

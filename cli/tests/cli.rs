@@ -4,6 +4,7 @@ mod cli {
     pub(crate) mod docs;
     mod full_disk;
     pub(crate) mod harness;
+    mod hostile;
     mod looks;
     mod runs;
     mod use_and_misuse;

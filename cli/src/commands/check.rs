@@ -66,6 +66,10 @@ impl Check {
             return self.watch(&project, &registry, shell);
         }
         let pass = self.pass(&project, &registry)?;
+        if pass.workflows == 0 {
+            return Err(Failure::usage(codes::NO_WORKFLOW, "there is no workflow here")
+                .hint("name a file, or write a first workflow: `liteagent new hello`"));
+        }
         self.print(&pass, shell)?;
         Ok(if self.fails(&pass) { Exit::Failed } else { Exit::Done })
     }

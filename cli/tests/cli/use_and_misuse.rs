@@ -39,7 +39,7 @@ fn wrong_use_says_what_to_do() {
     looks_like!(said.join("\n\n"), @r#"
     $ liteagent run nothing
     error[LA3001]: there is no file and no workflow `nothing`
-      = help: run `liteagent check` to list the workflows of this folder
+      = help: the workflows of this folder are `tools/echo`
     [exit 2]
 
     $ liteagent run tools/ecko -i text=x
@@ -73,7 +73,7 @@ fn wrong_use_says_what_to_do() {
     [exit 2]
 
     $ liteagent run tools/echo --inputs echo.yaml
-    error[LA3003]: `echo.yaml` is not JSON: expected ident at line 1 column 2
+    error[LA3003]: `echo.yaml` is not JSON that can be read: expected ident at line 1 column 2
       = help: write the inputs as one JSON object: {"name": "value"}
     [exit 2]
 

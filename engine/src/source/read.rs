@@ -75,6 +75,10 @@ pub(super) fn too_large(file: &Arc<SourceFile>) -> Diagnostic {
 fn not_utf8(name: &str, error: std::string::FromUtf8Error) -> Diagnostic {
     let at = error.utf8_error().valid_up_to();
     let mut bytes = error.into_bytes();
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return at_start(&empty_file(name), codes::NOT_UTF8, "expected UTF-8 text, found UTF-16".to_owned())
+            .hint("save the file as UTF-8, for example with `iconv -f utf16 -t utf8`");
+    }
     let line = bytes[..at].split(|byte| *byte == b'\n').count();
     bytes.truncate(at);
     let text = String::from_utf8(bytes).unwrap_or_default();
