@@ -5,6 +5,7 @@ mod cli {
     mod full_disk;
     pub(crate) mod harness;
     mod hostile;
+    mod http;
     mod looks;
     mod runs;
     mod use_and_misuse;
