@@ -64,6 +64,14 @@ fn edits_change_one_place_and_no_other_byte() {
 }
 
 #[test]
+fn a_block_scalar_with_a_dash_in_its_head_can_be_edited_in_a_list() {
+    let text = "a:\n  - 1\n  - >-   # why\n    folded\n\n    text\n  - |-\n    x\n";
+    assert_eq!(set(text, "/a/1", &json!("new")).map(|text| value(&text)), Ok(json!({ "a": [1, "new", "x"] })));
+    assert_eq!(set(text, "/a/2", &json!({ "k": 1 })).map(|text| value(&text)["a"][2].clone()), Ok(json!({ "k": 1 })));
+    assert_eq!(remove(text, "/a/1").map(|text| value(&text)), Ok(json!({ "a": [1, "x"] })));
+}
+
+#[test]
 fn entries_are_removed_with_their_lines() {
     assert_eq!(remove(TEXT, "/a").unwrap(), TEXT.replacen("a: 1   # one\n", "", 1));
     assert_eq!(remove(TEXT, "/b/c/d").unwrap(), TEXT.replacen("d: x, ", "", 1));
