@@ -148,12 +148,15 @@ impl Inputs {
 /// Asks a person for one line.
 pub(crate) fn ask(question: &str) -> Result<String, Failure> {
     let failed = |error: io::Error| unreadable(format!("the terminal cannot be read: {error}"));
-    let mut stderr = io::stderr().lock();
-    stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush()).map_err(failed)?;
+    // Not held while the person thinks: others write there, too.
+    let write = |mut stderr: io::StderrLock| stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush());
+    write(io::stderr().lock()).map_err(failed)?;
     let mut line = String::new();
     let bytes = io::stdin().lock().read_line(&mut line).map_err(failed)?;
     if bytes == 0 {
-        return Err(unreadable("the terminal was closed before the answer".to_owned()));
+        io::stderr().write_all(b"\n").map_err(failed)?;
+        return Err(unreadable("the terminal was closed before the answer".to_owned())
+            .hint("give inputs with `--input name=value`"));
     }
     Ok(line.trim_end_matches(['\n', '\r']).to_owned())
 }

@@ -35,8 +35,10 @@ pub(crate) struct Project {
 impl Project {
     /// The project around the current folder.
     pub(crate) fn here() -> Result<Self, Failure> {
-        let current = std::env::current_dir()
-            .map_err(|error| Failure::usage(codes::CONFIG, format!("the current folder cannot be used: {error}")))?;
+        let current = std::env::current_dir().map_err(|error| {
+            Failure::usage(codes::CONFIG, format!("the current folder cannot be used: {error}"))
+                .hint("change to a folder that exists: `cd ~`")
+        })?;
         Self::around(&current)
     }
 

@@ -8,5 +8,6 @@ mod cli {
     mod http;
     mod looks;
     mod runs;
+    mod terminal;
     mod use_and_misuse;
 }

@@ -93,8 +93,8 @@ impl Check {
     fn print(&self, pass: &Pass, shell: &Shell) -> Result<(), Failure> {
         match self.format {
             Format::Json => shell.json(&render::json(&pass.findings))?,
+            Format::Text | Format::Github if pass.findings.is_empty() => {}
             Format::Github => shell.out(render::github(&pass.findings))?,
-            Format::Text if pass.findings.is_empty() => {}
             Format::Text => shell.out(render::text(&pass.findings, shell.colors_out()))?,
         }
         let number = |severity| pass.findings.iter().filter(|finding| finding.severity == severity).count();

@@ -61,7 +61,9 @@ fn answer(mut stream: TcpStream, sent: &AtomicU64) -> std::io::Result<()> {
         "headers" => (ok.to_owned(), b"x-more: and more\r\n".repeat(1000)),
         "one-header" => (format!("{ok}x-long: "), vec![b'x'; 64 << 10]),
         "redirect" => {
-            let head = format!("HTTP/1.1 302 Found\r\nlocation: /redirect/{next}\r\ncontent-length: 0\r\n\r\n");
+            let head = format!(
+                "HTTP/1.1 302 Found\r\nlocation: /redirect/{next}\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
+            );
             return stream.write_all(head.as_bytes());
         }
         "pages" | "large-pages" => {

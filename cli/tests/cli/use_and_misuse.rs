@@ -116,6 +116,36 @@ fn unknown_arguments_and_no_arguments_are_wrong_use() {
 }
 
 #[test]
+fn what_does_not_exist_is_not_passed_over() {
+    let folder = Folder::new().with("echo.yaml", ECHO).with("empty/keep", "");
+    let cases = [
+        ("check empty", 2, "error[LA3001]: there is no workflow here"),
+        ("runs list --status failed", 0, "no such runs; leave out"),
+        ("runs list --limit 0", 2, "invalid value '0'"),
+        ("init echo.yaml", 2, "error[LA3007]: `echo.yaml` is a file"),
+        ("runs resume", 2, "<RUN|--all>"),
+    ];
+    for (line, exit, expected) in cases {
+        let said = folder.run(line);
+        assert!(said.code == exit && said.err.contains(expected), "{line}: {}: {}", said.code, said.err);
+    }
+    assert_eq!(folder.run("check --format github").out, "");
+    let log = folder.command(&["check"]).env("LITEAGENT_LOG", "a=b=c").output().unwrap();
+    assert_eq!(log.status.code(), Some(2), "{}", String::from_utf8_lossy(&log.stderr));
+    let log = folder.command(&["run", "echo", "-i", "text=x"]).env("LITEAGENT_LOG", "debug").output().unwrap();
+    assert!(!log.stderr.is_empty() && !log.stderr.contains(&0x1b), "logs have no colours off a terminal");
+}
+
+#[test]
+fn fmt_says_what_it_cannot_tidy_and_goes_on() {
+    let folder =
+        Folder::new().with("a.yaml", "nodes: [\n").with("b.yaml", "nodes:\n    a: { type: fail, message: x }   \n");
+    let said = folder.run("fmt");
+    assert_eq!((said.code, said.out.as_str()), (1, "b.yaml\n"));
+    assert!(said.err.contains("`a.yaml` is left as it is") && said.err.contains("tidied: 1 file"), "{}", said.err);
+}
+
+#[test]
 fn a_workflow_with_errors_does_not_run() {
     let folder = Folder::new().with("bad.yaml", "nodes: { a: { type: template-transform } }\n");
     let said = folder.run("run bad.yaml");

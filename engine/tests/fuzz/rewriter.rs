@@ -140,11 +140,11 @@ fn lines_of(document: &Document, pointer: &str) -> Range<usize> {
 }
 
 fn only_within(text: &str, edited: &str, lines: &Range<usize>, pointer: &str) {
-    assert!(edited.starts_with(&text[..lines.start]), "{pointer}: what stands before has changed:\n{edited}");
-    assert!(
-        edited.trim_end().ends_with(text[lines.end..].trim()),
-        "{pointer}: what stands behind has changed:\n{edited}"
-    );
+    // The comma between entries in brackets goes with one of them.
+    let between = |c: char| c.is_whitespace() || c == ',';
+    let (before, behind) = (text[..lines.start].trim_end_matches(between), text[lines.end..].trim_matches(between));
+    assert!(edited.starts_with(before), "{pointer}: what stands before has changed:\n{edited}");
+    assert!(edited.trim_end_matches(between).ends_with(behind), "{pointer}: what stands behind has changed:\n{edited}");
 }
 
 /// The comment behind a value on one line stays.

@@ -26,7 +26,7 @@ pub(crate) struct List {
     #[arg(long, value_enum)]
     status: Option<Standing>,
     /// At most so many
-    #[arg(long, default_value_t = 20, value_name = "COUNT")]
+    #[arg(long, default_value_t = 20, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     /// Machine-readable output
     #[arg(long)]
@@ -52,7 +52,11 @@ impl List {
             return Ok(Exit::Done);
         }
         if rows.is_empty() {
-            shell.note("no runs here yet; `liteagent run NAME` starts one");
+            shell.note(if self.workflow.is_some() || self.status.is_some() {
+                "no such runs; leave out `--workflow` and `--status` to see all"
+            } else {
+                "no runs here yet; `liteagent run NAME` starts one"
+            });
             return Ok(Exit::Done);
         }
         let width = rows.iter().map(|row| row.workflow.len()).max().unwrap_or(0).max(8);
