@@ -123,7 +123,7 @@ fn text_of(path: &Path) -> Result<Option<String>, Failure> {
     }
     read_text(path).map(Some).map_err(|finding| {
         let failure = Failure::usage(codes::CONFIG, format!("`{}`: {}", path.display(), finding.message));
-        Failure { hint: finding.hint.map(Into::into), ..failure }
+        Failure { hint: finding.hint, ..failure }
     })
 }
 

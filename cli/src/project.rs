@@ -124,14 +124,12 @@ pub(crate) fn shown(path: &Path) -> PathBuf {
 /// What could have been meant instead.
 fn listed(names: &[&str]) -> String {
     const MOST: usize = 8;
-    match names {
-        [] => "there is none here; `liteagent new hello` writes one".to_owned(),
-        _ => {
-            let shown: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
-            let more = if names.len() > MOST { format!(", and {} more", names.len() - MOST) } else { String::new() };
-            format!("the workflows of this folder are {}{more}", shown.join(", "))
-        }
+    if names.is_empty() {
+        return "there is none here; `liteagent new hello` writes one".to_owned();
     }
+    let shown: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
+    let more = if names.len() > MOST { format!(", and {} more", names.len() - MOST) } else { String::new() };
+    format!("the workflows of this folder are {}{more}", shown.join(", "))
 }
 
 /// As much of a file as a workflow may have, whatever its bytes are.

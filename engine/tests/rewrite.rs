@@ -161,6 +161,7 @@ fn tidy_texts_stay_and_untidy_ones_become_tidy() {
         "a:   \n    # why\n    b: |\n        text\n          more\n    c:\n    - x\n    -   y: 1\n        z: 2\n\n\n";
     assert_eq!(format(untidy), "a:\n  # why\n  b: |\n    text\n      more\n  c:\n  - x\n  -   y: 1\n      z: 2\n");
     assert_eq!(format("a: {{ broken"), "a: {{ broken");
+    assert_eq!(format(" \r \n\n"), "");
     assert_eq!(format("a: |+\n  x\n\n\n"), "a: |+\n  x\n\n\n");
 }
 

@@ -146,6 +146,7 @@ outputs: { text: \"{{ a.text }}\" }
 
 /// Runs the binary where the data folder cannot be written: it lies on a disk that is mounted so, or belongs to another
 /// user.
+#[expect(clippy::print_stdout, reason = "which way was used belongs to the result of the test")]
 fn run_frozen(folder: &Folder, args: &[&str]) -> Output {
     const FREEZE: &str = "mount --bind data data && mount -o remount,bind,ro data && exec \"$@\"";
     let binary = env!("CARGO_BIN_EXE_liteagent");

@@ -208,17 +208,15 @@ impl Editor {
     /// The byte behind the colon of a key, or behind the dash of an item.
     fn head(&self, place: &Place) -> usize {
         let text = self.text();
-        match &place.key {
-            Some(key) => text[key.end..].find(':').map_or(key.end, |colon| key.end + colon + 1),
-            None => {
-                // A block scalar may have a dash of its own: `- |-`.
-                let before = text[..place.value.start].trim_end();
-                let line = before.rfind('\n').map_or(0, |end| end + 1);
-                let mark = if place.style.is_block() { before[line..].find(['|', '>']) } else { None };
-                let end = mark.map_or(before.len(), |mark| line + mark);
-                before[..end].rfind('-').map_or(end, |dash| dash + 1)
-            }
+        if let Some(key) = &place.key {
+            return text[key.end..].find(':').map_or(key.end, |colon| key.end + colon + 1);
         }
+        // A block scalar may have a dash of its own: `- |-`.
+        let before = text[..place.value.start].trim_end();
+        let line = before.rfind('\n').map_or(0, |end| end + 1);
+        let mark = if place.style.is_block() { before[line..].find(['|', '>']) } else { None };
+        let end = mark.map_or(before.len(), |mark| line + mark);
+        before[..end].rfind('-').map_or(end, |dash| dash + 1)
     }
 
     /// The bytes of a value, with the head of a block scalar.

@@ -32,7 +32,9 @@ fn read(name: &str, text: &str, schemas: &[Schema]) {
             let shape = shape::walk(schema, &document.value, "");
             findings.extend(shape.findings.iter().map(|finding| document.diagnostic(finding)));
             for site in &shape.sites {
-                let middle = (site.text.len() / 2..).find(|at| site.text.is_char_boundary(*at)).unwrap_or_default();
+                let middle = (site.text.len() / 2..=site.text.len())
+                    .find(|at| site.text.is_char_boundary(*at))
+                    .unwrap_or_default();
                 let span = document.text_span(&site.pointer, middle..site.text.len());
                 assert!(document.file.text.get(span.range).is_some(), "{}", site.pointer);
             }

@@ -32,7 +32,8 @@ fn written(nodes: &[Made]) -> String {
     for (at, (kind, references, policy, needs)) in nodes.iter().enumerate() {
         let expressions: Vec<String> =
             references.iter().filter(|_| at > 0).map(|(to, how)| reference(to.index(at), *how)).collect();
-        let templated = expressions.iter().map(|expression| format!("{{{{ {expression} }}}}")).collect::<String>();
+        let templated =
+            expressions.iter().map(|expression| format!("{{{{ {expression} }}}}")).collect::<Vec<_>>().concat();
         let first = expressions.first().map_or("inputs.a", String::as_str);
         text.push_str(&format!("  n{at}:\n"));
         text.push_str(&match kind {
