@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -11,8 +11,9 @@ use figment::{
     error::Kind,
     providers::{Format, Toml},
 };
-use liteagent_engine::{capability::Root, codes};
-use serde::Deserialize;
+use liteagent_backends::Reserve;
+use liteagent_engine::{capability::Root, codes, source::read_text};
+use serde::{Deserialize, Deserializer, de::Error as _};
 
 use self::secrets::SecretConfig;
 use crate::failure::Failure;
@@ -32,6 +33,8 @@ pub(crate) struct Config {
     pub(crate) http: HttpConfig,
     /// Which secrets may be sent where, and who may declare them. Their values stand elsewhere.
     pub(crate) secrets: BTreeMap<String, SecretConfig>,
+    /// How runs are stored.
+    pub(crate) storage: StorageConfig,
 }
 
 /// `[files]`
@@ -67,16 +70,34 @@ pub(crate) struct HttpConfig {
     pub(crate) allow: Vec<String>,
 }
 
+/// `[storage]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct StorageConfig {
+    /// What must be free on the disk for a new run: `10%`, or `20GiB`. `LITEAGENT_MIN_FREE` wins.
+    #[serde(deserialize_with = "reserve")]
+    min_free: Reserve,
+}
+
+fn reserve<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Reserve, D::Error> {
+    Reserve::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
 impl Config {
     /// Reads `liteagent.toml` of a folder; without one, everything has its default.
     pub(crate) fn read(folder: &Path) -> Result<Self, Failure> {
         let path = folder.join(FILE);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(Failure::usage(codes::CONFIG, format!("cannot read `{FILE}`: {error}"))),
-        };
+        let Some(text) = text_of(&path)? else { return Ok(Self::default()) };
         Figment::from(Toml::string(&text)).extract().map_err(|error| wrong(&path, &error))
+    }
+
+    /// What must be free on the disk for a new run.
+    pub(crate) fn min_free(&self) -> Result<Reserve, Failure> {
+        match setting("LITEAGENT_MIN_FREE") {
+            Some(text) => Reserve::parse(&text)
+                .map_err(|error| Failure::usage(codes::CONFIG, format!("`LITEAGENT_MIN_FREE`: {error}"))),
+            None => Ok(self.storage.min_free),
+        }
     }
 
     /// The folders that file nodes may use, below the folder of the project.
@@ -91,6 +112,17 @@ impl Config {
             })
             .collect()
     }
+}
+
+/// The text of a file that need not be there.
+fn text_of(path: &Path) -> Result<Option<String>, Failure> {
+    if matches!(path.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+        return Ok(None);
+    }
+    read_text(path).map(Some).map_err(|finding| {
+        let failure = Failure::usage(codes::CONFIG, format!("`{}`: {}", path.display(), finding.message));
+        Failure { hint: finding.hint, ..failure }
+    })
 }
 
 fn wrong(path: &Path, error: &figment::Error) -> Failure {
@@ -122,6 +154,8 @@ pub(crate) fn setting(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn read(text: &str) -> Result<Config, String> {
@@ -146,5 +180,10 @@ mod tests {
         assert_eq!(no_path, "`/liteagent.toml`: `files.roots.docs` has no key `path`");
         let wrong_type = read("[http]\nallow = 3").unwrap_err();
         assert_eq!(wrong_type, "`/liteagent.toml`: `http.allow`: expected a sequence, found signed int `3`");
+        let no_share = read("[storage]\nmin_free = \"ten\"").unwrap_err();
+        assert_eq!(
+            no_share,
+            "`/liteagent.toml`: `storage.min_free`: expected a share of the disk such as `10%`, or a size such as `20GiB`, found `ten`"
+        );
     }
 }

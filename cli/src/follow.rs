@@ -1,6 +1,7 @@
 //! Follows a run to its end: shows it, asks a person where it waits for one, and says how it ended.
 
 use liteagent_engine::{
+    codes,
     engine::{EngineError, OpenWait, RunEnd, Settled},
     error::ErrorReport,
     event::{RunStatus, SignalTo},
@@ -129,12 +130,13 @@ pub(crate) fn by() -> Option<String> {
     crate::config::setting("USER")
 }
 
-/// Asks on the terminal; `None` after Ctrl-C: the run goes on waiting.
+/// Asks on the terminal; `None` after Ctrl-C, or when the terminal was closed: the run goes on waiting.
 async fn ask(platform: &Platform, question: Value) -> Result<Option<Value>, Failure> {
     let progress = platform.progress.clone();
     let asked = tokio::task::spawn_blocking(move || progress.pause(|| answer::ask(&question)));
     tokio::select! {
         answer = asked => match answer {
+            Ok(Err(failure)) if failure.code == Some(codes::INPUT_UNREADABLE) => Ok(None),
             Ok(answer) => answer.map(Some),
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         },

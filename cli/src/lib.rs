@@ -28,6 +28,7 @@ mod editor;
 mod failure;
 mod follow;
 mod inputs;
+mod output;
 mod platform;
 mod progress;
 mod project;
@@ -55,9 +56,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return if said.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
     };
-    shell::log_to_stderr();
     let shell = Shell::new(args.color);
-    match args.verb.run(&shell) {
+    match shell::log_to_stderr(shell.colors_err()).and_then(|()| args.verb.run(&shell)) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             shell.failure(&failure);

@@ -89,16 +89,27 @@ impl Platform {
 pub(crate) async fn open_stores(project: &Project) -> Result<Backends, Failure> {
     let data = project.data();
     std::fs::create_dir_all(&data).map_err(|error| {
-        Failure::platform(codes::OUTPUT, format!("cannot make the data folder `{}`: {error}", data.display()))
+        Failure::platform(codes::STORE_READ_ONLY, format!("cannot make the data folder `{}`: {error}", data.display()))
             .hint("set `LITEAGENT_DATA` to a folder that can be written")
     })?;
-    let mut options = SqliteOptions::default();
+    let mut options = SqliteOptions { reserve: project.config.min_free()?, ..SqliteOptions::default() };
     if let Some(lease) = config::setting("LITEAGENT_LEASE") {
         options.lease = Duration::parse(&lease)
             .map(|lease| lease.0)
             .map_err(|error| Failure::usage(codes::CONFIG, format!("`LITEAGENT_LEASE`: {error}")))?;
     }
     Ok(liteagent_backends::open(&data, options).await?)
+}
+
+/// Opens the stores alone to look at runs, also where nothing can be written.
+pub(crate) async fn open_stores_to_read(project: &Project) -> Result<Backends, Failure> {
+    match open_stores(project).await {
+        Err(failure) if failure.code == Some(codes::STORE_READ_ONLY) => {
+            // What cannot be read either is told as what it is: a folder that cannot be written.
+            liteagent_backends::open_read_only(&project.data()).await.map_err(|_| failure)
+        }
+        opened => opened,
+    }
 }
 
 /// Runs a command that waits. Whatever is still going on when it returns is dropped.
@@ -115,11 +126,7 @@ pub(crate) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> 
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        let hint = match &error {
-            StoreError::NewerRun(_) => error.hint(),
-            _ => "run `liteagent doctor`",
-        };
-        Self::platform(error.code(), error.to_string()).hint(hint)
+        Self::platform(error.code(), error.to_string()).hint(error.hint())
     }
 }
 

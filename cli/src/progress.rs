@@ -57,13 +57,14 @@ impl Progress {
         self.lock().run = Some(run);
     }
 
-    /// Calls `ask` while nothing else is written to the terminal.
+    /// Calls `ask` while nothing else is written to the terminal. Nothing is held meanwhile: the person may leave
+    /// without an answer.
     pub(crate) fn pause<T>(&self, ask: impl FnOnce() -> T) -> T {
-        let live = self.lock().live.as_ref().map(Live::handle);
-        match live {
-            Some(live) => live.suspend(ask),
-            None => ask(),
-        }
+        let each = |act: fn(&mut Live)| self.lock().live.as_mut().into_iter().for_each(act);
+        each(Live::pause);
+        let answer = ask();
+        each(Live::go_on);
+        answer
     }
 
     /// Takes what is live off the terminal.
@@ -107,7 +108,7 @@ impl Observer for Progress {
         }
         ahead.clone_into(&mut stage.ahead);
         let line = format!("  waits for {} to end", runs(ahead));
-        match &stage.live {
+        match &mut stage.live {
             Some(live) => live.say(line),
             None => print(&line),
         }

@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use indexmap::IndexMap;
+use liteagent_backends::{Reserve, SqliteOptions};
 use liteagent_engine::{
     bundle::Bundle,
     capability::Capabilities,
@@ -78,7 +79,8 @@ pub async fn engine(stores: Stores) -> Engine {
 /// # Panics
 /// When the store fails.
 pub async fn engine_on_disk(folder: &Path) -> Engine {
-    let backends = liteagent_backends::open(folder, liteagent_backends::SqliteOptions::default());
+    let options = SqliteOptions { reserve: Reserve::NONE, ..SqliteOptions::default() };
+    let backends = liteagent_backends::open(folder, options);
     engine(backends.await.expect("the store opens").stores).await
 }
 

@@ -40,6 +40,7 @@ impl World {
             clock: Arc::new(VirtualClock::at(1_000_000)),
             observer: None,
             hold: Duration::from_secs(10),
+            quarantine: None,
         };
         Self { engine: Engine::open(config).await.unwrap(), stores }
     }

@@ -4,7 +4,7 @@
 
 use std::{collections::HashMap, path::Path, process::Stdio, time::Duration};
 
-use liteagent_backends::{Backends, SqliteOptions};
+use liteagent_backends::{Backends, FILE, Reserve, SqliteOptions};
 use liteagent_engine::{
     event::{Event, Record, RunStatus},
     store::{RunFilter, RunRow},
@@ -71,7 +71,7 @@ async fn a_stopped_process_that_wakes_up_cannot_write() {
     let server = CountingServer::start(Duration::from_millis(250)).await;
     let mut first = worker(folder.path(), &server, 0);
     until(|| !server.effects().is_empty()).await;
-    signal(&first, "-STOP").await;
+    stop_outside_of_writes(&first, folder.path()).await;
     // Its heartbeat grows old; its lock is still held, for it is not dead.
     tokio::time::sleep(crash::LEASE + Duration::from_millis(500)).await;
     let mut second = worker(folder.path(), &server, 0);
@@ -129,6 +129,28 @@ async fn until(holds: impl Fn() -> bool) {
     tokio::time::timeout(TOO_LONG, wait).await.expect("the worker acts");
 }
 
+/// Stops a process. One that is stopped in the middle of a write shuts out every other, as SQLite has it: then it goes on
+/// for a moment.
+async fn stop_outside_of_writes(child: &Child, folder: &Path) {
+    let stat = format!("/proc/{}/stat", child.id().expect("the process has not ended"));
+    let is_stopped = || std::fs::read_to_string(&stat).unwrap().contains(") T ");
+    let is_free = || {
+        let database = rusqlite::Connection::open(folder.join(FILE)).unwrap();
+        database.busy_timeout(Duration::ZERO).unwrap();
+        let turnstile = std::fs::File::open(folder.join(FILE).with_extension("lock")).unwrap();
+        turnstile.try_lock().is_ok() && database.execute_batch("BEGIN IMMEDIATE; ROLLBACK").is_ok()
+    };
+    loop {
+        signal(child, "-STOP").await;
+        until(is_stopped).await;
+        if is_free() {
+            return;
+        }
+        signal(child, "-CONT").await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
 async fn signal(child: &Child, signal: &str) {
     let id = child.id().expect("the process has not ended").to_string();
     assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
@@ -136,7 +158,8 @@ async fn signal(child: &Child, signal: &str) {
 
 /// Reads every journal and every call, and compares. Gives the number of runs, and of nodes that were lost.
 async fn audit(folder: &Path, server: &CountingServer) -> (usize, u32) {
-    let backends = liteagent_backends::open(folder, SqliteOptions::default()).await.unwrap();
+    let options = SqliteOptions { reserve: Reserve::NONE, ..SqliteOptions::default() };
+    let backends = liteagent_backends::open(folder, options).await.unwrap();
     let mut calls = server.by_path();
     let mut lost = 0;
     let runs = all_runs(&backends).await;

@@ -6,13 +6,12 @@ use std::{
     path::Path,
 };
 
+use liteagent_backends::Room;
 use liteagent_engine::{
     diagnostic::Severity,
     load::{LoadOptions, load},
-    units::Size,
 };
 use liteagent_nodes::egress::EgressPolicy;
-use rustix::fs::statvfs;
 
 use crate::{
     config,
@@ -22,12 +21,16 @@ use crate::{
     shell::Shell,
 };
 
-/// Below this, a run may not be able to record what it does.
-const LITTLE_SPACE: Size = Size(1 << 30);
-
 /// Settings of the environment that this program reads.
-const SETTINGS: [&str; 6] =
-    ["LITEAGENT_CACHE", "LITEAGENT_DATA", "LITEAGENT_LEASE", "LITEAGENT_LOG", "LITEAGENT_PYTHON", "LITEAGENT_SECRET_"];
+const SETTINGS: [&str; 7] = [
+    "LITEAGENT_CACHE",
+    "LITEAGENT_DATA",
+    "LITEAGENT_LEASE",
+    "LITEAGENT_LOG",
+    "LITEAGENT_MIN_FREE",
+    "LITEAGENT_PYTHON",
+    "LITEAGENT_SECRET_",
+];
 
 /// Checks this machine and this project.
 #[derive(clap::Args)]
@@ -120,20 +123,31 @@ fn database(here: &Project) -> Finding {
 fn disk_space(here: &Project) -> Finding {
     let data = here.data();
     let folder = data.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
-    let Ok(disk) = statvfs(folder) else {
-        return Odd(
-            "the free space cannot be read".to_owned(),
-            "run `df` and look at the data folder's disk".to_owned(),
-        );
+    let room = match Room::of(folder) {
+        Ok(room) => room,
+        Err(error) => return Odd(error.to_string(), "run `df` and look at the data folder's disk".to_owned()),
     };
-    let free = disk.f_bavail * disk.f_frsize;
-    let percent = 100 * disk.f_bavail / disk.f_blocks.max(1);
-    let text = format!("{} MiB free ({percent} %)", free >> 20);
-    let mend = || {
-        "free space, or set `LITEAGENT_DATA` to a folder on another disk; `liteagent runs prune` deletes old runs"
-            .to_owned()
+    let reserve = match here.config.min_free() {
+        Ok(reserve) => reserve,
+        Err(failure) => return Bad(failure.message, "set it to a share or a size, or unset it".to_owned()),
     };
-    if percent < 10 || free < LITTLE_SPACE.0 { Odd(text, mend()) } else { Good(text) }
+    let percent = (u128::from(room.free) * 100).checked_div(room.total.into()).unwrap_or_default();
+    let text = format!(
+        "{} MiB free ({percent} %); a new run needs {} MiB (`min_free` is {reserve})",
+        room.free >> 20,
+        reserve.needed(room).div_ceil(1 << 20)
+    );
+    if room.free >= reserve.needed(room) {
+        return Good(text);
+    }
+    Bad(
+        text,
+        format!(
+            "free space (`liteagent runs prune` deletes old runs), set `LITEAGENT_DATA` to a folder on another disk, \
+             or lower `min_free` under `[storage]` in `{}`",
+            config::FILE
+        ),
+    )
 }
 
 fn file_roots(here: &Project) -> Finding {

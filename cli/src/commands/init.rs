@@ -30,6 +30,10 @@ pub(crate) struct Init {
 
 impl Init {
     pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
+        if self.folder.is_file() {
+            let message = format!("`{}` is a file, expected a folder", self.folder.display());
+            return Err(Failure::usage(codes::FILE_EXISTS, message).hint("name a new or an existing folder"));
+        }
         fs::create_dir_all(&self.folder).map_err(|error| {
             Failure::platform(codes::OUTPUT, format!("cannot make the folder `{}`: {error}", self.folder.display()))
         })?;

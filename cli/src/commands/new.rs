@@ -12,7 +12,7 @@ use crate::{
     config,
     editor::{self, SchemaKind},
     failure::{Exit, Failure},
-    platform::{block_on, open_stores},
+    platform::{block_on, open_stores_to_read},
     project::{Project, shown},
     shell::Shell,
     testing,
@@ -86,11 +86,11 @@ impl New {
 /// Writes a test that repeats a run.
 async fn test_from_run(path: &Path, run: &str, shell: &Shell) -> Result<Exit, Failure> {
     let project = Project::here()?;
-    let stores = open_stores(&project).await?.stores;
+    let stores = open_stores_to_read(&project).await?.stores;
     let row = super::runs::find(&*stores.journal, run).await?;
     let text = stores.journal.bundle(&row.digest).await?.unwrap_or_default();
     let bundle = Bundle::parse(&text)
-        .map_err(|error| Failure::platform(codes::STORE, error.to_string()).hint("run `liteagent doctor`"))?;
+        .map_err(|error| Failure::platform(codes::STORE_DAMAGED, error.to_string()).hint("run `liteagent doctor`"))?;
     let text = testing::record(&stores, row.id, &bundle, &liteagent_nodes::registry()).await?;
     write_new(path, &SchemaKind::Test.with_modeline(&text, path, &project.root)?)?;
     set_up_editors(&project.root, shell)?;

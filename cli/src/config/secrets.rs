@@ -1,6 +1,6 @@
 //! Secrets: their values come from the environment and from `.env`, the rules of their owner from `liteagent.toml`.
 
-use std::{collections::BTreeMap, fs, path::Path, str::FromStr};
+use std::{collections::BTreeMap, path::Path, str::FromStr};
 
 use liteagent_engine::{
     capability::{SecretRules, Secrets},
@@ -8,7 +8,7 @@ use liteagent_engine::{
 };
 use serde::Deserialize;
 
-use super::{Config, FILE};
+use super::{Config, FILE, text_of};
 use crate::failure::Failure;
 
 /// Names in the environment, and in `.env`, that give secrets.
@@ -65,7 +65,7 @@ fn parse<T: FromStr<Err = String>>(
 
 fn of_dot_env(folder: &Path) -> Result<BTreeMap<String, String>, Failure> {
     let mut values = BTreeMap::new();
-    let Ok(text) = fs::read_to_string(folder.join(".env")) else { return Ok(values) };
+    let Some(text) = text_of(&folder.join(".env"))? else { return Ok(values) };
     for (number, line) in text.lines().enumerate() {
         let line = line.trim().trim_start_matches("export ");
         if line.is_empty() || line.starts_with('#') {

@@ -2,7 +2,7 @@
 
 use super::harness::{Folder, looks_like};
 
-const APPROVAL: &str = "\
+pub(super) const APPROVAL: &str = "\
 name: approval
 inputs: { what: { type: string, default: a chair } }
 nodes:

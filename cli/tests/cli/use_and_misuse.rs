@@ -36,10 +36,10 @@ fn wrong_use_says_what_to_do() {
             format!("$ liteagent {line}\n{}{}[exit {}]", said.out, said.err, said.code)
         })
         .collect();
-    looks_like!(said.join("\n\n"), @r"
+    looks_like!(said.join("\n\n"), @r#"
     $ liteagent run nothing
     error[LA3001]: there is no file and no workflow `nothing`
-      = help: run `liteagent check` to list the workflows of this folder
+      = help: the workflows of this folder are `tools/echo`
     [exit 2]
 
     $ liteagent run tools/ecko -i text=x
@@ -69,10 +69,12 @@ fn wrong_use_says_what_to_do() {
 
     $ liteagent run tools/echo -i text=@missing.txt
     error[LA3003]: cannot read `missing.txt`: No such file or directory (os error 2)
+      = help: give the path, from the current folder, of a file that this user may read
     [exit 2]
 
     $ liteagent run tools/echo --inputs echo.yaml
-    error[LA3003]: `echo.yaml` is not JSON: expected ident at line 1 column 2
+    error[LA3003]: `echo.yaml` is not JSON that can be read: expected ident at line 1 column 2
+      = help: write the inputs as one JSON object: {"name": "value"}
     [exit 2]
 
     $ liteagent run tools/echo -i text=x --trigger daily
@@ -99,7 +101,7 @@ fn wrong_use_says_what_to_do() {
     error[LA3006]: there is no node type `http-requst`
       = help: did you mean `http-request`?
     [exit 2]
-    ");
+    "#);
 }
 
 #[test]
@@ -111,6 +113,36 @@ fn unknown_arguments_and_no_arguments_are_wrong_use() {
     );
     assert_eq!(folder.run_args(&[]).code, 2);
     assert_eq!(folder.run("--version").code, 0);
+}
+
+#[test]
+fn what_does_not_exist_is_not_passed_over() {
+    let folder = Folder::new().with("echo.yaml", ECHO).with("empty/keep", "");
+    let cases = [
+        ("check empty", 2, "error[LA3001]: there is no workflow here"),
+        ("runs list --status failed", 0, "no such runs; leave out"),
+        ("runs list --limit 0", 2, "invalid value '0'"),
+        ("init echo.yaml", 2, "error[LA3007]: `echo.yaml` is a file"),
+        ("runs resume", 2, "<RUN|--all>"),
+    ];
+    for (line, exit, expected) in cases {
+        let said = folder.run(line);
+        assert!(said.code == exit && said.err.contains(expected), "{line}: {}: {}", said.code, said.err);
+    }
+    assert_eq!(folder.run("check --format github").out, "");
+    let log = folder.command(&["check"]).env("LITEAGENT_LOG", "a=b=c").output().unwrap();
+    assert_eq!(log.status.code(), Some(2), "{}", String::from_utf8_lossy(&log.stderr));
+    let log = folder.command(&["run", "echo", "-i", "text=x"]).env("LITEAGENT_LOG", "debug").output().unwrap();
+    assert!(!log.stderr.is_empty() && !log.stderr.contains(&0x1b), "logs have no colours off a terminal");
+}
+
+#[test]
+fn fmt_says_what_it_cannot_tidy_and_goes_on() {
+    let folder =
+        Folder::new().with("a.yaml", "nodes: [\n").with("b.yaml", "nodes:\n    a: { type: fail, message: x }   \n");
+    let said = folder.run("fmt");
+    assert_eq!((said.code, said.out.as_str()), (1, "b.yaml\n"));
+    assert!(said.err.contains("`a.yaml` is left as it is") && said.err.contains("tidied: 1 file"), "{}", said.err);
 }
 
 #[test]

@@ -35,7 +35,12 @@ impl FsBlobs {
     /// [`StoreError::ReadOnly`] when it cannot be made.
     pub fn open(folder: PathBuf) -> Result<Self, StoreError> {
         make_folder(&folder)?;
-        Ok(Self { folder: folder.into() })
+        Ok(Self::at(folder))
+    }
+
+    /// Blobs in a folder as it is.
+    pub(crate) fn at(folder: PathBuf) -> Self {
+        Self { folder: folder.into() }
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {

@@ -46,8 +46,13 @@ impl StoreError {
     /// What to do about it.
     pub const fn hint(&self) -> &'static str {
         match self {
-            Self::Full(_) => "free some space on the disk of the data folder, then run `liteagent runs resume RUN`",
-            Self::ReadOnly(_) => "give this user the right to write into the data folder",
+            Self::Full(_) => {
+                "free space on the disk of the data folder (`liteagent doctor` shows how much is there), then go on with \
+                 `liteagent runs resume --all`"
+            }
+            Self::ReadOnly(_) => {
+                "run as the user who owns the data folder, or set `LITEAGENT_DATA` to a folder that can be written"
+            }
             Self::Failed(_) => "run `liteagent doctor`, then `liteagent runs resume RUN`: what was recorded is kept",
             Self::Damaged(_) => "put the data folder back from a backup",
             Self::NewerRun(_) | Self::Newer { .. } => "use the newer release",

@@ -52,7 +52,8 @@ pub struct HttpRequestConfig {
     #[serde(default = "ten")]
     #[schemars(range(max = 50))]
     pub redirects: u32,
-    /// How large the body of an answer may be, unpacked. A larger one fails the node with the class `limit_exceeded`.
+    /// How large the body of an answer may be, unpacked. A larger one fails the node with the class `limit_exceeded`, and
+    /// so do pages that are ten times as large together.
     #[serde(default = "ten_mib")]
     pub max_size: Size,
     /// The members of `json` that the workflow uses, with their types. They are checked when the answer comes, and

@@ -5,7 +5,7 @@
 use std::{path::PathBuf, process::Stdio, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use liteagent_backends::{Backends, SqliteOptions};
+use liteagent_backends::{Backends, Reserve, SqliteOptions};
 use liteagent_engine::{
     capability::Capabilities,
     engine::{Engine, EngineConfig, Quarantine, Start},
@@ -74,7 +74,7 @@ async fn main() {
     let [_, folder, server, batch, rest @ ..] = arguments.as_slice() else {
         panic!("usage: crash-worker FOLDER SERVER BATCH | crash-worker FOLDER SERVER alone RUN")
     };
-    let options = SqliteOptions { lease: crash::LEASE, ..SqliteOptions::default() };
+    let options = SqliteOptions { lease: crash::LEASE, reserve: Reserve::NONE };
     let backends = liteagent_backends::open(&PathBuf::from(folder), options).await.expect("the store opens");
     let config = config(&backends, folder, server);
     if let ("alone", [run]) = (batch.as_str(), rest) {

@@ -3,7 +3,7 @@
 use super::{find, no_run};
 use crate::{
     failure::{Exit, Failure},
-    platform::open_stores,
+    platform::open_stores_to_read,
     project::Project,
     shell::Shell,
 };
@@ -18,7 +18,7 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) async fn run(self, project: &Project, shell: &Shell) -> Result<Exit, Failure> {
-        let stores = open_stores(project).await?.stores;
+        let stores = open_stores_to_read(project).await?.stores;
         let row = find(&*stores.journal, &self.run).await?;
         let export = liteagent_engine::export::Export::of(&stores, row.id).await?;
         shell.json(&export.ok_or_else(|| no_run(&self.run))?)?;

@@ -14,7 +14,7 @@ use super::{find, load_payload, standing};
 use crate::{
     failure::{Exit, Failure},
     follow::{described, runs},
-    platform::open_stores,
+    platform::open_stores_to_read,
     progress::{Story, count, duration},
     project::Project,
     shell::Shell,
@@ -39,7 +39,7 @@ pub(crate) struct Show {
 
 impl Show {
     pub(crate) async fn run(self, project: &Project, shell: &Shell) -> Result<Exit, Failure> {
-        let stores = open_stores(project).await?.stores;
+        let stores = open_stores_to_read(project).await?.stores;
         let row = find(&*stores.journal, &self.run).await?;
         if self.journal {
             for record in read_all(&*stores.journal, row.id).await? {
