@@ -1,5 +1,7 @@
 //! Runs whose processes are killed, and runs that a newer release wrote, by way of the command line.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     io::{Read as _, Write as _},
     net::{TcpListener, TcpStream},
@@ -53,12 +55,14 @@ fn a_healthy_run_whose_process_was_killed_twice_ends_well_alone() {
 /// A run that waits in the queue, whose journal holds a record of a kind that nobody here knows.
 fn written_by_a_newer_release(folder: &Folder) {
     let bundle = r#"{"format":1,"entry":"dream","workflows":{"dream":{"nodes":{"a":{"type":"json","value":1}}}}}"#;
-    let digest = liteagent_engine::bundle::digest(bundle);
+    let digest = liteagent_engine::id::Digest::of(bundle.as_bytes());
     let first = serde_json::json!({ "seq": 1, "at": 1, "type": "run_started", "workflow": "dream", "digest": digest,
         "inputs": { "value": {} }, "trigger": { "type": "cli" } });
     let second = r#"{"seq":2,"at":2,"type":"node_dreamt","node":"a"}"#;
     let record = |seq, body: &str| StoredRecord { seq, at: 1, body: body.into() };
     let run = NewRun {
+        holds: Vec::new(),
+        subject: None,
         id: RunId::random(),
         workflow: "dream".to_owned(),
         digest: digest.clone(),

@@ -112,6 +112,7 @@ async fn end(bundle: &Arc<Bundle>, registry: &Registry) -> String {
         clock: clock.clone(),
         observer: None,
         hold: Duration::from_secs(10),
+        quarantine: None,
     };
     let engine = Engine::open(config).await.unwrap();
     let run = engine.start(Start::new(bundle.clone(), value!({}), value!({ "type": "test" }))).await.unwrap();
