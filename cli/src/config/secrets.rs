@@ -88,6 +88,8 @@ fn unquoted(value: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn secrets(toml: &str, dot_env: &str) -> Result<Secrets, String> {

@@ -129,6 +129,7 @@ async fn end(bundle: &Arc<Bundle>, registry: &Registry) -> String {
                 clock.advance_to(row.wake_at.expect("it waits for a time"));
                 engine.poll().await.unwrap();
             }
+            Some(Settled::Queued(_)) => unreachable!("nothing else runs"),
             None => {
                 if let Some(next) = clock.next_wake() {
                     clock.advance_to(next);
