@@ -29,7 +29,7 @@ fn a_healthy_run_whose_process_was_killed_twice_ends_well_alone() {
     let folder = Folder::new()
         .with("liteagent.toml", &format!("[http]\nallow = [\"{address}\"]\n"))
         .with("slow.yaml", &format!(
-            "name: slow\nnodes:\n  call: {{ type: http-request, method: POST, url: \"http://{address}/\" }}\noutputs: {{ said: \"{{{{ call.body }}}}\" }}\n"
+            "name: slow\nnodes:\n  ask: {{ type: http-request, method: POST, url: \"http://{address}/\" }}\noutputs: {{ said: \"{{{{ ask.body }}}}\" }}\n"
         ));
     for args in [&["run", "slow"][..], &["runs", "resume", "last"]] {
         let mut process = folder.command(args).stderr(Stdio::null()).spawn().unwrap();
@@ -41,7 +41,11 @@ fn a_healthy_run_whose_process_was_killed_twice_ends_well_alone() {
     let answering = std::thread::spawn(move || answer(server.accept().unwrap().0));
     let said = folder.run("runs resume last");
     answering.join().unwrap();
-    looks_like!(said.whole(), @"");
+    looks_like!(said.whole(), @r"
+    fine
+    ---- stderr (0)
+    succeeded: [run]
+    ");
     let journal = folder.run("runs show last --journal").out;
     let taken: Vec<(u64, bool)> = journal
         .lines()
@@ -87,8 +91,27 @@ fn written_by_a_newer_release(folder: &Folder) {
 fn a_run_that_a_newer_release_wrote_stays_in_the_queue_and_is_shown() {
     let folder = Folder::new().with("liteagent.toml", "");
     written_by_a_newer_release(&folder);
-    looks_like!(folder.run("runs resume last").whole(), @"");
-    looks_like!(folder.run("runs resume --all").whole(), @"");
-    looks_like!(folder.run("runs list").out, @"");
-    looks_like!(folder.run("runs show last").out, @"");
+    looks_like!(folder.run("runs resume last").whole(), @r"
+    ---- stderr (3)
+    error[LA5010]: a newer release wrote the run: this release cannot read record 2 (`node_dreamt`): unknown variant `node_dreamt`
+      = help: use the newer release
+    ");
+    looks_like!(folder.run("runs resume --all").whole(), @r"
+    ---- stderr (3)
+    1 run can go on
+    error[LA5010]: a newer release wrote the run: this release cannot read record 2 (`node_dreamt`): unknown variant `node_dreamt`
+      = help: use the newer release
+    ");
+    assert!(folder.run("runs list").out.contains("LA5010: a newer release wrote the run"));
+    looks_like!(folder.run("runs show last").out, @r"
+    run       [run]
+    workflow  dream ([digest])
+    status    queued
+    started   [time] by cli
+
+    error[LA5010]: a newer release wrote the run: this release cannot read record 2 (`node_dreamt`): unknown variant `node_dreamt`
+      = help: use the newer release
+
+                record 2 is of a kind that this release does not know
+    ");
 }

@@ -64,15 +64,24 @@ impl Resume {
     async fn every(&self, platform: &Platform, shell: &Shell) -> Result<Exit, Failure> {
         let runs = platform.stores.journal.runnable(SystemClock.now(), MOST).await?;
         shell.note(format!("{} can go on", count(runs.len(), "run")));
-        for run in &runs {
-            go_on(platform, *run).await?;
+        // One that cannot go on here holds no other up.
+        let mut started = Vec::new();
+        let mut failed = None;
+        for run in runs {
+            match go_on(platform, run).await {
+                Ok(()) => started.push(run),
+                Err(failure) => failed = failed.or(Some(failure)),
+            }
         }
         let mut worst = Exit::Done;
-        for run in runs {
-            let exit = follow(platform, run, shell, self.show.json).await?;
-            worst = if exit == Exit::Done { worst } else { exit };
+        for run in started {
+            match follow(platform, run, shell, self.show.json).await {
+                Ok(Exit::Done) => {}
+                Ok(exit) => worst = exit,
+                Err(failure) => failed = failed.or(Some(failure)),
+            }
         }
-        Ok(worst)
+        failed.map_or(Ok(worst), Err)
     }
 }
 

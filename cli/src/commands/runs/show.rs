@@ -47,7 +47,11 @@ impl Show {
             }
             return Ok(Exit::Done);
         }
-        let mut lines = head(&row, &stores.journal.ahead(row.id).await?);
+        let ahead = match row.phase {
+            RunPhase::Queued => stores.journal.ahead(row.id).await?,
+            _ => Vec::new(),
+        };
+        let mut lines = head(&row, &ahead);
         if row.phase != RunPhase::Ended
             && let Err(error) = check_readable(&stores, &row).await
         {
