@@ -17,7 +17,8 @@ use crate::{
 /// QuickJS is small: it is part of this program.
 const JAVASCRIPT: &[u8] = include_bytes!("../guests/javascript/guest.wasm");
 
-const WASM_STACK: usize = 4 << 20;
+/// So large that QuickJS, which counts its own stack, throws an error that code can catch before this one is full.
+const WASM_STACK: usize = 16 << 20;
 const HOST_STACK: usize = 1 << 20;
 const INSTANCE_SIZE: usize = 1 << 20;
 

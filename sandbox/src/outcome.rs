@@ -53,7 +53,7 @@ pub(crate) fn reply(ended: Ended, bounds: &Bounds) -> Reply {
         Err(limit) => Err(exceeded(limit, bounds)),
         Ok(Err(error)) => Err(stopped(&error, &host, bounds)),
         Ok(Ok(Answer::TooLarge)) => Err(exceeded(Limit::Output, bounds)),
-        Ok(Ok(Answer::Failure(text))) => Err(told(&text, bounds)),
+        Ok(Ok(Answer::Failure(text))) => Err(told(&text, host.memory_refused, bounds)),
         Ok(Ok(Answer::Outputs(text))) => outputs(text, script),
     };
     let (stdout, stderr) = (lossy(host.stdout), lossy(host.stderr));
@@ -71,12 +71,12 @@ fn outputs(text: Vec<u8>, script: bool) -> Result<Box<RawValue>, Fault> {
 }
 
 /// What the guest told.
-fn told(text: &[u8], bounds: &Bounds) -> Fault {
+fn told(text: &[u8], memory_refused: bool, bounds: &Bounds) -> Fault {
     let Ok(told) = serde_json::from_slice::<Told>(text) else {
         return Fault::new(Kind::Exception, "the code failed, and its error cannot be shown");
     };
     let kind = match told.kind.as_str() {
-        "memory" => return exceeded(Limit::Memory, bounds),
+        "memory" if memory_refused => return exceeded(Limit::Memory, bounds),
         "syntax" => Kind::Syntax,
         "main" => Kind::NoMain,
         "module" => Kind::MissingModule,
@@ -245,10 +245,10 @@ mod tests {
     #[test]
     fn a_description_that_is_no_description_is_still_a_failure() {
         let bounds = crate::Config::new("").default;
-        assert_eq!(told(b"\xff", &bounds).kind, Kind::Exception);
-        let fault = told(br#"{"kind": "exception", "type": "ValueError", "message": "no", "line": 3}"#, &bounds);
+        assert_eq!(told(b"\xff", false, &bounds).kind, Kind::Exception);
+        let fault = told(br#"{"kind": "exception", "type": "ValueError", "message": "no", "line": 3}"#, false, &bounds);
         assert_eq!(fault.to_string(), "LA2301: ValueError: no (line 3)");
-        let fault = told(br#"{"kind": "memory"}"#, &bounds);
+        let fault = told(br#"{"kind": "memory"}"#, true, &bounds);
         assert_eq!(fault.message, "the code needs more memory than the limit `memory` allows: 128MiB");
     }
 }

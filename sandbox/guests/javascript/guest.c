@@ -37,7 +37,7 @@ static void *answer(uint32_t failed, const char *text, size_t length) {
 
 // What stands in for a description when there is no memory left to make one.
 static void *out_of_memory(void) {
-  static const char text[] = "{\"kind\":\"memory\"}";
+  static const char text[] = "{\"kind\":\"memory\",\"type\":\"InternalError\",\"message\":\"out of memory\"}";
   return answer(1, text, sizeof text - 1);
 }
 

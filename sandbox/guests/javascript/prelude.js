@@ -150,7 +150,7 @@
     }
     const type = String(error.name);
     let message = String(error.message);
-    if (type === 'InternalError' && message === 'out of memory') return stringify({ kind: 'memory' });
+    if (type === 'InternalError' && message === 'out of memory') kind = 'memory';
     let module;
     if (error.code === 'MODULE_NOT_FOUND' || error.code === 'ERR_MODULE_NOT_FOUND') {
       [kind, module, message] = ['module', message, `no module \`${message}\``];

@@ -30,12 +30,13 @@ def stream(descriptor):
 
 
 sys.stdin = io.StringIO()
-sys.stdout = sys.__stdout__ = stream(1)
-sys.stderr = sys.__stderr__ = stream(2)
+STDOUT = sys.stdout = sys.__stdout__ = stream(1)
+STDERR = sys.stderr = sys.__stderr__ = stream(2)
 
 
 def run(script, code, inputs):
     random.seed()
+    sys.argv = [""]
     namespace = {"__name__": "__main__", "__builtins__": builtins}
     try:
         compiled = compile(code, CODE, "exec", dont_inherit=True)
@@ -58,8 +59,8 @@ def run(script, code, inputs):
             return ""
         raise Err(describe(error, code, "exception"))
     finally:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        STDOUT.flush()
+        STDERR.flush()
     if outputs is None:
         return "{}"
     try:
@@ -78,8 +79,6 @@ def failure(kind, **told):
 
 def describe(error, code, kind):
     """The failure that an exception is, with the frames of the user's code only."""
-    if isinstance(error, MemoryError):
-        return failure("memory")
     try:
         text = error.msg if isinstance(error, SyntaxError) else str(error)
     except BaseException:
@@ -93,6 +92,8 @@ def describe(error, code, kind):
         kind, told["module"] = "module", error.name
         told["message"] = f"no module `{error.name}`"
         told["hint"] = packages.hint(error.name)
+    elif isinstance(error, MemoryError):
+        kind = "memory"  # the host knows whether it was refused any
     elif isinstance(error, OSError):
         told["hint"] = NO_FILES
     linecache.cache[CODE] = (len(code), None, code.splitlines(keepends=True), CODE)

@@ -199,7 +199,6 @@ def seal():
     sys.path[:] = []
     sys.path_hooks[:] = []
     sys.path_importer_cache.clear()
-    sys.argv[:] = [""]
     # The finder of files would look for missing modules in folders that are not there.
     sys.meta_path[:] = [finder for finder in sys.meta_path if getattr(finder, "__name__", "") != "PathFinder"]
 
