@@ -28,6 +28,9 @@ const DENY: Step = Step {
     only_with: Some("cargo-deny"),
 };
 
+/// What tests and benchmarks of the sandbox need; a moment once it was done.
+const GUESTS: Step = step("guests of the sandbox", &["cargo", "xtask", "guests"]);
+
 /// Checks without tests.
 pub(crate) const CHECKS: &[Step] = &[FORMAT, CLIPPY, LAYERS, GENERATED, DENY];
 
@@ -38,13 +41,14 @@ pub(crate) const ALL: &[Step] = &[
     LAYERS,
     GENERATED,
     DENY,
+    GUESTS,
     step("tests", &["cargo", "nextest", "run", "--workspace", "--locked", "--no-fail-fast"]),
     step("workflow tests", &["cargo", "run", "-q", "--locked", "-p", "liteagent", "--", "test", "definitions"]),
     step("documentation tests", &["cargo", "test", "-q", "--doc", "--workspace", "--locked"]),
 ];
 
 /// The benchmarks.
-pub(crate) const BENCHES: &[Step] = &[step("benchmarks", &["cargo", "bench", "--workspace", "--benches"])];
+pub(crate) const BENCHES: &[Step] = &[GUESTS, step("benchmarks", &["cargo", "bench", "--workspace", "--benches"])];
 
 /// Runs every step, also after one that fails, and says which failed.
 #[expect(clippy::disallowed_methods, reason = "progress lines say how long a step took")]

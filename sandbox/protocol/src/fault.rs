@@ -167,3 +167,30 @@ impl fmt::Display for Fault {
 }
 
 impl std::error::Error for Fault {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_a_code_of_its_own_with_a_page() {
+        let codes: std::collections::HashSet<_> = Kind::ALL.iter().map(|kind| kind.code()).collect();
+        assert_eq!(codes.len(), Kind::ALL.len());
+        for code in codes {
+            let page = format!("{}/../../docs/errors/{code}.md", env!("CARGO_MANIFEST_DIR"));
+            let text = std::fs::read_to_string(&page).unwrap_or_else(|error| panic!("{page}: {error}"));
+            assert!(text.starts_with(&format!("# {code}: ")), "{page}");
+        }
+    }
+
+    #[test]
+    fn a_fault_reads_back_as_it_was_written() {
+        let fault = Fault { line: Some(3), ..Fault::limit(Limit::Wall, "too long").hint("be quick") };
+        let text = serde_json::to_string(&fault).unwrap();
+        assert_eq!(
+            text,
+            r#"{"kind":"limit","code":"LA2306","class":"timeout","message":"too long","hint":"be quick","limit":"wall","line":3}"#
+        );
+        assert_eq!(serde_json::from_str::<Fault>(&text).unwrap(), fault);
+    }
+}
