@@ -76,7 +76,10 @@ impl Work {
         let code = self.code(language);
         let mut command = match language {
             Language::Python => {
-                let mut command = Command::new("python3");
+                // The interpreter itself: what stands in PATH may be a script that looks for it.
+                let found = Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output();
+                let found = found.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned());
+                let mut command = Command::new(found.unwrap_or_default());
                 let program = format!("{code}\nimport json, sys\nprint(json.dumps(main(**json.load(sys.stdin))))");
                 command.args(["-I", "-c", &program]);
                 command

@@ -44,9 +44,8 @@ pub(crate) fn load(
 fn file_name(engine: &Engine, name: &str, wasm: &[u8]) -> String {
     let mut settings = DefaultHasher::new();
     engine.precompile_compatibility_hash().hash(&mut settings);
-    let digest = Sha256::digest(wasm);
-    let digest: String = digest[..8].iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{name}-{digest}-{:016x}.cwasm", settings.finish())
+    let digest = format!("{:x}", Sha256::digest(wasm));
+    format!("{name}-{}-{:016x}.cwasm", &digest[..16], settings.finish())
 }
 
 /// Loads a compiled module; `None` when there is none.

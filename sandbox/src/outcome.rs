@@ -94,10 +94,10 @@ fn told(text: &[u8], memory_refused: bool, bounds: &Bounds) -> Fault {
         _ => format!("{message}{place}"),
     };
     Fault {
-        module: told.module.map(|name| shortened(name, MOST_NAME)),
+        module: told.module.map(|name| shortened(name, MOST_NAME).into()),
         line: told.line,
-        traceback: told.traceback.map(|text| shortened(text, MOST_TRACEBACK)),
-        hint: told.hint.map(|text| shortened(text, MOST_MESSAGE)),
+        traceback: told.traceback.map(|text| shortened(text, MOST_TRACEBACK).into()),
+        hint: told.hint.map(|text| shortened(text, MOST_MESSAGE).into()),
         exit_code: told.exit_code,
         ..Fault::new(kind, message)
     }

@@ -9,6 +9,7 @@
 
 mod emit;
 mod graph;
+mod image;
 mod link;
 mod module;
 

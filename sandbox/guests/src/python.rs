@@ -87,17 +87,26 @@ fn componentize(work: &Path) -> Result<Vec<u8>> {
     }
     remove_native(&packages)?;
 
+    // CPython writes what it compiles beside what it reads: so it reads a copy.
+    let app = work.join("app");
+    fs::create_dir(&app)?;
+    for entry in fs::read_dir(&python)? {
+        let source = entry?.path();
+        if let (Some("py"), Some(name)) = (source.extension().and_then(|ending| ending.to_str()), source.file_name()) {
+            fs::copy(&source, app.join(name))?;
+        }
+    }
+
     // Without an environment of its own, componentize-py takes the packages of this machine into the snapshot.
     let empty = work.join("empty");
     run(Command::new("python3").args(["-m", "venv", "--without-pip"]).arg(&empty))?;
     let component = work.join("guest.wasm");
     run(Command::new(tools.join("bin/componentize-py"))
         .env("VIRTUAL_ENV", &empty)
-        .env("PYTHONDONTWRITEBYTECODE", "1")
         .arg("-d")
         .arg(python.join("wit"))
         .args(["-w", "guest", "componentize", "guest", "-p"])
-        .arg(&python)
+        .arg(&app)
         .arg("-p")
         .arg(&packages)
         .arg("-o")

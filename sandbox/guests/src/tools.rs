@@ -28,16 +28,12 @@ pub(crate) fn digest<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> String {
         digest.update((part.len() as u64).to_le_bytes());
         digest.update(part);
     }
-    hexadecimal(&digest.finalize())
+    format!("{:x}", digest.finalize())
 }
 
 /// The SHA-256 of a file's content, as tools print it.
 pub(crate) fn sha256(content: &[u8]) -> String {
-    hexadecimal(&Sha256::digest(content))
-}
-
-fn hexadecimal(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    format!("{:x}", Sha256::digest(content))
 }
 
 /// The contents of the files of a folder with these endings, in a fixed order.

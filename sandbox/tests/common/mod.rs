@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 /// The sandbox of this process.
 pub(crate) fn sandbox() -> &'static Sandbox {
     static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
-    SANDBOX.get_or_init(|| Sandbox::new(config()).unwrap())
+    SANDBOX.get_or_init(|| Sandbox::new(config()).expect("the usual configuration is served"))
 }
 
 /// The usual configuration.
@@ -23,7 +23,7 @@ pub(crate) fn config() -> Config {
 
 /// Calls `main`.
 pub(crate) async fn call(language: Language, code: &str, inputs: Value, limits: Limits) -> Reply {
-    let request = Request::new(language, code).with_inputs(&inputs).unwrap().with_limits(limits);
+    let request = Request::new(language, code).with_inputs(&inputs).expect("they are JSON").with_limits(limits);
     sandbox().run(request).await
 }
 
@@ -31,7 +31,7 @@ pub(crate) async fn call(language: Language, code: &str, inputs: Value, limits: 
 #[allow(dead_code, reason = "each test binary uses a part")]
 pub(crate) async fn outputs(language: Language, code: &str, inputs: Value) -> Value {
     match call(language, code, inputs, Limits::default()).await {
-        Ok(success) => success.outputs().unwrap(),
+        Ok(success) => success.outputs().expect("they are any JSON"),
         Err(failure) => panic!("{failure}\n{:?}\n{code}", failure.error.traceback),
     }
 }

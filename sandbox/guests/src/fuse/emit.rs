@@ -11,6 +11,7 @@ use wasmparser::{DataKind, ElementItems, ElementKind, ExternalKind, FuncType, Op
 
 use super::{
     Result,
+    image::Image,
     link::{Constant, Reached, Resolver, Target, evaluate, initial},
     module::Origin,
 };
@@ -167,7 +168,7 @@ impl<'a> Layout<'_, '_, 'a> {
                 if functions.is_empty() {
                     continue;
                 }
-                let offset = self.offset(instance, offset_expr)?;
+                let offset = ConstExpr::i32_const(self.start(instance, offset_expr)? as i32);
                 section.active(Some(self.tables[&table]), &offset, Elements::Functions(functions.into()));
             }
         }
@@ -175,21 +176,26 @@ impl<'a> Layout<'_, '_, 'a> {
     }
 
     fn data(&self) -> Result<DataSection> {
-        let mut section = DataSection::new();
+        let mut image = Image::default();
         for (instance, module) in self.resolver.modules() {
             for data in &module.data {
                 let DataKind::Active { offset_expr, .. } = &data.kind else {
                     return Err("a passive data segment".into());
                 };
-                section.active(0, &self.offset(instance, offset_expr)?, data.data.iter().copied());
+                image.place(self.start(instance, offset_expr)?, data.data);
             }
+        }
+        image.make_immortal()?;
+        let mut section = DataSection::new();
+        for (start, bytes) in image.segments() {
+            section.active(0, &ConstExpr::i32_const(start as i32), bytes.iter().copied());
         }
         Ok(section)
     }
 
-    fn offset(&self, instance: usize, expression: &wasmparser::ConstExpr<'_>) -> Result<ConstExpr> {
+    fn start(&self, instance: usize, expression: &wasmparser::ConstExpr<'_>) -> Result<u32> {
         match evaluate(self.resolver, instance, expression)? {
-            Constant::I32(at) => Ok(ConstExpr::i32_const(at)),
+            Constant::I32(at) => Ok(at as u32),
             other => Err(format!("a segment that begins at {other:?}").into()),
         }
     }

@@ -23,7 +23,7 @@ pub(super) enum CoreItem<'a> {
 /// A core instance.
 pub(super) enum CoreInstance<'a> {
     /// An instantiated module, and the instance behind each module name that it imports from.
-    Module { module: Module<'a>, arguments: HashMap<&'a str, u32> },
+    Module { module: Box<Module<'a>>, arguments: HashMap<&'a str, u32> },
     /// A bag of named items.
     Bag(HashMap<&'a str, (ExternalKind, u32)>),
 }
@@ -150,7 +150,7 @@ impl<'a> Graph<'a> {
             Instance::Instantiate { module_index, args } => {
                 let module = self.modules[module_index as usize].take().ok_or("a module that is instantiated twice")?;
                 let arguments = args.iter().map(|argument| (argument.name, argument.index)).collect();
-                CoreInstance::Module { module, arguments }
+                CoreInstance::Module { module: Box::new(module), arguments }
             }
             Instance::FromExports(exports) => CoreInstance::Bag(
                 exports.iter().map(|export| (export.name, (export.kind, export.index))).collect::<HashMap<_, _>>(),

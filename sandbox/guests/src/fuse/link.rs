@@ -44,7 +44,7 @@ impl<'g, 'a> Resolver<'g, 'a> {
     /// The instances that are modules.
     pub(super) fn modules(&self) -> impl Iterator<Item = (usize, &'g Module<'a>)> + use<'g, 'a> {
         self.graph.instances.iter().enumerate().filter_map(|(at, instance)| match instance {
-            CoreInstance::Module { module, .. } => Some((at, module)),
+            CoreInstance::Module { module, .. } => Some((at, &**module)),
             CoreInstance::Bag(_) => None,
         })
     }
