@@ -108,7 +108,9 @@ fn main() {
     for language in Language::ALL {
         runtime.block_on(sandbox.prepare(language)).unwrap();
         if wanted("calls") {
-            works().iter().for_each(|work| calls(&sandbox, work, language));
+            for work in works() {
+                calls(&sandbox, &work, language);
+            }
         }
         if wanted("at-once") {
             at_once(&sandbox, &runtime, language);
@@ -238,7 +240,7 @@ fn memory(sandbox: &Sandbox, runtime: &Runtime, language: Language) {
 /// Resident memory over a hundred thousand calls.
 fn growth(sandbox: &Sandbox, runtime: &Runtime, language: Language) {
     let request = works()[0].request(language);
-    let mut run = |count: usize| {
+    let run = |count: usize| {
         for _ in 0..count {
             runtime.block_on(sandbox.run(request.clone())).unwrap();
         }

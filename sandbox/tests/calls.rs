@@ -268,6 +268,7 @@ async fn memory_returns_to_where_it_was() {
 
 /// The resident memory of this process in bytes.
 fn resident() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/statm").unwrap();
-    status.split(' ').nth(1).unwrap().parse::<u64>().unwrap() * 4096
+    let status = std::fs::read_to_string("/proc/self/statm").expect("Linux tells");
+    let pages = status.split(' ').nth(1).and_then(|pages| pages.parse::<u64>().ok()).expect("it is the second number");
+    pages * 4096
 }
