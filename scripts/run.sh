@@ -5,12 +5,10 @@ set -euo pipefail
 
 need_rust
 need_packages cc:build-essential
-need_venv
 binary="$CARGO_TARGET_DIR/debug/liteagent"
 if [ ! -x "$binary" ]; then
   say "1. build liteagent: about 300 crates, 60 MB to download, 4 minutes on two cores, 1.5 GB in $cache"
   say "2. run definitions/reports/markdown.yaml on the Markdown files of this folder"
-  say "3. build the sandbox's Python and JavaScript: 55 MB to download, 5 minutes on two cores, once"
 fi
 start=$SECONDS
 if [ -x "$binary" ]; then quiet=-q; else quiet=; fi
@@ -23,7 +21,5 @@ say "running: ./liteagent run definitions/reports/markdown.yaml"
 say
 say "out/report.md begins:"
 sed -n 1,16p out/report.md
-say
-cargo xtask guests
 say
 say "next: ./liteagent runs list | ./liteagent new hello | ./liteagent --help"

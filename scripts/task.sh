@@ -28,6 +28,14 @@ need_pyyaml() { # LITEAGENT_PYTHON is the Python of the test that compares with 
   "$cache/python/bin/pip" install -q --disable-pip-version-check pyyaml
 }
 
+need_yaml_ls() { # LITEAGENT_YAML_LS is the language server of the tests that look at our schemas as an editor does
+  local version=2.0.0 package="$cache/node/node_modules/yaml-language-server"
+  export LITEAGENT_YAML_LS="$package/bin/yaml-language-server"
+  grep -qs "\"version\": \"$version\"" "$package/package.json" && [ -f "$LITEAGENT_YAML_LS" ] && return 0
+  say "installing yaml-language-server $version into $cache/node"
+  npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$cache/node" "yaml-language-server@$version"
+}
+
 need_rust
 need_packages cc:build-essential
 case "$1" in
@@ -39,6 +47,7 @@ case "$1" in
     need_venv
     need_nextest
     need_pyyaml
+    need_yaml_ls
     ;;
   bench) need_packages node:nodejs; need_venv ;;
 esac

@@ -12,12 +12,15 @@ mod completions;
 mod doctor;
 mod explain;
 mod fmt;
+mod forget;
 mod graph;
 mod init;
 mod new;
 mod nodes;
+pub(crate) mod quarantine;
 pub(crate) mod run;
 mod runs;
+mod schema;
 mod test;
 
 /// What the program is asked to do.
@@ -29,12 +32,16 @@ pub(crate) enum Verb {
     Run(run::Run),
     /// Lists runs, shows one, answers one that waits, goes on with one
     Runs(runs::Runs),
+    /// Deletes everything that is kept about a subject
+    Forget(forget::Forget),
     /// Runs the tests of workflows
     Test(test::Test),
     /// Draws a workflow as Mermaid, DOT or SVG
     Graph(graph::Graph),
     /// Lists the node types, or shows one with its fields and examples
     Nodes(nodes::Nodes),
+    /// Prints the JSON Schema of workflow files, for editors
+    Schema(schema::Schema),
     /// Writes a new workflow from a template
     New(new::New),
     /// Makes a folder a project: configuration, editor settings, an example
@@ -47,6 +54,9 @@ pub(crate) enum Verb {
     Doctor(doctor::Doctor),
     /// Prints a completion script for a shell
     Completions(completions::Completions),
+    /// Executes one run and nothing else: started for runs that end the processes which execute them
+    #[command(hide = true)]
+    Quarantine(quarantine::Quarantine),
 }
 
 impl Verb {
@@ -55,15 +65,18 @@ impl Verb {
             Self::Check(verb) => verb.run(shell),
             Self::Run(verb) => verb.run(shell),
             Self::Runs(verb) => verb.run(shell),
+            Self::Forget(verb) => verb.run(shell),
             Self::Test(verb) => verb.run(shell),
             Self::Graph(verb) => verb.run(shell),
             Self::Nodes(verb) => verb.run(shell),
+            Self::Schema(verb) => verb.run(shell),
             Self::New(verb) => verb.run(shell),
             Self::Init(verb) => verb.run(shell),
             Self::Fmt(verb) => verb.run(shell),
             Self::Explain(verb) => verb.run(shell),
             Self::Doctor(verb) => verb.run(shell),
             Self::Completions(verb) => verb.run(shell),
+            Self::Quarantine(verb) => verb.run(shell),
         }
     }
 }

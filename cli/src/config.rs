@@ -2,7 +2,7 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
+    io,
     path::{Path, PathBuf},
 };
 
@@ -11,19 +11,17 @@ use figment::{
     error::Kind,
     providers::{Format, Toml},
 };
-use liteagent_engine::{
-    capability::{Root, Secrets},
-    codes,
-};
-use serde::Deserialize;
+use liteagent_backends::Reserve;
+use liteagent_engine::{capability::Root, codes, source::read_text};
+use serde::{Deserialize, Deserializer, de::Error as _};
 
+use self::secrets::SecretConfig;
 use crate::failure::Failure;
+
+mod secrets;
 
 /// The name of the configuration file; its folder is the root of the definitions.
 pub(crate) const FILE: &str = "liteagent.toml";
-
-/// Names in the environment, and in `.env`, that give secrets.
-const SECRET_PREFIX: &str = "LITEAGENT_SECRET_";
 
 /// What `liteagent.toml` says.
 #[derive(Debug, Default, Deserialize)]
@@ -33,6 +31,10 @@ pub(crate) struct Config {
     pub(crate) files: FilesConfig,
     /// Where `http-request` may go.
     pub(crate) http: HttpConfig,
+    /// Which secrets may be sent where, and who may declare them. Their values stand elsewhere.
+    pub(crate) secrets: BTreeMap<String, SecretConfig>,
+    /// How runs are stored.
+    pub(crate) storage: StorageConfig,
 }
 
 /// `[files]`
@@ -68,16 +70,34 @@ pub(crate) struct HttpConfig {
     pub(crate) allow: Vec<String>,
 }
 
+/// `[storage]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct StorageConfig {
+    /// What must be free on the disk for a new run: `10%`, or `20GiB`. `LITEAGENT_MIN_FREE` wins.
+    #[serde(deserialize_with = "reserve")]
+    min_free: Reserve,
+}
+
+fn reserve<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Reserve, D::Error> {
+    Reserve::parse(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+}
+
 impl Config {
     /// Reads `liteagent.toml` of a folder; without one, everything has its default.
     pub(crate) fn read(folder: &Path) -> Result<Self, Failure> {
         let path = folder.join(FILE);
-        let text = match fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(Failure::usage(codes::CONFIG, format!("cannot read `{FILE}`: {error}"))),
-        };
+        let Some(text) = text_of(&path)? else { return Ok(Self::default()) };
         Figment::from(Toml::string(&text)).extract().map_err(|error| wrong(&path, &error))
+    }
+
+    /// What must be free on the disk for a new run.
+    pub(crate) fn min_free(&self) -> Result<Reserve, Failure> {
+        match setting("LITEAGENT_MIN_FREE") {
+            Some(text) => Reserve::parse(&text)
+                .map_err(|error| Failure::usage(codes::CONFIG, format!("`LITEAGENT_MIN_FREE`: {error}"))),
+            None => Ok(self.storage.min_free),
+        }
     }
 
     /// The folders that file nodes may use, below the folder of the project.
@@ -92,6 +112,17 @@ impl Config {
             })
             .collect()
     }
+}
+
+/// The text of a file that need not be there.
+fn text_of(path: &Path) -> Result<Option<String>, Failure> {
+    if matches!(path.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound) {
+        return Ok(None);
+    }
+    read_text(path).map(Some).map_err(|finding| {
+        let failure = Failure::usage(codes::CONFIG, format!("`{}`: {}", path.display(), finding.message));
+        Failure { hint: finding.hint, ..failure }
+    })
 }
 
 fn wrong(path: &Path, error: &figment::Error) -> Failure {
@@ -121,40 +152,10 @@ pub(crate) fn setting(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty())
 }
 
-/// The secrets of the environment and of `.env`; the environment wins. Other names are not looked at.
-pub(crate) fn secrets(folder: &Path) -> Result<Secrets, Failure> {
-    let mut secrets = BTreeMap::new();
-    if let Ok(text) = fs::read_to_string(folder.join(".env")) {
-        for (number, line) in text.lines().enumerate() {
-            let line = line.trim().trim_start_matches("export ");
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            let (name, value) = line.split_once('=').ok_or_else(|| {
-                Failure::usage(codes::CONFIG, format!("expected `NAME=value` in line {} of `.env`", number + 1))
-            })?;
-            if let Some(name) = name.trim().strip_prefix(SECRET_PREFIX) {
-                secrets.insert(name.to_owned(), unquoted(value.trim()).to_owned());
-            }
-        }
-    }
-    for (name, value) in std::env::vars_os() {
-        if let (Some(name), Some(value)) =
-            (name.to_str().and_then(|name| name.strip_prefix(SECRET_PREFIX)), value.to_str())
-        {
-            secrets.insert(name.to_owned(), value.to_owned());
-        }
-    }
-    Ok(Secrets::new(secrets))
-}
-
-fn unquoted(value: &str) -> &str {
-    let inner = |quote: char| value.strip_prefix(quote)?.strip_suffix(quote);
-    inner('"').or_else(|| inner('\'')).unwrap_or(value)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn read(text: &str) -> Result<Config, String> {
@@ -179,14 +180,10 @@ mod tests {
         assert_eq!(no_path, "`/liteagent.toml`: `files.roots.docs` has no key `path`");
         let wrong_type = read("[http]\nallow = 3").unwrap_err();
         assert_eq!(wrong_type, "`/liteagent.toml`: `http.allow`: expected a sequence, found signed int `3`");
-    }
-
-    #[test]
-    fn only_prefixed_names_of_a_dot_env_file_are_secrets() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join(".env"), "# x\nDATABASE_URL=a\nexport LITEAGENT_SECRET_TOKEN_A='s p'\n").unwrap();
-        let secrets = secrets(folder.path()).unwrap();
-        assert_eq!(secrets.get("TOKEN_A"), Some("s p"));
-        assert_eq!(secrets.get("DATABASE_URL"), None);
+        let no_share = read("[storage]\nmin_free = \"ten\"").unwrap_err();
+        assert_eq!(
+            no_share,
+            "`/liteagent.toml`: `storage.min_free`: expected a share of the disk such as `10%`, or a size such as `20GiB`, found `ten`"
+        );
     }
 }

@@ -1,10 +1,14 @@
 //! Follows a run to its end: shows it, asks a person where it waits for one, and says how it ended.
 
 use liteagent_engine::{
+    codes,
     engine::{EngineError, OpenWait, RunEnd, Settled},
     error::ErrorReport,
     event::{RunStatus, SignalTo},
     id::RunId,
+    store::RunPhase,
+    time::{Clock as _, SystemClock},
+    units::Millis,
     value::Value,
 };
 use serde_json::json;
@@ -39,6 +43,10 @@ pub(crate) async fn follow(platform: &Platform, run: RunId, shell: &Shell, as_js
                 platform.progress.finish();
                 return report(shell, run, &end, as_json);
             }
+            Settled::Queued(ahead) => {
+                platform.progress.finish();
+                return queued(shell, run, &ahead, as_json);
+            }
             Settled::Waiting(waits) => {
                 let question = waits.iter().find(|open| !open.wait.ask.is_null());
                 let (Some(question), true, false) = (question, shell.can_ask(), as_json) else {
@@ -56,18 +64,57 @@ pub(crate) async fn follow(platform: &Platform, run: RunId, shell: &Shell, as_js
     }
 }
 
-/// Where a run came to rest. One that only sleeps, until a retry for example, is not at rest.
+/// Where a run came to rest. One that only sleeps, until a retry for example, is not at rest; nor is one that waits for
+/// another run to end, unless that one rests too.
 async fn settled(platform: &Platform, run: RunId) -> Result<Settled, Failure> {
     const EVERY: std::time::Duration = std::time::Duration::from_millis(250);
+    let mut has_waited = false;
     loop {
-        match platform.engine.settled(run).await? {
-            Settled::Waiting(waits) if waits.is_empty() => {
+        match platform.engine.settled(run).await {
+            Ok(Settled::Waiting(waits)) if waits.is_empty() => {}
+            Ok(Settled::Queued(ahead)) => {
+                if all_rest(platform, &ahead).await? {
+                    return Ok(Settled::Queued(ahead));
+                }
+                has_waited = true;
                 tokio::time::sleep(EVERY).await;
-                platform.engine.poll().await?;
+                make_way(platform, run, &ahead).await?;
+                continue;
             }
-            rest => return Ok(rest),
+            // Another process that waits too may have taken it when there was room.
+            Err(EngineError::Elsewhere(_)) if has_waited => {}
+            rest => return Ok(rest?),
+        }
+        tokio::time::sleep(EVERY).await;
+        platform.engine.poll().await?;
+    }
+}
+
+/// Goes on with a run when there is room, and executes here what stands before it and nobody executes: its process died.
+async fn make_way(platform: &Platform, run: RunId, ahead: &[RunId]) -> Result<(), Failure> {
+    /// A process that has just created a run is about to take it.
+    const FRESH: Millis = 10_000;
+    const MOST: u32 = 10_000;
+    let now = SystemClock.now();
+    let runnable = platform.stores.journal.runnable(now, MOST).await?;
+    for left in ahead.iter().filter(|left| runnable.contains(left)) {
+        let row = platform.stores.journal.run(*left).await?;
+        if row.is_some_and(|row| row.phase != RunPhase::Queued || now - row.updated_at > FRESH) {
+            go_on(platform, *left).await?;
         }
     }
+    go_on(platform, run).await
+}
+
+/// Whether none of these runs goes on by itself.
+async fn all_rest(platform: &Platform, runs: &[RunId]) -> Result<bool, Failure> {
+    for run in runs {
+        let row = platform.stores.journal.run(*run).await?;
+        if row.is_none_or(|row| row.phase != RunPhase::Waiting) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Executes a run here, unless it has ended already: a signal alone may have brought it to its end.
@@ -83,12 +130,13 @@ pub(crate) fn by() -> Option<String> {
     crate::config::setting("USER")
 }
 
-/// Asks on the terminal; `None` after Ctrl-C: the run goes on waiting.
+/// Asks on the terminal; `None` after Ctrl-C, or when the terminal was closed: the run goes on waiting.
 async fn ask(platform: &Platform, question: Value) -> Result<Option<Value>, Failure> {
     let progress = platform.progress.clone();
     let asked = tokio::task::spawn_blocking(move || progress.pause(|| answer::ask(&question)));
     tokio::select! {
         answer = asked => match answer {
+            Ok(Err(failure)) if failure.code == Some(codes::INPUT_UNREADABLE) => Ok(None),
             Ok(answer) => answer.map(Some),
             Err(panic) => std::panic::resume_unwind(panic.into_panic()),
         },
@@ -148,6 +196,26 @@ fn shown(outputs: &Value) -> String {
         return text.to_owned();
     }
     serde_json::to_string_pretty(outputs).unwrap_or_default()
+}
+
+fn queued(shell: &Shell, run: RunId, ahead: &[RunId], as_json: bool) -> Result<Exit, Failure> {
+    if as_json {
+        shell.json(&json!({ "run": run, "status": "queued", "ahead": ahead }))?;
+        return Ok(Exit::Waiting);
+    }
+    shell.note(format!("queued: {run} waits for {} to end. To go on then:", runs(ahead)));
+    shell.note(format!("    liteagent runs resume {run}"));
+    Ok(Exit::Waiting)
+}
+
+/// Runs for a message: the first ones by id.
+pub(crate) fn runs(runs: &[RunId]) -> String {
+    const SHOWN: usize = 3;
+    let mut shown: Vec<String> = runs.iter().take(SHOWN).map(ToString::to_string).collect();
+    if runs.len() > SHOWN {
+        shown.push(format!("{} more", runs.len() - SHOWN));
+    }
+    shown.join(", ")
 }
 
 fn waiting(shell: &Shell, run: RunId, open: &[OpenWait], as_json: bool) -> Result<Exit, Failure> {

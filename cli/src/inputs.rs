@@ -1,8 +1,8 @@
 //! The inputs of a run: from `--inputs`, from `--input`, and asked for on the terminal.
 
 use std::{
-    fs,
-    io::{self, BufRead as _, Write as _},
+    fs::File,
+    io::{self, BufRead as _, Read as _, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -12,10 +12,16 @@ use liteagent_engine::{
     id::RunId,
     store::Files,
     types::{Misfit, Type},
+    units::Size,
     value::Value,
 };
 
 use crate::{failure::Failure, shell::Shell};
+
+/// The largest value that is read from a file.
+const MAX_VALUE: Size = Size(64 << 20);
+/// The largest file that is given to a run.
+const MAX_FILE: Size = Size(256 << 20);
 
 /// What the command line gives.
 #[derive(Debug, Default, clap::Args)]
@@ -45,10 +51,18 @@ impl InputArgs {
     pub(crate) fn read(&self, declared: &IndexMap<String, Type>) -> Result<Inputs, Failure> {
         let mut inputs = Inputs::default();
         if let Some(path) = &self.inputs {
-            let value: Value = serde_json::from_str(&text_of(path)?)
-                .map_err(|error| unreadable(format!("`{}` is not JSON: {error}", path.display())))?;
+            let text = text_of(path)?;
+            let value: Value = serde_json::from_str(text.trim_start_matches('\u{feff}')).map_err(|error| {
+                let hint = if error.to_string().starts_with("recursion limit") {
+                    "nest lists and objects at most 128 deep"
+                } else {
+                    "write the inputs as one JSON object: {\"name\": \"value\"}"
+                };
+                unreadable(format!("`{}` is not JSON that can be read: {error}", path.display())).hint(hint)
+            })?;
             let members = value.as_object().ok_or_else(|| {
                 unreadable(format!("expected an object in `{}`, found {}", path.display(), value.kind()))
+                    .hint("write the inputs as one JSON object: {\"name\": \"value\"}")
             })?;
             inputs.values.extend(members.iter().map(|(name, value)| (name.to_string(), value.clone())));
         }
@@ -75,8 +89,7 @@ impl Inputs {
         declared: &IndexMap<String, Type>,
     ) -> Result<(), Failure> {
         for (name, path) in std::mem::take(&mut self.files) {
-            let content =
-                fs::read(&path).map_err(|error| unreadable(format!("cannot read `{}`: {error}", path.display())))?;
+            let content = bytes_of(&path, MAX_FILE, "split it, or give its parts as a list of files")?;
             let file_name = path.file_name().unwrap_or_default().to_string_lossy();
             let file = store.create(run, &file_name, mime_of(&path), content.into()).await?;
             let file = Value::from_serialize(&file).map_err(|error| unreadable(error.to_string()))?;
@@ -135,12 +148,15 @@ impl Inputs {
 /// Asks a person for one line.
 pub(crate) fn ask(question: &str) -> Result<String, Failure> {
     let failed = |error: io::Error| unreadable(format!("the terminal cannot be read: {error}"));
-    let mut stderr = io::stderr().lock();
-    stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush()).map_err(failed)?;
+    // Not held while the person thinks: others write there, too.
+    let write = |mut stderr: io::StderrLock| stderr.write_all(question.as_bytes()).and_then(|()| stderr.flush());
+    write(io::stderr().lock()).map_err(failed)?;
     let mut line = String::new();
     let bytes = io::stdin().lock().read_line(&mut line).map_err(failed)?;
     if bytes == 0 {
-        return Err(unreadable("the terminal was closed before the answer".to_owned()));
+        io::stderr().write_all(b"\n").map_err(failed)?;
+        return Err(unreadable("the terminal was closed before the answer".to_owned())
+            .hint("give inputs with `--input name=value`"));
     }
     Ok(line.trim_end_matches(['\n', '\r']).to_owned())
 }
@@ -188,7 +204,30 @@ fn describe(kind: &Type) -> Option<String> {
 }
 
 fn text_of(path: &Path) -> Result<String, Failure> {
-    fs::read_to_string(path).map_err(|error| unreadable(format!("cannot read `{}`: {error}", path.display())))
+    let bytes = bytes_of(
+        path,
+        MAX_VALUE,
+        "give a large value as a file: declare the input with the type `file`, and say `--input NAME=@FILE`",
+    )?;
+    String::from_utf8(bytes).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        let message = format!("`{}` is not UTF-8 text: invalid byte at offset {at}", path.display());
+        unreadable(message).hint("save it as UTF-8, or declare the input with the type `file`")
+    })
+}
+
+/// The content of a file, a pipe or a device, against a limit.
+fn bytes_of(path: &Path, limit: Size, when_larger: &str) -> Result<Vec<u8>, Failure> {
+    let failed = |error: io::Error| {
+        unreadable(format!("cannot read `{}`: {error}", path.display()))
+            .hint("give the path, from the current folder, of a file that this user may read")
+    };
+    let mut bytes = Vec::new();
+    File::open(path).and_then(|file| file.take(limit.0 + 1).read_to_end(&mut bytes)).map_err(failed)?;
+    if bytes.len() as u64 > limit.0 {
+        return Err(unreadable(format!("`{}` is larger than {limit}", path.display())).hint(when_larger));
+    }
+    Ok(bytes)
 }
 
 fn unreadable(message: String) -> Failure {

@@ -5,6 +5,7 @@
 //! * `shell`: where output goes, with or without colour
 //! * `failure`: why a command did not do what it was asked, and the exit codes
 //! * `project`, `config`: `liteagent.toml`, the folder around it, the environment
+//! * `editor`: schemas and settings for editors
 //! * `testing`: what `test` does
 //! * `platform`: the engine with its stores, as every command that runs something opens it
 
@@ -12,6 +13,7 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{CommandFactory, Parser};
 
+pub use self::editor::SchemaKind;
 use self::{
     commands::Verb,
     failure::Exit,
@@ -22,9 +24,11 @@ mod answer;
 mod commands;
 mod config;
 mod definition;
+mod editor;
 mod failure;
 mod follow;
 mod inputs;
+mod output;
 mod platform;
 mod progress;
 mod project;
@@ -52,9 +56,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             return if said.use_stderr() { Exit::Usage.into() } else { Exit::Done.into() };
         }
     };
-    shell::log_to_stderr();
     let shell = Shell::new(args.color);
-    match args.verb.run(&shell) {
+    match shell::log_to_stderr(shell.colors_err()).and_then(|()| args.verb.run(&shell)) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             shell.failure(&failure);
@@ -66,9 +69,4 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// The whole command line, for help pages and completions.
 pub fn command() -> clap::Command {
     Args::command()
-}
-
-/// The JSON Schema (draft 7) of `NAME.test.yaml` files.
-pub fn test_schema() -> schemars::Schema {
-    testing::schema()
 }

@@ -8,6 +8,7 @@ use liteagent_engine::{
     codes,
     engine::{Engine, EngineConfig, EngineError},
     error::Code,
+    id::RunId,
     store::{Files, StoreError, Stores},
     time::SystemClock,
     units::Duration,
@@ -15,7 +16,14 @@ use liteagent_engine::{
 
 use liteagent_nodes::egress::{Egress, EgressPolicy};
 
-use crate::{config, failure::Failure, inputs::misfit, progress::Progress, project::Project};
+use crate::{
+    commands::quarantine::Ward,
+    config,
+    failure::Failure,
+    inputs::misfit,
+    progress::{Detail, Progress},
+    project::Project,
+};
 
 /// A wait that is longer gives the run up, and the command says how to go on.
 const HOLD: Duration = Duration::from_secs(10);
@@ -35,6 +43,16 @@ pub(crate) struct Platform {
 impl Platform {
     /// Opens the stores of a project and starts an engine over them.
     pub(crate) async fn open(project: &Project, progress: Arc<Progress>) -> Result<Self, Failure> {
+        Self::with(project, progress, None).await
+    }
+
+    /// The same, for one run and nothing else.
+    pub(crate) async fn open_alone(project: &Project, run: RunId) -> Result<Self, Failure> {
+        let progress = Arc::new(Progress::new(Detail::Nothing, false, false));
+        Self::with(project, progress, Some(run)).await
+    }
+
+    async fn with(project: &Project, progress: Arc<Progress>, alone: Option<RunId>) -> Result<Self, Failure> {
         let Backends { stores, files, kv } = open_stores(project).await?;
         let policy = EgressPolicy::parse(&project.config.http.allow)
             .map_err(|error| Failure::usage(codes::CONFIG, format!("`http.allow` of `{}`: {error}", config::FILE)))?;
@@ -43,17 +61,21 @@ impl Platform {
             files: Some(files.clone()),
             roots: project.config.roots(&project.root),
             kv: Some(kv),
-            secrets: Arc::new(config::secrets(&project.root)?),
+            secrets: Arc::new(project.config.secrets(&project.root)?),
         };
-        let engine = Engine::open(EngineConfig {
+        let config = EngineConfig {
             registry: liteagent_nodes::registry(),
             stores: stores.clone(),
             caps: Arc::new(caps),
             clock: Arc::new(SystemClock),
             observer: Some(progress.clone()),
             hold: HOLD,
-        })
-        .await?;
+            quarantine: Some(Arc::new(Ward)),
+        };
+        let engine = match alone {
+            Some(run) => Engine::open_alone(config, run).await?,
+            None => Engine::open(config).await?,
+        };
         Ok(Self { engine, stores, files, progress })
     }
 
@@ -67,16 +89,27 @@ impl Platform {
 pub(crate) async fn open_stores(project: &Project) -> Result<Backends, Failure> {
     let data = project.data();
     std::fs::create_dir_all(&data).map_err(|error| {
-        Failure::platform(codes::OUTPUT, format!("cannot make the data folder `{}`: {error}", data.display()))
+        Failure::platform(codes::STORE_READ_ONLY, format!("cannot make the data folder `{}`: {error}", data.display()))
             .hint("set `LITEAGENT_DATA` to a folder that can be written")
     })?;
-    let mut options = SqliteOptions::default();
+    let mut options = SqliteOptions { reserve: project.config.min_free()?, ..SqliteOptions::default() };
     if let Some(lease) = config::setting("LITEAGENT_LEASE") {
         options.lease = Duration::parse(&lease)
             .map(|lease| lease.0)
             .map_err(|error| Failure::usage(codes::CONFIG, format!("`LITEAGENT_LEASE`: {error}")))?;
     }
     Ok(liteagent_backends::open(&data, options).await?)
+}
+
+/// Opens the stores alone to look at runs, also where nothing can be written.
+pub(crate) async fn open_stores_to_read(project: &Project) -> Result<Backends, Failure> {
+    match open_stores(project).await {
+        Err(failure) if failure.code == Some(codes::STORE_READ_ONLY) => {
+            // What cannot be read either is told as what it is: a folder that cannot be written.
+            liteagent_backends::open_read_only(&project.data()).await.map_err(|_| failure)
+        }
+        opened => opened,
+    }
 }
 
 /// Runs a command that waits. Whatever is still going on when it returns is dropped.
@@ -93,14 +126,7 @@ pub(crate) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> 
 
 impl From<StoreError> for Failure {
     fn from(error: StoreError) -> Self {
-        let code = match error {
-            StoreError::Full(_) => codes::STORE_FULL,
-            StoreError::ReadOnly(_) => codes::STORE_READ_ONLY,
-            StoreError::Damaged(_) => codes::STORE_DAMAGED,
-            StoreError::Newer { .. } => codes::STORE_NEWER,
-            StoreError::Failed(_) => codes::STORE,
-        };
-        Self::platform(code, error.to_string()).hint("run `liteagent doctor`")
+        Self::platform(error.code(), error.to_string()).hint(error.hint())
     }
 }
 
@@ -111,6 +137,10 @@ impl From<EngineError> for Failure {
             EngineError::Inputs { misfits, .. } => misfit(misfits),
             EngineError::MissingSecret(name) => usage(codes::SECRET_MISSING)
                 .hint(format!("set `LITEAGENT_SECRET_{name}` in the environment or in `.env`")),
+            EngineError::SecretNotMeant { secret, workflow } => usage(codes::SECRET_WORKFLOW).hint(format!(
+                "if that is right, add \"{workflow}\" to `workflows` under `[secrets.{secret}]` in `{}`",
+                config::FILE
+            )),
             EngineError::UnknownRun(_) => usage(codes::NO_RUN).hint("run `liteagent runs list`"),
             EngineError::HasEnded(run) => {
                 usage(codes::RUN_STATE).hint(format!("`liteagent runs show {run}` tells how it ended"))
@@ -118,6 +148,20 @@ impl From<EngineError> for Failure {
             EngineError::Elsewhere(run) => usage(codes::RUN_STATE)
                 .hint(format!("wait for it, or ask its process to stop: `liteagent runs cancel {run}`")),
             EngineError::KeyConflict(_) => usage(codes::RUN_STATE),
+            EngineError::Full(ahead) => {
+                let first = ahead.first().map(|run| format!("; `liteagent runs cancel {run}` stops the first"));
+                usage(codes::RUNS_FULL).hint(format!(
+                    "try again when one has ended, or write `when_full: queue`{}",
+                    first.unwrap_or_default()
+                ))
+            }
+            EngineError::Key(error) => {
+                let failure = usage(error.code);
+                match &error.hint {
+                    Some(hint) => failure.hint(hint),
+                    None => failure,
+                }
+            }
             EngineError::UnknownNode(_) => usage(codes::UNKNOWN_NAME).hint("give the id of a node of the workflow"),
             EngineError::Store(error) => error.clone().into(),
             EngineError::Plan(_) | EngineError::Stuck(_) => Self::platform(codes::RUN_STUCK, error.to_string()),

@@ -11,6 +11,7 @@ use liteagent_engine::{engine::Observer, event::Record, id::RunId};
 
 use self::live::Live;
 pub(crate) use self::story::{Story, count, duration, waits};
+use crate::follow::runs;
 
 mod live;
 mod story;
@@ -25,6 +26,8 @@ struct Stage {
     run: Option<RunId>,
     story: Story,
     live: Option<Live>,
+    /// For whom the run waits to begin, as far as that was said.
+    ahead: Vec<RunId>,
 }
 
 /// How much is shown.
@@ -43,7 +46,10 @@ impl Progress {
     pub(crate) fn new(detail: Detail, terminal: bool, color: bool) -> Self {
         let live = (terminal && detail != Detail::Nothing).then(Live::new);
         let story = Story::new(detail == Detail::Frames, color);
-        Self { stage: Mutex::new(Stage { run: None, story, live }), quiet: AtomicBool::new(detail == Detail::Nothing) }
+        Self {
+            stage: Mutex::new(Stage { run: None, story, live, ahead: Vec::new() }),
+            quiet: AtomicBool::new(detail == Detail::Nothing),
+        }
     }
 
     /// Shows this run from here on.
@@ -51,13 +57,14 @@ impl Progress {
         self.lock().run = Some(run);
     }
 
-    /// Calls `ask` while nothing else is written to the terminal.
+    /// Calls `ask` while nothing else is written to the terminal. Nothing is held meanwhile: the person may leave
+    /// without an answer.
     pub(crate) fn pause<T>(&self, ask: impl FnOnce() -> T) -> T {
-        let live = self.lock().live.as_ref().map(Live::handle);
-        match live {
-            Some(live) => live.suspend(ask),
-            None => ask(),
-        }
+        let each = |act: fn(&mut Live)| self.lock().live.as_mut().into_iter().for_each(act);
+        each(Live::pause);
+        let answer = ask();
+        each(Live::go_on);
+        answer
     }
 
     /// Takes what is live off the terminal.
@@ -88,6 +95,22 @@ impl Observer for Progress {
         match live {
             Some(live) => live.show(record, line),
             None => line.into_iter().for_each(|line| print(&line)),
+        }
+    }
+
+    fn queued(&self, run: RunId, ahead: &[RunId]) {
+        if self.quiet.load(Ordering::Relaxed) {
+            return;
+        }
+        let mut stage = self.lock();
+        if *stage.run.get_or_insert(run) != run || stage.ahead == ahead {
+            return;
+        }
+        ahead.clone_into(&mut stage.ahead);
+        let line = format!("  waits for {} to end", runs(ahead));
+        match &mut stage.live {
+            Some(live) => live.say(line),
+            None => print(&line),
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::{
     fs,
+    io::Read as _,
     path::{Path, PathBuf},
 };
 
-use liteagent_engine::codes;
+use liteagent_engine::{codes, source::MAX_BYTES};
 use walkdir::{DirEntry, WalkDir};
 
 use crate::{
@@ -34,8 +35,10 @@ pub(crate) struct Project {
 impl Project {
     /// The project around the current folder.
     pub(crate) fn here() -> Result<Self, Failure> {
-        let current = std::env::current_dir()
-            .map_err(|error| Failure::usage(codes::CONFIG, format!("the current folder cannot be used: {error}")))?;
+        let current = std::env::current_dir().map_err(|error| {
+            Failure::usage(codes::CONFIG, format!("the current folder cannot be used: {error}"))
+                .hint("change to a folder that exists: `cd ~`")
+        })?;
         Self::around(&current)
     }
 
@@ -62,12 +65,13 @@ impl Project {
         if let Some((path, _)) = known.iter().find(by_name) {
             return Ok(shown(path));
         }
+        if path.symlink_metadata().is_ok() {
+            // It cannot be read as a file; whoever tries says why.
+            return Ok(path.to_owned());
+        }
         let names = known.iter().map(|(_, name)| name.as_str());
-        Err(Failure::usage(codes::NO_WORKFLOW, format!("there is no file and no workflow `{workflow}`")).near(
-            workflow,
-            names,
-            "run `liteagent check` to list the workflows of this folder",
-        ))
+        let failure = Failure::usage(codes::NO_WORKFLOW, format!("there is no file and no workflow `{workflow}`"));
+        Err(failure.near(workflow, names.clone(), &listed(&names.collect::<Vec<_>>())))
     }
 
     /// The files that arguments name: files, folders, names of workflows; without one, everything below the root.
@@ -96,9 +100,11 @@ impl Project {
             .filter_map(Result::ok)
             .filter(|entry| entry.file_type().is_file() && is_definition(entry.path()))
             .filter_map(|entry| {
-                let text = fs::read_to_string(entry.path()).ok()?;
-                let name = name_in(&text).unwrap_or_else(|| self.name_by_path(entry.path()));
-                looks_like_a_workflow(&text).then(|| (entry.into_path(), name))
+                // One that cannot be read is none that can be left out in silence: whoever loads it says why.
+                let text = begin_of(entry.path());
+                let is_workflow = text.as_deref().is_none_or(looks_like_a_workflow);
+                let name = text.as_deref().and_then(name_in).unwrap_or_else(|| self.name_by_path(entry.path()));
+                is_workflow.then(|| (entry.into_path(), name))
             })
             .collect()
     }
@@ -113,6 +119,24 @@ impl Project {
 pub(crate) fn shown(path: &Path) -> PathBuf {
     let current = std::env::current_dir().unwrap_or_default();
     path.strip_prefix(&current).unwrap_or(path).to_owned()
+}
+
+/// What could have been meant instead.
+fn listed(names: &[&str]) -> String {
+    const MOST: usize = 8;
+    if names.is_empty() {
+        return "there is none here; `liteagent new hello` writes one".to_owned();
+    }
+    let shown: Vec<String> = names.iter().take(MOST).map(|name| format!("`{name}`")).collect();
+    let more = if names.len() > MOST { format!(", and {} more", names.len() - MOST) } else { String::new() };
+    format!("the workflows of this folder are {}{more}", shown.join(", "))
+}
+
+/// As much of a file as a workflow may have, whatever its bytes are.
+fn begin_of(path: &Path) -> Option<String> {
+    let mut bytes = Vec::new();
+    fs::File::open(path).ok()?.take(MAX_BYTES as u64).read_to_end(&mut bytes).ok()?;
+    Some(String::from_utf8_lossy(&bytes).into_owned())
 }
 
 fn is_left_out(entry: &DirEntry) -> bool {

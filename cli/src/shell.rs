@@ -4,7 +4,9 @@ use std::io::{self, IsTerminal, Write};
 
 use tracing_subscriber::EnvFilter;
 
-use crate::failure::Failure;
+use liteagent_engine::codes;
+
+use crate::{config::setting, failure::Failure};
 
 /// Whether output has colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -74,8 +76,8 @@ impl Shell {
 
     /// Writes JSON to stdout.
     pub(crate) fn json(&self, value: &impl serde::Serialize) -> Result<(), Failure> {
-        let text = serde_json::to_string_pretty(value)
-            .map_err(|error| Failure::platform(liteagent_engine::codes::OUTPUT, error.to_string()))?;
+        let text =
+            serde_json::to_string_pretty(value).map_err(|error| Failure::platform(codes::OUTPUT, error.to_string()))?;
         self.out(text)
     }
 
@@ -103,8 +105,13 @@ impl Shell {
 }
 
 /// Logs go to stderr, as `LITEAGENT_LOG` filters them: `info`, `liteagent_engine=debug`. Nothing by default.
-pub(crate) fn log_to_stderr() {
-    let Ok(filter) = EnvFilter::try_from_env("LITEAGENT_LOG") else { return };
+pub(crate) fn log_to_stderr(colors: bool) -> Result<(), Failure> {
+    let Some(text) = setting("LITEAGENT_LOG") else { return Ok(()) };
+    let filter = EnvFilter::try_new(&text).map_err(|error| {
+        Failure::usage(codes::CONFIG, format!("`LITEAGENT_LOG`: expected a filter of logs, found `{text}`: {error}"))
+            .hint("set it to `info` or `liteagent_engine=debug`, or unset it")
+    })?;
     // Fails only when a subscriber is set already, as in a test that runs two commands.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colors).with_writer(io::stderr).try_init();
+    Ok(())
 }

@@ -2,8 +2,13 @@
 
 mod cli {
     pub(crate) mod docs;
+    mod full_disk;
     pub(crate) mod harness;
+    mod hostile;
+    mod http;
     mod looks;
+    mod quarantine;
     mod runs;
+    mod terminal;
     mod use_and_misuse;
 }

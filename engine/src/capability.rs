@@ -1,16 +1,19 @@
 //! The ways to the outside that nodes have. The implementations live in other crates.
 
-use std::{collections::HashMap, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
+pub use self::secrets::{Destination, HostRule, SecretRules, Secrets, WorkflowRule};
 use crate::{
     error::NodeError,
     store::{Files, Kv},
     units::{Duration, Millis},
 };
+
+mod secrets;
 
 /// What nodes may use. What is absent is `None`, and a node that needs it fails with LA1004.
 #[derive(Clone, Default)]
@@ -36,33 +39,6 @@ pub struct Root {
     pub path: PathBuf,
     /// Whether files may be written.
     pub writable: bool,
-}
-
-/// The secrets that a process has. They are shown nowhere.
-#[derive(Clone, Default)]
-pub struct Secrets(HashMap<String, String>);
-
-impl Secrets {
-    /// Secrets by name.
-    pub fn new(secrets: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self(secrets.into_iter().collect())
-    }
-
-    /// The value of a secret.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str)
-    }
-
-    /// Every secret.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
-    }
-}
-
-impl std::fmt::Debug for Secrets {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_set().entries(self.0.keys()).finish()
-    }
 }
 
 /// Outgoing HTTP. Checks every address it connects to, also after a redirect.

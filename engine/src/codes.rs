@@ -108,7 +108,7 @@ codes! {
     RETRY_LIMITS = "LA1015": "the waits of a retry policy are out of order";
     RETRY_WITHOUT_USE = "LA1016": "a retry policy changes nothing";
     STAND_IN_MISFIT = "LA1017": "outputs that stand in do not fit the node";
-    DURABILITY_END = "LA1018": "a node cannot run under `durability: end`";
+    DURABILITY_END = "LA1018": "something cannot be kept under `durability: end`";
     VARIABLE_WITHOUT_DEFAULT = "LA1019": "a conversation variable has no default";
 
     // LA11xx: configuration of nodes of the families flow and data
@@ -149,6 +149,8 @@ codes! {
     OUT_OF_BUDGET = "LA2010": "the budget of a run is used up";
     RUN_TIMEOUT = "LA2011": "a run took longer than its timeout";
     HANDLER_TIMEOUT = "LA2012": "`on_failure` or `finally` took too long";
+    RUNS_FULL = "LA2013": "as many runs go on as may at once";
+    RUN_DEADLY = "LA2020": "a run ends the processes that execute it";
 
     // LA21xx: failures of nodes of the families flow and data
     FAILED = "LA2100": "a `fail` node was reached";
@@ -174,6 +176,7 @@ codes! {
     HTTP_ANSWER = "LA2209": "an answer does not have the declared form";
     HTTP_PAGES = "LA2210": "an answer has too many pages";
     HTTP_REQUEST = "LA2211": "a request cannot be sent as it is";
+    SECRET_HOST = "LA2212": "a secret may not be sent to a host";
     FILES_PATH = "LA2220": "a file node must not use a path";
     FILES_NOT_FOUND = "LA2221": "a file or folder is not there";
     FILES_LIMIT = "LA2222": "a file is too large, or a folder holds too many files";
@@ -211,6 +214,7 @@ codes! {
     SECRET_MISSING = "LA3010": "a secret is missing";
     RUN_STUCK = "LA3011": "a run cannot go on here";
     NOT_RUNNABLE = "LA3012": "a workflow with errors cannot be used";
+    SECRET_WORKFLOW = "LA3013": "a secret is not meant for a workflow";
     TEST_INVALID = "LA3100": "a test says something that cannot be";
     TEST_NODE = "LA3101": "a test names a node that the workflow does not have";
     TEST_FAKE = "LA3102": "a fake does not fit the node that it stands in for";
@@ -227,6 +231,7 @@ codes! {
     STORE_READ_ONLY = "LA5003": "the store can only be read";
     STORE_DAMAGED = "LA5004": "what is stored cannot be understood";
     STORE_NEWER = "LA5005": "a newer release wrote the store";
+    RUN_NEWER = "LA5010": "a newer release wrote a run";
 }
 
 /// The title of a code.

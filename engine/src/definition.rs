@@ -6,6 +6,7 @@ use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
+pub use self::runs::{Concurrency, Conversation, WhenFull};
 use crate::{
     error::ErrorClass,
     template::{Template, TemplateTree},
@@ -14,8 +15,17 @@ use crate::{
     value::Value,
 };
 
+mod runs;
+
 /// The format number that this program writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
+
+/// What ids of nodes look like, and how editors say so.
+pub(crate) const ID_PATTERN: &str = "^[a-z][a-z0-9_]*$";
+pub(crate) const ID_MESSAGE: &str = "expected an id: lower-case letters, digits and `_`, beginning with a letter";
+/// The same of the names of inputs and outputs.
+pub(crate) const NAME_PATTERN: &str = "^[A-Za-z_][A-Za-z0-9_]*$";
+pub(crate) const NAME_MESSAGE: &str = "expected a name: letters, digits and `_`";
 
 /// A workflow: a graph of typed nodes that computes outputs from inputs.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
@@ -26,7 +36,10 @@ pub struct Definition {
     pub format: u32,
     /// Unique name, as in `support/answer`. By default the path of the file below the definitions root.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(regex(pattern = r"^[a-z0-9_-]+(/[a-z0-9_-]+)*$"))]
+    #[schemars(
+        regex(pattern = r"^[a-z0-9_-]+(/[a-z0-9_-]+)*$"),
+        extend("patternErrorMessage" = "expected a name such as `support/answer`")
+    )]
     pub name: Option<String>,
     /// What it does, for people and for models that may call it as a tool.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -70,6 +83,9 @@ pub struct Definition {
     #[serde(default = "parallel_nodes")]
     #[schemars(range(min = 1, max = 10_000))]
     pub parallel: u32,
+    /// How many runs may go on at once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub concurrency: Option<Concurrency>,
     /// What a run may use up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
@@ -400,21 +416,6 @@ impl Defaults {
     fn is_empty(&self) -> bool {
         self.retry.is_none() && self.timeout.is_none()
     }
-}
-
-/// Makes a workflow a chat workflow.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Conversation {
-    /// What is said before the first message.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub opening: Option<String>,
-    /// Messages that are offered to a person who does not know what to ask.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub suggestions: Vec<String>,
-    /// Variables that live as long as the conversation; each needs a `default`.
-    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub variables: IndexMap<String, Type>,
 }
 
 /// What starts runs by time. `liteagent run NAME --trigger KEY` fires one by hand.

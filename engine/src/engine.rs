@@ -1,37 +1,46 @@
 //! The engine: starts runs, executes them in the background, and passes signals and cancels on.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, Mutex, PoisonError},
 };
 
 use indexmap::IndexMap;
 use tokio::sync::{Notify, watch};
 
-pub(crate) use self::start::{Origin, Prepared};
 pub use self::{
+    error::{EngineError, PlanError},
     fork::Cut,
     intercept::{Attempt, Intercept, StandIn},
+    quarantine::Quarantine,
     settle::{OpenWait, RunEnd, Settled},
     start::Start,
 };
+pub(crate) use self::{
+    hold::holds,
+    start::{Origin, Prepared},
+};
 use crate::{
-    bundle::{Bundle, BundleError},
+    bundle::Bundle,
     capability::Capabilities,
     event::{Record, SignalTo},
-    executor::{Exit, Owner, OwnerError},
+    executor::{Exit, Owner, OwnerError, Taking},
     id::{Digest, RunId, SessionId},
     node::Registry,
-    plan::{CompileError, Plan},
-    store::{Message, MessageBody, StoreError, Stores},
+    plan::Plan,
+    store::{Message, MessageBody, Stores},
     time::Clock,
-    types::Misfit,
     units::Duration,
     value::Value,
+    view::parse_bundle,
 };
 
+mod error;
 mod fork;
+mod hold;
 mod intercept;
+mod leave;
+mod quarantine;
 mod settle;
 mod start;
 
@@ -54,6 +63,9 @@ pub struct EngineConfig {
     pub observer: Option<Arc<dyn Observer>>,
     /// A wait that is longer than this releases the run; 10 s is usual.
     pub hold: Duration,
+    /// How a run is executed alone that seems to end the processes which execute it. Without one, a run fails when
+    /// five processes in a row have died of it.
+    pub quarantine: Option<Arc<dyn Quarantine>>,
 }
 
 /// Watches runs. It sees only what is durable, and cannot change anything.
@@ -63,6 +75,10 @@ pub trait Observer: Send + Sync {
     /// A node gave out a piece of text. It is provisional until the node's record.
     fn delta(&self, run: RunId, node: &str, attempt: u32, text: &str) {
         let _ = (run, node, attempt, text);
+    }
+    /// A run waits for others to end before it begins.
+    fn queued(&self, run: RunId, ahead: &[RunId]) {
+        let _ = (run, ahead);
     }
 }
 
@@ -80,11 +96,18 @@ pub(crate) struct Inner {
     pub(crate) observer: Option<Arc<dyn Observer>>,
     pub(crate) intercept: Option<Arc<dyn Intercept>>,
     pub(crate) hold: Duration,
+    pub(crate) quarantine: Option<Arc<dyn Quarantine>>,
+    /// The only run that this process executes: it is the quarantine.
+    pub(crate) alone: Option<RunId>,
     pub(crate) session: SessionId,
     /// Told when the engine closes.
     pub(crate) closing: watch::Sender<bool>,
     plans: Mutex<IndexMap<(Digest, String), Arc<Plan>>>,
     active: Mutex<HashMap<RunId, Arc<Handle>>>,
+    /// Runs that were to be executed here and wait for room.
+    queued: Mutex<HashSet<RunId>>,
+    /// Runs that this process cannot execute, and why.
+    left: Mutex<HashMap<RunId, Arc<OwnerError>>>,
 }
 
 /// A run that this process executes.
@@ -100,62 +123,10 @@ struct Handle {
 enum Outcome {
     Ended,
     Released,
+    /// It waits for room.
+    Queued,
     Elsewhere,
     Failed(Arc<OwnerError>),
-}
-
-/// Why the engine did not do what it was asked.
-#[derive(Debug, thiserror::Error)]
-pub enum EngineError {
-    /// The inputs do not fit the workflow.
-    #[error("the inputs do not fit `{workflow}`")]
-    Inputs {
-        /// The workflow.
-        workflow: String,
-        /// Every misfit.
-        misfits: Vec<Misfit>,
-    },
-    /// A declared secret is nowhere.
-    #[error("the secret `{0}` is missing")]
-    MissingSecret(String),
-    /// There is no such run.
-    #[error("there is no run `{0}`")]
-    UnknownRun(RunId),
-    /// The run has ended.
-    #[error("the run `{0}` has ended")]
-    HasEnded(RunId),
-    /// Another process executes the run.
-    #[error("another process executes the run `{0}`")]
-    Elsewhere(RunId),
-    /// The idempotency key was used with other inputs.
-    #[error("the idempotency key belongs to the run `{0}`, which was started with other inputs")]
-    KeyConflict(RunId),
-    /// The workflow has no such node.
-    #[error("the workflow has no node `{0}`")]
-    UnknownNode(String),
-    /// The workflow cannot be run by this program.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-    /// The store failed.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The run cannot go on here.
-    #[error("the run cannot go on: {0}")]
-    Stuck(String),
-}
-
-/// Why a bundle has no plan.
-#[derive(Debug, thiserror::Error)]
-pub enum PlanError {
-    /// It cannot be read.
-    #[error(transparent)]
-    Bundle(#[from] BundleError),
-    /// It cannot be compiled.
-    #[error(transparent)]
-    Compile(#[from] CompileError),
-    /// The store does not have it.
-    #[error("the bundle {0} is missing")]
-    Missing(Digest),
 }
 
 impl Engine {
@@ -164,7 +135,7 @@ impl Engine {
     /// # Errors
     /// When the store fails.
     pub async fn open(config: EngineConfig) -> Result<Self, EngineError> {
-        Self::with_intercept(config, None).await
+        Self::with(config, None, None).await
     }
 
     /// Opens a session whose nodes are stood in for: what tests of workflows fake.
@@ -172,11 +143,15 @@ impl Engine {
     /// # Errors
     /// When the store fails.
     pub async fn open_intercepted(config: EngineConfig, intercept: Arc<dyn Intercept>) -> Result<Self, EngineError> {
-        Self::with_intercept(config, Some(intercept)).await
+        Self::with(config, Some(intercept), None).await
     }
 
-    async fn with_intercept(config: EngineConfig, intercept: Option<Arc<dyn Intercept>>) -> Result<Self, EngineError> {
-        let EngineConfig { registry, stores, caps, clock, observer, hold } = config;
+    async fn with(
+        config: EngineConfig,
+        intercept: Option<Arc<dyn Intercept>>,
+        alone: Option<RunId>,
+    ) -> Result<Self, EngineError> {
+        let EngineConfig { registry, stores, caps, clock, observer, hold, quarantine } = config;
         let session = SessionId::random();
         stores.journal.open_session(session, clock.now()).await?;
         let inner = Arc::new(Inner {
@@ -187,10 +162,14 @@ impl Engine {
             observer,
             intercept,
             hold,
+            quarantine,
+            alone,
             session,
             closing: watch::Sender::new(false),
             plans: Mutex::default(),
             active: Mutex::default(),
+            queued: Mutex::default(),
+            left: Mutex::default(),
         });
         inner.clone().beat();
         Ok(Self { inner })
@@ -213,11 +192,14 @@ impl Engine {
     /// Executes a run in the background: one that is queued, waits, or whose process died.
     ///
     /// # Errors
-    /// When there is no such run, it has ended, or a living process executes it.
+    /// When there is no such run, it has ended, or this process has found that it cannot execute it.
     pub async fn resume(&self, run: RunId) -> Result<(), EngineError> {
         let row = self.inner.stores.journal.run(run).await?.ok_or(EngineError::UnknownRun(run))?;
         if row.status.is_some() {
             return Err(EngineError::HasEnded(run));
+        }
+        if let Some(why) = self.inner.why_left(run) {
+            return Err((&*why).into());
         }
         self.inner.wake(run);
         Ok(())
@@ -261,7 +243,10 @@ impl Engine {
     /// When the store fails.
     pub async fn poll(&self) -> Result<usize, EngineError> {
         const BATCH: u32 = 1_000;
-        let runs = self.inner.stores.journal.runnable(self.inner.clock.now(), BATCH).await?;
+        // Runs that this process cannot execute must not hide the others.
+        let limit = BATCH + u32::try_from(self.inner.left().len()).unwrap_or(u32::MAX - BATCH);
+        let mut runs = self.inner.stores.journal.runnable(self.inner.clock.now(), limit).await?;
+        runs.retain(|run| self.inner.may_execute(*run));
         for run in &runs {
             self.inner.wake(*run);
         }
@@ -292,21 +277,49 @@ impl Inner {
         self.active.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Beats until the engine closes.
+    fn queued(&self) -> std::sync::MutexGuard<'_, HashSet<RunId>> {
+        self.queued.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a run was to be executed here and waits for room.
+    fn is_queued_here(&self, run: RunId) -> bool {
+        self.queued().contains(&run) || self.active().contains_key(&run)
+    }
+
+    /// Until the engine closes: says that it is alive, and looks for what other processes wrote to the runs here.
     fn beat(self: Arc<Self>) {
-        const EVERY: std::time::Duration = std::time::Duration::from_secs(3);
+        const EVERY: std::time::Duration = std::time::Duration::from_millis(500);
+        const HEARTBEAT: u32 = 6;
         let mut closing = self.closing.subscribe();
         tokio::spawn(async move {
-            loop {
+            for beat in 1_u32.. {
                 tokio::select! {
                     _ = closing.wait_for(|closing| *closing) => return,
                     () = tokio::time::sleep(EVERY) => {}
+                }
+                self.fetch_mail().await;
+                if !beat.is_multiple_of(HEARTBEAT) {
+                    continue;
                 }
                 if let Err(error) = self.stores.journal.heartbeat(self.session, self.clock.now()).await {
                     tracing::warn!(%error, "the heartbeat failed");
                 }
             }
         });
+    }
+
+    async fn fetch_mail(&self) {
+        if self.active().is_empty() {
+            return;
+        }
+        match self.stores.journal.mail(self.session).await {
+            Ok(runs) => {
+                let active = self.active();
+                let handles = runs.iter().filter_map(|run| active.get(run));
+                handles.for_each(|handle| handle.wake.notify_one());
+            }
+            Err(error) => tracing::warn!(%error, "the inboxes cannot be read"),
+        }
     }
 
     /// The compiled workflow of a bundle.
@@ -316,7 +329,7 @@ impl Inner {
         }
         let text = self.stores.journal.bundle(digest).await?;
         let text = text.ok_or_else(|| PlanError::Missing(digest.clone()))?;
-        let bundle = Arc::new(Bundle::parse(&text).map_err(PlanError::Bundle)?);
+        let bundle = Arc::new(parse_bundle(&text)?);
         Ok(self.compile(digest, &bundle, workflow)?)
     }
 
@@ -350,7 +363,9 @@ impl Inner {
             handle.wake.notify_one();
             return;
         }
-        self.drive(run, None);
+        if self.may_execute(run) {
+            self.drive(run, None);
+        }
     }
 
     /// Executes a run in the background.
@@ -360,6 +375,7 @@ impl Inner {
             woken: false.into(),
             end: watch::Sender::new(None),
         });
+        self.queued().remove(&run);
         if self.active().insert(run, handle.clone()).is_some() {
             tracing::warn!(%run, "a run was executed twice in one process");
         }
@@ -370,7 +386,7 @@ impl Inner {
                 let mut active = inner.active();
                 let woken = handle.woken.load(std::sync::atomic::Ordering::Relaxed);
                 active.remove(&run);
-                woken && matches!(outcome, Outcome::Released)
+                woken && matches!(outcome, Outcome::Released | Outcome::Queued)
             };
             if again {
                 // Someone woke it between its release and now.
@@ -387,8 +403,9 @@ impl Inner {
             let attempt = match owner.take() {
                 Some(mut owner) => owner.execute().await,
                 None => match Owner::take(self.clone(), run, handle.wake.clone()).await {
-                    Ok(Some(mut owner)) => owner.execute().await,
-                    Ok(None) => Ok(Exit::Ended),
+                    Ok(Taking::Taken(mut owner)) => owner.execute().await,
+                    Ok(Taking::Ended) => Ok(Exit::Ended),
+                    Ok(Taking::Suspect(epoch)) => self.execute_alone(run, epoch).await,
                     Err(error) => Err(error),
                 },
             };
@@ -396,6 +413,15 @@ impl Inner {
                 Ok(Exit::Ended) => return Outcome::Ended,
                 Ok(Exit::Released | Exit::Closed) => return Outcome::Released,
                 Ok(Exit::Lost) | Err(OwnerError::Owned) => return Outcome::Elsewhere,
+                Err(OwnerError::Full(ahead)) => {
+                    self.queued().insert(run);
+                    if let Some(observer) = &self.observer {
+                        observer.queued(run, &ahead);
+                    }
+                    self.press(&ahead).await;
+                    return Outcome::Queued;
+                }
+                Ok(Exit::Died) => {}
                 Err(OwnerError::Again) if tries < MOST_TRIES => {
                     tries += 1;
                     tracing::warn!(%run, tries, "an append failed; the run is taken again");
@@ -403,7 +429,11 @@ impl Inner {
                 }
                 Err(error) => {
                     tracing::error!(%run, %error, "the run cannot go on here");
-                    return Outcome::Failed(Arc::new(error));
+                    let error = Arc::new(error);
+                    if error.is_lasting() {
+                        self.leave(run, error.clone()).await;
+                    }
+                    return Outcome::Failed(error);
                 }
             }
         }

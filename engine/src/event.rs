@@ -2,7 +2,8 @@
 //!
 //! An event is generic over how it names a node: the core uses indices ([`crate::run::Addr`]), journals and people
 //! use paths such as `each[3].fetch` (`String`). Names and meanings of events are stored for ever: change nothing,
-//! only add.
+//! only add. Who reads a record of a kind, or with a field, that it does not know reads nothing of it: a newer release
+//! meant something by it.
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -57,7 +58,7 @@ impl From<Value> for Payload {
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Event<A = String> {
     /// The run exists. Always the first record.
     RunStarted {
@@ -75,6 +76,9 @@ pub enum Event<A = String> {
         /// The conversation, when it belongs to one.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         conversation: Option<String>,
+        /// Whom it is about.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        subject: Option<String>,
         /// The conversation's variables when the run started.
         #[serde(default, skip_serializing_if = "Value::is_null")]
         variables: Value,
@@ -103,6 +107,17 @@ pub enum Event<A = String> {
         epoch: u64,
         /// The process.
         owner: SessionId,
+        /// How many owners in a row have died, with nothing done in between. One that gave the run back did not.
+        #[serde(default, skip_serializing_if = "is_zero")]
+        deaths: u32,
+        /// Whether the process executes nothing but this run.
+        #[serde(default, skip_serializing_if = "is_false")]
+        alone: bool,
+    },
+    /// The variables of the conversation were read again: they had changed while the run waited to begin.
+    VariablesRead {
+        /// Every variable, by name.
+        variables: Value,
     },
     /// A node with effects is about to act, or a pure one went on elsewhere.
     NodeStarted {
@@ -265,7 +280,7 @@ fn is_false(value: &bool) -> bool {
 
 /// Where a node runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Place {
     /// In the process that owns the run.
     Local {
@@ -281,7 +296,7 @@ pub enum Place {
 
 /// What a container passes over.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Over {
     /// `iteration`: one frame per item.
     Items {
@@ -314,7 +329,7 @@ pub enum OnItemError {
 
 /// How a frame ended.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FrameEnd {
     /// An item was done.
     Item {
@@ -342,7 +357,7 @@ pub enum FrameEnd {
 
 /// A change of one variable, as the journal keeps it: never the whole state.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(tag = "op", rename_all = "snake_case")]
+#[serde(tag = "op", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Write {
     /// The variable has this value.
     Set {
@@ -369,6 +384,7 @@ pub enum Write {
 
 /// What a node waits for.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
 pub struct Wait {
     /// The signal that ends it; `None` when only time does. Signals addressed to the node itself always count.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -397,7 +413,7 @@ pub enum AfterFailure {
 
 /// Why a node was skipped.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum SkipReason {
     /// An entry of `needs` was not taken.
     NotNeeded {
@@ -473,11 +489,34 @@ impl<A> Event<A> {
     pub fn map<B>(self, name: impl FnOnce(A) -> B) -> Event<B> {
         use Event as E;
         match self {
-            E::RunStarted { workflow, digest, inputs, trigger, user, conversation, variables, env, parent, depth } => {
-                E::RunStarted { workflow, digest, inputs, trigger, user, conversation, variables, env, parent, depth }
-            }
+            E::RunStarted {
+                workflow,
+                digest,
+                inputs,
+                trigger,
+                user,
+                conversation,
+                subject,
+                variables,
+                env,
+                parent,
+                depth,
+            } => E::RunStarted {
+                workflow,
+                digest,
+                inputs,
+                trigger,
+                user,
+                conversation,
+                subject,
+                variables,
+                env,
+                parent,
+                depth,
+            },
             E::RunForked { from, at_seq, kept } => E::RunForked { from, at_seq, kept },
-            E::RunTaken { epoch, owner } => E::RunTaken { epoch, owner },
+            E::RunTaken { epoch, owner, deaths, alone } => E::RunTaken { epoch, owner, deaths, alone },
+            E::VariablesRead { variables } => E::VariablesRead { variables },
             E::NodeStarted { node, attempt, place } => E::NodeStarted { node: name(node), attempt, place },
             E::ContainerOpened { node, attempt, over } => E::ContainerOpened { node: name(node), attempt, over },
             E::ContainerReopened { node, attempt } => E::ContainerReopened { node: name(node), attempt },

@@ -1,14 +1,17 @@
 //! The shell: takes a run, replays its journal, and then decides, acts and appends until it ends or waits.
 //!
-//! * [`Owner`] is the loop (`owner.rs`); it is the only one that appends to its run.
+//! * [`Owner`] is the loop (`owner.rs`); it is the only one that appends to its run. `take.rs` makes a process the owner.
 //! * `act.rs` carries out what [`crate::run::decide`] says, `attempt.rs` runs attempts of nodes.
 //! * `journal.rs` encodes records and makes them durable, `replay.rs` reads them back.
 //! * `scope.rs` builds what templates see, `policy.rs` decides on retries, `redact.rs` hides secrets.
 
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use self::replay::fold;
 pub(crate) use self::{
     journal::{INLINE_BYTES, Outsourced, outsource},
-    owner::{Exit, Owner, OwnerError},
-    replay::{address, load_records},
+    owner::{Exit, Owner, OwnerError, Taking},
+    replay::{address, decode, load_payloads, load_records, payloads, read_all},
+    scope::roots,
 };
 
 mod act;
@@ -20,3 +23,4 @@ mod policy;
 mod redact;
 mod replay;
 mod scope;
+mod take;

@@ -31,7 +31,8 @@ pub struct WorkflowGraph {
     pub finally: Option<BodyGraph>,
     /// What `outputs` reads; `up` is 0.
     pub outputs: Vec<Read>,
-    /// The templates outside nodes: in `outputs` and in the inputs of triggers.
+    /// The templates outside nodes: in `outputs`, in the inputs of triggers, and the key of
+    /// `concurrency`.
     pub sites: Vec<TemplateSite>,
     /// What is wrong with the form of the workflow, its nodes aside.
     pub findings: Vec<Finding>,

@@ -8,7 +8,7 @@ use petgraph::graph::DiGraph;
 pub use self::compile::CompileError;
 use crate::{
     bundle::Bundle,
-    definition::{Durability, OnError, OnLost, Retry},
+    definition::{Concurrency, Durability, OnError, OnLost, Retry, WhenFull},
     event::Handler,
     id::Digest,
     node::{Container, Effect, ErasedNode},
@@ -58,6 +58,10 @@ pub struct Plan {
     pub timeout: Option<Duration>,
     /// How many nodes of a run may be running at once.
     pub parallel: u32,
+    /// How many runs may go on at once.
+    pub concurrency: Option<Concurrency>,
+    /// What becomes of a run while another one of its conversation goes on.
+    pub when_busy: WhenFull,
     /// How many nodes may start.
     pub budget_nodes: Option<u64>,
     /// When results are made durable.

@@ -10,12 +10,14 @@
 pub(crate) use self::{apply::apply_writes, container::items_output};
 pub use self::{
     container::ContainerEnd,
+    deaths::{Deaths, Verdict, Ward},
     decide::{Command, decide},
     state::{Addr, Ending, Frame, FrameId, NodeState, OpenContainer, Phase, RunState, Status},
 };
 
 mod apply;
 mod container;
+mod deaths;
 mod decide;
 pub mod gate;
 pub mod path;

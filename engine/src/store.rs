@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 pub use self::{
     error::{AppendError, StoreError},
+    hold::Hold,
     memory::{DEFAULT_LEASE, MemoryStore},
+    subject::{Forget, Forgotten},
     values::{Blobs, Expect, FileValue, Files, Kv, KvEntry, OutputCache, file_id},
 };
 use crate::{
@@ -21,8 +23,12 @@ use crate::{
 };
 
 mod error;
+pub mod hold;
 mod memory;
+mod subject;
 mod values;
+
+pub(crate) use self::values::file_ids;
 
 /// How long an idempotency key stands for its run: 24 hours.
 pub const IDEMPOTENCY_WINDOW: Millis = 24 * 60 * 60 * 1000;
@@ -79,6 +85,10 @@ pub struct NewRun {
     pub trigger: String,
     /// The conversation.
     pub conversation: Option<String>,
+    /// Whom it is about; its children are about the same.
+    pub subject: Option<String>,
+    /// What it is counted under.
+    pub holds: Vec<Hold>,
     /// Gives the same run for the same caller, workflow and key for 24 hours.
     pub idempotency: Option<Idempotency>,
     /// Now.
@@ -120,6 +130,8 @@ pub enum Created {
     Existing(RunId),
     /// The idempotency key was used with another body.
     Conflict(RunId),
+    /// It does not exist: these runs are in its way, and it does not wait.
+    Full(Vec<RunId>),
 }
 
 /// A run that was taken.
@@ -138,6 +150,8 @@ pub enum Take {
     Taken(Box<Taken>),
     /// A living session owns it.
     Owned(SessionId),
+    /// It waits for these runs to end.
+    Full(Vec<RunId>),
     /// It has ended.
     Ended,
     /// There is no such run.
@@ -145,7 +159,7 @@ pub enum Take {
 }
 
 /// A run in lists.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RunRow {
     /// Its id.
     pub id: RunId,
@@ -171,6 +185,8 @@ pub struct RunRow {
     pub trigger: String,
     /// The conversation.
     pub conversation: Option<String>,
+    /// Whom it is about.
+    pub subject: Option<String>,
     /// Code and message of the failure.
     pub error: Option<String>,
     /// When it was created.
@@ -228,7 +244,7 @@ pub struct Append {
     pub consumed: Vec<i64>,
     /// The blobs that the records name.
     pub blobs: Vec<Digest>,
-    /// Child runs that begin to exist.
+    /// Child runs that begin to exist. One that is rejected does not, and its parent is told at once that it failed.
     pub children: Vec<NewRun>,
     /// Messages to other runs.
     pub send: Vec<(RunId, Message)>,
@@ -330,13 +346,15 @@ pub struct InboxMessage {
 ///   other runs that share the transaction untouched.
 /// * What `append` returned for is durable, and everything before it.
 /// * A run becomes `waiting` or `ended` only in a transaction that sees its inbox empty.
+/// * A run that has room holds its keys from the transaction that creates or takes it to the one that ends it. One that
+///   was never taken and has no room is not taken, unless its inbox asks it to stop: see [`hold`].
 #[async_trait]
 pub trait Journal: Send + Sync {
     /// Announces a session. Until it is closed or its process dies, the runs that it takes are its own.
     async fn open_session(&self, session: SessionId, at: Millis) -> Result<(), StoreError>;
     /// Says that a session is alive.
     async fn heartbeat(&self, session: SessionId, at: Millis) -> Result<(), StoreError>;
-    /// Gives up a session; the runs that it still owns can be taken.
+    /// Gives up a session, and puts the runs that it still owns back into the queue: nobody died.
     async fn close_session(&self, session: SessionId) -> Result<(), StoreError>;
 
     /// Stores a bundle; it never changes.
@@ -344,7 +362,7 @@ pub trait Journal: Send + Sync {
     /// A bundle.
     async fn bundle(&self, digest: &Digest) -> Result<Option<Arc<str>>, StoreError>;
 
-    /// Creates a run, `queued`, with its first records.
+    /// Creates a run, `queued`, with its first records. What it replaces is asked to stop in the same transaction.
     async fn create(&self, run: NewRun) -> Result<Created, StoreError>;
     /// Creates a run together with its end: for `durability: end`.
     async fn create_ended(&self, run: NewRun, end: Release) -> Result<Created, StoreError>;
@@ -362,18 +380,28 @@ pub trait Journal: Send + Sync {
     /// The messages of a run that no append has consumed, in order.
     async fn inbox(&self, run: RunId) -> Result<Vec<InboxMessage>, StoreError>;
 
+    /// The running runs of a session whose inbox is not empty: others may have written to it.
+    async fn mail(&self, session: SessionId) -> Result<Vec<RunId>, StoreError>;
+
     /// One run.
     async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError>;
     /// Runs, newest first.
     async fn runs(&self, filter: RunFilter) -> Result<Vec<RunRow>, StoreError>;
-    /// Runs that someone should take: `queued`; `running` whose session is dead; `waiting` whose time has come or
+    /// Runs that someone should take: `queued` with room; `running` whose session is dead; `waiting` whose time has come or
     /// whose inbox is not empty. Oldest first.
     async fn runnable(&self, at: Millis, limit: u32) -> Result<Vec<RunId>, StoreError>;
+    /// The runs that a queued run waits for; none when it has room.
+    async fn ahead(&self, run: RunId) -> Result<Vec<RunId>, StoreError>;
+    /// The oldest run that waits for a key and has room now.
+    async fn first_in_line(&self, key: &str) -> Result<Option<RunId>, StoreError>;
     /// The variables of a conversation.
     async fn conversation(&self, id: &str) -> Result<Option<Value>, StoreError>;
     /// Deletes whole ended runs that ended before `before`, with their records, inboxes and blob rows; at most
     /// `limit`. Returns how many.
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;
+    /// Deletes the runs of a subject, at most `limit`, with all that belongs to them, the conversations that they belong
+    /// to and the cached outputs that they filled; nothing while one of the runs has not ended.
+    async fn forget(&self, subject: &str, limit: u32) -> Result<Forget, StoreError>;
     /// The blobs that some run names.
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError>;
 }

@@ -44,7 +44,8 @@ struct Inner {
     references: Vec<Reference>,
     secrets: Vec<SecretUse>,
     assigned: Vec<Assigned>,
-    dynamic_host: bool,
+    /// How many bytes of it decide scheme, host and port, when it is a URL.
+    host_part: usize,
     program: program::Program,
 }
 
@@ -138,7 +139,7 @@ impl Compiled {
         let program = program::Program::new(source, &tree).map_err(|error| vec![error])?;
         Ok(Self(Arc::new(Inner {
             source: source.into(),
-            dynamic_host: url::has_dynamic_host(source, &tree),
+            host_part: url::host_part(source, &tree),
             references: analysis.references,
             secrets: analysis.secrets,
             assigned: analysis.assigned,
@@ -171,9 +172,9 @@ impl Compiled {
         self.0.program.is_expression()
     }
 
-    /// Whether, as a URL, its scheme, host or port come from a template.
-    pub fn dynamic_host(&self) -> bool {
-        self.0.dynamic_host
+    /// What its scheme, host and port come from, when it is a URL; nothing when they stand there.
+    pub fn host_references(&self) -> impl Iterator<Item = &Reference> {
+        self.references().iter().filter(|reference| reference.span.start < self.0.host_part)
     }
 
     /// Renders it: a lone expression keeps its type, anything else becomes a string.

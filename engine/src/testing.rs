@@ -3,6 +3,7 @@
 
 pub use self::{
     faults::{Fault, FaultyStore},
+    fuzz::{fuzz, mutated},
     http::FakeHttp,
     node::{NodeTest, TestNode, outcome_value},
 };
@@ -10,6 +11,8 @@ pub use crate::time::VirtualClock;
 
 pub mod conformance;
 mod faults;
+pub mod fuzz;
 mod http;
+pub mod journal;
 mod node;
 mod outside;

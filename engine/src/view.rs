@@ -3,12 +3,15 @@
 use indexmap::IndexMap;
 
 use crate::{
+    bundle::{Bundle, BundleError},
+    definition::FORMAT,
     engine::RunEnd,
     error::ErrorReport,
     event::{AfterFailure, Event, FrameEnd, Handler, OnItemError, Over, Place, Record, SkipReason, Wait},
+    executor,
     id::{Digest, RunId},
     run::apply_writes,
-    store::{StoreError, Stores},
+    store::{RunRow, StoreError, Stores},
     units::Millis,
     value::Value,
 };
@@ -42,6 +45,8 @@ pub struct RunView {
     pub handler: Option<Handler>,
     /// How it ended.
     pub end: Option<RunEnd>,
+    /// Records that only a newer release can read: what they say is missing here.
+    pub unknown: Vec<u64>,
 }
 
 /// What is known of a node.
@@ -101,13 +106,45 @@ enum Passes {
     Rounds { state: Value, rounds: u32, output: Value },
 }
 
+/// Whether this release can read all of a run, and so go on with it.
+///
+/// # Errors
+/// [`StoreError::NewerRun`] when only a newer one can; any other error when it cannot be read at all.
+pub async fn check_readable(stores: &Stores, run: &RunRow) -> Result<(), StoreError> {
+    if let Some(text) = stores.journal.bundle(&run.digest).await? {
+        parse_bundle(&text)?;
+    }
+    executor::read_all(stores, run.id, 0).await?.iter().try_for_each(|stored| executor::decode(stored).map(drop))
+}
+
+/// A stored bundle.
+pub(crate) fn parse_bundle(text: &str) -> Result<Bundle, StoreError> {
+    Bundle::parse(text).map_err(|error| match error {
+        BundleError::Newer(format) => {
+            StoreError::NewerRun(format!("its definition has the form {format}, this release knows {FORMAT}"))
+        }
+        BundleError::Damaged(error) => StoreError::Damaged(format!("the definition cannot be read: {error}")),
+    })
+}
+
 impl RunView {
-    /// Reads and folds the journal of a run.
+    /// Reads and folds the journal of a run, as far as this release knows its records.
     ///
     /// # Errors
-    /// When the store fails, or what it holds cannot be read.
+    /// When the store fails, or what it holds is damaged.
     pub async fn load(stores: &Stores, run: RunId) -> Result<Self, StoreError> {
-        Ok(Self::of(&crate::executor::load_records(stores, run).await?))
+        let mut view = Self::default();
+        for stored in executor::read_all(stores, run, 0).await? {
+            match executor::decode(&stored) {
+                Ok(mut record) => {
+                    executor::load_payloads(stores, &mut record).await?;
+                    view.apply(&record);
+                }
+                Err(StoreError::NewerRun(_)) => view.unknown.push(stored.seq),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(view)
     }
 
     /// Folds a journal.

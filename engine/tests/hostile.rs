@@ -2,19 +2,13 @@
 
 use std::{
     fs,
-    path::{Path, PathBuf},
     time::{Duration, Instant},
 };
 
 use liteagent_engine::{
-    definition::{Definition, NodeCommon},
     diagnostic::{Diagnostic, render},
-    node::schema_of,
-    shape,
-    source::{parse, read, rewrite},
+    source::{parse, read},
 };
-use schemars::Schema;
-use serde_json::Value;
 
 #[expect(clippy::disallowed_methods, reason = "these tests measure")]
 fn now() -> Instant {
@@ -149,110 +143,4 @@ fn a_large_file_is_read_in_seconds() {
     let (document, findings) = parse("big.yaml", text);
     assert!(document.is_some() && findings.is_empty());
     assert!(start.elapsed() < Duration::from_secs(30), "took {:?}", start.elapsed());
-}
-
-#[test]
-fn changed_examples_never_panic() {
-    let seconds = seconds();
-    let schemas = [schema_of::<Definition>(), schema_of::<NodeCommon>(), sample_schema()];
-    let texts: Vec<String> = examples().iter().map(|path| fs::read_to_string(path).expect("an example")).collect();
-    let mut chance = Chance(0x9e37_79b9_7f4a_7c15);
-    let start = now();
-    let mut rounds = 0;
-    while start.elapsed() < Duration::from_secs(seconds) || rounds < 50 {
-        rounds += 1;
-        let mut bytes = texts[chance.below(texts.len())].clone().into_bytes();
-        for _ in 0..=chance.below(6) {
-            chance.change(&mut bytes);
-        }
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let name = if chance.below(8) == 0 { "case.json" } else { "case.yaml" };
-        check(name, &text, &schemas);
-    }
-}
-
-/// Everything that is done with a file that an author writes.
-fn check(name: &str, text: &str, schemas: &[Schema]) {
-    let (document, mut findings) = parse(name, text.to_owned());
-    if let Some(document) = document {
-        let (tidy, _) = parse(name, rewrite::format(text));
-        assert!(name == "case.json" || tidy.is_some_and(|tidy| tidy.value == document.value), "{text}");
-        for schema in schemas {
-            let shape = shape::walk(schema, &document.value, "");
-            findings.extend(shape.findings.iter().map(|finding| document.diagnostic(finding)));
-            for site in &shape.sites {
-                let middle = (site.text.len() / 2..=site.text.len())
-                    .find(|at| site.text.is_char_boundary(*at))
-                    .unwrap_or_default();
-                let span = document.text_span(&site.pointer, middle..site.text.len());
-                assert!(document.file.text.get(span.range.clone()).is_some(), "{text}");
-            }
-        }
-    }
-    for finding in &findings {
-        let range = finding.span.range.clone();
-        assert!(finding.span.file.text.get(range).is_some(), "{} in {text}", finding.message);
-    }
-    render_all(&findings);
-}
-
-/// A small generator of numbers; the same run for the same start.
-struct Chance(u64);
-
-impl Chance {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % limit.max(1) as u64) as usize
-    }
-
-    fn change(&mut self, bytes: &mut Vec<u8>) {
-        const PIECES: [&str; 24] = [
-            "{{", "}}", "{%", "{", "}", "[", "]", ": ", "- ", "\n", "\r\n", "\t", "\"", "'", "#", " # ", "|\n", ">-\n",
-            "&a ", "*a", "<<: ", "---\n", "é", "yes",
-        ];
-        let at = self.below(bytes.len());
-        let piece = PIECES[self.below(PIECES.len())].bytes();
-        match self.below(5) {
-            0 if !bytes.is_empty() => bytes[at] = self.below(256) as u8,
-            1 => drop(bytes.splice(at..at, piece)),
-            2 => {
-                let end = (at + self.below(20)).min(bytes.len());
-                bytes.drain(at..end);
-            }
-            3 => {
-                let end = (at + self.below(200)).min(bytes.len());
-                let copy = bytes[at..end].to_vec();
-                let to = self.below(bytes.len());
-                bytes.splice(to..to, copy);
-            }
-            _ => {
-                let end = (at + 2).min(bytes.len());
-                bytes.splice(at..end, piece);
-            }
-        }
-    }
-}
-
-#[expect(clippy::disallowed_methods, reason = "the length of the fuzzing is set from outside")]
-fn seconds() -> u64 {
-    std::env::var("LITEAGENT_FUZZ_SECONDS").ok().and_then(|text| text.parse().ok()).unwrap_or(5)
-}
-
-fn sample_schema() -> Schema {
-    let text = include_str!("diagnostics/shape.schema.json");
-    Schema::try_from(serde_json::from_str::<Value>(text).expect("JSON")).expect("a schema")
-}
-
-fn examples() -> Vec<PathBuf> {
-    let tests = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
-    let folders = ["examples", "diagnostics/yaml", "diagnostics/shape"];
-    let mut files: Vec<_> = folders
-        .iter()
-        .flat_map(|folder| fs::read_dir(tests.join(folder)).expect("the cases are beside the tests"))
-        .map(|entry| entry.expect("the folder can be read").path())
-        .collect();
-    files.sort();
-    files
 }

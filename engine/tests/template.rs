@@ -208,15 +208,20 @@ fn what_a_url_takes_in_is_one_segment_or_value() {
         let url = Template::<String>::parse(source).unwrap();
         assert_eq!(url.render_url(&scope).unwrap(), expected, "{source}");
     }
-    for (source, dynamic) in [
-        ("https://e.org/{{ id }}", false),
-        ("https://{{ host }}/", true),
-        ("https://e.org{{ id }}", true),
-        ("https://e.org:{{ id }}/", true),
-        ("{{ host }}/x", true),
-        ("https://e.org?{{ id }}", false),
-        ("/orders/{{ id }}", false),
+    for (source, of_host) in [
+        ("https://e.org/{{ id }}", ""),
+        ("https://{{ host }}/{{ id }}", "host"),
+        ("https://e.org{{ id }}", "id"),
+        ("https://e.org:{{ id }}/", "id"),
+        ("{{ host }}/x/{{ id }}", "host"),
+        ("{{ host }}{{ id }}/{{ up }}", "host id"),
+        ("{{ up }}://{{ host }}/{{ id }}", "up host"),
+        ("{{ host ~ id }}", "host id"),
+        ("https://e.org?{{ id }}", ""),
+        ("/orders/{{ id }}", ""),
     ] {
-        assert_eq!(Compiled::new(source).unwrap().dynamic_host(), dynamic, "{source}");
+        let template = Compiled::new(source).unwrap();
+        let roots: Vec<_> = template.host_references().map(|reference| &*reference.root).collect();
+        assert_eq!(roots.join(" "), of_host, "{source}");
     }
 }

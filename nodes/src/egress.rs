@@ -25,7 +25,7 @@ use reqwest::{
 use tokio::time::Instant;
 use url::Host;
 
-pub(crate) use self::hop::{keep_harmless, read_url, same_origin};
+pub(crate) use self::hop::{is_harmless, keep_harmless, read_url, same_origin};
 pub use self::policy::EgressPolicy;
 use self::{
     failure::{classify, refused_address, retry_after},

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use liteagent_engine::{
-    capability::{Capabilities, Secrets},
+    capability::{Capabilities, SecretRules, Secrets},
     codes,
     error::{ErrorClass, NodeError},
     id::RunId,
@@ -309,6 +309,8 @@ async fn a_page_that_leads_back_is_an_error_and_one_elsewhere_gets_no_credential
 #[case("headers: { 'a b': c }", "/headers/a b")]
 #[case("accept_status: [200]", "/accept_status")]
 #[case("method: HEAD\nbody: x", "/body")]
+#[case("headers: { User-Agent: '{{ secrets.TOKEN }}' }", "/headers/User-Agent")]
+#[case("auth: { header: { name: Accept, value: x } }", "/auth/header/name")]
 fn a_request_that_contradicts_itself_is_a_finding(#[case] fields: &str, #[case] field: &str) {
     let yaml = format!("type: http-request\nurl: https://x.test\n{fields}");
     let error = NodeTest::new(&registry(), &yaml).build().err().unwrap();
@@ -322,6 +324,9 @@ fn a_request_that_contradicts_itself_is_a_finding(#[case] fields: &str, #[case] 
 #[case("http://api.example.org/x", true)]
 #[case("https://api.example.org/{{ inputs.id }}", false)]
 #[case("{{ env.API }}/x", false)]
+#[case("{{ env.API }}/{{ inputs.id }}", false)]
+#[case("{{ env.SCHEME }}://{{ inputs.host }}/x", true)]
+#[case("{{ env.API }}{{ inputs.id }}", true)]
 #[case("http://localhost:8080/x", false)]
 fn a_secret_that_may_go_astray_is_a_warning(#[case] url: &str, #[case] warns: bool) {
     let findings = |more: &str| {
@@ -331,6 +336,30 @@ fn a_secret_that_may_go_astray_is_a_warning(#[case] url: &str, #[case] warns: bo
     let found = findings("auth: { bearer: '{{ secrets.TOKEN }}' }");
     assert_eq!(found.iter().any(|finding| finding.error.code == codes::HTTP_SECRET), warns, "{url}");
     assert!(findings("auth: { bearer: fixed }").is_empty());
+}
+
+#[tokio::test]
+async fn a_secret_is_refused_before_it_is_sent_to_another_host() {
+    let world = World::answering(ResponseTemplate::new(204)).await;
+    let here = world.server.uri().replace("http://", "");
+    let send = async |url: &str, hosts: Option<&str>| {
+        let fields = format!("url: '{url}'\nauth: {{ bearer: '{{{{ secrets.TOKEN }}}}' }}");
+        let mut node = world.node(&fields, &format!("inputs: {{ host: '{here}' }}"));
+        let rules = SecretRules { hosts: hosts.map(|host| vec![host.parse().unwrap()]), workflows: None };
+        let secrets = Secrets::new([("TOKEN".to_owned(), "s3cret".to_owned())]);
+        let secrets = Arc::new(secrets.with_rules([("TOKEN".to_owned(), rules)]));
+        node.ctx.caps = Arc::new(Capabilities { secrets, ..(*node.ctx.caps).clone() });
+        node.run().await.map(drop).map_err(|error| (error.code, error.class))
+    };
+    let refused = Err((codes::SECRET_HOST, ErrorClass::Forbidden));
+    assert_eq!(send("SERVER/x", Some("127.0.0.1")).await, refused, "another port");
+    assert_eq!(send("SERVER/x", Some("api.example.org")).await, refused);
+    assert_eq!(send("http://{{ inputs.host }}/x", None).await, refused, "a host that an input chose");
+    assert!(world.requests().await.is_empty());
+    for (url, hosts) in [("SERVER/x", None), ("SERVER/x", Some(&*here)), ("http://{{ inputs.host }}/x", Some(&*here))] {
+        assert_eq!(send(url, hosts).await, Ok(()), "{url}");
+    }
+    assert_eq!(world.requests().await.len(), 3);
 }
 
 #[tokio::test]

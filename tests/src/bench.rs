@@ -3,6 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use indexmap::IndexMap;
+use liteagent_backends::{Reserve, SqliteOptions};
 use liteagent_engine::{
     bundle::Bundle,
     capability::Capabilities,
@@ -15,6 +16,10 @@ use liteagent_engine::{
     value,
 };
 use serde_json::{Map, Value as Json, json};
+
+/// The allocator of the binary.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Changes nothing, but says that it does: what is left is the cost of being durable.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -64,6 +69,7 @@ pub async fn engine(stores: Stores) -> Engine {
         clock: Arc::new(SystemClock),
         observer: None,
         hold: Duration::from_secs(10),
+        quarantine: None,
     };
     Engine::open(config).await.expect("the store answers")
 }
@@ -73,7 +79,8 @@ pub async fn engine(stores: Stores) -> Engine {
 /// # Panics
 /// When the store fails.
 pub async fn engine_on_disk(folder: &Path) -> Engine {
-    let backends = liteagent_backends::open(folder, liteagent_backends::SqliteOptions::default());
+    let options = SqliteOptions { reserve: Reserve::NONE, ..SqliteOptions::default() };
+    let backends = liteagent_backends::open(folder, options);
     engine(backends.await.expect("the store opens").stores).await
 }
 

@@ -82,6 +82,28 @@ pub fn workflows(server: &str) -> Vec<(&'static str, Arc<Bundle>)> {
     ]
 }
 
+/// A workflow that ends every process which executes it.
+///
+/// # Panics
+/// Never: the workflow is well-formed.
+pub fn poison(server: &str) -> Arc<Bundle> {
+    let definition = json!({
+        "nodes": {
+            "before": { "type": "http-request", "method": "POST", "url": format!("http://{server}/{{{{ sys.run }}}}/before") },
+            "die": { "type": "die", "needs": ["before"] },
+        },
+        "on_failure": {
+            "told": {
+                "type": "http-request",
+                "method": "POST",
+                "url": format!("http://{server}/{{{{ sys.run }}}}/{{{{ error.code }}}}"),
+            },
+        },
+    });
+    let definition = serde_json::from_value(definition).expect("the workflow is well-formed");
+    Arc::new(Bundle::new("poison", IndexMap::from([("poison".to_owned(), definition)])))
+}
+
 /// What a run of a workflow gives without kills.
 pub fn expected(workflow: &str) -> Json {
     match workflow {

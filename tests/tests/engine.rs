@@ -22,6 +22,13 @@ use liteagent_engine::{
 use liteagent_tests::probe::{self, Probe};
 use serde_json::{Value as Json, json};
 
+#[path = "engine/deaths.rs"]
+mod deaths;
+#[path = "engine/journals.rs"]
+mod journals;
+#[path = "engine/newer.rs"]
+mod newer;
+
 struct World {
     engine: Engine,
     stores: Stores,
@@ -48,6 +55,7 @@ async fn world_with(change: impl FnOnce(Stores) -> Stores) -> World {
         clock: clock.clone(),
         observer: None,
         hold: Duration::from_secs(10),
+        quarantine: None,
     })
     .await
     .unwrap();
@@ -95,7 +103,7 @@ impl World {
     async fn end(&self, run: RunId) -> RunEnd {
         match self.settled(run).await {
             Settled::Ended(end) => end,
-            Settled::Waiting(waits) => panic!("it waits: {waits:?}"),
+            other => panic!("it has not ended: {other:?}"),
         }
     }
 

@@ -5,7 +5,7 @@
 use std::{path::Path, sync::Arc};
 
 use indexmap::IndexMap;
-use liteagent_backends::SqliteOptions;
+use liteagent_backends::{Reserve, SqliteOptions};
 use liteagent_engine::{
     bundle::Bundle,
     capability::Capabilities,
@@ -23,7 +23,8 @@ const RUNS: usize = 10_000;
 const BYTES_PER_RUN: u64 = 4_000;
 
 async fn engine(folder: &Path) -> Engine {
-    let backends = liteagent_backends::open(folder, SqliteOptions::default()).await.unwrap();
+    let options = SqliteOptions { reserve: Reserve::NONE, ..SqliteOptions::default() };
+    let backends = liteagent_backends::open(folder, options).await.unwrap();
     let config = EngineConfig {
         registry: liteagent_nodes::registry(),
         stores: backends.stores,
@@ -31,6 +32,7 @@ async fn engine(folder: &Path) -> Engine {
         clock: Arc::new(SystemClock),
         observer: None,
         hold: Duration::from_secs(10),
+        quarantine: None,
     };
     Engine::open(config).await.unwrap()
 }

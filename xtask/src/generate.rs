@@ -2,6 +2,8 @@
 
 use std::{fs, path::Path};
 
+use liteagent::SchemaKind;
+
 mod reference;
 
 /// A file that must have this content.
@@ -15,7 +17,6 @@ fn generated() -> Vec<Generated> {
     let file = |path: &str, content: String| Generated { path: path.to_owned(), content };
     let registry = liteagent_nodes::registry();
     let mut files = vec![
-        file("schemas/workflow-test.schema.json", test_schema()),
         file("docs/reference/cli.md", reference::cli()),
         file("docs/reference/errors.md", reference::errors()),
         file("docs/reference/events.md", reference::events()),
@@ -23,18 +24,13 @@ fn generated() -> Vec<Generated> {
         file("docs/picture.svg", reference::picture(&registry)),
         file("docs/nodes/README.md", reference::nodes(&registry)),
     ];
+    for kind in [SchemaKind::Workflow, SchemaKind::Test] {
+        files.push(file(&format!("schemas/{}", kind.file_name()), kind.text()));
+    }
     for spec in registry.iter() {
         files.push(file(&format!("docs/nodes/{}.md", spec.type_name), reference::node(spec)));
     }
     files
-}
-
-/// The schema of test files as editors read it: keys that begin with `x-` hold anchors.
-fn test_schema() -> String {
-    let mut schema = serde_json::Value::from(liteagent::test_schema());
-    schema["$schema"] = "http://json-schema.org/draft-07/schema#".into();
-    schema["patternProperties"] = serde_json::json!({ "^x-": {} });
-    format!("{schema:#}\n")
 }
 
 /// Writes what is stale.

@@ -11,10 +11,12 @@ pub(crate) struct Step {
     command: &'static [&'static str],
     /// Run only where this program is installed.
     only_with: Option<&'static str>,
+    /// Set in the environment.
+    env: &'static [(&'static str, &'static str)],
 }
 
 const fn step(name: &'static str, command: &'static [&'static str]) -> Step {
-    Step { name, command, only_with: None }
+    Step { name, command, only_with: None, env: &[] }
 }
 
 const FORMAT: Step = step("format", &["cargo", "fmt", "--all", "--check"]);
@@ -23,9 +25,28 @@ const CLIPPY: Step =
 const LAYERS: Step = step("layers", &["cargo", "xtask", "layers"]);
 const GENERATED: Step = step("generated files", &["cargo", "xtask", "generate", "--check"]);
 const DENY: Step = Step {
-    name: "licences and bans",
-    command: &["cargo", "deny", "check", "--hide-inclusion-graph"],
     only_with: Some("cargo-deny"),
+    ..step("licences and bans", &["cargo", "deny", "check", "--hide-inclusion-graph"])
+};
+/// Seven targets, one after the other: about a minute together.
+const FUZZ: Step = Step {
+    env: &[("LITEAGENT_FUZZ_SECONDS", "9")],
+    ..step(
+        "fuzz targets",
+        &[
+            "cargo",
+            "nextest",
+            "run",
+            "--workspace",
+            "--locked",
+            "--no-fail-fast",
+            "--test-threads",
+            "1",
+            "--no-capture",
+            "-E",
+            "binary(fuzz) and not test(without_overflow) and not test(work_and_growth)",
+        ],
+    )
 };
 
 /// What tests and benchmarks of the sandbox need; a moment once it was done.
@@ -43,6 +64,7 @@ pub(crate) const ALL: &[Step] = &[
     DENY,
     GUESTS,
     step("tests", &["cargo", "nextest", "run", "--workspace", "--locked", "--no-fail-fast"]),
+    FUZZ,
     step("workflow tests", &["cargo", "run", "-q", "--locked", "-p", "liteagent", "--", "test", "definitions"]),
     step("documentation tests", &["cargo", "test", "-q", "--doc", "--workspace", "--locked"]),
 ];
@@ -81,7 +103,8 @@ pub(crate) fn run(steps: &[Step]) -> Result<String, String> {
 
 fn run_one(step: &Step) -> Result<bool, String> {
     let (program, arguments) = step.command.split_first().ok_or("a step has no command")?;
-    let status = Command::new(program).args(arguments).current_dir(crate::root()).status();
+    let status =
+        Command::new(program).args(arguments).envs(step.env.iter().copied()).current_dir(crate::root()).status();
     status.map(|status| status.success()).map_err(|error| format!("cannot run `{program}`: {error}"))
 }
 

@@ -66,6 +66,10 @@ impl Check {
             return self.watch(&project, &registry, shell);
         }
         let pass = self.pass(&project, &registry)?;
+        if pass.workflows == 0 {
+            return Err(Failure::usage(codes::NO_WORKFLOW, "there is no workflow here")
+                .hint("name a file, or write a first workflow: `liteagent new hello`"));
+        }
         self.print(&pass, shell)?;
         Ok(if self.fails(&pass) { Exit::Failed } else { Exit::Done })
     }
@@ -89,8 +93,8 @@ impl Check {
     fn print(&self, pass: &Pass, shell: &Shell) -> Result<(), Failure> {
         match self.format {
             Format::Json => shell.json(&render::json(&pass.findings))?,
+            Format::Text | Format::Github if pass.findings.is_empty() => {}
             Format::Github => shell.out(render::github(&pass.findings))?,
-            Format::Text if pass.findings.is_empty() => {}
             Format::Text => shell.out(render::text(&pass.findings, shell.colors_out()))?,
         }
         let number = |severity| pass.findings.iter().filter(|finding| finding.severity == severity).count();

@@ -1,14 +1,17 @@
 //! `doctor`: what is wrong with this machine or this project, and how to mend it.
 
-use std::{fs, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::Path,
+};
 
+use liteagent_backends::Room;
 use liteagent_engine::{
     diagnostic::Severity,
     load::{LoadOptions, load},
-    units::Size,
 };
 use liteagent_nodes::egress::EgressPolicy;
-use rustix::fs::statvfs;
 
 use crate::{
     config,
@@ -18,12 +21,16 @@ use crate::{
     shell::Shell,
 };
 
-/// Below this, a run may not be able to record what it does.
-const LITTLE_SPACE: Size = Size(1 << 30);
-
 /// Settings of the environment that this program reads.
-const SETTINGS: [&str; 6] =
-    ["LITEAGENT_CACHE", "LITEAGENT_DATA", "LITEAGENT_LEASE", "LITEAGENT_LOG", "LITEAGENT_PYTHON", "LITEAGENT_SECRET_"];
+const SETTINGS: [&str; 7] = [
+    "LITEAGENT_CACHE",
+    "LITEAGENT_DATA",
+    "LITEAGENT_LEASE",
+    "LITEAGENT_LOG",
+    "LITEAGENT_MIN_FREE",
+    "LITEAGENT_PYTHON",
+    "LITEAGENT_SECRET_",
+];
 
 /// Checks this machine and this project.
 #[derive(clap::Args)]
@@ -43,7 +50,7 @@ use Finding::{Bad, Good, Odd};
 /// One thing to check. A check that cannot look says so, it does not fail the command.
 type Check = (&'static str, fn(&Project) -> Finding);
 
-const CHECKS: [Check; 8] = [
+const CHECKS: [Check; 9] = [
     ("project", project),
     ("data folder", data_folder),
     ("database", database),
@@ -51,6 +58,7 @@ const CHECKS: [Check; 8] = [
     ("file roots", file_roots),
     ("http", http),
     ("environment", environment),
+    ("secrets", secrets),
     ("workflows", workflows),
 ];
 
@@ -115,20 +123,31 @@ fn database(here: &Project) -> Finding {
 fn disk_space(here: &Project) -> Finding {
     let data = here.data();
     let folder = data.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
-    let Ok(disk) = statvfs(folder) else {
-        return Odd(
-            "the free space cannot be read".to_owned(),
-            "run `df` and look at the data folder's disk".to_owned(),
-        );
+    let room = match Room::of(folder) {
+        Ok(room) => room,
+        Err(error) => return Odd(error.to_string(), "run `df` and look at the data folder's disk".to_owned()),
     };
-    let free = disk.f_bavail * disk.f_frsize;
-    let percent = 100 * disk.f_bavail / disk.f_blocks.max(1);
-    let text = format!("{} MiB free ({percent} %)", free >> 20);
-    let mend = || {
-        "free space, or set `LITEAGENT_DATA` to a folder on another disk; `liteagent runs prune` deletes old runs"
-            .to_owned()
+    let reserve = match here.config.min_free() {
+        Ok(reserve) => reserve,
+        Err(failure) => return Bad(failure.message, "set it to a share or a size, or unset it".to_owned()),
     };
-    if percent < 10 || free < LITTLE_SPACE.0 { Odd(text, mend()) } else { Good(text) }
+    let percent = (u128::from(room.free) * 100).checked_div(room.total.into()).unwrap_or_default();
+    let text = format!(
+        "{} MiB free ({percent} %); a new run needs {} MiB (`min_free` is {reserve})",
+        room.free >> 20,
+        reserve.needed(room).div_ceil(1 << 20)
+    );
+    if room.free >= reserve.needed(room) {
+        return Good(text);
+    }
+    Bad(
+        text,
+        format!(
+            "free space (`liteagent runs prune` deletes old runs), set `LITEAGENT_DATA` to a folder on another disk, \
+             or lower `min_free` under `[storage]` in `{}`",
+            config::FILE
+        ),
+    )
 }
 
 fn file_roots(here: &Project) -> Finding {
@@ -155,7 +174,7 @@ fn http(here: &Project) -> Finding {
     }
 }
 
-fn environment(here: &Project) -> Finding {
+fn environment(_: &Project) -> Finding {
     let is_known = |name: &String| {
         SETTINGS.iter().any(|known| if known.ends_with('_') { name.starts_with(known) } else { name == known })
     };
@@ -168,14 +187,37 @@ fn environment(here: &Project) -> Finding {
             format!("unset it; the settings are {}", SETTINGS.join(", ")),
         );
     }
-    match config::secrets(&here.root) {
-        Err(failure) => Bad(failure.message, "mend `.env`: one `NAME=value` per line".to_owned()),
-        Ok(secrets) => {
-            let mut names: Vec<_> = secrets.iter().map(|(name, _)| name.to_owned()).collect();
-            names.sort();
-            Good(if names.is_empty() { "no secrets".to_owned() } else { format!("secrets: {}", names.join(", ")) })
-        }
+    Good("every setting is known".to_owned())
+}
+
+fn secrets(here: &Project) -> Finding {
+    let secrets = match here.config.secrets(&here.root) {
+        Ok(secrets) => secrets,
+        Err(failure) => return Bad(failure.message, failure.hint.unwrap_or_else(|| "mend `.env`".to_owned())),
+    };
+    let rules: BTreeMap<_, _> = secrets.rules().collect();
+    if let Some(name) = rules.keys().find(|name| secrets.get(name).is_none()) {
+        return Odd(
+            format!("`[secrets.{name}]` of `{}` is about a secret that is not there", config::FILE),
+            format!("set `LITEAGENT_SECRET_{name}` in the environment or in `.env`, or remove the table"),
+        );
     }
+    let names: BTreeSet<_> = secrets.iter().map(|(name, _)| name).collect();
+    if names.is_empty() {
+        return Good("none".to_owned());
+    }
+    let list = |entries: Option<Vec<String>>| match entries {
+        None => "any".to_owned(),
+        Some(entries) if entries.is_empty() => "none".to_owned(),
+        Some(entries) => entries.join(", "),
+    };
+    let shown = |name: &str| {
+        let rules = rules.get(name).copied().cloned().unwrap_or_default();
+        let hosts = rules.hosts.map(|hosts| hosts.iter().map(ToString::to_string).collect());
+        let workflows = rules.workflows.map(|workflows| workflows.iter().map(ToString::to_string).collect());
+        format!("{name} (hosts: {}; workflows: {})", list(hosts), list(workflows))
+    };
+    Good(names.into_iter().map(shown).collect::<Vec<_>>().join(", "))
 }
 
 fn workflows(here: &Project) -> Finding {

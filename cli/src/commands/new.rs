@@ -9,8 +9,10 @@ use std::{
 use liteagent_engine::{bundle::Bundle, codes};
 
 use crate::{
+    config,
+    editor::{self, SchemaKind},
     failure::{Exit, Failure},
-    platform::{block_on, open_stores},
+    platform::{block_on, open_stores_to_read},
     project::{Project, shown},
     shell::Shell,
     testing,
@@ -73,7 +75,8 @@ impl New {
         let project = Project::here()?;
         let path = project.root.join(format!("{name}.yaml"));
         let text = self.template.text().replace("@name", &name);
-        write_new(&path, &text)?;
+        write_new(&path, &SchemaKind::Workflow.with_modeline(&text, &path, &project.root)?)?;
+        set_up_editors(&project.root, shell)?;
         shell.out(shown(&path).display().to_string())?;
         shell.note(format!("try it: liteagent run {name}"));
         Ok(Exit::Done)
@@ -82,15 +85,35 @@ impl New {
 
 /// Writes a test that repeats a run.
 async fn test_from_run(path: &Path, run: &str, shell: &Shell) -> Result<Exit, Failure> {
-    let stores = open_stores(&Project::here()?).await?.stores;
+    let project = Project::here()?;
+    let stores = open_stores_to_read(&project).await?.stores;
     let row = super::runs::find(&*stores.journal, run).await?;
     let text = stores.journal.bundle(&row.digest).await?.unwrap_or_default();
     let bundle = Bundle::parse(&text)
-        .map_err(|error| Failure::platform(codes::STORE, error.to_string()).hint("run `liteagent doctor`"))?;
-    write_new(path, &testing::record(&stores, row.id, &bundle, &liteagent_nodes::registry()).await?)?;
+        .map_err(|error| Failure::platform(codes::STORE_DAMAGED, error.to_string()).hint("run `liteagent doctor`"))?;
+    let text = testing::record(&stores, row.id, &bundle, &liteagent_nodes::registry()).await?;
+    write_new(path, &SchemaKind::Test.with_modeline(&text, path, &project.root)?)?;
+    set_up_editors(&project.root, shell)?;
     shell.out(path.display().to_string())?;
     shell.note(format!("try it: liteagent test {}", path.display()));
     Ok(Exit::Done)
+}
+
+/// Writes what editors read. Settings belong to a project; in any other folder they would speak of files that are not
+/// ours.
+fn set_up_editors(root: &Path, shell: &Shell) -> Result<(), Failure> {
+    editor::refresh(root, shell)?;
+    if !root.join(config::FILE).is_file() {
+        return Ok(());
+    }
+    for (name, text) in editor::SETTINGS {
+        let path = root.join(name);
+        if !path.exists() {
+            write_new(&path, text)?;
+            shell.note(format!("wrote  {name}"));
+        }
+    }
+    Ok(())
 }
 
 fn is_name(name: &str) -> bool {

@@ -39,6 +39,9 @@ pub(crate) struct Run {
     /// The conversation that the run belongs to
     #[arg(long, value_name = "ID")]
     conversation: Option<String>,
+    /// Whom the run is about: `liteagent forget --subject` deletes it by this
+    #[arg(long, value_name = "SUBJECT", value_parser = clap::builder::NonEmptyStringValueParser::new())]
+    subject: Option<String>,
     #[command(flatten)]
     show: ShowArgs,
 }
@@ -97,6 +100,7 @@ impl Run {
             id: Some(id),
             user: by().map_or(Value::Null, |name| value!({ "name": name })),
             conversation: self.conversation.clone(),
+            subject: self.subject.clone(),
             ..Start::new(bundle, inputs.values(), trigger)
         };
         let run = platform.engine.start(start).await?;

@@ -100,7 +100,8 @@ async fn load_payload(stores: &Stores, payload: Payload) -> Result<Value, Failur
     match payload {
         Payload::Value(value) => Ok(value),
         Payload::Blob(digest) => {
-            let damaged = |what: String| Failure::platform(codes::STORE, format!("the store is damaged: {what}"));
+            let damaged =
+                |what: String| Failure::platform(codes::STORE_DAMAGED, format!("the store is damaged: {what}"));
             let bytes =
                 stores.blobs.get(&digest).await?.ok_or_else(|| damaged(format!("the blob {digest} is gone")))?;
             serde_json::from_slice(&bytes).map_err(|error| damaged(error.to_string()))

@@ -22,6 +22,7 @@ use walkdir::WalkDir;
 
 use crate::{
     failure::{Exit, Failure},
+    output::replace,
     project::Project,
     shell::Shell,
     testing::{self, Suite, Verdict},
@@ -149,17 +150,14 @@ fn update(verdicts: &[Verdict], shell: &Shell) -> Result<bool, Failure> {
     for verdict in verdicts.iter().filter(|verdict| !verdict.updates.is_empty()) {
         files.entry(&verdict.file).or_default().extend(&verdict.updates);
     }
-    let failed = |path: &Path, error: std::io::Error| {
-        Failure::platform(codes::OUTPUT, format!("cannot update `{}`: {error}", path.display()))
-    };
     for (path, updates) in &files {
-        let mut text = fs::read_to_string(path).map_err(|error| failed(path, error))?;
+        let mut text = source::read_text(path).map_err(|finding| Failure::usage(finding.code, finding.message))?;
         for (pointer, value) in updates {
             text = source::rewrite::set(&text, pointer, value).map_err(|error| {
                 Failure::usage(error.code(), format!("cannot update `{pointer}` in `{}`: {error}", path.display()))
             })?;
         }
-        fs::write(path, text).map_err(|error| failed(path, error))?;
+        replace(path, &text)?;
         let count = updates.len();
         shell.note(format!("updated {count} {} in {}", if count == 1 { "value" } else { "values" }, path.display()));
     }

@@ -2,7 +2,7 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use liteagent_engine::event::{Event, Over, Record};
 
 /// So many nodes are shown while they run; more would not fit on a screen.
@@ -12,16 +12,30 @@ const MOST: usize = 12;
 pub(crate) struct Live {
     all: MultiProgress,
     bars: HashMap<String, ProgressBar>,
+    /// What is shown when a question has been answered; `None` while nobody is asked.
+    held: Option<Vec<String>>,
 }
 
 impl Live {
     pub(crate) fn new() -> Self {
-        Self { all: MultiProgress::new(), bars: HashMap::new() }
+        Self { all: MultiProgress::new(), bars: HashMap::new(), held: None }
     }
 
-    /// What can stop the drawing for a while.
-    pub(crate) fn handle(&self) -> MultiProgress {
-        self.all.clone()
+    /// Draws nothing from here on.
+    pub(crate) fn pause(&mut self) {
+        // The terminal is gone: nobody reads it.
+        let _ = self.all.clear();
+        self.all.set_draw_target(ProgressDrawTarget::hidden());
+        self.held.get_or_insert_default();
+    }
+
+    /// Draws again, and shows what happened meanwhile.
+    pub(crate) fn go_on(&mut self) {
+        let Some(lines) = self.held.take() else { return };
+        self.all.set_draw_target(ProgressDrawTarget::stderr());
+        for line in lines {
+            let _ = self.all.println(line);
+        }
     }
 
     /// Shows a record; `line` is what stays of it.
@@ -46,13 +60,22 @@ impl Live {
             _ => {}
         }
         if let Some(line) = line {
-            // The terminal is gone: nobody reads it.
-            let _ = self.all.println(line);
+            self.say(line);
+        }
+    }
+
+    /// Shows a line above what moves; while somebody is asked, once the question has been answered.
+    pub(crate) fn say(&mut self, line: String) {
+        match &mut self.held {
+            Some(held) => held.push(line),
+            // Otherwise the terminal is gone: nobody reads it.
+            None => drop(self.all.println(line)),
         }
     }
 
     /// Takes everything off the terminal.
     pub(crate) fn clear(&mut self) {
+        self.go_on();
         self.bars.clear();
         let _ = self.all.clear();
     }

@@ -50,6 +50,9 @@ struct Life {
 /// What a test cannot go on after.
 pub(super) type Trouble = String;
 
+/// More runs than a test has.
+const ALL: u32 = 100_000;
+
 /// What came of letting a life go on.
 enum Rest {
     Rests,
@@ -100,6 +103,7 @@ impl World {
             observer: Some(self.seen.clone()),
             // Whatever waits is given back to the store at once, where its times can be read.
             hold: units::Duration::from_millis(0),
+            quarantine: None,
         };
         let engine = runtime.block_on(Engine::open_intercepted(config, self.fakes.clone())).map_err(text)?;
         self.life = Some(Life { runtime, engine, idle });
@@ -200,10 +204,12 @@ impl World {
     async fn is_busy(&self, run: RunId) -> Result<bool, Trouble> {
         let row = self.store.run(run).await.map_err(text)?;
         let Some(row) = row else { return Ok(true) };
-        let open = [RunPhase::Running, RunPhase::Queued];
-        Ok(open.contains(&row.phase)
+        // A run that waits for others to end does nothing by itself.
+        let queued = self.rows(RunPhase::Queued).await?;
+        let runnable = self.store.runnable(self.clock.now(), ALL).await.map_err(text)?;
+        Ok(row.phase == RunPhase::Running
             || !self.rows(RunPhase::Running).await?.is_empty()
-            || !self.rows(RunPhase::Queued).await?.is_empty())
+            || queued.iter().any(|row| runnable.contains(&row.id)))
     }
 
     /// Gives other threads a moment, and finds out when a run cannot go on.
@@ -219,7 +225,6 @@ impl World {
     }
 
     async fn rows(&self, phase: RunPhase) -> Result<Vec<RunRow>, Trouble> {
-        const ALL: u32 = 100_000;
         let filter = RunFilter { phase: Some(phase), limit: ALL, ..RunFilter::default() };
         self.store.runs(filter).await.map_err(text)
     }

@@ -41,7 +41,9 @@ impl Folder {
     /// The binary with these arguments, ready to run here: no terminal, no settings but its own.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_liteagent"));
-        command.args(args).current_dir(self.0.path()).stdin(Stdio::null()).env_clear().env("HOME", self.0.path());
+        command.args(args).current_dir(self.0.path()).stdin(Stdio::null()).env_clear();
+        // However full the disk of the tests is.
+        command.env("HOME", self.0.path()).env("LITEAGENT_MIN_FREE", "0B");
         command
     }
 

@@ -75,9 +75,11 @@ fn help_lists_the_commands() {
       check        Checks workflow files and reports every finding at once
       run          Runs a workflow and prints its outputs
       runs         Lists runs, shows one, answers one that waits, goes on with one
+      forget       Deletes everything that is kept about a subject
       test         Runs the tests of workflows
       graph        Draws a workflow as Mermaid, DOT or SVG
       nodes        Lists the node types, or shows one with its fields and examples
+      schema       Prints the JSON Schema of workflow files, for editors
       new          Writes a new workflow from a template
       init         Makes a folder a project: configuration, editor settings, an example
       fmt          Tidies workflow files
@@ -193,6 +195,50 @@ fn what_is_begun_by_a_command_checks_clean_and_runs() {
     assert!(kept.err.contains("kept   liteagent.toml"), "{}", kept.err);
     let said = folder.run("doctor");
     assert_eq!(said.code, 0, "{}", said.out);
+}
+
+#[test]
+fn editors_are_set_up_and_what_is_there_is_kept() {
+    let folder = Folder::new().with(".vscode/settings.json", "{}");
+    let made = folder.run("init");
+    assert!(made.err.contains("kept   .vscode/settings.json"), "{}", made.err);
+    let read = |name: &str| std::fs::read_to_string(folder.path(name)).unwrap();
+    assert_eq!(read(".vscode/settings.json"), "{}");
+    assert!(read(".vscode/extensions.json").contains("redhat.vscode-yaml"));
+    assert!(read("hello.yaml").starts_with("# yaml-language-server: $schema=.liteagent/workflow.schema.json\n"));
+    let schema = read(".liteagent/workflow.schema.json");
+    assert_eq!(schema, folder.run("schema").out);
+    assert_eq!(read(".liteagent/workflow-test.schema.json"), folder.run("schema --test").out);
+
+    // A clone has the schemas, and nothing else of the folder.
+    let git = |args: &[&str]| {
+        let mut command = std::process::Command::new("git");
+        let output = command.args(args).current_dir(folder.path("")).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(folder.run("run hello").code, 0);
+    git(&["init", "-q"]);
+    git(&["add", "."]);
+    let ours = git(&["ls-files", ".liteagent"]);
+    assert_eq!(ours, ".liteagent/workflow-test.schema.json\n.liteagent/workflow.schema.json\n");
+
+    let old = schema.replace("liteagent 0.", "liteagent 0.0.");
+    std::fs::write(folder.path(".liteagent/workflow.schema.json"), &old).unwrap();
+    let new = folder.run("new support/answer");
+    assert_eq!((new.code, new.out.as_str()), (0, "support/answer.yaml\n"));
+    assert!(new.err.contains("wrote  .liteagent/workflow.schema.json\n"), "{}", new.err);
+    assert_eq!(read(".liteagent/workflow.schema.json"), schema);
+    assert!(read("support/answer.yaml").starts_with("# yaml-language-server: $schema=../.liteagent/workflow.schema"));
+    let newer = schema.replace("liteagent 0.", "liteagent 999.");
+    std::fs::write(folder.path(".liteagent/workflow.schema.json"), &newer).unwrap();
+    assert_eq!(folder.run("init").code, 0);
+    assert_eq!(read(".liteagent/workflow.schema.json"), newer);
+
+    // Outside a project, `new` writes no settings.
+    let other = Folder::new();
+    assert_eq!(other.run("new hello").code, 0);
+    assert!(other.path(".liteagent/workflow.schema.json").is_file() && !other.path(".vscode").exists());
 }
 
 #[test]

@@ -36,10 +36,10 @@ fn wrong_use_says_what_to_do() {
             format!("$ liteagent {line}\n{}{}[exit {}]", said.out, said.err, said.code)
         })
         .collect();
-    looks_like!(said.join("\n\n"), @r"
+    looks_like!(said.join("\n\n"), @r#"
     $ liteagent run nothing
     error[LA3001]: there is no file and no workflow `nothing`
-      = help: run `liteagent check` to list the workflows of this folder
+      = help: the workflows of this folder are `tools/echo`
     [exit 2]
 
     $ liteagent run tools/ecko -i text=x
@@ -69,10 +69,12 @@ fn wrong_use_says_what_to_do() {
 
     $ liteagent run tools/echo -i text=@missing.txt
     error[LA3003]: cannot read `missing.txt`: No such file or directory (os error 2)
+      = help: give the path, from the current folder, of a file that this user may read
     [exit 2]
 
     $ liteagent run tools/echo --inputs echo.yaml
-    error[LA3003]: `echo.yaml` is not JSON: expected ident at line 1 column 2
+    error[LA3003]: `echo.yaml` is not JSON that can be read: expected ident at line 1 column 2
+      = help: write the inputs as one JSON object: {"name": "value"}
     [exit 2]
 
     $ liteagent run tools/echo -i text=x --trigger daily
@@ -99,7 +101,7 @@ fn wrong_use_says_what_to_do() {
     error[LA3006]: there is no node type `http-requst`
       = help: did you mean `http-request`?
     [exit 2]
-    ");
+    "#);
 }
 
 #[test]
@@ -111,6 +113,36 @@ fn unknown_arguments_and_no_arguments_are_wrong_use() {
     );
     assert_eq!(folder.run_args(&[]).code, 2);
     assert_eq!(folder.run("--version").code, 0);
+}
+
+#[test]
+fn what_does_not_exist_is_not_passed_over() {
+    let folder = Folder::new().with("echo.yaml", ECHO).with("empty/keep", "");
+    let cases = [
+        ("check empty", 2, "error[LA3001]: there is no workflow here"),
+        ("runs list --status failed", 0, "no such runs; leave out"),
+        ("runs list --limit 0", 2, "invalid value '0'"),
+        ("init echo.yaml", 2, "error[LA3007]: `echo.yaml` is a file"),
+        ("runs resume", 2, "<RUN|--all>"),
+    ];
+    for (line, exit, expected) in cases {
+        let said = folder.run(line);
+        assert!(said.code == exit && said.err.contains(expected), "{line}: {}: {}", said.code, said.err);
+    }
+    assert_eq!(folder.run("check --format github").out, "");
+    let log = folder.command(&["check"]).env("LITEAGENT_LOG", "a=b=c").output().unwrap();
+    assert_eq!(log.status.code(), Some(2), "{}", String::from_utf8_lossy(&log.stderr));
+    let log = folder.command(&["run", "echo", "-i", "text=x"]).env("LITEAGENT_LOG", "debug").output().unwrap();
+    assert!(!log.stderr.is_empty() && !log.stderr.contains(&0x1b), "logs have no colours off a terminal");
+}
+
+#[test]
+fn fmt_says_what_it_cannot_tidy_and_goes_on() {
+    let folder =
+        Folder::new().with("a.yaml", "nodes: [\n").with("b.yaml", "nodes:\n    a: { type: fail, message: x }   \n");
+    let said = folder.run("fmt");
+    assert_eq!((said.code, said.out.as_str()), (1, "b.yaml\n"));
+    assert!(said.err.contains("`a.yaml` is left as it is") && said.err.contains("tidied: 1 file"), "{}", said.err);
 }
 
 #[test]
@@ -145,6 +177,32 @@ fn a_missing_secret_stops_the_run_and_names_where_it_may_stand() {
     let said = folder.run("run s.yaml");
     assert_eq!(said.code, 2);
     assert!(said.err.contains("LITEAGENT_SECRET_TOKEN") && said.err.contains(".env"), "{}", said.err);
+}
+
+#[test]
+fn a_secret_goes_only_where_its_owner_said() {
+    let workflow = "name: shop/s\nsecrets: [TOKEN]\nnodes:\n  get: { type: http-request, url: https://example.org/, auth: { bearer: \"{{ secrets.TOKEN }}\" } }\n";
+    let folder = |rules: &str| {
+        let toml = format!("[secrets.TOKEN]\n{rules}\n");
+        Folder::new()
+            .with("s.yaml", workflow)
+            .with(".env", "LITEAGENT_SECRET_TOKEN=hush-hush")
+            .with("liteagent.toml", &toml)
+    };
+    let others = folder("workflows = [\"billing/*\"]").run("run s.yaml");
+    assert_eq!(others.code, 2);
+    assert!(others.err.contains("LA3013") && others.err.contains("add \"shop/s\""), "{}", others.err);
+
+    let elsewhere = folder("workflows = [\"shop/*\"]\nhosts = [\"api.example.net\"]");
+    let said = elsewhere.run("run s.yaml");
+    assert_eq!(said.code, 1);
+    assert!(said.err.contains("LA2212") && !said.err.contains("hush"), "{}", said.err);
+
+    let doctor = elsewhere.run("doctor").out;
+    assert!(doctor.contains("TOKEN (hosts: api.example.net; workflows: shop/*)"), "{doctor}");
+    let unset = folder("").with(".env", "");
+    assert!(unset.run("doctor").out.contains("about a secret that is not there"));
+    assert_eq!(folder("hosts = [\"https://example.org\"]").run("doctor").code, 1);
 }
 
 #[test]

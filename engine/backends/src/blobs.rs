@@ -35,7 +35,12 @@ impl FsBlobs {
     /// [`StoreError::ReadOnly`] when it cannot be made.
     pub fn open(folder: PathBuf) -> Result<Self, StoreError> {
         make_folder(&folder)?;
-        Ok(Self { folder: folder.into() })
+        Ok(Self::at(folder))
+    }
+
+    /// Blobs in a folder as it is.
+    pub(crate) fn at(folder: PathBuf) -> Self {
+        Self { folder: folder.into() }
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {
@@ -154,6 +159,20 @@ impl Blobs for FsBlobs {
     async fn get(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError> {
         let digest = digest.clone();
         self.blocking(move |this| this.load(&digest)).await
+    }
+
+    async fn delete(&self, digest: &Digest) -> Result<bool, StoreError> {
+        let (digest, failed) = (digest.clone(), self.failed());
+        self.blocking(move |this| {
+            let lock = this.lock().map_err(&failed)?;
+            lock.lock().map_err(&failed)?;
+            match fs::remove_file(this.path(&digest)) {
+                Ok(()) => Ok(true),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+                Err(error) => Err(failed(error)),
+            }
+        })
+        .await
     }
 
     async fn sweep(

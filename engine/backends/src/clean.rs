@@ -1,9 +1,10 @@
 //! Retention: what nobody needs any more is deleted.
 
-use std::time::Duration;
+use std::{collections::HashSet, time::Duration};
 
 use liteagent_engine::{
-    store::StoreError,
+    id::RunId,
+    store::{Forget, Forgotten, StoreError},
     units::{self, Millis},
 };
 
@@ -50,6 +51,36 @@ impl Backends {
             .await?;
         Ok(Cleaned { runs, blobs })
     }
+
+    /// Deletes the runs of a subject with everything that belongs to them; nothing while one of them has not ended. Blobs
+    /// go at once, unless a run of another subject names them; they are counted when they are gone. `Err` inside holds the runs that have not ended.
+    ///
+    /// # Errors
+    /// Those of the stores; what was deleted before stays deleted.
+    pub async fn forget(&self, subject: &str) -> Result<Result<Forgotten, Vec<RunId>>, StoreError> {
+        let journal = &self.stores.journal;
+        let mut all = Forgotten::default();
+        let mut blobs = HashSet::new();
+        loop {
+            let forgotten = match journal.forget(subject, BATCH).await? {
+                Forget::Open(runs) => return Ok(Err(runs)),
+                Forget::Done(forgotten) => forgotten,
+            };
+            all.runs += forgotten.runs;
+            all.conversations += forgotten.conversations;
+            all.outputs += forgotten.outputs;
+            blobs.extend(forgotten.blobs);
+            if forgotten.runs < u64::from(BATCH) {
+                break;
+            }
+        }
+        for blob in &blobs {
+            if !self.stores.journal.has_blob_rows(blob).await? && self.stores.blobs.delete(blob).await? {
+                all.blobs.push(blob.clone());
+            }
+        }
+        Ok(Ok(all))
+    }
 }
 
 #[cfg(test)]
@@ -57,6 +88,7 @@ mod tests {
     use bytes::Bytes;
     use liteagent_engine::{
         event::RunStatus,
+        id::Digest,
         store::{Append, NewRun},
         testing::conformance::samples::{Owned, ended, new_run, open},
     };
@@ -78,9 +110,12 @@ mod tests {
         let run = NewRun { blobs: vec![old.clone(), shared.clone()], ..new_run("a", 1) };
         journal.create(run.clone()).await.unwrap();
         let file = backends.files.create(run.id, "a.txt", "text/plain", Bytes::from_static(b"content")).await.unwrap();
+        let inherited =
+            backends.files.create(run.id, "b.txt", "text/plain", Bytes::from_static(b"kept")).await.unwrap();
         let owned = Owned::take(&**journal, run.id, session, 1).await;
         journal.append(owned.release(ended(RunStatus::Succeeded))).await.unwrap();
         let kept = Owned::create_in(&**journal, session, 1).await;
+        backends.files.share(run.id, kept.run, vec![inherited.id.clone()]).await.unwrap();
         journal.append(Append { blobs: vec![shared.clone()], ..kept.append(1) }).await.unwrap();
 
         assert_eq!(backends.clean(10, DAY).await.unwrap(), Cleaned::default());
@@ -91,6 +126,44 @@ mod tests {
         }
         assert!(blobs.get(&shared).await.unwrap().is_some());
         assert_eq!(backends.files.open(run.id, &file.id).await.unwrap(), None);
+        let (_, content) = backends.files.open(kept.run, &inherited.id).await.unwrap().unwrap();
+        assert_eq!(content, Bytes::from_static(b"kept"), "a fork keeps what it may open");
         assert!(journal.run(kept.run).await.unwrap().is_some());
+    }
+
+    #[tokio::test]
+    async fn a_subject_leaves_no_file_no_blob_and_no_cached_output() {
+        let folder = tempfile::tempdir().unwrap();
+        let backends = crate::open(folder.path(), options()).await.unwrap();
+        let (stores, at) = (&backends.stores, 2);
+        let (journal, blobs) = (&stores.journal, &stores.blobs);
+        let session = open(&**journal, 1).await;
+        let blob = async |text: &'static str| blobs.put(Bytes::from_static(text.as_bytes())).await.unwrap();
+        let (own, shared) = (blob("what ann said").await, blob("shared").await);
+        let about = |subject: &str, blobs: &[&Digest]| NewRun {
+            subject: Some(subject.to_owned()),
+            blobs: blobs.iter().copied().cloned().collect(),
+            ..new_run("a", 1)
+        };
+        let (ann, bob) = (about("ann", &[&own, &shared]), about("bob", &[&shared]));
+        let key = |name: &str| Digest::of(name.as_bytes());
+        for run in [&ann, &bob] {
+            journal.create(run.clone()).await.unwrap();
+            stores.cache.fill(&key(&run.id.to_string()), &"cached".into(), 100, run.id).await.unwrap();
+        }
+        let file = backends.files.create(ann.id, "a.txt", "text/plain", Bytes::from_static(b"a letter")).await.unwrap();
+        assert_eq!(backends.forget("ann").await.unwrap(), Err(vec![ann.id]));
+        let owned = Owned::take(&**journal, ann.id, session, at).await;
+        journal.append(owned.release(ended(RunStatus::Succeeded))).await.unwrap();
+
+        let forgotten = backends.forget("ann").await.unwrap().unwrap();
+        assert_eq!((forgotten.runs, forgotten.outputs, forgotten.blobs.len()), (1, 1, 2));
+        for gone in [&own, &file.sha256.parse().unwrap()] {
+            assert_eq!(blobs.get(gone).await.unwrap(), None);
+        }
+        assert!(blobs.get(&shared).await.unwrap().is_some());
+        assert_eq!(backends.files.open(ann.id, &file.id).await.unwrap(), None);
+        assert_eq!(stores.cache.lookup(&key(&ann.id.to_string()), at).await.unwrap(), None);
+        assert!(stores.cache.lookup(&key(&bob.id.to_string()), at).await.unwrap().is_some());
     }
 }

@@ -37,6 +37,10 @@ impl Files for FileStore {
         Ok(file)
     }
 
+    async fn share(&self, from: RunId, to: RunId, ids: Vec<String>) -> Result<(), StoreError> {
+        self.rows.share_files(from, to, ids, self.clock.now()).await
+    }
+
     async fn open(&self, run: RunId, id: &str) -> Result<Option<(FileValue, Bytes)>, StoreError> {
         let Some((file, digest)) = self.rows.file(run, id).await? else { return Ok(None) };
         let content = self.blobs.get(&digest).await?;

@@ -10,7 +10,7 @@ use liteagent_engine::{
 pub use self::{
     blobs::FsBlobs,
     clean::Cleaned,
-    disk::Reserve,
+    disk::{Reserve, Room},
     files::FileStore,
     sqlite::{FILE, SqliteOptions, SqliteStore},
 };
@@ -40,10 +40,22 @@ pub struct Backends {
 /// [`StoreError::ReadOnly`] when the folder cannot be written, [`StoreError::Newer`] when a newer release wrote the
 /// database, [`StoreError::Damaged`] when it cannot be understood.
 pub async fn open(folder: &Path, options: SqliteOptions) -> Result<Backends, StoreError> {
-    let sqlite = SqliteStore::open(folder, options).await?;
-    let blobs: Arc<dyn liteagent_engine::store::Blobs> = Arc::new(FsBlobs::open(folder.join("blobs"))?);
+    Ok(together(SqliteStore::open(folder, options).await?, FsBlobs::open(folder.join("blobs"))?))
+}
+
+/// Opens the stores in a data folder that this user, or this disk, only lets be read: runs can be looked at, and every
+/// write is refused.
+///
+/// # Errors
+/// When there are no stores, or they cannot be read.
+pub async fn open_read_only(folder: &Path) -> Result<Backends, StoreError> {
+    Ok(together(SqliteStore::open_read_only(folder).await?, FsBlobs::at(folder.join("blobs"))))
+}
+
+fn together(sqlite: SqliteStore, blobs: FsBlobs) -> Backends {
+    let blobs: Arc<dyn liteagent_engine::store::Blobs> = Arc::new(blobs);
     let files = Arc::new(FileStore::new(sqlite.clone(), blobs.clone(), Arc::new(SystemClock)));
     let store = Arc::new(sqlite);
     let stores = Stores { journal: store.clone(), blobs, cache: store.clone() };
-    Ok(Backends { stores, files, kv: store })
+    Backends { stores, files, kv: store }
 }

@@ -14,13 +14,14 @@ use sqlx::{
 };
 
 pub(crate) use self::error::io_error;
-use self::{db::Db, session::Locks, writer::Writer};
+use self::{db::Db, error::Error, session::Locks, writer::Writer};
 use crate::disk::Reserve;
 
 mod db;
 mod error;
 mod files;
 mod journal;
+mod line;
 mod lists;
 mod retention;
 mod row;
@@ -82,9 +83,28 @@ impl SqliteStore {
             }
         });
         let writer = writer.await.map_err(|error| StoreError::Failed(error.to_string()))??;
+        Ok(Self::new(folder, options, writer, readers(reading(&file))))
+    }
+
+    /// Opens a store that this user, or this disk, only lets be read. Every write is refused.
+    ///
+    /// # Errors
+    /// When there is no store, or it cannot be read.
+    pub async fn open_read_only(folder: &Path) -> Result<Self, StoreError> {
+        let file = folder.join(FILE);
+        // Without a log that others write, the file alone is the whole truth; and a log cannot be begun here.
+        let is_whole = !file.with_extension("db-wal").exists();
+        let readers = readers(reading(&file).immutable(is_whole));
+        let version = sqlx::query_scalar("SELECT max(version) FROM schema_version").fetch_one(&readers).await;
+        db::check_version(version.map_err(Error::from)?)?;
+        let why = format!("{} can only be read", folder.display()).into();
+        Ok(Self::new(folder, SqliteOptions::default(), Writer::Nobody(why), readers))
+    }
+
+    fn new(folder: &Path, options: SqliteOptions, writer: Writer, readers: SqlitePool) -> Self {
+        let sessions = folder.join("sessions");
         let locks = Locks::new(sessions.clone());
-        let shared = Shared { folder: folder.to_owned(), options, writer, readers: readers(&file), locks, sessions };
-        Ok(Self(Arc::new(shared)))
+        Self(Arc::new(Shared { folder: folder.to_owned(), options, writer, readers, locks, sessions }))
     }
 }
 
@@ -97,7 +117,10 @@ pub(crate) fn make_folder(path: &Path) -> Result<(), StoreError> {
     builder.create(path).map_err(|error: io::Error| io_error(&error, &path.display().to_string()))
 }
 
-fn readers(file: &Path) -> SqlitePool {
-    let options = SqliteConnectOptions::new().filename(file).read_only(true).busy_timeout(READER_BUSY);
+fn reading(file: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(file).read_only(true).busy_timeout(READER_BUSY)
+}
+
+fn readers(options: SqliteConnectOptions) -> SqlitePool {
     SqlitePoolOptions::new().max_connections(READERS).test_before_acquire(false).connect_lazy_with(options)
 }

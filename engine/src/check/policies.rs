@@ -17,6 +17,9 @@ use crate::{
 pub(super) fn check(cx: &Cx<'_>, findings: &mut Vec<Diagnostic>) {
     check_retry(cx, "/defaults/retry", findings);
     let ends = cx.unit.get("/durability").and_then(Json::as_str) == Some("end");
+    if ends {
+        findings.extend(counted(cx));
+    }
     let bodies = cx.bodies();
     for (body, node) in bodies.into_iter().flat_map(|body| body.nodes.iter().map(move |node| (body, node))) {
         let facts = cx.facts(&node.pointer);
@@ -108,6 +111,18 @@ fn missing(
             .related(cx.unit.text(&read.pointer, read.span.clone()), "read here");
         findings.push(finding.hint(format!("add `{name}: ...` to these outputs")));
     }
+}
+
+/// A run that no store knows cannot be counted.
+fn counted<'a>(cx: &'a Cx<'_>) -> impl Iterator<Item = Diagnostic> + 'a {
+    let counted = [("/concurrency", "concurrency"), ("/conversation/when_busy", "conversation.when_busy")];
+    counted.into_iter().filter(|(pointer, _)| cx.unit.get(pointer).is_some()).map(|(pointer, name)| {
+        let message =
+            format!("`{name}` cannot be kept under `durability: end`: no store knows of a run before its end");
+        let finding = cx.unit.at_key(Severity::Error, codes::DURABILITY_END, pointer, message);
+        let finding = finding.label("counts runs").related(cx.unit.at("/durability"), "chosen here");
+        finding.hint(format!("write `durability: step`, or remove `{name}`"))
+    })
 }
 
 fn durability(cx: &Cx<'_>, node: &NodeInfo, facts: &Facts<'_>) -> Option<Diagnostic> {

@@ -75,7 +75,7 @@ fn check_site(
         let span = || cx.unit.text(&site.pointer, reference.span.clone());
         findings.extend(match target {
             Target::Unknown => Some(unknown(cx, around, site, reference, span())),
-            Target::Root => check_root(cx, around.is_empty(), reference, span),
+            Target::Root => check_root(cx, Before::of(around, site), reference, span),
             Target::Local => check_local(cx, around, reference, span),
             Target::Node { up } => {
                 let level = around.len().checked_sub(1 + up as usize).and_then(|level| around.get(level));
@@ -109,10 +109,10 @@ fn unknown(
         let finding = Diagnostic::error(codes::ROOT_NOT_HERE, span, format!("`{name}` has no meaning here"));
         return finding.label("not in sight").hint(format!("use `{name}` only {home}"));
     }
-    if around.is_empty() && cx.unit.graph.body.get(name).is_some() {
-        let message = format!("the inputs of a trigger are computed before the run, so `{name}` has no value yet");
+    if let Some(before) = Before::of(around, site).filter(|_| cx.unit.graph.body.get(name).is_some()) {
+        let message = format!("{} computed before the run, so `{name}` has no value yet", before.what());
         let finding = Diagnostic::error(codes::OUT_OF_REACH, span, message).label("not in sight");
-        return finding.hint("read only `trigger`, `env` and `sys` here");
+        return finding.hint(before.hint());
     }
     if let Some(container) = containing(&cx.unit.graph.body, name) {
         let message = format!("`{name}` stands inside `{}` and cannot be seen from here", container.id);
@@ -151,15 +151,51 @@ fn containing<'a>(body: &'a BodyGraph, id: &str) -> Option<&'a NodeInfo> {
     })
 }
 
-fn check_root(cx: &Cx<'_>, of_trigger: bool, reference: &Reference, span: impl FnOnce() -> Span) -> Option<Diagnostic> {
+/// A template that is rendered before the run.
+#[derive(Clone, Copy)]
+enum Before {
+    /// The inputs of a trigger.
+    Trigger,
+    /// `concurrency.key`.
+    Key,
+}
+
+impl Before {
+    fn of(around: &[(&BodyGraph, Option<&NodeInfo>)], site: &TemplateSite) -> Option<Self> {
+        let is_key = site.pointer == "/concurrency/key";
+        around.is_empty().then_some(if is_key { Self::Key } else { Self::Trigger })
+    }
+
+    fn lacks(self, root: &str) -> bool {
+        matches!(root, "conversation" | "secrets") || matches!(self, Self::Trigger) && root == "inputs"
+    }
+
+    const fn what(self) -> &'static str {
+        match self {
+            Self::Trigger => "the inputs of a trigger are",
+            Self::Key => "`concurrency.key` is",
+        }
+    }
+
+    const fn hint(self) -> &'static str {
+        match self {
+            Self::Trigger => "read only `trigger`, `env` and `sys` here",
+            Self::Key => "read only `inputs`, `trigger`, `env` and `sys` here",
+        }
+    }
+}
+
+fn check_root(
+    cx: &Cx<'_>,
+    before: Option<Before>,
+    reference: &Reference,
+    span: impl FnOnce() -> Span,
+) -> Option<Diagnostic> {
     let root = &*reference.root;
-    if of_trigger && matches!(root, "inputs" | "conversation" | "secrets") {
-        let finding = Diagnostic::error(
-            codes::ROOT_NOT_HERE,
-            span(),
-            format!("`{root}` has no meaning in the inputs of a trigger"),
-        );
-        return Some(finding.label("not in sight").hint("read only `trigger`, `env` and `sys` here"));
+    if let Some(before) = before.filter(|before| before.lacks(root)) {
+        let message = format!("{} computed before the run, where `{root}` has no meaning", before.what());
+        let finding = Diagnostic::error(codes::ROOT_NOT_HERE, span(), message);
+        return Some(finding.label("not in sight").hint(before.hint()));
     }
     let Some(Segment::Member(name)) = reference.path.first() else { return None };
     match root {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::{Engine, EngineError, Origin, Start};
 use crate::{
-    bundle::{self, Bundle},
+    bundle::Bundle,
     event::{AfterFailure, Event, FrameEnd, Record},
     executor::{Outsourced, address, load_records, outsource},
     id::{Digest, RunId},
@@ -41,27 +41,29 @@ impl Engine {
     /// Starts a new run from a cut of another one, which may have ended or not.
     ///
     /// # Errors
-    /// When there is no such run or node, the inputs do not fit, or the workflow cannot run here.
+    /// When there is no such run or node, the inputs do not fit, a secret is missing or not meant for the
+    /// workflow, or the workflow cannot run here.
     pub async fn fork(&self, from: RunId, cut: Cut) -> Result<RunId, EngineError> {
         let inner = &self.inner;
         let row = inner.stores.journal.run(from).await?.ok_or(EngineError::UnknownRun(from))?;
-        let records = load_records(&inner.stores, from).await?;
+        let records = load_records(&inner.stores, from, 0).await?;
         let old = inner.plan(&row.digest, &row.workflow).await?;
         let (bundle, inputs) = match &cut {
             Cut::Restart { .. } => (None, None),
             Cut::Fork { bundle, inputs } => (bundle.clone(), inputs.clone()),
         };
         let (digest, workflow, bundle) = match bundle {
-            Some(bundle) => (bundle::digest(&bundle.to_text()), bundle.entry.clone(), bundle),
+            Some(bundle) => (bundle.digest().clone(), bundle.entry.clone(), bundle),
             None => (row.digest.clone(), row.workflow.clone(), old.bundle.clone()),
         };
+        inner.check_secrets(&bundle)?;
         let new = inner.compile(&digest, &bundle, &workflow)?;
         if let Cut::Restart { node } = &cut
             && place(&new, node).is_none()
         {
             return Err(EngineError::UnknownNode(node.clone()));
         }
-        inner.stores.journal.put_bundle(&digest, bundle.to_text()).await?;
+        inner.stores.journal.put_bundle(&digest, bundle.text().clone()).await?;
 
         let (start, variables) = restart(&records, bundle, inputs);
         let origin = Origin { id: RunId::random(), digest, workflow, parent: None, depth: 0, variables };
@@ -82,7 +84,9 @@ impl Engine {
             prepared.blobs.extend(blobs);
             prepared.run.records.push(StoredRecord { seq, at, body: body.into() });
         }
+        prepared.run.holds = prepared.holds(&new).map_err(EngineError::Key)?;
         let run = prepared.run.id;
+        inner.share_files(from, &prepared).await?;
         store(self, prepared.run, prepared.blobs).await?;
         Ok(run)
     }
@@ -96,6 +100,7 @@ async fn store(engine: &Engine, mut run: crate::store::NewRun, blobs: Vec<(Diges
     let id = run.id;
     match engine.inner.stores.journal.create(run).await? {
         Created::New => engine.inner.wake(id),
+        Created::Full(ahead) => return Err(EngineError::Full(ahead)),
         Created::Existing(other) | Created::Conflict(other) => {
             return Err(EngineError::Stuck(format!("the fresh id `{id}` belongs to `{other}`")));
         }
@@ -108,13 +113,15 @@ fn restart(records: &[Record], bundle: Arc<Bundle>, new_inputs: Option<Value>) -
     let mut start = Start::new(bundle, Value::object(), Value::Null);
     let mut of_conversation = Value::Null;
     if let Some(Record {
-        event: Event::RunStarted { inputs, trigger, user, conversation, variables, env, .. }, ..
+        event: Event::RunStarted { inputs, trigger, user, conversation, subject, variables, env, .. },
+        ..
     }) = records.first()
     {
         start.inputs = inputs.value();
         start.trigger = trigger.clone();
         start.user = user.clone();
         start.conversation.clone_from(conversation);
+        start.subject.clone_from(subject);
         start.env = env.clone();
         of_conversation = variables.clone();
     }

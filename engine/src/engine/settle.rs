@@ -5,7 +5,7 @@ use futures::future::BoxFuture;
 use super::{Engine, EngineError, Outcome};
 use crate::{
     error::ErrorReport,
-    event::{RunStatus, Wait},
+    event::{RunStatus, Seq, Wait},
     executor::{self, OwnerError},
     id::RunId,
     store::{RunPhase, StoreError},
@@ -20,6 +20,8 @@ pub enum Settled {
     Ended(RunEnd),
     /// It waits, also through the runs that it started.
     Waiting(Vec<OpenWait>),
+    /// It has not begun: it waits for these runs to end.
+    Queued(Vec<RunId>),
 }
 
 /// How a run ended.
@@ -33,6 +35,15 @@ pub struct RunEnd {
     pub error: Option<ErrorReport>,
     /// How many failures were handled by `on_error`.
     pub handled_errors: u32,
+}
+
+impl From<&OwnerError> for EngineError {
+    fn from(error: &OwnerError) -> Self {
+        match error {
+            OwnerError::Store(error) => Self::Store(error.clone()),
+            other => Self::Stuck(other.to_string()),
+        }
+    }
 }
 
 /// A node that waits.
@@ -58,18 +69,21 @@ impl Engine {
                 // An error means that the run's task is gone; its row says the rest.
                 let outcome = end.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
                 if let Some(Outcome::Failed(error)) = outcome {
-                    return Err(match &*error {
-                        OwnerError::Store(error) => EngineError::Store(error.clone()),
-                        other => EngineError::Stuck(other.to_string()),
-                    });
+                    return Err((&*error).into());
                 }
+            }
+            if let Some(why) = self.inner.why_left(run) {
+                return Err((&*why).into());
             }
             let row = self.inner.stores.journal.run(run).await?.ok_or(EngineError::UnknownRun(run))?;
             match row.phase {
-                RunPhase::Ended => return self.end(run).await.map(Settled::Ended),
+                RunPhase::Ended => return self.end(run, row.seq).await.map(Settled::Ended),
                 RunPhase::Waiting => return Ok(Settled::Waiting(self.open_waits(run).await?)),
                 RunPhase::Queued | RunPhase::Running if self.inner.active().contains_key(&run) => {}
-                RunPhase::Queued => return Ok(Settled::Waiting(Vec::new())),
+                RunPhase::Queued => {
+                    let ahead = self.inner.stores.journal.ahead(run).await?;
+                    return Ok(if ahead.is_empty() { Settled::Waiting(Vec::new()) } else { Settled::Queued(ahead) });
+                }
                 RunPhase::Running => return Err(EngineError::Elsewhere(run)),
             }
         }
@@ -83,14 +97,14 @@ impl Engine {
         if self.inner.stores.journal.run(run).await?.is_none() {
             return Ok(None);
         }
-        let records = executor::load_records(&self.inner.stores, run).await?;
-        Ok(Some(RunView::of(&records)))
+        Ok(Some(RunView::load(&self.inner.stores, run).await?))
     }
 
-    async fn end(&self, run: RunId) -> Result<RunEnd, EngineError> {
-        let view = self.view(run).await?.ok_or(EngineError::UnknownRun(run))?;
+    /// The terminal record is the last one: nothing before it is read.
+    async fn end(&self, run: RunId, seq: Seq) -> Result<RunEnd, EngineError> {
+        let records = executor::load_records(&self.inner.stores, run, seq.saturating_sub(1)).await?;
         let damaged = || StoreError::Damaged(format!("the run `{run}` has ended, but its journal has no end"));
-        Ok(view.end.ok_or_else(damaged)?)
+        Ok(RunView::of(&records).end.ok_or_else(damaged)?)
     }
 
     /// The nodes that wait, in this run and those that it started.

@@ -1,20 +1,21 @@
 //! Starting a run: inputs are checked, the bundle is stored, the run exists before anything acts.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use bytes::Bytes;
 
 use super::{Engine, EngineError, Inner};
 use crate::{
-    bundle::{self, Bundle},
+    bundle::Bundle,
     codes,
     definition::Durability,
     error::{ErrorClass, NodeError},
     event::{Event, Payload, Record},
     executor::{Owner, OwnerError},
     id::{Digest, RunId},
-    run::Addr,
-    store::{Created, Idempotency, NewRun, Parent, StoredRecord},
+    plan::Plan,
+    run::{Addr, RunState},
+    store::{Created, Hold, Idempotency, NewRun, Parent, StoreError, StoredRecord, file_ids},
     types::{self, Misfit},
     value::Value,
 };
@@ -34,6 +35,8 @@ pub struct Start {
     pub user: Value,
     /// The conversation that it belongs to.
     pub conversation: Option<String>,
+    /// Whom it is about: what [`crate::store::Journal::forget`] deletes it by. Its children and forks are about the same.
+    pub subject: Option<String>,
     /// `env` as the deployment overrides it.
     pub env: Value,
     /// Gives the same run again for 24 hours.
@@ -50,6 +53,7 @@ impl Start {
             trigger,
             user: Value::Null,
             conversation: None,
+            subject: None,
             env: Value::Null,
             idempotency: None,
         }
@@ -61,6 +65,15 @@ pub(crate) struct Prepared {
     pub(crate) run: NewRun,
     pub(crate) blobs: Vec<(Digest, Bytes)>,
     pub(crate) first: Record<Addr>,
+}
+
+impl Prepared {
+    /// What the run is counted under.
+    pub(super) fn holds(&self, plan: &Plan) -> Result<Vec<Hold>, NodeError> {
+        let mut state = RunState::default();
+        state.apply(plan, &self.first);
+        super::holds(plan, &state, self.run.id)
+    }
 }
 
 /// What a start belongs to besides itself.
@@ -79,14 +92,13 @@ impl Engine {
     /// Under `durability: step` the run is durable when this returns.
     ///
     /// # Errors
-    /// When the inputs do not fit, a secret is missing, the workflow cannot run here, or the store fails.
+    /// When the inputs do not fit, a secret is missing or not meant for the workflow, the workflow cannot run here, or the store fails.
     pub async fn start(&self, start: Start) -> Result<RunId, EngineError> {
         let inner = &self.inner;
         inner.check_secrets(&start.bundle)?;
-        let text = start.bundle.to_text();
-        let digest = bundle::digest(&text);
+        let digest = start.bundle.digest().clone();
         let plan = inner.compile(&digest, &start.bundle, &start.bundle.entry)?;
-        inner.stores.journal.put_bundle(&digest, text).await?;
+        inner.stores.journal.put_bundle(&digest, start.bundle.text().clone()).await?;
 
         let variables = match &start.conversation {
             Some(id) => inner.stores.journal.conversation(id).await?.unwrap_or_default(),
@@ -95,7 +107,7 @@ impl Engine {
         let workflow = start.bundle.entry.clone();
         let id = start.id.unwrap_or_else(RunId::random);
         let origin = Origin { id, digest, workflow, parent: None, depth: 0, variables };
-        let prepared = inner
+        let mut prepared = inner
             .prepare(origin, &start)
             .map_err(|misfits| EngineError::Inputs { workflow: start.bundle.entry.clone(), misfits })?;
         let id = prepared.run.id;
@@ -104,6 +116,7 @@ impl Engine {
             inner.drive(id, Some(Box::new(Owner::detached(inner.clone(), plan, prepared))));
             return Ok(id);
         }
+        prepared.run.holds = prepared.holds(&plan).map_err(EngineError::Key)?;
         for (_, content) in prepared.blobs {
             inner.stores.blobs.put(content).await?;
         }
@@ -111,19 +124,27 @@ impl Engine {
             Created::New => inner.wake(id),
             Created::Existing(run) => return Ok(run),
             Created::Conflict(run) => return Err(EngineError::KeyConflict(run)),
+            Created::Full(ahead) => return Err(EngineError::Full(ahead)),
         }
         Ok(id)
     }
 }
 
 impl Inner {
-    /// A missing secret stops a run before its first node.
-    fn check_secrets(&self, bundle: &Bundle) -> Result<(), EngineError> {
-        let declared = bundle.workflows.values().flat_map(|workflow| &workflow.secrets);
-        match declared.into_iter().find(|name| self.caps.secrets.get(name).is_none()) {
-            Some(missing) => Err(EngineError::MissingSecret(missing.clone())),
-            None => Ok(()),
+    /// A secret that is missing, or not meant for a workflow that declares it, stops a run before its first node.
+    pub(crate) fn check_secrets(&self, bundle: &Bundle) -> Result<(), EngineError> {
+        let secrets = &self.caps.secrets;
+        for (workflow, definition) in &bundle.workflows {
+            for name in &definition.secrets {
+                if !secrets.is_meant_for(name, workflow) {
+                    return Err(EngineError::SecretNotMeant { secret: name.clone(), workflow: workflow.clone() });
+                }
+                if secrets.get(name).is_none() {
+                    return Err(EngineError::MissingSecret(name.clone()));
+                }
+            }
         }
+        Ok(())
     }
 
     /// The first record of a run.
@@ -144,6 +165,7 @@ impl Inner {
             trigger: start.trigger.clone(),
             user: start.user.clone(),
             conversation: start.conversation.clone(),
+            subject: start.subject.clone(),
             variables: origin.variables.clone(),
             env: start.env.clone(),
             parent: origin.parent.as_ref().map(|parent| parent.run),
@@ -164,6 +186,8 @@ impl Inner {
                 parent: origin.parent.clone(),
                 trigger,
                 conversation: start.conversation.clone(),
+                subject: start.subject.clone(),
+                holds: Vec::new(),
                 idempotency: start.idempotency.clone(),
                 at,
                 records: vec![StoredRecord { seq: 1, at, body: body.into() }],
@@ -174,10 +198,34 @@ impl Inner {
         })
     }
 
+    /// Lets a run that is about to exist open the files of another one that its first records name.
+    pub(crate) async fn share_files(&self, from: RunId, with: &Prepared) -> Result<(), StoreError> {
+        let records = with.run.records.iter().map(|record| &*record.body);
+        let blobs = with.blobs.iter().filter_map(|(_, bytes)| std::str::from_utf8(bytes).ok());
+        self.share_named(from, with.run.id, records.chain(blobs)).await
+    }
+
+    /// Lets a run open the files of another one whose ids stand in these texts. Nothing else about them is believed.
+    pub(crate) async fn share_named(
+        &self,
+        from: RunId,
+        to: RunId,
+        texts: impl Iterator<Item = &str>,
+    ) -> Result<(), StoreError> {
+        let Some(files) = &self.caps.files else { return Ok(()) };
+        let ids: BTreeSet<String> = texts.flat_map(file_ids).collect();
+        if ids.is_empty() {
+            return Ok(());
+        }
+        files.share(from, to, ids.into_iter().collect()).await
+    }
+
     /// A child run, from its parent's bundle.
     pub(crate) fn prepare_child(&self, origin: Origin, start: &Start) -> Result<Prepared, NodeError> {
         let workflow = origin.workflow.clone();
-        self.prepare(origin, start).map_err(|misfits| {
+        let plan = self.compile(&origin.digest, &start.bundle, &workflow);
+        let plan = plan.map_err(|error| NodeError::internal(format!("`{workflow}` cannot be run: {error}")))?;
+        let mut child = self.prepare(origin, start).map_err(|misfits| {
             let all: Vec<String> =
                 misfits.iter().map(|misfit| format!("`inputs{}`: {}", misfit.pointer, misfit.message)).collect();
             NodeError::new(
@@ -185,7 +233,9 @@ impl Inner {
                 ErrorClass::Invalid,
                 format!("the inputs do not fit `{workflow}`: {}", all.join("; ")),
             )
-        })
+        })?;
+        child.run.holds = child.holds(&plan)?;
+        Ok(child)
     }
 }
 

@@ -195,6 +195,10 @@ impl Owner {
             handled_errors: self.state.handled_errors,
         });
         if let Some(parent) = self.parent.clone() {
+            if let Some(outputs) = &outputs {
+                let text = outputs.to_string();
+                self.engine.share_named(self.run, parent.run, std::iter::once(text.as_str())).await?;
+            }
             let body = MessageBody::ChildEnded {
                 node: parent.node,
                 attempt: parent.attempt,
@@ -214,6 +218,9 @@ impl Owner {
         match self.flush(Some(release)).await? {
             Flushed::Yes => {
                 self.state.apply(&self.plan, &record);
+                if self.detached.is_none() {
+                    self.engine.wake_next(&self.keys()).await;
+                }
                 Ok(Some(Exit::Ended))
             }
             Flushed::Fenced => Ok(Some(Exit::Lost)),

@@ -330,8 +330,11 @@ impl Owner {
         }
         let node = path::path(&self.plan, &self.state, at).to_string();
         let trigger = Value::from_pairs([("type", Value::from("parent"))]);
-        let start =
-            Start { user: self.state.start.user.clone(), ..Start::new(self.plan.bundle.clone(), inputs, trigger) };
+        let start = Start {
+            user: self.state.start.user.clone(),
+            subject: self.state.start.subject.clone(),
+            ..Start::new(self.plan.bundle.clone(), inputs, trigger)
+        };
         let origin = Origin {
             id: RunId::child(self.run, &node, attempt),
             digest: self.plan.digest.clone(),

@@ -7,6 +7,7 @@ use super::{
     replay::payloads,
 };
 use crate::{
+    definition::WhenFull,
     engine::Prepared,
     event::{Event, Payload, Record},
     id::{Digest, RunId},
@@ -81,6 +82,9 @@ impl Owner {
         for (_, bytes) in self.pending.blobs.iter().chain(of_children) {
             stores.blobs.put(bytes.clone()).await?;
         }
+        for child in &self.pending.children {
+            self.engine.share_files(self.run, child).await?;
+        }
         if let (Some(run), Some(end)) = (&self.detached, &release) {
             let records = self.pending.records.clone();
             let blobs = self.pending.blobs.iter().map(|(digest, _)| digest.clone()).collect();
@@ -125,12 +129,16 @@ impl Owner {
         }
         for child in &pending.children {
             self.engine.wake(child.run.id);
+            if child.run.holds.iter().any(|hold| hold.when_full == WhenFull::Reject) {
+                // It may have been rejected: the inbox says so.
+                self.wake.notify_one();
+            }
         }
         for (run, _) in &pending.send {
             self.engine.wake(*run);
         }
         for (key, output, until) in &pending.fills {
-            self.engine.stores.cache.fill(key, output, *until).await?;
+            self.engine.stores.cache.fill(key, output, *until, self.run).await?;
         }
         Ok(())
     }

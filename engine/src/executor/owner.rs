@@ -15,29 +15,24 @@ use super::{
     attempt::Done,
     journal::Pending,
     redact::Redactor,
-    replay,
     scope::{Names, roots},
 };
 use crate::{
-    codes,
-    definition::OnLost,
-    engine::{Inner, Observer, Prepared},
-    error::{ErrorClass, NodeError},
-    event::{AfterFailure, Event, Place, Seq},
+    engine::{Inner, Observer, Prepared, holds},
+    error::NodeError,
+    event::{Event, Place, Seq},
     id::RunId,
     node::{DeltaSink, NoDeltas},
     plan::Plan,
     run::{Addr, RunState, Status, decide},
     scope::Roots,
-    store::{AppendError, InboxMessage, MessageBody, NewRun, Parent, Release, StoreError, Take},
+    store::{AppendError, InboxMessage, MessageBody, NewRun, Parent, Release, StoreError},
     units::Millis,
 };
 
 /// An append is at most this late, and carries at most [`LAZY_RECORDS`].
 const LAZY_TIME: Duration = Duration::from_millis(20);
 pub(super) const LAZY_RECORDS: usize = 256;
-/// After so many losses of one node in a row, with nothing finished in between, the run fails.
-const MOST_LOSSES: u32 = 5;
 
 /// Executes one run, as its owner.
 pub(crate) struct Owner {
@@ -84,6 +79,18 @@ pub(crate) enum Exit {
     Lost,
     /// The engine closes; the run was given back.
     Closed,
+    /// The process that executed it alone died, and it must be taken again.
+    Died,
+}
+
+/// What taking a run gave.
+pub(crate) enum Taking {
+    /// It is owned.
+    Taken(Box<Owner>),
+    /// It has ended.
+    Ended,
+    /// It was given back at this epoch, to be executed alone.
+    Suspect(u64),
 }
 
 /// Why a run could not go on in this process.
@@ -99,6 +106,22 @@ pub(crate) enum OwnerError {
     Plan(#[from] crate::engine::PlanError),
     #[error("the outcome of an append is not known")]
     Again,
+    #[error("the run waits for others to end")]
+    Full(Vec<RunId>),
+    #[error("the run ends the processes that execute it, and could not be executed alone: {0}")]
+    Quarantine(String),
+    #[error("the run ended {0} processes that executed nothing else, before its failure could be recorded")]
+    Deadly(u32),
+}
+
+impl OwnerError {
+    /// Whether this process would find the same at every attempt.
+    pub(crate) fn is_lasting(&self) -> bool {
+        match self {
+            Self::Store(StoreError::NewerRun(_) | StoreError::Damaged(_)) | Self::Plan(_) | Self::Deadly(_) => true,
+            Self::Store(_) | Self::Owned | Self::Unknown | Self::Again | Self::Full(_) | Self::Quarantine(_) => false,
+        }
+    }
 }
 
 /// What ended a sleep.
@@ -119,24 +142,26 @@ pub(super) enum Flushed {
 }
 
 impl Owner {
-    /// Takes a run and replays its journal.
-    pub(crate) async fn take(engine: Arc<Inner>, run: RunId, wake: Arc<Notify>) -> Result<Option<Self>, OwnerError> {
-        let now = engine.clock.now();
-        let taken = match engine.stores.journal.take(run, engine.session, now).await? {
-            Take::Taken(taken) => taken,
-            Take::Ended => return Ok(None),
-            Take::Owned(_) => return Err(OwnerError::Owned),
-            Take::Unknown => return Err(OwnerError::Unknown),
-        };
-        let plan = engine.plan(&taken.row.digest, &taken.row.workflow).await?;
-        let records = replay::load_records(&engine.stores, run).await?;
-        let state = replay::replay(&plan, records)?;
-        let mut owner = Self::new(engine, plan, run, state, wake);
-        owner.parent = taken.row.parent;
-        owner.record(Event::RunTaken { epoch: taken.epoch, owner: owner.engine.session });
-        owner.settle_lost();
-        owner.read_inbox().await?;
-        Ok(Some(owner))
+    /// What a run does first, once it has room: others may have changed its conversation while it waited.
+    /// A fork keeps what it was given.
+    pub(super) async fn begin(&mut self, is_fresh: bool) -> Result<(), OwnerError> {
+        if let Some(id) = self.state.start.conversation.clone().filter(|_| self.plan.chat && is_fresh) {
+            let stored = self.engine.stores.journal.conversation(&id).await?.unwrap_or_default();
+            let variables = RunState::variables(&self.plan, &stored);
+            if variables != self.state.conversation {
+                self.record(Event::VariablesRead { variables });
+            }
+        }
+        // There may be room for more than one.
+        let keys = self.keys();
+        self.engine.wake_next(&keys).await;
+        Ok(())
+    }
+
+    /// The lines that it stands in.
+    pub(super) fn keys(&self) -> Vec<String> {
+        let holds = holds(&self.plan, &self.state, self.run);
+        holds.unwrap_or_default().into_iter().map(|hold| hold.key).collect()
     }
 
     /// Owns a run that exists only in memory until it ends.
@@ -156,7 +181,7 @@ impl Owner {
         self.wake.clone()
     }
 
-    fn new(engine: Arc<Inner>, plan: Arc<Plan>, run: RunId, state: RunState, wake: Arc<Notify>) -> Self {
+    pub(super) fn new(engine: Arc<Inner>, plan: Arc<Plan>, run: RunId, state: RunState, wake: Arc<Notify>) -> Self {
         let roots = roots(&plan, &state, &run.to_string());
         let redactor = Redactor::new(&engine.caps.secrets, &plan.secrets);
         let deltas: Arc<dyn DeltaSink> = match &engine.observer {
@@ -339,24 +364,6 @@ impl Owner {
             MessageBody::ChildEnded { node, attempt, status, outputs, error } => {
                 let ended = super::attempt::ChildEnd { attempt, status, outputs, error };
                 self.child_ended(&node, ended);
-            }
-        }
-    }
-
-    /// R9: whoever takes a run first settles what older owners left running.
-    fn settle_lost(&mut self) {
-        for at in self.state.lost() {
-            let Some(node) = self.state.node(at) else { continue };
-            let (attempt, losses) = (node.attempt, self.state.losses_with_this(at));
-            let Some(frame) = self.state.frame(at.frame) else { continue };
-            let policy = self.plan.bodies[frame.body].node(at.node);
-            let fails = policy.on_lost == OnLost::Fail;
-            let then = if losses >= MOST_LOSSES { AfterFailure::Fail } else { super::policy::unhandled(policy) };
-            self.record(Event::NodeLost { node: at, attempt });
-            if fails || losses >= MOST_LOSSES {
-                let error = NodeError::new(codes::NODE_LOST, ErrorClass::Unavailable, "the process that ran it died")
-                    .hint("look whether its effect happened, then restart the run from this node");
-                self.record_failure(at, attempt, &error, then);
             }
         }
     }

@@ -14,30 +14,58 @@ use crate::{
 /// How many records are read at once.
 const PAGE: usize = 1_000;
 
-/// Every record of a run, with the blobs that they name loaded.
-pub(crate) async fn load_records(stores: &Stores, run: RunId) -> Result<Vec<Record>, StoreError> {
-    let mut records: Vec<Record> = Vec::new();
+/// The records of a run after `after`, as they are stored.
+pub(crate) async fn read_all(stores: &Stores, run: RunId, after: Seq) -> Result<Vec<StoredRecord>, StoreError> {
+    let mut all: Vec<StoredRecord> = Vec::new();
     loop {
-        let after = records.last().map_or(0, |record| record.seq);
+        let after = all.last().map_or(after, |record| record.seq);
         let page = stores.journal.read(run, after, PAGE).await?;
-        let last = page.len() < PAGE;
-        for stored in page {
-            let mut record = decode(&stored)?;
-            for payload in payloads(&mut record.event) {
-                load(stores, payload).await?;
-            }
-            records.push(record);
-        }
-        if last {
-            return Ok(records);
+        let is_last = page.len() < PAGE;
+        all.extend(page);
+        if is_last {
+            return Ok(all);
         }
     }
 }
 
+/// The records of a run after `after`, with the blobs that they name loaded.
+pub(crate) async fn load_records(stores: &Stores, run: RunId, after: Seq) -> Result<Vec<Record>, StoreError> {
+    let mut records = Vec::new();
+    for stored in read_all(stores, run, after).await? {
+        let mut record = decode(&stored)?;
+        load_payloads(stores, &mut record).await?;
+        records.push(record);
+    }
+    Ok(records)
+}
+
+/// Fetches the blobs that a record names.
+pub(crate) async fn load_payloads(stores: &Stores, record: &mut Record) -> Result<(), StoreError> {
+    for payload in payloads(&mut record.event) {
+        load(stores, payload).await?;
+    }
+    Ok(())
+}
+
 /// The record in its typed form.
+///
+/// # Errors
+/// [`StoreError::NewerRun`] when it is a record, but of a kind or form that this release does not know.
 pub(crate) fn decode(stored: &StoredRecord) -> Result<Record, StoreError> {
-    serde_json::from_str(&stored.body)
-        .map_err(|error| StoreError::Damaged(format!("record {} cannot be read: {error}", stored.seq)))
+    #[derive(serde::Deserialize)]
+    struct Kind {
+        r#type: String,
+    }
+
+    serde_json::from_str(&stored.body).map_err(|error| match serde_json::from_str(&stored.body) {
+        Ok(Kind { r#type }) => {
+            // serde lists everything that it knows; that helps nobody here.
+            let text = error.to_string();
+            let what = text.split(", expected").next().unwrap_or(&text);
+            StoreError::NewerRun(format!("this release cannot read record {} (`{}`): {what}", stored.seq, r#type))
+        }
+        Err(_) => StoreError::Damaged(format!("record {} cannot be read: {error}", stored.seq)),
+    })
 }
 
 async fn load(stores: &Stores, payload: &mut Payload) -> Result<(), StoreError> {
@@ -51,7 +79,7 @@ async fn load(stores: &Stores, payload: &mut Payload) -> Result<(), StoreError> 
 }
 
 /// The values of an event that may be blobs.
-pub(super) fn payloads<A>(event: &mut Event<A>) -> Vec<&mut Payload> {
+pub(crate) fn payloads<A>(event: &mut Event<A>) -> Vec<&mut Payload> {
     match event {
         Event::RunStarted { inputs, .. } => vec![inputs],
         Event::ContainerOpened { over: Over::Items { items, .. }, .. } => vec![items],
@@ -84,7 +112,7 @@ pub(crate) fn address(plan: &Plan, state: &RunState, record: Record) -> Result<R
 }
 
 /// A run's state after these records.
-pub(super) fn replay(plan: &Arc<Plan>, records: Vec<Record>) -> Result<RunState, StoreError> {
+pub(crate) fn fold(plan: &Arc<Plan>, records: Vec<Record>) -> Result<RunState, StoreError> {
     let mut state = RunState::default();
     for record in records {
         let expected: Seq = state.seq + 1;

@@ -35,7 +35,7 @@ impl Default for Names {
 }
 
 /// The roots that stay the same during a run.
-pub(super) fn roots(plan: &Plan, state: &RunState, run: &str) -> Arc<Roots> {
+pub(crate) fn roots(plan: &Plan, state: &RunState, run: &str) -> Arc<Roots> {
     let start = &state.start;
     let mut env = plan.env.as_object().cloned().unwrap_or_default();
     for (name, value) in start.env.as_object().into_iter().flatten() {

@@ -102,7 +102,7 @@ impl<'a> Builder<'a> {
     fn outer_sites(&mut self, sites: Vec<Site>) -> Vec<TemplateSite> {
         let (outputs, others): (Vec<_>, Vec<_>) = sites.into_iter().partition(|site| is_output(&site.pointer));
         let mut sites: Vec<_> = outputs.into_iter().map(|site| self.site(site)).collect();
-        // The inputs of a trigger are rendered before there is a run: no node is in sight.
+        // The inputs of a trigger and the key of `concurrency` are rendered before there is a run: no node is in sight.
         let levels = std::mem::take(&mut self.levels);
         sites.extend(others.into_iter().map(|site| self.site(site)));
         self.levels = levels;

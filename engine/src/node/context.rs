@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::{
-    capability::{Capabilities, Http},
+    capability::{Capabilities, Destination, Http},
     codes,
     error::{ErrorClass, NodeError},
     id::RunId,
@@ -73,11 +73,14 @@ impl NodeCtx {
         tree.render(&self.scope)
     }
 
-    /// Renders a field that may hold a secret. The result must go to the outside only.
+    /// Renders a field that may hold a secret. The result must be sent there only.
     ///
     /// # Errors
-    /// When the secret is missing or the template cannot be rendered.
-    pub fn render_secret(&self, template: &SecretTemplate) -> Result<String, NodeError> {
+    /// When the secret may not be sent there, or is missing, or the template cannot be rendered.
+    pub fn render_secret(&self, template: &SecretTemplate, to: &Destination) -> Result<String, NodeError> {
+        for name in template.secrets() {
+            self.caps.secrets.admit(name, &self.workflow, to)?;
+        }
         template.render(&self.scope, &self.caps.secrets)
     }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use indexmap::IndexMap;
-use schemars::Schema;
+use schemars::{Schema, SchemaGenerator};
 use serde_json::Value as Json;
 
 use super::{ConfigError, ErasedNode, Node, NodeMeta, schema_of};
@@ -20,6 +20,8 @@ pub struct NodeSpec {
     pub config_schema: Schema,
     /// What `<id>` holds, unless the configured node says otherwise.
     pub output_schema: Schema,
+    /// The fields of its type within a larger schema, which holds what they refer to.
+    pub config_in: fn(&mut SchemaGenerator) -> Schema,
     /// Builds a node from its fields.
     pub build: fn(Json) -> Result<Arc<dyn ErasedNode>, ConfigError>,
 }
@@ -32,6 +34,11 @@ impl NodeSpec {
             meta: N::META,
             config_schema: schema_of::<N::Config>(),
             output_schema: schema_of::<N::Output>(),
+            config_in: |generator| {
+                let mut schema = generator.root_schema_for::<N::Config>();
+                schema.remove("definitions");
+                schema
+            },
             build: |config| {
                 let config = serde_path_to_error::deserialize::<_, N::Config>(config).map_err(|error| {
                     let field = pointer(error.path());

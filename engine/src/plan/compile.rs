@@ -6,7 +6,7 @@ use petgraph::graph::{DiGraph, NodeIndex};
 
 use super::{Body, BodyIx, CachePolicy, Gate, GateNeed, GateRead, NodeIx, Plan, PlanNode, ScopeRead};
 use crate::{
-    bundle::{self, Bundle},
+    bundle::Bundle,
     definition::{Exit, Need, NodeCommon, NodeDef, NodeMap, OnLost},
     event::Handler,
     graph::{BodyGraph, NodeInfo, Read, TemplateSite, WorkflowGraph},
@@ -57,7 +57,7 @@ impl Plan {
     /// # Errors
     /// What the checks would have found, or a node type that this program does not have.
     pub fn compile(bundle: &Arc<Bundle>, registry: &Registry) -> Result<Self, CompileError> {
-        Self::compile_entry(bundle, bundle::digest(&bundle.to_text()), &bundle.entry, registry)
+        Self::compile_entry(bundle, bundle.digest().clone(), &bundle.entry, registry)
     }
 
     /// Compiles one workflow of a bundle whose digest is known. Children run from their parent's bundle.
@@ -95,6 +95,8 @@ impl Plan {
             env: Value::from_pairs(definition.env.iter().map(|(name, value)| (name.as_str(), value.clone()))),
             secrets: definition.secrets.clone(),
             chat: definition.conversation.is_some(),
+            when_busy: definition.conversation.as_ref().map(|chat| chat.when_busy).unwrap_or_default(),
+            concurrency: definition.concurrency.clone(),
             variables: Arc::new(definition.conversation.clone().unwrap_or_default().variables),
             timeout: definition.timeout,
             parallel: definition.parallel,

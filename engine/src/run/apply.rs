@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{
     gate,
-    state::{Addr, Due, Ending, NodeState, Phase, RunState, Signal, Start, Status, Waiting},
+    state::{Addr, Due, Ending, Phase, RunState, Signal, Start, Status, Waiting},
 };
 use crate::{
     error::ErrorReport,
@@ -27,16 +27,19 @@ impl RunState {
         debug_assert!(self.ended().is_none(), "R2: the terminal record is last");
         self.seq = record.seq;
         self.now = self.now.max(record.at);
-        self.since_taken += 1;
+        self.deaths.apply(&record.event);
 
         match &record.event {
-            Event::RunStarted { inputs, trigger, user, conversation, variables, env, parent, depth, .. } => {
+            Event::RunStarted {
+                inputs, trigger, user, conversation, subject, variables, env, parent, depth, ..
+            } => {
                 self.start = Start {
                     inputs: inputs.value(),
                     trigger: trigger.clone(),
                     user: user.clone(),
                     env: env.clone(),
                     conversation: conversation.clone(),
+                    subject: subject.clone(),
                     parent: *parent,
                     depth: *depth,
                     at: record.at,
@@ -44,13 +47,13 @@ impl RunState {
                 self.begin(plan, variables);
             }
             Event::RunForked { .. } => {}
+            Event::VariablesRead { variables } => self.conversation = Self::variables(plan, variables),
             Event::RunTaken { epoch, .. } => {
                 // What a fork kept does not count against the new run's budget.
                 if self.epoch == 0 {
                     self.started = 0;
                 }
                 self.epoch = *epoch;
-                self.since_taken = 0;
             }
             Event::NodeStarted { node, attempt, place } => self.node_started(*node, *attempt, *place),
             Event::ContainerOpened { node, attempt, over } => {
@@ -66,7 +69,6 @@ impl RunState {
             Event::FrameFinished { node, index, end } => self.frame_finished(plan, *node, *index, end),
             Event::NodeWaiting { node, attempt, wait } => self.node_waiting(plan, *node, *attempt, wait),
             Event::NodeSucceeded { node, attempt, port, output, writes, .. } => {
-                self.finished += 1;
                 self.set_attempt(*node, *attempt);
                 self.release_signal(*node);
                 self.write(writes);
@@ -77,7 +79,6 @@ impl RunState {
                 self.settle(plan, *node, Status::Ended { port, output, error: None });
             }
             Event::NodeFailed { node, attempt, error, then } => {
-                self.finished += 1;
                 self.set_attempt(*node, *attempt);
                 self.release_signal(*node);
                 self.started += 1;
@@ -85,10 +86,9 @@ impl RunState {
             }
             Event::NodeSkipped { node, .. } => self.settle(plan, *node, Status::Skipped),
             Event::NodeLost { node, .. } => {
-                let finished = self.finished;
+                let counts = self.deaths.died_alone;
                 if let Some(node) = self.node_mut(*node) {
-                    node.losses = node.losses_after(finished);
-                    node.finished_at_loss = finished;
+                    node.losses += u32::from(counts);
                     node.lost = true;
                 }
                 self.transition(*node, Status::Pending);
@@ -115,7 +115,9 @@ impl RunState {
             Event::CancelRequested { .. } => self.cancel_requested(plan),
             Event::RunStopping { error } => self.run_stopping(plan, error),
             Event::HandlerStarted { handler } => self.handler_started(plan, *handler, record.at),
-            Event::HandlerFinished { .. } => {
+            Event::HandlerFinished { handler, .. } => {
+                let frame = self.handler(*handler);
+                self.closing.retain(|closing| Some(*closing) != frame);
                 if let Phase::Handling(_, ending) = &self.phase {
                     self.phase = Phase::Stopping(ending.clone());
                     self.finishing = true;
@@ -127,18 +129,23 @@ impl RunState {
         }
     }
 
-    fn begin(&mut self, plan: &Plan, variables: &Value) {
+    /// The declared variables of the conversation, with the values that are stored for it.
+    pub fn variables(plan: &Plan, stored: &Value) -> Value {
         let mut all: Object = plan
             .variables
             .iter()
             .map(|(name, kind)| (name.as_str().into(), kind.default_value().unwrap_or_default()))
             .collect();
-        for (name, value) in variables.as_object().into_iter().flatten() {
+        for (name, value) in stored.as_object().into_iter().flatten() {
             if all.contains_key(name) {
                 all.insert(name.clone(), value.clone());
             }
         }
-        self.conversation = Value::Object(Arc::new(all));
+        Value::Object(Arc::new(all))
+    }
+
+    fn begin(&mut self, plan: &Plan, variables: &Value) {
+        self.conversation = Self::variables(plan, variables);
         self.phase = Phase::Running;
         if let Some(timeout) = plan.timeout {
             self.push_due(self.start.at + timeout.millis(), Due::Run);
@@ -154,6 +161,8 @@ impl RunState {
     fn node_waiting(&mut self, plan: &Plan, at: Addr, attempt: u32, wait: &Wait) {
         self.set_attempt(at, attempt);
         self.release_signal(at);
+        // What it was to go on with is answered by this record: a replay must not go on with it again.
+        self.resumes.retain(|(waiting, _)| *waiting != at);
         let waiting = Waiting { wait: wait.clone(), signal: None, resumed: false };
         self.transition(at, Status::Waiting(Box::new(waiting)));
         if let Some(until) = wait.until {
@@ -309,23 +318,11 @@ impl RunState {
         self.handlers.insert(handler, frame);
     }
 
-    /// How often in a row the process that ran a node will have died, if it did so now.
-    pub fn losses_with_this(&self, at: Addr) -> u32 {
-        self.node(at).map_or(0, |node| node.losses_after(self.finished))
-    }
-
     /// Why a node that has not run would be skipped now; for tests that compare with the scanning definition.
     pub fn gate_of(&self, plan: &Plan, at: Addr) -> Option<Result<(), SkipReason>> {
         let frame = self.frame(at.frame)?;
         let body = &plan.bodies[frame.body];
         Some(gate::open(body, &body.node(at.node).gate, &frame.nodes))
-    }
-}
-
-impl NodeState {
-    /// A process that dies again before anything finished may be dying of this node; any progress clears it.
-    fn losses_after(&self, finished: u64) -> u32 {
-        if self.losses > 0 && self.finished_at_loss == finished { self.losses + 1 } else { 1 }
     }
 }
 

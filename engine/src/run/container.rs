@@ -82,6 +82,7 @@ impl RunState {
         let Some(mut open) = self.node_mut(at).and_then(|node| node.kept.take()) else { return };
         open.failed = None;
         open.queued = false;
+        self.ending.retain(|ended| *ended != at);
         let mut again: Vec<(u32, FrameId)> = open.kept.drain().collect();
         again.sort_unstable();
         open.frames.extend(again.iter().copied());
@@ -94,6 +95,10 @@ impl RunState {
 
     /// What finished stays; what failed, was stopped or had not begun starts again.
     fn reopen_frame(&mut self, plan: &Plan, id: FrameId) {
+        // What was queued belongs to the attempt before: in a replay nothing has taken it yet.
+        self.closing.retain(|frame| *frame != id);
+        self.skips.retain(|(at, _)| at.frame != id);
+        self.cancels.retain(|at| at.frame != id);
         let Some(frame) = self.frame_mut(id) else { return };
         frame.stopping = None;
         frame.queued = false;
@@ -185,7 +190,9 @@ impl RunState {
         }
         let others: Vec<FrameId> = if stop { open.frames.values().copied().collect() } else { Vec::new() };
         let kept = open.kept.contains_key(&index);
-        if !kept {
+        if kept {
+            self.closing.retain(|frame| *frame != id);
+        } else {
             self.frames[id as usize] = None;
         }
         for other in others {

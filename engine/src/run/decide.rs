@@ -95,7 +95,7 @@ pub fn decide(plan: &Plan, state: &mut RunState, now: Millis) -> Vec<Command> {
             commands.push(Command::Skip { at, why });
         }
     }
-    state.take_ready(plan, &mut commands);
+    state.take_ready(plan, now, &mut commands);
     if std::mem::take(&mut state.finishing) {
         commands.push(Command::Finish);
     }
@@ -155,10 +155,8 @@ impl RunState {
             return;
         }
         match self.node_mut(at).map(|node| &mut node.status) {
-            Some(Status::Sleeping(until)) if *until == due => {
-                self.transition(at, Status::Pending);
-                self.push_ready(plan, at);
-            }
+            // It goes on sleeping, as a replay would have it, until the shell is told to start it.
+            Some(Status::Sleeping(until)) if *until == due => self.push_ready(plan, at),
             Some(Status::Waiting(waiting)) if waiting.wait.until == Some(due) && !waiting.resumed => {
                 waiting.resumed = true;
                 self.resumes.push_back((at, Resume::TimedOut { at: now }));
@@ -192,12 +190,17 @@ impl RunState {
         }
     }
 
-    fn take_ready(&mut self, plan: &Plan, commands: &mut Vec<Command>) {
+    fn take_ready(&mut self, plan: &Plan, now: Millis, commands: &mut Vec<Command>) {
         while self.running < plan.parallel {
             let Some(next) = self.ready.pop() else { return };
             let at = next.at;
             let stopping = self.frame(at.frame).is_none_or(|frame| frame.stopping.is_some());
-            if stopping || !matches!(self.node(at).map(|node| &node.status), Some(Status::Ready)) {
+            let may_start = match self.node(at).map(|node| &node.status) {
+                Some(Status::Ready) => true,
+                Some(Status::Sleeping(until)) => *until <= now,
+                _ => false,
+            };
+            if stopping || !may_start {
                 continue;
             }
             let spent = self.started + u64::from(self.running);

@@ -6,6 +6,7 @@ use std::{
     sync::Arc,
 };
 
+use super::deaths::Deaths;
 use crate::{
     error::ErrorReport,
     event::{Handler, OnItemError, Place, RunStatus, Seq, SignalTo, SkipReason, Wait},
@@ -46,12 +47,10 @@ pub struct RunState {
     pub conversation: Value,
     /// How many nodes started, failed attempts included.
     pub started: u64,
-    /// How many attempts ended, well or not.
-    pub(super) finished: u64,
     /// How many failures were handled by `on_error`.
     pub handled_errors: u32,
-    /// How many records the last take has been followed by.
-    pub since_taken: u64,
+    /// How the owners of the run went.
+    pub deaths: Deaths,
 
     pub(super) frames: Vec<Option<Box<Frame>>>,
     pub(super) handlers: HashMap<Handler, FrameId>,
@@ -82,6 +81,8 @@ pub struct Start {
     pub env: Value,
     /// The conversation.
     pub conversation: Option<String>,
+    /// Whom it is about.
+    pub subject: Option<String>,
     /// The parent run.
     pub parent: Option<RunId>,
     /// How deep below the first run it is.
@@ -164,10 +165,8 @@ pub struct NodeState {
     pub status: Status,
     /// The newest attempt; 0 before the first.
     pub attempt: u32,
-    /// How often in a row the process that ran it died, with nothing finished in between.
+    /// How often a process that executed nothing but its run died while it ran.
     pub losses: u32,
-    /// How much had finished at the last loss.
-    pub(super) finished_at_loss: u64,
     /// Whether the newest attempt was lost: it is used again.
     pub(super) lost: bool,
     pub(super) pending: u32,
@@ -371,7 +370,10 @@ impl RunState {
 
     pub(super) fn push_ready(&mut self, plan: &Plan, at: Addr) {
         let Some(frame) = self.frame_mut(at.frame) else { return };
-        frame.nodes[at.node as usize].status = Status::Ready;
+        let status = &mut frame.nodes[at.node as usize].status;
+        if matches!(status, Status::Pending) {
+            *status = Status::Ready;
+        }
         let priority = plan.bodies[frame.body].node(at.node).priority;
         self.ready_count += 1;
         self.ready.push(Ready { priority, order: Reverse(self.ready_count), at });

@@ -8,6 +8,21 @@ use super::{
 /// A tidied text: no blanks at the ends of lines, one line break at the end, two spaces per level where they were more
 /// or fewer. Values, comments, order and quotes stay. A text with errors stays as it is.
 pub fn format(text: &str) -> String {
+    /// One round is enough for all but odd blanks.
+    const ROUNDS: usize = 4;
+
+    let mut tidy = once(text);
+    for _ in 1..ROUNDS {
+        let again = once(&tidy);
+        if again == tidy {
+            break;
+        }
+        tidy = again;
+    }
+    tidy
+}
+
+fn once(text: &str) -> String {
     let Some(document) = read(text) else { return text.to_owned() };
     let steps = [indented(&document), text.to_owned()];
     for candidate in steps {

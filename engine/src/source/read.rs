@@ -1,7 +1,7 @@
 //! Files to text, with limits.
 
 use std::{
-    fs::File,
+    fs::{self, File},
     io::{self, Read},
     path::Path,
     sync::Arc,
@@ -35,10 +35,15 @@ pub fn read_text(path: &Path) -> Result<String, Box<Diagnostic>> {
 }
 
 fn read_bytes(path: &Path) -> io::Result<Vec<u8>> {
-    let file = File::open(path)?;
-    if file.metadata()?.is_dir() {
-        return Err(io::Error::new(io::ErrorKind::IsADirectory, "it is a folder"));
+    // Before it is opened: opening a pipe waits for someone who writes.
+    let found = fs::metadata(path)?;
+    if found.is_dir() {
+        return Err(io::ErrorKind::IsADirectory.into());
     }
+    if !found.is_file() {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let file = File::open(path)?;
     let mut bytes = Vec::new();
     file.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes)?;
     Ok(bytes)
@@ -51,6 +56,7 @@ fn unreadable(name: &str, error: &io::Error) -> Diagnostic {
         }
         io::ErrorKind::PermissionDenied => ("permission denied".to_owned(), "allow this user to read the file"),
         io::ErrorKind::IsADirectory => ("it is a folder".to_owned(), "name a file inside the folder"),
+        io::ErrorKind::InvalidInput => ("it is a pipe or a device".to_owned(), "write what it gives into a file first"),
         _ => (error.to_string(), "check the file and the disk"),
     };
     at_start(&empty_file(name), codes::FILE_UNREADABLE, format!("`{name}` cannot be read: {reason}")).hint(hint)
@@ -69,6 +75,10 @@ pub(super) fn too_large(file: &Arc<SourceFile>) -> Diagnostic {
 fn not_utf8(name: &str, error: std::string::FromUtf8Error) -> Diagnostic {
     let at = error.utf8_error().valid_up_to();
     let mut bytes = error.into_bytes();
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return at_start(&empty_file(name), codes::NOT_UTF8, "expected UTF-8 text, found UTF-16".to_owned())
+            .hint("save the file as UTF-8, for example with `iconv -f utf16 -t utf8`");
+    }
     let line = bytes[..at].split(|byte| *byte == b'\n').count();
     bytes.truncate(at);
     let text = String::from_utf8(bytes).unwrap_or_default();

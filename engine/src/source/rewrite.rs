@@ -56,7 +56,11 @@ pub fn set(text: &str, pointer: &str, value: &Value) -> Result<String, RewriteEr
     } else {
         editor.set(pointer, place, value)
     };
-    verified(edited, &wanted, pointer)
+    verified(edited, &wanted, pointer).or_else(|_| {
+        // Lines of text would take in a comment that stands behind the old value: on one line they cannot.
+        let one_line = Editor::spaced(place, &emit::flow(value));
+        verified(editor.replaced(editor.written(place), &one_line), &wanted, pointer)
+    })
 }
 
 /// Removes the entry of a map, or the item of a list.
@@ -208,10 +212,15 @@ impl Editor {
     /// The byte behind the colon of a key, or behind the dash of an item.
     fn head(&self, place: &Place) -> usize {
         let text = self.text();
-        match &place.key {
-            Some(key) => text[key.end..].find(':').map_or(key.end, |colon| key.end + colon + 1),
-            None => text[..place.value.start].trim_end().rfind('-').map_or(place.value.start, |dash| dash + 1),
+        if let Some(key) = &place.key {
+            return text[key.end..].find(':').map_or(key.end, |colon| key.end + colon + 1);
         }
+        // A block scalar may have a dash of its own: `- |-`.
+        let before = text[..place.value.start].trim_end();
+        let line = before.rfind('\n').map_or(0, |end| end + 1);
+        let mark = if place.style.is_block() { before[line..].find(['|', '>']) } else { None };
+        let end = mark.map_or(before.len(), |mark| line + mark);
+        before[..end].rfind('-').map_or(end, |dash| dash + 1)
     }
 
     /// The bytes of a value, with the head of a block scalar.
@@ -272,7 +281,7 @@ impl Editor {
             Parts::Map(members) => members.values().collect(),
             Parts::None => Vec::new(),
         };
-        let start_of = |place: &Place| place.key.as_ref().unwrap_or(&place.value).start;
+        let start_of = |place: &Place| place.key.as_ref().map_or_else(|| self.written(place).start, |key| key.start);
         let start = start_of(place);
         let end = Self::last_byte(place);
         let next = siblings.iter().map(|sibling| start_of(sibling)).filter(|other| *other > start).min();

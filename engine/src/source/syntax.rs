@@ -42,6 +42,10 @@ fn translated(file: &Arc<SourceFile>, at: usize, error: &ScanError) -> Diagnosti
         ErrorKind::UnclosedFlowCollection { open } => say(&format!("the `{open}` is never closed"))
             .label("opened here")
             .hint(format!("close it with `{}`", if *open == '[' { ']' } else { '}' })),
+        ErrorKind::UnexpectedCharacter { character } if character.is_control() => {
+            say(&format!("a file of text cannot hold the control character U+{:04X}", u32::from(*character)))
+                .hint("remove it, or write it as an escape in double quotes: `\"\\x00\"`")
+        }
         ErrorKind::UnexpectedCharacter { character } => say(&format!("a text cannot begin with `{character}`"))
             .hint("put the text in quotes"),
         ErrorKind::UnknownQuotedScalarEscape => say("unknown escape in a text in double quotes")

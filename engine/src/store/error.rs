@@ -17,6 +17,9 @@ pub enum StoreError {
     /// What is stored cannot be understood.
     #[error("the store is damaged: {0}")]
     Damaged(String),
+    /// A newer release wrote something of a run. The run was not changed.
+    #[error("a newer release wrote the run: {0}")]
+    NewerRun(String),
     /// A newer release wrote the store.
     #[error("the store has schema version {found}, this program knows {known}")]
     Newer {
@@ -35,6 +38,7 @@ impl StoreError {
             Self::ReadOnly(_) => codes::STORE_READ_ONLY,
             Self::Failed(_) => codes::STORE,
             Self::Damaged(_) => codes::STORE_DAMAGED,
+            Self::NewerRun(_) => codes::RUN_NEWER,
             Self::Newer { .. } => codes::STORE_NEWER,
         }
     }
@@ -42,11 +46,16 @@ impl StoreError {
     /// What to do about it.
     pub const fn hint(&self) -> &'static str {
         match self {
-            Self::Full(_) => "free some space on the disk of the data folder, then run `liteagent runs resume RUN`",
-            Self::ReadOnly(_) => "give this user the right to write into the data folder",
+            Self::Full(_) => {
+                "free space on the disk of the data folder (`liteagent doctor` shows how much is there), then go on with \
+                 `liteagent runs resume --all`"
+            }
+            Self::ReadOnly(_) => {
+                "run as the user who owns the data folder, or set `LITEAGENT_DATA` to a folder that can be written"
+            }
             Self::Failed(_) => "run `liteagent doctor`, then `liteagent runs resume RUN`: what was recorded is kept",
             Self::Damaged(_) => "put the data folder back from a backup",
-            Self::Newer { .. } => "use the newer release",
+            Self::NewerRun(_) | Self::Newer { .. } => "use the newer release",
         }
     }
 }

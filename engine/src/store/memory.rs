@@ -19,6 +19,7 @@ use crate::{
 };
 
 mod journal;
+mod line;
 mod runs;
 mod values;
 
@@ -41,7 +42,7 @@ struct Values {
     blobs: HashMap<Digest, (Bytes, Millis)>,
     files: HashMap<(RunId, String), FileValue>,
     kv: HashMap<(String, String), KvEntry>,
-    cache: HashMap<Digest, (Value, Millis)>,
+    cache: HashMap<Digest, (Value, Millis, RunId)>,
 }
 
 impl MemoryStore {

@@ -1,7 +1,10 @@
 //! What is stored beside runs: blobs, files, keys, cached outputs.
 
+use std::sync::LazyLock;
+
 use async_trait::async_trait;
 use bytes::Bytes;
+use regex::Regex;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
@@ -18,6 +21,8 @@ pub trait Blobs: Send + Sync {
     async fn put(&self, bytes: Bytes) -> Result<Digest, StoreError>;
     /// The bytes.
     async fn get(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError>;
+    /// Deletes a blob, whatever its age; `false` when it was not there.
+    async fn delete(&self, digest: &Digest) -> Result<bool, StoreError>;
     /// Deletes blobs that are older than `before` and for which `keep` says no; returns how many.
     async fn sweep(
         &self,
@@ -46,11 +51,20 @@ pub fn file_id() -> String {
     format!("file_{:032x}", rand::random::<u128>())
 }
 
+/// The ids of files that stand in a text: the JSON of values that are passed on.
+pub(crate) fn file_ids(text: &str) -> impl Iterator<Item = String> {
+    static ID: LazyLock<Regex> = LazyLock::new(|| Regex::new("file_[0-9a-f]{32}").expect("the pattern is well-formed"));
+    ID.find_iter(text).map(|id| id.as_str().to_owned())
+}
+
 /// Files of runs: capabilities that only the platform makes.
 #[async_trait]
 pub trait Files: Send + Sync {
     /// Stores a file for a run.
     async fn create(&self, run: RunId, name: &str, mime: &str, content: Bytes) -> Result<FileValue, StoreError>;
+    /// Lets a run open files of another one, as long as it lives: those of the ids that are files which the other may
+    /// open itself. What else is asked for changes nothing.
+    async fn share(&self, from: RunId, to: RunId, ids: Vec<String>) -> Result<(), StoreError>;
     /// Opens a file that belongs to a run; `None` when the id is not one of its files.
     async fn open(&self, run: RunId, id: &str) -> Result<Option<(FileValue, Bytes)>, StoreError>;
 }
@@ -108,6 +122,6 @@ pub trait Kv: Send + Sync {
 pub trait OutputCache: Send + Sync {
     /// The output under a key, if it has not expired.
     async fn lookup(&self, key: &Digest, at: Millis) -> Result<Option<Value>, StoreError>;
-    /// Keeps an output until a time.
-    async fn fill(&self, key: &Digest, output: &Value, until: Millis) -> Result<(), StoreError>;
+    /// Keeps an output of a run until a time.
+    async fn fill(&self, key: &Digest, output: &Value, until: Millis, run: RunId) -> Result<(), StoreError>;
 }

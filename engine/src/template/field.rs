@@ -314,19 +314,23 @@ impl SecretTemplate {
         self.0.compiled()
     }
 
+    /// The names of the secrets in it.
+    pub fn secrets(&self) -> impl Iterator<Item = &str> {
+        self.0.compiled().map_or(&[][..], Compiled::secrets).iter().filter_map(|secret| secret.name.as_deref())
+    }
+
     /// Renders it with the secrets in scope.
     ///
     /// # Errors
     /// When a secret is missing or the template cannot be rendered.
     pub fn render(&self, scope: &Arc<Scope>, secrets: &Secrets) -> Result<String, NodeError> {
-        let used = self.0.compiled().map_or(&[][..], Compiled::secrets);
-        if used.is_empty() {
-            return self.0.render(scope);
-        }
         let mut values = Vec::new();
-        for name in used.iter().filter_map(|secret| secret.name.as_ref()) {
+        for name in self.secrets() {
             let value = secrets.get(name).ok_or_else(|| missing(name))?;
-            values.push((name.clone(), Value::from(value)));
+            values.push((name, Value::from(value)));
+        }
+        if values.is_empty() {
+            return self.0.render(scope);
         }
         let mut scope = scope.with_locals([]);
         scope.secrets = Value::from_pairs(values);

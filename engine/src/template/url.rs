@@ -3,7 +3,7 @@
 use minijinja::machinery::ast::{Expr, Stmt};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::parse::Tree;
+use super::parse::{Tree, range};
 
 /// All but what RFC 3986 calls unreserved.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -34,14 +34,24 @@ pub(super) fn is_raw(expr: &Expr<'_>) -> bool {
     matches!(expr, Expr::Filter(filter) if filter.name == "raw_url")
 }
 
-/// Whether scheme, host or port of a URL come from a template.
-pub(super) fn has_dynamic_host(source: &str, tree: &Tree<'_>) -> bool {
+/// How many bytes of a template decide scheme, host and port.
+pub(super) fn host_part(source: &str, tree: &Tree<'_>) -> usize {
     if tree.lone(source).is_some() {
-        return true;
+        return source.len();
     }
-    match tree.statements().first() {
-        Some(Stmt::EmitRaw(raw)) => !is_after_host(raw.raw) && tree.statements().len() > 1,
-        Some(_) => true,
-        None => false,
+    let mut before = String::new();
+    let mut statements = tree.statements().iter().peekable();
+    while let Some(statement) = statements.next() {
+        match statement {
+            Stmt::EmitRaw(raw) => before.push_str(raw.raw),
+            Stmt::EmitExpr(_) if before.is_empty() => {
+                let is_scheme = matches!(statements.peek(), Some(Stmt::EmitRaw(raw)) if raw.raw.starts_with("://"));
+                before.push_str(if is_scheme { "https" } else { "https://host" });
+            }
+            Stmt::EmitExpr(emit) if is_after_host(&before) => return range(emit.span()).start,
+            Stmt::EmitExpr(_) => before.push_str("host"),
+            _ => return source.len(),
+        }
     }
+    source.len()
 }

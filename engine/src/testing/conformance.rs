@@ -13,11 +13,13 @@
 
 pub mod creation;
 pub mod fencing;
+pub mod holds;
 pub mod inbox;
 pub mod lists;
 pub mod model;
 pub mod ownership;
 pub mod samples;
+pub mod subjects;
 pub mod values;
 
 /// The tests of a [`Journal`](crate::store::Journal).
@@ -42,6 +44,14 @@ macro_rules! journal_conformance {
             fencing::children_and_messages_come_with_the_append,
             fencing::a_conversation_is_stored_with_the_end,
             fencing::an_error_is_listed_with_the_end,
+            holds::a_run_without_room_waits_and_the_oldest_goes_first,
+            holds::a_run_keeps_its_room_while_it_waits_or_is_lost,
+            holds::a_run_that_does_not_wait_is_rejected,
+            holds::a_run_that_replaces_asks_the_oldest_to_stop,
+            holds::a_waiting_run_begins_without_room_only_to_stop,
+            holds::a_run_takes_all_its_keys_or_none,
+            holds::a_run_below_one_that_holds_the_key_is_not_counted,
+            holds::as_many_as_the_limit_go_on_whoever_comes_at_once,
             ownership::a_run_is_taken_by_one_of_many,
             ownership::a_run_of_a_living_session_cannot_be_taken,
             ownership::a_session_may_take_its_own_run_again,
@@ -54,6 +64,7 @@ macro_rules! journal_conformance {
             inbox::a_message_is_taken_once_also_after_it_was_consumed,
             inbox::the_same_id_may_go_to_another_run,
             inbox::a_run_rests_only_with_an_empty_inbox,
+            inbox::mail_is_what_others_sent_to_running_runs,
             inbox::a_run_with_messages_may_be_queued,
             inbox::a_run_that_ended_takes_no_messages,
             inbox::every_kind_of_message_is_read_back,
@@ -65,6 +76,8 @@ macro_rules! journal_conformance {
             lists::waiting_runs_with_messages_are_runnable,
             lists::old_runs_are_deleted_whole,
             lists::as_many_old_runs_are_deleted_as_asked,
+            subjects::a_subject_is_forgotten_whole_and_others_stay,
+            subjects::nothing_is_forgotten_while_a_run_of_the_subject_goes_on,
         }
     };
 }
@@ -76,6 +89,7 @@ macro_rules! blobs_conformance {
         $crate::conformance_cases! { $store,
             values::a_blob_is_read_back_by_its_digest,
             values::the_same_bytes_are_one_blob,
+            values::a_blob_is_deleted_at_once,
             values::old_blobs_that_nobody_keeps_are_swept,
         }
     };
@@ -89,6 +103,7 @@ macro_rules! files_conformance {
             values::a_file_is_opened_by_its_run_and_id,
             values::a_file_of_another_run_is_not_opened,
             values::every_file_has_an_id_of_its_own,
+            values::a_file_is_shared_with_another_run_and_no_other_one_is,
         }
     };
 }

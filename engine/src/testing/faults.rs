@@ -11,8 +11,8 @@ use crate::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, Created, InboxMessage, Journal, Message, NewRun, Release, RunFilter, RunRow, StoreError,
-        StoredRecord, Take,
+        Append, AppendError, Created, Forget, InboxMessage, Journal, Message, NewRun, Release, RunFilter, RunRow,
+        StoreError, StoredRecord, Take,
     },
     units::Millis,
     value::Value,
@@ -140,6 +140,9 @@ impl Journal for FaultyStore {
     async fn inbox(&self, run: RunId) -> Result<Vec<InboxMessage>, StoreError> {
         self.reach()?.inbox(run).await
     }
+    async fn mail(&self, session: SessionId) -> Result<Vec<RunId>, StoreError> {
+        self.reach()?.mail(session).await
+    }
     async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError> {
         self.reach()?.run(run).await
     }
@@ -149,11 +152,20 @@ impl Journal for FaultyStore {
     async fn runnable(&self, at: Millis, limit: u32) -> Result<Vec<RunId>, StoreError> {
         self.reach()?.runnable(at, limit).await
     }
+    async fn ahead(&self, run: RunId) -> Result<Vec<RunId>, StoreError> {
+        self.reach()?.ahead(run).await
+    }
+    async fn first_in_line(&self, key: &str) -> Result<Option<RunId>, StoreError> {
+        self.reach()?.first_in_line(key).await
+    }
     async fn conversation(&self, id: &str) -> Result<Option<Value>, StoreError> {
         self.reach()?.conversation(id).await
     }
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
         self.reach()?.delete_ended(before, limit).await
+    }
+    async fn forget(&self, subject: &str, limit: u32) -> Result<Forget, StoreError> {
+        self.reach()?.forget(subject, limit).await
     }
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError> {
         self.reach()?.has_blob_rows(digest).await

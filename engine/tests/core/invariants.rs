@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use liteagent_engine::{
     event::{AfterFailure, Event, OnItemError, Place},
     id::SessionId,
-    run::{Addr, Phase, RunState, Status, decide},
+    run::{Addr, Command, Phase, RunState, Status, decide},
+    value::Value,
 };
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
@@ -80,15 +81,14 @@ fn scan(sim: &Sim) -> (BTreeSet<Addr>, BTreeSet<Addr>) {
     (runs, skips)
 }
 
-/// Replays the journal, and gives the state with the nodes that it would start.
-fn replayed(sim: &Sim) -> (RunState, BTreeSet<Addr>) {
+/// Replays the journal, and gives the state with what it decides.
+fn replayed(sim: &Sim) -> (RunState, Vec<Command>) {
     let mut state = RunState::default();
     for record in &sim.journal {
         state.apply(&sim.plan, record);
     }
-    decide(&sim.plan, &mut state, sim.state.now);
-    let issued = state.nodes().filter(|(_, node)| matches!(node.status, Status::Issued)).map(|(at, _)| at).collect();
-    (state, issued)
+    let commands = decide(&sim.plan, &mut state, sim.state.now);
+    (state, commands)
 }
 
 fn open(items: u32, parallel: u32, policy: OnItemError) -> impl Fn(&mut Sim, Addr, u32) {
@@ -138,18 +138,30 @@ proptest! {
             let waiting = runs.iter().filter(|at| matches!(sim.state.node(**at).unwrap().status, Status::Pending));
             prop_assert_eq!(waiting.count(), 0, "a node that may run was not decided");
             // R6: a replayed prefix decides as the live state.
-            let (twin, issued) = replayed(&sim);
+            let (twin, commands) = replayed(&sim);
             let live: BTreeSet<Addr> = sim.state.nodes()
-                .filter(|(_, node)| matches!(node.status, Status::Issued | Status::Ready)).map(|(at, _)| at).collect();
-            prop_assert!(issued.is_subset(&live));
+                .filter(|(_, node)| matches!(node.status, Status::Issued | Status::Ready | Status::Sleeping(_)))
+                .map(|(at, _)| at)
+                .collect();
+            for command in &commands {
+                // `Finish` is given again whenever nothing is left to decide; the shell looks at the phase.
+                let again = matches!(command, Command::Start { at, .. } if live.contains(at));
+                prop_assert!(again || matches!(command, Command::Finish), "a replay asks for {command:?}");
+            }
             prop_assert_eq!(twin.seq, sim.state.seq);
             prop_assert_eq!(&twin.phase, &sim.state.phase);
-            prop_assert!(sim.running.len() as u32 <= width.max(1), "`parallel` bounds what runs");
+            let issued = sim.state.nodes().filter(|(_, node)| matches!(node.status, Status::Issued)).count();
+            prop_assert!(issued as u32 <= width.max(1), "`parallel` bounds what runs");
 
             let (at, attempt) = sim.running[index.index(sim.running.len())];
             let before = attempts.insert((at.frame, at.node), attempt).unwrap_or(attempt);
             prop_assert!(attempt == before || attempt == before + 1, "R3: attempts count on");
             match choice {
+                _ if sim.waits(at) => sim.signal(at),
+                8 => {
+                    sim.wait(at, attempt, Value::Null);
+                    sim.signal(at);
+                }
                 9..=12 => sim.succeed(at, attempt, Some("left")),
                 13..=15 => sim.succeed(at, attempt, Some("right")),
                 16 | 17 if attempt < 3 => sim.fail(at, attempt, AfterFailure::Retry(0)),
@@ -160,7 +172,7 @@ proptest! {
                     // R9: the process dies while the node runs; the new owner settles it first.
                     let epoch = sim.state.epoch;
                     sim.record(Event::NodeStarted { node: at, attempt, place: Place::Local { epoch } });
-                    sim.record(Event::RunTaken { epoch: epoch + 1, owner: SessionId(uuid::Uuid::nil()) });
+                    sim.record(Event::RunTaken { epoch: epoch + 1, owner: SessionId(uuid::Uuid::nil()), deaths: 0, alone: false });
                     prop_assert_eq!(sim.state.lost(), vec![at]);
                     sim.running.retain(|(running, _)| *running != at);
                     sim.record(Event::NodeLost { node: at, attempt });

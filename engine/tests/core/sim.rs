@@ -2,7 +2,7 @@
 
 use liteagent_engine::{
     error::{ErrorClass, ErrorReport},
-    event::{AfterFailure, Event, FrameEnd, OnItemError, Over, Record, RunStatus, SkipReason},
+    event::{AfterFailure, Event, FrameEnd, OnItemError, Over, Record, RunStatus, SignalTo, SkipReason, Wait},
     id::{Digest, SessionId},
     plan::Plan,
     run::{Addr, Command, ContainerEnd, Ending, Phase, RunState, Status, decide, path},
@@ -23,6 +23,7 @@ impl Sim {
     pub(super) fn new(plan: Plan) -> Self {
         let mut sim = Self { plan, state: RunState::default(), journal: Vec::new(), running: Vec::new() };
         sim.record(Event::RunStarted {
+            subject: None,
             workflow: "test".to_owned(),
             digest: Digest::of(b""),
             inputs: Value::object().into(),
@@ -34,7 +35,7 @@ impl Sim {
             parent: None,
             depth: 0,
         });
-        sim.record(Event::RunTaken { epoch: 1, owner: SessionId(uuid::Uuid::nil()) });
+        sim.record(Event::RunTaken { epoch: 1, owner: SessionId(uuid::Uuid::nil()), deaths: 0, alone: false });
         sim.turn();
         sim
     }
@@ -108,8 +109,12 @@ impl Sim {
             Command::Finish => self.finish(),
             Command::Ignore { id } => self.record(Event::SignalIgnored { id }),
             Command::Resume { at, .. } => {
+                // As a person whose first answer is refused.
                 let attempt = self.state.node(at).unwrap().attempt;
-                self.succeed(at, attempt, None);
+                match self.state.wait(at).unwrap().ask {
+                    Value::Null => self.wait(at, attempt, Value::from("again")),
+                    _ => self.succeed(at, attempt, None),
+                }
             }
             Command::OutOfBudget | Command::OutOfTime | Command::HandlerOutOfTime(_) => {
                 self.record(Event::RunStopping { error: error() });
@@ -160,6 +165,20 @@ impl Sim {
         let output = value!({ "text": "x" }).into();
         let port = port.map(str::to_owned);
         self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes: Vec::new(), cached: false });
+    }
+
+    pub(super) fn waits(&self, at: Addr) -> bool {
+        self.state.wait(at).is_some()
+    }
+
+    pub(super) fn wait(&mut self, at: Addr, attempt: u32, ask: Value) {
+        self.record(Event::NodeWaiting { node: at, attempt, wait: Wait { signal: None, until: None, ask } });
+    }
+
+    pub(super) fn signal(&mut self, at: Addr) {
+        let to = SignalTo::Node(path::path(&self.plan, &self.state, at).to_string());
+        let id = format!("s{}", self.state.seq);
+        self.record(Event::SignalReceived { id, to, payload: Value::Null, by: None });
     }
 
     pub(super) fn fail(&mut self, at: Addr, attempt: u32, then: AfterFailure) {

@@ -65,7 +65,12 @@ pub(crate) fn same_origin(one: &Url, other: &Url) -> bool {
 
 /// The headers that may go to another origin.
 pub(crate) fn keep_harmless(headers: Vec<(String, String)>) -> Vec<(String, String)> {
-    headers.into_iter().filter(|(name, _)| HARMLESS.contains(&name.to_ascii_lowercase().as_str())).collect()
+    headers.into_iter().filter(|(name, _)| is_harmless(name)).collect()
+}
+
+/// Whether a header goes along to another origin.
+pub(crate) fn is_harmless(name: &str) -> bool {
+    HARMLESS.contains(&name.to_ascii_lowercase().as_str())
 }
 
 /// Reads a URL, relative to `base` if there is one.

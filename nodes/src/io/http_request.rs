@@ -28,7 +28,8 @@ pub struct HttpRequestConfig {
     /// Parameters that are added to the URL. A list gives the parameter several times; `null` leaves it out.
     #[serde(default)]
     pub query: IndexMap<String, TemplateTree>,
-    /// Headers. Secrets may stand in the values.
+    /// Headers. Secrets may stand in the values, except of those that go along to another origin (`Accept`, `Range`,
+    /// `User-Agent` and their like).
     #[serde(default)]
     pub headers: IndexMap<String, SecretTemplate>,
     /// The credentials. They are dropped when a redirect leads to another origin.
@@ -51,7 +52,8 @@ pub struct HttpRequestConfig {
     #[serde(default = "ten")]
     #[schemars(range(max = 50))]
     pub redirects: u32,
-    /// How large the body of an answer may be, unpacked. A larger one fails the node with the class `limit_exceeded`.
+    /// How large the body of an answer may be, unpacked. A larger one fails the node with the class `limit_exceeded`, and
+    /// so do pages that are ten times as large together.
     #[serde(default = "ten_mib")]
     pub max_size: Size,
     /// The members of `json` that the workflow uses, with their types. They are checked when the answer comes, and

@@ -1,17 +1,14 @@
 //! `runs export`.
 
-use liteagent_engine::codes;
-use serde_json::{Value, json};
-
-use super::{find, show::read_all};
+use super::{find, no_run};
 use crate::{
     failure::{Exit, Failure},
-    platform::open_stores,
+    platform::open_stores_to_read,
     project::Project,
     shell::Shell,
 };
 
-/// Prints a run as one JSON object: `run`, `bundle`, `records`. Secrets are in none of them.
+/// Prints a run as one JSON object: `run`, `bundle`, `records`, `blobs`. Secrets are in none of them.
 #[derive(clap::Args)]
 pub(crate) struct Export {
     /// The run
@@ -21,23 +18,10 @@ pub(crate) struct Export {
 
 impl Export {
     pub(crate) async fn run(self, project: &Project, shell: &Shell) -> Result<Exit, Failure> {
-        let stores = open_stores(project).await?.stores;
+        let stores = open_stores_to_read(project).await?.stores;
         let row = find(&*stores.journal, &self.run).await?;
-        let bundle = match stores.journal.bundle(&row.digest).await? {
-            Some(text) => parsed(&text)?,
-            None => Value::Null,
-        };
-        let records: Vec<Value> = read_all(&*stores.journal, row.id)
-            .await?
-            .iter()
-            .map(|record| parsed(&record.body))
-            .collect::<Result<_, _>>()?;
-        shell.json(&json!({ "format": 1, "run": row, "bundle": bundle, "records": records }))?;
+        let export = liteagent_engine::export::Export::of(&stores, row.id).await?;
+        shell.json(&export.ok_or_else(|| no_run(&self.run))?)?;
         Ok(Exit::Done)
     }
-}
-
-fn parsed(text: &str) -> Result<Value, Failure> {
-    serde_json::from_str(text)
-        .map_err(|error| Failure::platform(codes::STORE, format!("the store is damaged: {error}")))
 }

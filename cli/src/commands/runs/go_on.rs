@@ -22,6 +22,7 @@ const MOST: u32 = 10_000;
 
 /// Goes on with a run whose process died, or whose time has come.
 #[derive(clap::Args)]
+#[command(override_usage = "liteagent runs resume [OPTIONS] <RUN|--all>")]
 pub(crate) struct Resume {
     /// The run
     #[arg(value_name = "RUN", required_unless_present = "all")]

@@ -5,12 +5,13 @@ use liteagent_engine::{
     event::RunStatus,
     store::{RunFilter, RunPhase, RunRow},
     time::iso,
+    view::check_readable,
 };
 
 use super::standing;
 use crate::{
     failure::{Exit, Failure},
-    platform::open_stores,
+    platform::open_stores_to_read,
     progress::duration,
     project::Project,
     shell::Shell,
@@ -26,7 +27,7 @@ pub(crate) struct List {
     #[arg(long, value_enum)]
     status: Option<Standing>,
     /// At most so many
-    #[arg(long, default_value_t = 20, value_name = "COUNT")]
+    #[arg(long, default_value_t = 20, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     limit: u32,
     /// Machine-readable output
     #[arg(long)]
@@ -45,14 +46,24 @@ enum Standing {
 
 impl List {
     pub(crate) async fn run(self, project: &Project, shell: &Shell) -> Result<Exit, Failure> {
-        let stores = open_stores(project).await?.stores;
-        let rows = stores.journal.runs(self.filter()).await?;
+        let stores = open_stores_to_read(project).await?.stores;
+        let mut rows = stores.journal.runs(self.filter()).await?;
+        // What nobody here can go on with stays in the queue.
+        for row in rows.iter_mut().filter(|row| row.phase == RunPhase::Queued) {
+            if let Err(error) = check_readable(&stores, row).await {
+                row.error = Some(format!("{}: {error}", error.code()));
+            }
+        }
         if self.json {
             shell.json(&rows)?;
             return Ok(Exit::Done);
         }
         if rows.is_empty() {
-            shell.note("no runs here yet; `liteagent run NAME` starts one");
+            shell.note(if self.workflow.is_some() || self.status.is_some() {
+                "no such runs; leave out `--workflow` and `--status` to see all"
+            } else {
+                "no runs here yet; `liteagent run NAME` starts one"
+            });
             return Ok(Exit::Done);
         }
         let width = rows.iter().map(|row| row.workflow.len()).max().unwrap_or(0).max(8);

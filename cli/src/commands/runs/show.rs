@@ -4,16 +4,17 @@ use liteagent_engine::{
     error::ErrorReport,
     event::{Event, Record},
     id::RunId,
-    store::{Journal, RunRow, StoredRecord},
+    store::{Journal, RunPhase, RunRow, StoredRecord},
     time::iso,
     value::Value,
+    view::check_readable,
 };
 
 use super::{find, load_payload, standing};
 use crate::{
     failure::{Exit, Failure},
-    follow::described,
-    platform::open_stores,
+    follow::{described, runs},
+    platform::open_stores_to_read,
     progress::{Story, count, duration},
     project::Project,
     shell::Shell,
@@ -38,7 +39,7 @@ pub(crate) struct Show {
 
 impl Show {
     pub(crate) async fn run(self, project: &Project, shell: &Shell) -> Result<Exit, Failure> {
-        let stores = open_stores(project).await?.stores;
+        let stores = open_stores_to_read(project).await?.stores;
         let row = find(&*stores.journal, &self.run).await?;
         if self.journal {
             for record in read_all(&*stores.journal, row.id).await? {
@@ -46,7 +47,16 @@ impl Show {
             }
             return Ok(Exit::Done);
         }
-        let mut lines = head(&row);
+        let mut lines = head(&row, &stores.journal.ahead(row.id).await?);
+        if row.phase != RunPhase::Ended
+            && let Err(error) = check_readable(&stores, &row).await
+        {
+            lines.extend([
+                format!("error[{}]: {error}", error.code()),
+                format!("  = help: {}", error.hint()),
+                String::new(),
+            ]);
+        }
         let mut story = Story::new(self.verbose, shell.colors_out());
         let mut end = Vec::new();
         for record in read_all(&*stores.journal, row.id).await? {
@@ -86,7 +96,7 @@ pub(super) async fn read_all(journal: &dyn Journal, run: RunId) -> Result<Vec<St
     }
 }
 
-fn head(row: &RunRow) -> Vec<String> {
+fn head(row: &RunRow, ahead: &[RunId]) -> Vec<String> {
     let mut lines = vec![
         format!("run       {}", row.id),
         format!("workflow  {} ({})", row.workflow, row.digest.as_str().get(..12).unwrap_or_default()),
@@ -95,6 +105,8 @@ fn head(row: &RunRow) -> Vec<String> {
     ];
     lines.extend(row.parent.as_ref().map(|parent| format!("parent    {} at `{}`", parent.run, parent.node)));
     lines.extend(row.wake_at.map(|at| format!("wakes     {}", iso(at))));
+    lines.extend((!ahead.is_empty()).then(|| format!("waits     for {} to end", runs(ahead))));
+    lines.extend(row.subject.as_ref().map(|subject| format!("about     {subject}")));
     lines.extend(row.conversation.as_ref().map(|id| format!("belongs   to the conversation {id}")));
     lines.push(String::new());
     lines

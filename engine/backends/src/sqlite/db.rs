@@ -22,7 +22,12 @@ use super::{
 };
 
 /// Every migration, oldest first: the newest one's place is the version of the schema.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_runs.sql")];
+const MIGRATIONS: [&str; 4] = [
+    include_str!("../../migrations/0001_runs.sql"),
+    include_str!("../../migrations/0002_holds.sql"),
+    include_str!("../../migrations/0003_subject.sql"),
+    include_str!("../../migrations/0004_shared_files.sql"),
+];
 
 /// How far apart to look whether another process has written.
 const LOOK: Duration = Duration::from_micros(500);
@@ -186,12 +191,15 @@ fn connect(file: &Path) -> rusqlite::Result<Connection> {
     Ok(connection)
 }
 
-fn migrate(connection: &Connection) -> Result<(), StoreError> {
+/// Refuses a file that a newer release wrote.
+pub(super) fn check_version(found: i64) -> Result<(), StoreError> {
     let known = MIGRATIONS.len() as i64;
+    if found > known { Err(StoreError::Newer { found, known }) } else { Ok(()) }
+}
+
+fn migrate(connection: &Connection) -> Result<(), StoreError> {
     let found = version(connection)?;
-    if found > known {
-        return Err(StoreError::Newer { found, known });
-    }
+    check_version(found)?;
     for (version, migration) in (1_i64..).zip(MIGRATIONS).skip(found as usize) {
         let set_version = format!("DELETE FROM schema_version; INSERT INTO schema_version VALUES ({version});");
         let sql = format!(

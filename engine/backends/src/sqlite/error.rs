@@ -25,7 +25,9 @@ pub(crate) fn damaged(what: impl ToString) -> Error {
 pub(crate) fn io_error(error: &io::Error, what: &str) -> StoreError {
     let text = format!("{what}: {error}");
     match error.kind() {
-        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => StoreError::Full(text),
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {
+            StoreError::Full(text)
+        }
         io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::PermissionDenied => StoreError::ReadOnly(text),
         _ => StoreError::Failed(text),
     }
@@ -72,6 +74,10 @@ impl From<Error> for StoreError {
 }
 
 fn from_sqlite(extended_code: Option<i32>, text: String) -> StoreError {
+    // The index of the log grows in a file of its own, and only a full disk keeps it from that.
+    if extended_code == Some(ffi::SQLITE_IOERR_SHMSIZE) {
+        return StoreError::Full(text);
+    }
     match extended_code.map(|code| code & 0xff) {
         Some(ffi::SQLITE_FULL) => StoreError::Full(text),
         Some(ffi::SQLITE_READONLY) => StoreError::ReadOnly(text),

@@ -30,6 +30,32 @@ impl SqliteStore {
         self.0.writer.write(put).await.map(drop)
     }
 
+    /// Records that a run has files which another one has.
+    pub(crate) async fn share_files(
+        &self,
+        from: RunId,
+        to: RunId,
+        ids: Vec<String>,
+        at: Millis,
+    ) -> Result<(), StoreError> {
+        let share = move |db: &super::Db| {
+            for id in &ids {
+                let (from, to) = (from.0.as_bytes(), to.0.as_bytes());
+                db.execute(
+                    "INSERT OR IGNORE INTO files (id, run, name, mime, size, digest, created_at) \
+                     SELECT id, ?3, name, mime, size, digest, ?4 FROM files WHERE run = ?2 AND id = ?1",
+                    params![id, from, to, at],
+                )?;
+                db.execute(
+                    "INSERT OR IGNORE INTO blobs (run, digest) SELECT run, digest FROM files WHERE run = ?2 AND id = ?1",
+                    params![id, to],
+                )?;
+            }
+            Ok(())
+        };
+        self.0.writer.write(share).await
+    }
+
     /// A file of a run.
     pub(crate) async fn file(&self, run: RunId, id: &str) -> Result<Option<(FileValue, Digest)>, StoreError> {
         let sql = "SELECT id, name, mime, size, digest FROM files WHERE id = ?1 AND run = ?2";

@@ -7,15 +7,15 @@ use liteagent_engine::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, Created, InboxMessage, Journal, Message, NewRun, Release, RunFilter, RunRow, StoreError,
-        StoredRecord, Take,
+        Append, AppendError, Created, Forget, InboxMessage, Journal, Message, NewRun, Release, RunFilter, RunRow,
+        StoreError, StoredRecord, Take,
     },
     units::Millis,
     value::Value,
 };
 use rusqlite::params;
 
-use super::{SqliteStore, error::Error, lists::Key, retention, row::hash, runs};
+use super::{SqliteStore, error::Error, line, lists::Key, retention, row::hash, runs};
 
 #[async_trait]
 impl Journal for SqliteStore {
@@ -38,14 +38,19 @@ impl Journal for SqliteStore {
     }
 
     async fn close_session(&self, session: SessionId) -> Result<(), StoreError> {
-        let close = move |db: &super::Db| db.execute("DELETE FROM sessions WHERE id = ?1", [session.0.as_bytes()]);
+        let close = move |db: &super::Db| {
+            let sql = "UPDATE runs SET phase = 0, owner = NULL WHERE phase < 3 AND phase = 1 AND owner = ?1";
+            db.execute(sql, [session.0.as_bytes()])?;
+            db.execute("DELETE FROM sessions WHERE id = ?1", [session.0.as_bytes()])
+        };
         self.0.writer.write(close).await?;
         self.0.locks.release(session);
         Ok(())
     }
 
     async fn put_bundle(&self, digest: &Digest, bundle: Arc<str>) -> Result<(), StoreError> {
-        if self.bundle(digest).await?.is_some() {
+        let known = "SELECT '' FROM bundles WHERE digest = ?1";
+        if self.0.text(known, Key::Bytes(hash(digest))).await?.is_some() {
             return Ok(());
         }
         let digest = hash(digest);
@@ -89,6 +94,10 @@ impl Journal for SqliteStore {
         Ok(self.0.inbox(run).await?)
     }
 
+    async fn mail(&self, session: SessionId) -> Result<Vec<RunId>, StoreError> {
+        Ok(self.0.mail(session).await?)
+    }
+
     async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError> {
         Ok(self.0.run(run).await?)
     }
@@ -98,7 +107,22 @@ impl Journal for SqliteStore {
     }
 
     async fn runnable(&self, at: Millis, limit: u32) -> Result<Vec<RunId>, StoreError> {
-        Ok(self.0.runnable(at, limit).await?)
+        let mut runs = self.0.runnable(at, limit).await?;
+        if self.0.text("SELECT 'yes' FROM holds WHERE held = ?1 LIMIT 1", Key::Number(0)).await?.is_some() {
+            runs.extend(self.0.writer.write(move |db| line::with_room(db, limit)).await?);
+            runs.sort_unstable();
+            runs.truncate(limit as usize);
+        }
+        Ok(runs.into_iter().map(|(_, run)| run).collect())
+    }
+
+    async fn ahead(&self, run: RunId) -> Result<Vec<RunId>, StoreError> {
+        self.0.writer.write(move |db| line::ahead(db, run)).await
+    }
+
+    async fn first_in_line(&self, key: &str) -> Result<Option<RunId>, StoreError> {
+        let key = key.to_owned();
+        self.0.writer.write(move |db| line::first_in_line(db, &key)).await
     }
 
     async fn conversation(&self, id: &str) -> Result<Option<Value>, StoreError> {
@@ -109,6 +133,11 @@ impl Journal for SqliteStore {
 
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
         self.0.writer.write(move |db| retention::delete_ended(db, before, limit)).await
+    }
+
+    async fn forget(&self, subject: &str, limit: u32) -> Result<Forget, StoreError> {
+        let subject = subject.to_owned();
+        self.0.writer.write(move |db| retention::forget(db, &subject, limit)).await
     }
 
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError> {

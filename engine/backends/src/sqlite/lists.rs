@@ -11,6 +11,7 @@ use sqlx::{QueryBuilder, Row as _, Sqlite};
 use super::{
     Shared,
     error::Error,
+    line::waits_for_room,
     row::{bytes, int, phase_number, run_columns, run_row, status_number, text, uuid},
     runs::SEQ_BITS,
     session,
@@ -37,6 +38,13 @@ impl Shared {
         query.fetch_all(&self.readers).await?.iter().map(message).collect()
     }
 
+    pub(super) async fn mail(&self, session: SessionId) -> Result<Vec<RunId>, Error> {
+        let sql = "SELECT runs.id FROM inbox JOIN runs ON runs.row = inbox.run \
+                   WHERE inbox.body IS NOT NULL AND phase = 1 AND owner = ?1 GROUP BY runs.row";
+        let query = sqlx::query(sql).bind(session.0.into_bytes().to_vec());
+        query.fetch_all(&self.readers).await?.iter().map(|row| Ok(RunId(uuid(&bytes(row, 0)?)?))).collect()
+    }
+
     pub(super) async fn run(&self, run: RunId) -> Result<Option<RunRow>, Error> {
         let sql = concat!("SELECT ", run_columns!(), " FROM runs WHERE id = ?1");
         let row = sqlx::query(sql).bind(run.0.into_bytes().to_vec()).fetch_optional(&self.readers).await?;
@@ -48,18 +56,23 @@ impl Shared {
         query.build().fetch_all(&self.readers).await?.iter().map(run_row).collect()
     }
 
-    pub(super) async fn runnable(&self, at: Millis, limit: u32) -> Result<Vec<RunId>, Error> {
+    /// Runs that someone should take, with their rows; those that wait for room aside.
+    pub(super) async fn runnable(&self, at: Millis, limit: u32) -> Result<Vec<(i64, RunId)>, Error> {
         // `phase < 3` names the index; each part gives its oldest ones, and the oldest of all are taken.
-        let sql = "SELECT id FROM (
-            SELECT * FROM (SELECT row, id FROM runs WHERE phase < 3 AND phase = 0 ORDER BY row LIMIT ?2)
+        let sql = concat!(
+            "SELECT row, id FROM (
+            SELECT * FROM (SELECT row, id FROM runs WHERE phase < 3 AND phase = 0 AND NOT (",
+            waits_for_room!(),
+            ") ORDER BY row LIMIT ?2)
             UNION SELECT row, id FROM runs WHERE phase < 3 AND phase = 2 AND wake_at <= ?1
             UNION SELECT row, id FROM runs WHERE phase = 2 AND row IN (SELECT run FROM inbox WHERE body IS NOT NULL)
             UNION SELECT row, id FROM runs WHERE phase < 3 AND phase = 1
                   AND owner IN (SELECT unhex(value) FROM json_each(?3))
-            ) ORDER BY row LIMIT ?2";
+            ) ORDER BY row LIMIT ?2"
+        );
         let dead = serde_json::to_string(&self.dead_owners(at).await?)?;
         let rows = sqlx::query(sql).bind(at).bind(limit).bind(dead).fetch_all(&self.readers).await?;
-        rows.iter().map(|row| Ok(RunId(uuid(&bytes(row, 0)?)?))).collect()
+        rows.iter().map(|row| Ok((int(row, 0)?, RunId(uuid(&bytes(row, 1)?)?)))).collect()
     }
 
     /// The owners of running runs that are dead, in hexadecimal.
@@ -85,6 +98,7 @@ impl Shared {
         let query = match key {
             Key::Text(key) => query.bind(key.to_owned()),
             Key::Bytes(key) => query.bind(key),
+            Key::Number(key) => query.bind(key),
         };
         query.fetch_optional(&self.readers).await?.map(|row| text(&row, 0)).transpose()
     }
@@ -94,6 +108,7 @@ impl Shared {
 pub(super) enum Key<'a> {
     Text(&'a str),
     Bytes(Vec<u8>),
+    Number(i64),
 }
 
 fn select_runs(filter: &RunFilter) -> QueryBuilder<Sqlite> {

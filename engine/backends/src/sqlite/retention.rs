@@ -1,6 +1,12 @@
 //! What is deleted: old runs with all that belongs to them, sessions of dead processes, outputs that have expired.
 
-use liteagent_engine::{id::SessionId, units::Millis};
+use std::collections::BTreeSet;
+
+use liteagent_engine::{
+    id::{Digest, RunId, SessionId},
+    store::{Forget, Forgotten},
+    units::Millis,
+};
 use rusqlite::params;
 use uuid::Uuid;
 
@@ -14,22 +20,67 @@ pub(super) fn delete_ended(db: &Db, before: Millis, limit: u32) -> Result<u64, E
     let sql = "SELECT row, id FROM runs WHERE phase = 3 AND updated_at < ?1 ORDER BY updated_at, row LIMIT ?2";
     let old = db.all(sql, params![before, limit], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
     for (row, id) in &old {
-        let (first, last) = (row << SEQ_BITS, (row + 1) << SEQ_BITS);
-        db.execute("DELETE FROM records WHERE place > ?1 AND place < ?2", [first, last])?;
-        db.execute("DELETE FROM inbox WHERE run = ?1", [row])?;
-        for sql in [
-            "DELETE FROM blobs WHERE run = ?1",
-            "DELETE FROM files WHERE run = ?1",
-            "DELETE FROM start_keys WHERE run = ?1",
-            "DELETE FROM runs WHERE id = ?1",
-        ] {
-            db.execute(sql, [id])?;
-        }
+        delete_run(db, *row, id)?;
     }
     delete_orphans(db, before)?;
     db.execute("DELETE FROM outputs WHERE until < ?1", [before])?;
-    db.all(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"), (), |_| Ok(()))?;
+    vacuum(db)?;
     Ok(old.len() as u64)
+}
+
+/// Deletes the runs of a subject, and what is known of it beside them.
+pub(super) fn forget(db: &Db, subject: &str, limit: u32) -> Result<Forget, Error> {
+    let open = "SELECT id FROM runs WHERE subject = ?1 AND phase < 3 ORDER BY row";
+    let open = db.all(open, [subject], |row| Ok(RunId(Uuid::from_bytes(row.get(0)?))))?;
+    if !open.is_empty() {
+        return Ok(Forget::Open(open));
+    }
+    // What is deleted is overwritten, so that the file does not keep it.
+    db.all("PRAGMA secure_delete = ON", (), |_| Ok(()))?;
+    let done = forget_ended(db, subject, limit);
+    db.all("PRAGMA secure_delete = OFF", (), |_| Ok(()))?;
+    done.map(Forget::Done)
+}
+
+fn forget_ended(db: &Db, subject: &str, limit: u32) -> Result<Forgotten, Error> {
+    let sql = "SELECT row, id, conversation FROM runs WHERE subject = ?1 ORDER BY row LIMIT ?2";
+    let runs = db.all(sql, params![subject, limit], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Option<String>>(2)?))
+    })?;
+    let mut forgotten = Forgotten { runs: runs.len() as u64, ..Forgotten::default() };
+    let mut blobs = BTreeSet::new();
+    for (row, id, conversation) in &runs {
+        let named = db.all("SELECT digest FROM blobs WHERE run = ?1", [id], |row| row.get::<_, Vec<u8>>(0))?;
+        blobs.extend(named.iter().map(|hash| Digest::from_hash(hash)));
+        forgotten.outputs += db.execute("DELETE FROM outputs WHERE run = ?1", [id])? as u64;
+        if let Some(conversation) = conversation {
+            let sql = "DELETE FROM conversations WHERE id = ?1";
+            forgotten.conversations += db.execute(sql, [conversation])? as u64;
+        }
+        delete_run(db, *row, id)?;
+    }
+    forgotten.blobs = blobs.into_iter().collect();
+    vacuum(db)?;
+    Ok(forgotten)
+}
+
+fn delete_run(db: &Db, row: i64, id: &[u8]) -> Result<(), Error> {
+    let (first, last) = (row << SEQ_BITS, (row + 1) << SEQ_BITS);
+    db.execute("DELETE FROM records WHERE place > ?1 AND place < ?2", [first, last])?;
+    db.execute("DELETE FROM inbox WHERE run = ?1", [row])?;
+    for sql in [
+        "DELETE FROM blobs WHERE run = ?1",
+        "DELETE FROM files WHERE run = ?1",
+        "DELETE FROM start_keys WHERE run = ?1",
+        "DELETE FROM runs WHERE id = ?1",
+    ] {
+        db.execute(sql, [id])?;
+    }
+    Ok(())
+}
+
+fn vacuum(db: &Db) -> Result<(), Error> {
+    db.all(&format!("PRAGMA incremental_vacuum({VACUUM_PAGES})"), (), |_| Ok(())).map(drop)
 }
 
 /// Files of runs with `durability: end` whose process died before the run was stored.

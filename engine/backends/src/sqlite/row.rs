@@ -14,7 +14,7 @@ use super::error::{Error, damaged};
 macro_rules! run_columns {
     () => {
         "id, workflow, digest, phase, status, epoch, seq, owner, wake_at, parent_run, parent_node, parent_attempt, \
-         trigger, conversation, error, created_at, updated_at"
+         trigger, conversation, error, created_at, updated_at, subject"
     };
 }
 pub(super) use run_columns;
@@ -68,6 +68,7 @@ pub(super) fn run_row(row: &impl Cells) -> Result<RunRow, Error> {
         error: row.text(14)?,
         created_at: int(row, 15)?,
         updated_at: int(row, 16)?,
+        subject: row.text(17)?,
     })
 }
 

@@ -5,7 +5,7 @@ use liteagent_engine::{
     id::{Digest, RunId, SessionId},
     store::{
         Append, AppendError, Created, IDEMPOTENCY_WINDOW, Message, NewRun, Release, RunPhase, StoreError, StoredRecord,
-        Take, Taken,
+        Take, Taken, hold,
     },
     units::Millis,
 };
@@ -14,6 +14,7 @@ use rusqlite::params;
 use super::{
     db::Db,
     error::Error,
+    line,
     row::{hash, phase_number, run_columns, run_row, status_number},
 };
 
@@ -25,13 +26,18 @@ pub(super) fn create(db: &Db, new: &NewRun, end: Option<&Release>) -> Result<Cre
     if db.first("SELECT 1 FROM runs WHERE id = ?1", [new.id.0.as_bytes()], |_| Ok(()))?.is_some() {
         return Ok(Created::Existing(new.id));
     }
-    if let Some(known) = claim_key(db, new)? {
+    if let Some(known) = known_key(db, new)? {
         return Ok(known);
     }
+    let holds = line::counted(db, new)?;
+    if let Some(ahead) = line::refused(db, &holds)? {
+        return Ok(Created::Full(ahead));
+    }
+    claim_key(db, new)?;
     let parent = new.parent.as_ref();
     db.execute(
         "INSERT INTO runs (id, workflow, digest, phase, epoch, seq, parent_run, parent_node, parent_attempt, trigger, \
-         conversation, created_at, updated_at) VALUES (?1, ?2, ?3, 0, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10)",
+         conversation, created_at, updated_at, subject) VALUES (?1, ?2, ?3, 0, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11)",
         params![
             new.id.0.as_bytes(),
             new.workflow,
@@ -43,35 +49,39 @@ pub(super) fn create(db: &Db, new: &NewRun, end: Option<&Release>) -> Result<Cre
             new.trigger,
             new.conversation,
             new.at,
+            new.subject,
         ],
     )?;
     let row = db.last_row();
     insert_records(db, row, &new.records)?;
     name_blobs(db, new.id, &new.blobs)?;
+    line::stand(db, new.id, row, &holds, new.at)?;
     if let Some(end) = end {
         release(db, new.id, row, end)?;
     }
     Ok(Created::New)
 }
 
-/// What an idempotency key gave before; otherwise the key is bound to this run.
-fn claim_key(db: &Db, new: &NewRun) -> Result<Option<Created>, Error> {
+/// What an idempotency key gave before.
+fn known_key(db: &Db, new: &NewRun) -> Result<Option<Created>, Error> {
     let Some(key) = &new.idempotency else { return Ok(None) };
-    let body = hash(&key.body);
     let known = db.first(
         "SELECT body, run FROM start_keys WHERE caller = ?1 AND workflow = ?2 AND key = ?3 AND at > ?4",
         params![key.caller, new.workflow, key.key, new.at.saturating_sub(IDEMPOTENCY_WINDOW)],
         |row| Ok((row.get::<_, Vec<u8>>(0)?, row.get::<_, uuid::Bytes>(1)?)),
     )?;
-    if let Some((known, run)) = known {
+    Ok(known.map(|(body, run)| {
         let run = RunId(uuid::Uuid::from_bytes(run));
-        return Ok(Some(if known == body { Created::Existing(run) } else { Created::Conflict(run) }));
-    }
-    db.execute(
-        "INSERT OR REPLACE INTO start_keys (caller, workflow, key, body, run, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
-        params![key.caller, new.workflow, key.key, body, new.id.0.as_bytes(), new.at],
-    )?;
-    Ok(None)
+        if body == hash(&key.body) { Created::Existing(run) } else { Created::Conflict(run) }
+    }))
+}
+
+/// Binds the idempotency key to this run.
+fn claim_key(db: &Db, new: &NewRun) -> Result<(), Error> {
+    let Some(key) = &new.idempotency else { return Ok(()) };
+    let sql =
+        "INSERT OR REPLACE INTO start_keys (caller, workflow, key, body, run, at) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
+    db.execute(sql, params![key.caller, new.workflow, key.key, hash(&key.body), new.id.0.as_bytes(), new.at]).map(drop)
 }
 
 fn insert_records(db: &Db, row: i64, records: &[StoredRecord]) -> Result<(), Error> {
@@ -106,6 +116,10 @@ pub(super) fn take(db: &Db, run: RunId, session: SessionId, at: Millis) -> Resul
         && db.is_alive(owner, at)?
     {
         return Ok(Ok(Take::Owned(owner)));
+    }
+    let ahead = line::enter(db, run)?;
+    if !ahead.is_empty() {
+        return Ok(Ok(Take::Full(ahead)));
     }
     db.execute(
         "UPDATE runs SET epoch = epoch + 1, phase = 1, owner = ?2, wake_at = NULL, updated_at = ?3 WHERE id = ?1",
@@ -144,7 +158,9 @@ pub(super) fn append(db: &Db, append: &Append) -> Result<Result<(), AppendError>
     }
     name_blobs(db, append.run, &append.blobs)?;
     for child in &append.children {
-        create(db, child, None)?;
+        if let (Created::Full(ahead), Some(parent)) = (create(db, child, None)?, &child.parent) {
+            send(db, parent.run, &hold::rejected_child(child, parent, &ahead))?;
+        }
     }
     if let Some(release) = &append.release {
         self::release(db, append.run, row, release)?;
@@ -190,6 +206,7 @@ fn release(db: &Db, run: RunId, row: i64, release: &Release) -> Result<(), Error
             let sql = "UPDATE runs SET phase = 3, owner = NULL, wake_at = NULL, status = ?2, error = ?3 WHERE row = ?1";
             db.execute(sql, params![row, status_number(*status), error])?;
             db.execute("DELETE FROM inbox WHERE run = ?1", [row])?;
+            line::leave(db, row)?;
             let Some((id, variables)) = conversation else { return Ok(()) };
             let sql = "INSERT OR REPLACE INTO conversations (id, variables) VALUES (?1, ?2)";
             db.execute(sql, params![id, serde_json::to_string(variables)?]).map(drop)

@@ -4,9 +4,11 @@ use std::{path::Path, time::Duration};
 
 use futures::future::join_all;
 use liteagent_engine::{
+    definition::WhenFull,
     event::RunStatus,
     id::Digest,
     store::{Append, AppendError, Created, Expect, Journal, Kv, OutputCache, Release, StoreError, StoredRecord, Take},
+    testing::conformance::holds::counted,
     testing::conformance::samples::{Owned, ended, message, new_run, open, record, records, sight},
     value::Value,
 };
@@ -80,7 +82,7 @@ async fn a_read_only_database_can_be_read() {
     is_refused(store.take(owned.run, owned.session, 2).await.unwrap_err());
     is_refused(store.heartbeat(owned.session, 2).await.unwrap_err());
     is_refused(store.set("n", "k", Value::Null, Expect::Any).await.unwrap_err());
-    is_refused(store.fill(&Digest::of(b"k"), &Value::Null, 9).await.unwrap_err());
+    is_refused(store.fill(&Digest::of(b"k"), &Value::Null, 9, owned.run).await.unwrap_err());
     assert_eq!(sight(&*store, owned.run).await, before);
 }
 
@@ -161,7 +163,7 @@ async fn files_of_newer_releases_and_other_files_are_refused() {
     let file = folder.path().join(FILE);
     rusqlite::Connection::open(&file).unwrap().execute("UPDATE schema_version SET version = 99", ()).unwrap();
     let newer = SqliteStore::open(folder.path(), options()).await.err().unwrap();
-    assert!(matches!(newer, StoreError::Newer { found: 99, known: 1 }), "{newer:?}");
+    assert!(matches!(newer, StoreError::Newer { found: 99, known: 3 }), "{newer:?}");
 
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join(FILE), "not a database, and long enough to be looked at".repeat(100)).unwrap();
@@ -259,4 +261,35 @@ async fn a_busy_process_lets_another_one_write() {
         mine.seq += 1;
     }
     assert!(chains.try_join_next().is_none(), "a chain of the busy process failed");
+}
+
+#[tokio::test]
+async fn of_two_processes_one_gets_the_room() {
+    let folder = tempfile::tempdir().unwrap();
+    let (first, second) = (reopen(folder.path()).await, reopen(folder.path()).await);
+    let sessions = [open(&first, 1).await, open(&second, 1).await];
+    for _ in 0..20 {
+        let reject = || counted(&["k"], WhenFull::Reject, 1);
+        let (one, two) = futures::join!(first.create(reject()), second.create(reject()));
+        let (one, two) = (one.unwrap(), two.unwrap());
+        assert!(
+            matches!((&one, &two), (Created::New, Created::Full(_)) | (Created::Full(_), Created::New)),
+            "{one:?} {two:?}"
+        );
+
+        let waits: Vec<_> = (0..2).map(|_| counted(&["k"], WhenFull::Queue, 1)).collect();
+        for run in &waits {
+            first.create(run.clone()).await.unwrap();
+        }
+        let held = first.runnable(2, 10).await.unwrap();
+        let [held] = held[..] else { panic!("{held:?}") };
+        Owned::take(&first, held, sessions[0], 2).await.end(&first, 3).await;
+        let (older, younger) =
+            futures::join!(first.take(waits[0].id, sessions[0], 2), second.take(waits[1].id, sessions[1], 2));
+        assert!(matches!(older.unwrap(), Take::Taken(_)));
+        assert!(matches!(younger.unwrap(), Take::Full(_)));
+        let older = Owned::take(&first, waits[0].id, sessions[0], 2).await;
+        older.end(&first, 3).await;
+        Owned::take(&second, waits[1].id, sessions[1], 2).await.end(&second, 3).await;
+    }
 }

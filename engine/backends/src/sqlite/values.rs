@@ -2,7 +2,7 @@
 
 use async_trait::async_trait;
 use liteagent_engine::{
-    id::Digest,
+    id::{Digest, RunId},
     store::{Expect, Kv, KvEntry, OutputCache, StoreError},
     units::Millis,
     value::Value,
@@ -82,12 +82,12 @@ impl OutputCache for SqliteStore {
         Ok(self.0.output(key, at).await?)
     }
 
-    async fn fill(&self, key: &Digest, output: &Value, until: Millis) -> Result<(), StoreError> {
+    async fn fill(&self, key: &Digest, output: &Value, until: Millis, run: RunId) -> Result<(), StoreError> {
         let (key, output) = (hash(key), serde_json::to_string(output).map_err(Error::from)?);
         let fill = move |db: &Db| {
             db.execute(
-                "INSERT OR REPLACE INTO outputs (key, output, until) VALUES (?1, ?2, ?3)",
-                params![key, output, until],
+                "INSERT OR REPLACE INTO outputs (key, output, until, run) VALUES (?1, ?2, ?3, ?4)",
+                params![key, output, until, run.0.as_bytes()],
             )
         };
         self.0.writer.write(fill).await.map(drop)

@@ -1,7 +1,10 @@
 //! The one thread that writes: what arrives while a commit is under way shares the next one.
 
 use std::{
-    sync::mpsc::{self, Receiver, Sender},
+    sync::{
+        Arc,
+        mpsc::{self, Receiver, Sender},
+    },
     thread,
 };
 
@@ -15,13 +18,15 @@ const GROUP: usize = 512;
 
 /// The way to the writing thread; it ends when the last of these is dropped.
 #[derive(Clone)]
-pub(super) struct Writer {
-    jobs: Sender<Box<dyn Job>>,
+pub(super) enum Writer {
+    Thread(Sender<Box<dyn Job>>),
+    /// The store can only be read, and why.
+    Nobody(Arc<str>),
 }
 
 /// A write. It is done again from the start when a neighbour in its group made the transaction fail, so it keeps
 /// what it was given.
-trait Job: Send {
+pub(super) trait Job: Send {
     fn run(&mut self, db: &Db) -> Result<(), Error>;
     /// Tells the caller; called once, after the commit.
     fn acknowledge(self: Box<Self>, outcome: Result<(), StoreError>);
@@ -58,7 +63,7 @@ impl Writer {
             .name("sqlite-writer".to_owned())
             .spawn(move || serve(&db, &inbox))
             .map_err(|error| StoreError::Failed(format!("the writing thread did not start: {error}")))?;
-        Ok(Self { jobs })
+        Ok(Self::Thread(jobs))
     }
 
     /// Does work in a transaction, shared with others, and returns when it is durable. Work that refuses something
@@ -67,8 +72,12 @@ impl Writer {
         &self,
         work: impl FnMut(&Db) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, StoreError> {
+        let jobs = match self {
+            Self::Thread(jobs) => jobs,
+            Self::Nobody(why) => return Err(StoreError::ReadOnly(why.to_string())),
+        };
         let (reply, answer) = oneshot::channel();
-        self.jobs.send(Box::new(Call { work, done: None, reply })).map_err(|_| stopped())?;
+        jobs.send(Box::new(Call { work, done: None, reply })).map_err(|_| stopped())?;
         answer.await.map_err(|_| stopped())?
     }
 }

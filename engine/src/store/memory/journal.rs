@@ -9,8 +9,8 @@ use crate::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, Created, InboxMessage, Journal, Message, NewRun, Release, RunFilter, RunRow, StoreError,
-        StoredRecord, Take,
+        Append, AppendError, Created, Forget, InboxMessage, Journal, Message, NewRun, Release, RunFilter, RunRow,
+        StoreError, StoredRecord, Take,
     },
     units::Millis,
     value::Value,
@@ -69,6 +69,10 @@ impl Journal for MemoryStore {
         Ok(self.runs().inbox(run))
     }
 
+    async fn mail(&self, session: SessionId) -> Result<Vec<RunId>, StoreError> {
+        Ok(self.runs().mail(session))
+    }
+
     async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError> {
         Ok(self.runs().row(run))
     }
@@ -81,6 +85,14 @@ impl Journal for MemoryStore {
         Ok(self.runs().runnable(at, limit))
     }
 
+    async fn ahead(&self, run: RunId) -> Result<Vec<RunId>, StoreError> {
+        Ok(self.runs().ahead(run))
+    }
+
+    async fn first_in_line(&self, key: &str) -> Result<Option<RunId>, StoreError> {
+        Ok(self.runs().first_in_line(key))
+    }
+
     async fn conversation(&self, id: &str) -> Result<Option<Value>, StoreError> {
         Ok(self.runs().conversations.get(id).cloned())
     }
@@ -89,6 +101,18 @@ impl Journal for MemoryStore {
         let gone = self.runs().delete_ended(before, limit);
         self.values().files.retain(|(run, _), _| !gone.contains(run));
         Ok(gone.len() as u64)
+    }
+
+    async fn forget(&self, subject: &str, limit: u32) -> Result<Forget, StoreError> {
+        let forgotten = self.runs().forget(subject, limit);
+        Ok(forgotten.map_or_else(Forget::Open, |(gone, mut forgotten)| {
+            let mut values = self.values();
+            values.files.retain(|(run, _), _| !gone.contains(run));
+            let before = values.cache.len();
+            values.cache.retain(|_, (_, _, run)| !gone.contains(run));
+            forgotten.outputs = (before - values.cache.len()) as u64;
+            Forget::Done(forgotten)
+        }))
     }
 
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError> {

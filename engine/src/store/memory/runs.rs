@@ -6,12 +6,13 @@ use std::{
     time::Duration,
 };
 
+use super::line::Lines;
 use crate::{
     event::{RunStatus, Seq},
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, Created, IDEMPOTENCY_WINDOW, InboxMessage, Message, NewRun, Release, RunFilter, RunPhase,
-        RunRow, StoreError, StoredRecord, Take, Taken,
+        Append, AppendError, Created, Forgotten, IDEMPOTENCY_WINDOW, Idempotency, InboxMessage, Message, MessageBody,
+        NewRun, Release, RunFilter, RunPhase, RunRow, StoreError, StoredRecord, Take, Taken,
     },
     units::{self, Millis},
     value::Value,
@@ -21,22 +22,23 @@ use crate::{
 pub(super) struct Runs {
     lease: Millis,
     sessions: HashMap<SessionId, Millis>,
-    by_id: HashMap<RunId, Run>,
+    pub(super) by_id: HashMap<RunId, Run>,
     /// Every run by order of creation.
-    order: BTreeMap<u64, RunId>,
+    pub(super) order: BTreeMap<u64, RunId>,
     /// Those that have not ended, by order of creation: what [`Runs::runnable`] looks at.
     open: BTreeSet<u64>,
-    created: u64,
+    pub(super) created: u64,
     sent: i64,
     keys: HashMap<(String, String, String), Key>,
     blobs: HashMap<Digest, HashSet<RunId>>,
+    pub(super) lines: Lines,
     pub(super) bundles: HashMap<Digest, Arc<str>>,
     pub(super) conversations: HashMap<String, Value>,
 }
 
-struct Run {
-    order: u64,
-    row: RunRow,
+pub(super) struct Run {
+    pub(super) order: u64,
+    pub(super) row: RunRow,
     records: Vec<StoredRecord>,
     inbox: Vec<InboxMessage>,
     seen: HashSet<String>,
@@ -61,6 +63,7 @@ impl Runs {
             sent: 0,
             keys: HashMap::new(),
             blobs: HashMap::new(),
+            lines: Lines::default(),
             bundles: HashMap::new(),
             conversations: HashMap::new(),
         }
@@ -78,6 +81,13 @@ impl Runs {
 
     pub(super) fn close_session(&mut self, session: SessionId) {
         self.sessions.remove(&session);
+        for order in &self.open {
+            let Some(run) = self.order.get(order).and_then(|id| self.by_id.get_mut(id)) else { continue };
+            if run.row.owner == Some(session) {
+                run.row.owner = None;
+                run.row.phase = RunPhase::Queued;
+            }
+        }
     }
 
     pub(super) fn kill_session(&mut self, session: SessionId) {
@@ -92,11 +102,18 @@ impl Runs {
         if self.by_id.contains_key(&new.id) {
             return Created::Existing(new.id);
         }
-        if let Some(known) = self.claim_key(&new) {
+        let known = self.known_key(&new);
+        if let Some(known) = known {
             return known;
         }
+        let holds = self.counted(&new);
+        if let Some(ahead) = self.refused(&holds) {
+            return Created::Full(ahead);
+        }
+        self.claim_key(&new);
         let id = new.id;
         self.created += 1;
+        self.stand(id, &holds, new.at);
         self.order.insert(self.created, id);
         self.open.insert(self.created);
         self.name_blobs(id, new.blobs.iter().cloned());
@@ -107,18 +124,20 @@ impl Runs {
         Created::New
     }
 
-    /// What an idempotency key gave before; otherwise the key is bound to this run.
-    fn claim_key(&mut self, new: &NewRun) -> Option<Created> {
+    /// What an idempotency key gave before.
+    fn known_key(&self, new: &NewRun) -> Option<Created> {
         let key = new.idempotency.as_ref()?;
-        let place = (key.caller.clone(), new.workflow.clone(), key.key.clone());
-        match self.keys.get(&place) {
-            Some(known) if new.at.saturating_sub(known.at) < IDEMPOTENCY_WINDOW => {
-                Some(if known.body == key.body { Created::Existing(known.run) } else { Created::Conflict(known.run) })
-            }
-            _ => {
-                self.keys.insert(place, Key { body: key.body.clone(), run: new.id, at: new.at });
-                None
-            }
+        let known = self.keys.get(&place(new, key))?;
+        if new.at.saturating_sub(known.at) >= IDEMPOTENCY_WINDOW {
+            return None;
+        }
+        Some(if known.body == key.body { Created::Existing(known.run) } else { Created::Conflict(known.run) })
+    }
+
+    /// Binds the idempotency key to this run.
+    fn claim_key(&mut self, new: &NewRun) {
+        if let Some(key) = &new.idempotency {
+            self.keys.insert(place(new, key), Key { body: key.body.clone(), run: new.id, at: new.at });
         }
     }
 
@@ -132,6 +151,13 @@ impl Runs {
         }
         if let Some(owner) = run.row.owner.filter(|owner| *owner != session && self.is_alive(*owner, at)) {
             return Ok(Take::Owned(owner));
+        }
+        if run.row.epoch == 0 && !run.is_cancelled() {
+            let ahead = self.ahead(id);
+            if !ahead.is_empty() {
+                return Ok(Take::Full(ahead));
+            }
+            self.lines.hold(run.order as i64);
         }
         let Some(run) = self.by_id.get_mut(&id) else { return Ok(Take::Unknown) };
         let before = run.row.clone();
@@ -154,7 +180,7 @@ impl Runs {
 
         self.name_blobs(append.run, append.blobs);
         for child in append.children {
-            self.create(child, None);
+            self.create_child(child);
         }
         if let Some(release) = append.release {
             self.release(append.run, release);
@@ -179,6 +205,7 @@ impl Runs {
                 run.row.status = Some(status);
                 run.row.error = error.map(|error| error.to_string());
                 self.open.remove(&run.order);
+                self.lines.leave(run.order as i64);
                 self.conversations.extend(conversation);
             }
         }
@@ -202,6 +229,12 @@ impl Runs {
         self.by_id.get(&run).map(|run| run.inbox.clone()).unwrap_or_default()
     }
 
+    pub(super) fn mail(&self, session: SessionId) -> Vec<RunId> {
+        let open = self.open.iter().filter_map(|order| self.by_id.get(self.order.get(order)?));
+        let own = open.filter(|run| run.row.phase == RunPhase::Running && run.row.owner == Some(session));
+        own.filter(|run| !run.inbox.is_empty()).map(|run| run.row.id).collect()
+    }
+
     pub(super) fn row(&self, run: RunId) -> Option<RunRow> {
         self.by_id.get(&run).map(|run| run.row.clone())
     }
@@ -219,7 +252,7 @@ impl Runs {
     pub(super) fn runnable(&self, at: Millis, limit: u32) -> Vec<RunId> {
         let oldest_first = self.open.iter().filter_map(|order| self.by_id.get(self.order.get(order)?));
         let ready = oldest_first.filter(|run| match run.row.phase {
-            RunPhase::Queued => true,
+            RunPhase::Queued => run.row.epoch > 0 || run.is_cancelled() || self.lines.is_next(run.order as i64),
             RunPhase::Running => !run.row.owner.is_some_and(|owner| self.is_alive(owner, at)),
             RunPhase::Waiting => !run.inbox.is_empty() || run.row.wake_at.is_some_and(|wake_at| wake_at <= at),
             RunPhase::Ended => false,
@@ -232,8 +265,32 @@ impl Runs {
         let is_old = |run: &&Run| run.row.phase == RunPhase::Ended && run.row.updated_at < before;
         let mut old: Vec<&Run> = self.by_id.values().filter(is_old).collect();
         old.sort_unstable_by_key(|run| (run.row.updated_at, run.order));
-        let gone: Vec<(RunId, u64)> = old.iter().take(limit as usize).map(|run| (run.row.id, run.order)).collect();
+        let gone = old.iter().take(limit as usize).map(|run| (run.row.id, run.order)).collect();
+        self.delete(gone)
+    }
 
+    /// Deletes the runs of a subject, unless one has not ended.
+    pub(super) fn forget(&mut self, subject: &str, limit: u32) -> Result<(HashSet<RunId>, Forgotten), Vec<RunId>> {
+        let mut all: Vec<&Run> =
+            self.by_id.values().filter(|run| run.row.subject.as_deref() == Some(subject)).collect();
+        all.sort_unstable_by_key(|run| run.order);
+        let open: Vec<RunId> =
+            all.iter().filter(|run| run.row.phase != RunPhase::Ended).map(|run| run.row.id).collect();
+        if !open.is_empty() {
+            return Err(open);
+        }
+        all.truncate(limit as usize);
+        let gone: Vec<_> = all.iter().map(|run| (run.row.id, run.order)).collect();
+        let ids: HashSet<String> = all.iter().filter_map(|run| run.row.conversation.clone()).collect();
+        let named = self.blobs.iter().filter(|(_, runs)| gone.iter().any(|(run, _)| runs.contains(run)));
+        let mut forgotten = Forgotten { blobs: named.map(|(blob, _)| blob.clone()).collect(), ..Forgotten::default() };
+        forgotten.conversations = ids.iter().filter(|id| self.conversations.remove(*id).is_some()).count() as u64;
+        let gone = self.delete(gone);
+        forgotten.runs = gone.len() as u64;
+        Ok((gone, forgotten))
+    }
+
+    fn delete(&mut self, gone: Vec<(RunId, u64)>) -> HashSet<RunId> {
         for (id, order) in &gone {
             self.by_id.remove(id);
             self.order.remove(order);
@@ -273,11 +330,17 @@ impl Run {
             parent: new.parent,
             trigger: new.trigger,
             conversation: new.conversation,
+            subject: new.subject,
             error: None,
             created_at: new.at,
             updated_at: new.at,
         };
         Self { order, row, records: new.records, inbox: Vec::new(), seen: HashSet::new() }
+    }
+
+    /// Whether a message asks it to stop.
+    pub(super) fn is_cancelled(&self) -> bool {
+        self.inbox.iter().any(|message| matches!(message.message.body, MessageBody::Cancel { .. }))
     }
 
     /// The fence, and the rule that a run rests only with an empty inbox.
@@ -293,6 +356,11 @@ impl Run {
             _ => Ok(()),
         }
     }
+}
+
+/// Where an idempotency key stands.
+fn place(new: &NewRun, key: &Idempotency) -> (String, String, String) {
+    (key.caller.clone(), new.workflow.clone(), key.key.clone())
 }
 
 fn not_open(session: SessionId) -> StoreError {

@@ -24,6 +24,10 @@ impl Blobs for MemoryStore {
         Ok(self.values().blobs.get(digest).map(|(bytes, _)| bytes.clone()))
     }
 
+    async fn delete(&self, digest: &Digest) -> Result<bool, StoreError> {
+        Ok(self.values().blobs.remove(digest).is_some())
+    }
+
     async fn sweep(
         &self,
         before: Millis,
@@ -56,6 +60,15 @@ impl Files for MemoryStore {
         self.runs().name_blobs(run, [digest]);
         self.values().files.insert((run, file.id.clone()), file.clone());
         Ok(file)
+    }
+
+    async fn share(&self, from: RunId, to: RunId, ids: Vec<String>) -> Result<(), StoreError> {
+        for id in ids {
+            let Some(file) = self.values().files.get(&(from, id.clone())).cloned() else { continue };
+            self.runs().name_blobs(to, [file.sha256.parse().map_err(StoreError::Damaged)?]);
+            self.values().files.insert((to, id), file);
+        }
+        Ok(())
     }
 
     async fn open(&self, run: RunId, id: &str) -> Result<Option<(FileValue, Bytes)>, StoreError> {
@@ -99,11 +112,11 @@ impl Kv for MemoryStore {
 impl OutputCache for MemoryStore {
     async fn lookup(&self, key: &Digest, at: Millis) -> Result<Option<Value>, StoreError> {
         let values = self.values();
-        Ok(values.cache.get(key).filter(|(_, until)| at < *until).map(|(output, _)| output.clone()))
+        Ok(values.cache.get(key).filter(|(_, until, _)| at < *until).map(|(output, ..)| output.clone()))
     }
 
-    async fn fill(&self, key: &Digest, output: &Value, until: Millis) -> Result<(), StoreError> {
-        self.values().cache.insert(key.clone(), (output.clone(), until));
+    async fn fill(&self, key: &Digest, output: &Value, until: Millis, run: RunId) -> Result<(), StoreError> {
+        self.values().cache.insert(key.clone(), (output.clone(), until, run));
         Ok(())
     }
 }

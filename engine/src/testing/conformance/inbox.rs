@@ -1,6 +1,6 @@
 //! Messages to runs.
 
-use super::samples::{Owned, consumed, ended, message, phase};
+use super::samples::{Owned, consumed, ended, message, open, phase};
 use crate::{
     error::{ErrorClass, ErrorReport},
     event::{RunStatus, SignalTo},
@@ -62,6 +62,23 @@ pub async fn a_run_rests_only_with_an_empty_inbox(journal: &dyn Journal) {
         journal.append(Append { consumed, ..rest }).await.unwrap();
         assert_ne!(phase(journal, owned.run).await, RunPhase::Running);
     }
+}
+
+pub async fn mail_is_what_others_sent_to_running_runs(journal: &dyn Journal) {
+    let session = open(journal, 1).await;
+    let (first, second) = (Owned::create_in(journal, session, 1).await, Owned::create_in(journal, session, 1).await);
+    let other = Owned::create(journal, 1).await;
+    assert_eq!(journal.mail(session).await.unwrap(), []);
+    for (run, id) in [(first.run, "m1"), (first.run, "m2"), (other.run, "m1")] {
+        journal.send(run, message(id)).await.unwrap();
+    }
+    assert_eq!(journal.mail(session).await.unwrap(), [first.run]);
+    assert_eq!(journal.mail(other.session).await.unwrap(), [other.run]);
+    journal.send(second.run, message("m1")).await.unwrap();
+    journal.append(second.release(Release::Queued)).await.unwrap();
+    let consumed = consumed(journal, first.run).await;
+    journal.append(Append { consumed, ..first.append(1) }).await.unwrap();
+    assert_eq!(journal.mail(session).await.unwrap(), []);
 }
 
 pub async fn a_run_with_messages_may_be_queued(journal: &dyn Journal) {

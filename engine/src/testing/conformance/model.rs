@@ -74,7 +74,11 @@ impl<'a> Play<'a> {
             7 => self.pass_time(session, how).await,
             8 => self.consume(run, session).await,
             _ => {
-                self.journal.close_session(self.sessions[session]).await.unwrap();
+                let closed = self.sessions[session];
+                self.journal.close_session(closed).await.unwrap();
+                for model in self.runs.iter_mut().filter(|model| model.owner == Some(closed)) {
+                    (model.phase, model.owner) = (RunPhase::Queued, None);
+                }
                 self.open(session).await;
             }
         }

@@ -2,7 +2,7 @@
 
 use futures::future::join_all;
 
-use super::samples::{Owned, ended, new_run, open, sight};
+use super::samples::{Owned, ended, new_run, open, phase, sight};
 use crate::{
     event::RunStatus,
     id::{RunId, SessionId},
@@ -50,6 +50,7 @@ pub async fn a_closed_session_gives_up_its_runs(journal: &dyn Journal) {
     let first = Owned::create(journal, 1).await;
     let other = open(journal, 1).await;
     journal.close_session(first.session).await.unwrap();
+    assert_eq!(phase(journal, first.run).await, RunPhase::Queued, "nobody died");
     let second = Owned::take(journal, first.run, other, 2).await;
     assert_eq!(second.epoch, 2);
     let outcome = journal.append(first.append(1)).await;

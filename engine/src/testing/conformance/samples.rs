@@ -32,6 +32,8 @@ pub fn new_run(workflow: &str, at: Millis) -> NewRun {
         parent: None,
         trigger: "api".to_owned(),
         conversation: None,
+        subject: None,
+        holds: Vec::new(),
         idempotency: None,
         at,
         records: records([1]),

@@ -26,6 +26,14 @@ pub async fn the_same_bytes_are_one_blob(blobs: &dyn Blobs) {
     assert_eq!(swept, 1);
 }
 
+pub async fn a_blob_is_deleted_at_once(blobs: &dyn Blobs) {
+    let (gone, kept) = (blobs.put("gone".into()).await.unwrap(), blobs.put("kept".into()).await.unwrap());
+    assert!(blobs.delete(&gone).await.unwrap());
+    assert!(!blobs.delete(&gone).await.unwrap());
+    assert_eq!(blobs.get(&gone).await.unwrap(), None);
+    assert!(blobs.get(&kept).await.unwrap().is_some());
+}
+
 pub async fn old_blobs_that_nobody_keeps_are_swept(blobs: &dyn Blobs) {
     let kept = blobs.put(Bytes::from_static(b"kept")).await.unwrap();
     let gone = blobs.put(Bytes::from_static(b"gone")).await.unwrap();
@@ -61,6 +69,25 @@ pub async fn a_file_of_another_run_is_not_opened(files: &dyn Files) {
     for id in ["", "../../etc/passwd", file.sha256.as_str()] {
         assert_eq!(files.open(run, id).await.unwrap(), None);
     }
+}
+
+pub async fn a_file_is_shared_with_another_run_and_no_other_one_is(files: &dyn Files) {
+    let [owner, fork, other] = [(); 3].map(|()| RunId::random());
+    let file = create(files, owner, b"shared").await;
+    let kept_back = create(files, owner, b"kept back").await;
+    let foreign = create(files, other, b"foreign").await;
+    let ids = vec![file.id.clone(), foreign.id.clone(), "file_nothing".to_owned()];
+    for _ in 0..2 {
+        files.share(owner, fork, ids.clone()).await.unwrap();
+    }
+    let found = files.open(fork, &file.id).await.unwrap();
+    assert_eq!(found, Some((file.clone(), Bytes::from_static(b"shared"))));
+    assert!(files.open(owner, &file.id).await.unwrap().is_some());
+    for refused in [&kept_back, &foreign] {
+        assert_eq!(files.open(fork, &refused.id).await.unwrap(), None, "only what the other run has, and was named");
+    }
+    files.share(fork, other, vec![file.id.clone()]).await.unwrap();
+    assert!(files.open(other, &file.id).await.unwrap().is_some(), "a fork of a fork");
 }
 
 pub async fn every_file_has_an_id_of_its_own(files: &dyn Files) {
@@ -105,7 +132,7 @@ pub async fn one_of_many_sets_a_version(kv: &dyn Kv) {
 pub async fn an_output_is_found_until_its_time(cache: &dyn OutputCache) {
     let key = Digest::of(b"key");
     assert_eq!(cache.lookup(&key, 1).await.unwrap(), None);
-    cache.fill(&key, &Value::from("text"), 100).await.unwrap();
+    cache.fill(&key, &Value::from("text"), 100, RunId::random()).await.unwrap();
     assert_eq!(cache.lookup(&key, 99).await.unwrap(), Some(Value::from("text")));
     assert_eq!(cache.lookup(&key, 100).await.unwrap(), None);
     assert_eq!(cache.lookup(&Digest::of(b"other"), 1).await.unwrap(), None);
@@ -113,7 +140,7 @@ pub async fn an_output_is_found_until_its_time(cache: &dyn OutputCache) {
 
 pub async fn an_output_is_replaced(cache: &dyn OutputCache) {
     let key = Digest::of(b"key");
-    cache.fill(&key, &Value::from("old"), 100).await.unwrap();
-    cache.fill(&key, &Value::from("new"), 200).await.unwrap();
+    cache.fill(&key, &Value::from("old"), 100, RunId::random()).await.unwrap();
+    cache.fill(&key, &Value::from("new"), 200, RunId::random()).await.unwrap();
     assert_eq!(cache.lookup(&key, 150).await.unwrap(), Some(Value::from("new")));
 }

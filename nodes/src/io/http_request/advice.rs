@@ -13,10 +13,10 @@ pub(super) fn findings(config: &HttpRequestConfig) -> Vec<ConfigFinding> {
         severity: Severity::Warning,
         error: ConfigError::new(codes::HTTP_SECRET, "/url", message).hint(hint),
     };
-    if config.url.compiled().is_some_and(|url| url.dynamic_host() && !is_constant(url)) {
+    if is_host_chosen(config) {
         return vec![finding(
-            "a secret is sent to a host that comes from a template",
-            "write the host into `url`, or take it from `env`",
+            "a secret is sent to a host that comes from a template: it is refused unless its owner named the host",
+            "write the host into `url`, take it from `env`, or let `hosts` under `[secrets.NAME]` name it",
         )];
     }
     if source(config).trim_start().to_ascii_lowercase().starts_with("http://") && !is_local(source(config)) {
@@ -31,12 +31,12 @@ fn sends_secrets(config: &HttpRequestConfig) -> bool {
         auth.bearer.iter().chain(basic).chain(auth.header.iter().map(|header| &header.value))
     });
     let mut all = auth.chain(config.headers.values());
-    all.any(|template| template.compiled().is_some_and(|template| !template.secrets().is_empty()))
+    all.any(|template| template.secrets().next().is_some())
 }
 
-/// Whether a template reads constants of the file and of the deployment only.
-fn is_constant(template: &Compiled) -> bool {
-    template.references().iter().all(|reference| &*reference.root == "env")
+/// Whether more than constants of the file and of the deployment decide scheme, host and port.
+pub(super) fn is_host_chosen(config: &HttpRequestConfig) -> bool {
+    config.url.compiled().is_some_and(|url| url.host_references().any(|reference| &*reference.root != "env"))
 }
 
 fn source(config: &HttpRequestConfig) -> &str {

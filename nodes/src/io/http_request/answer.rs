@@ -24,12 +24,14 @@ pub(super) struct Answer {
     pub(super) headers: IndexMap<String, String>,
     pub(super) json: Value,
     pub(super) body: String,
+    /// How large the body was, unpacked.
+    pub(super) size: u64,
     file: Option<FileValue>,
 }
 
 impl Answer {
     pub(super) fn into_output(self, items: Vec<Value>) -> HttpRequestOutput {
-        let Self { status, headers, json, body, file } = self;
+        let Self { status, headers, json, body, file, size: _ } = self;
         HttpRequestOutput { status, headers, json, body, file, items }
     }
 }
@@ -52,6 +54,7 @@ pub(super) async fn read(
     let limit = node.config.max_size;
     let bytes = if node.method == Method::Head { Bytes::new() } else { collect(reply, limit, asked).await? };
 
+    let size = bytes.len() as u64;
     let essence = media.essence.clone();
     let unread = Unread { media, status, asked: asked.to_owned(), returns: node.returns.clone(), bytes };
     let (content, json) = unread.read().await?;
@@ -59,7 +62,7 @@ pub(super) async fn read(
         Content::Text(text) => (text, None),
         Content::Bytes(bytes) => (String::new(), Some(file_value::create(ctx, &name, &essence, bytes).await?)),
     };
-    Ok(Answer { status, headers, json, body, file })
+    Ok(Answer { status, headers, json, body, size, file })
 }
 
 /// A body that has come whole.

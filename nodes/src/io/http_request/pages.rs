@@ -8,6 +8,9 @@ use url::Url;
 use super::{HttpRequest, Paginate, answer::Answer, request};
 use crate::egress::{keep_harmless, read_url, same_origin};
 
+/// All pages together may be so many times as large as one answer.
+const PAGES_SHARE: u64 = 10;
+
 /// Asks for every page; gives the last answer and the items of all.
 pub(super) async fn gather(
     node: &HttpRequest,
@@ -19,9 +22,17 @@ pub(super) async fn gather(
     let asked = request::shown(&first);
     let mut seen = HashSet::from([home.to_string()]);
     let mut items = Vec::new();
+    let whole = Size(node.config.max_size.0.saturating_mul(PAGES_SHARE));
+    let mut size = 0;
     let mut call = first.clone();
     for page in 1..=paginate.max_pages {
         let (answer, url) = node.ask(ctx, call).await?;
+        size += answer.size;
+        if size > whole.0 {
+            let message = format!("the pages of {asked} are larger than {whole} together");
+            return Err(NodeError::new(codes::HTTP_TOO_LARGE, ErrorClass::LimitExceeded, message)
+                .hint("ask for fewer items, or raise `max_size`: all pages together may have ten times as much"));
+        }
         let scope = page_scope(ctx, &answer, &url);
         items.extend_from_slice(page_items(paginate, &scope, &asked)?.as_slice());
         let Some(next) = next_url(paginate, &scope, &url)? else {

@@ -3,13 +3,16 @@
 use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use liteagent_engine::{
-    capability::{FormPart, HttpBody, HttpCall},
+    capability::{Destination, FormPart, HttpBody, HttpCall},
     node::prelude::*,
 };
 use url::Url;
 
-use super::{Auth, HttpRequestConfig, Method};
-use crate::{egress::read_url, io::file_value};
+use super::{Auth, HttpRequestConfig, Method, advice};
+use crate::{
+    egress::{is_harmless, read_url},
+    io::file_value,
+};
 
 /// How long an exchange may take when the node has no `timeout`.
 const LONGEST: Duration = Duration::from_secs(600);
@@ -47,8 +50,12 @@ pub(super) fn validate(config: &HttpRequestConfig) -> Result<(), ConfigError> {
             wrong(&format!("/{body}"), format!("`{body}` is a body, and a HEAD has none")).hint("say `method: POST`")
         );
     }
-    for name in config.headers.keys() {
+    for (name, value) in &config.headers {
         check_header(name, &format!("/headers/{name}"))?;
+        if is_harmless(name) && value.secrets().next().is_some() {
+            let message = format!("the header `{name}` goes along to another origin, so it is no place for a secret");
+            return Err(wrong(&format!("/headers/{name}"), message).hint("use `auth`, or a header of another name"));
+        }
     }
     if let Some(auth) = &config.auth {
         validate_auth(auth)?;
@@ -68,6 +75,11 @@ fn validate_auth(auth: &Auth) -> Result<(), ConfigError> {
             .hint("say `auth: { bearer: \"{{ secrets.NAME }}\" }`"));
     }
     match &auth.header {
+        Some(header) if is_harmless(&header.name) => {
+            let message = format!("the header `{}` goes along to another origin", header.name);
+            Err(ConfigError::new(codes::HTTP_CONFIG, "/auth/header/name", message)
+                .hint("use the header that the service reads credentials from, such as `X-Api-Key`"))
+        }
         Some(header) => check_header(&header.name, "/auth/header/name"),
         None => Ok(()),
     }
@@ -97,12 +109,13 @@ pub(super) async fn build(config: &HttpRequestConfig, method: Method, ctx: &Node
     check_segments(&text)?;
     let mut url = read_url(&text, None)?;
     add_query(&mut url, &config.query, ctx)?;
+    let to = destination(config, &url)?;
     let mut headers = Vec::new();
     for (name, value) in &config.headers {
-        headers.push((name.clone(), ctx.render_secret(value)?));
+        headers.push((name.clone(), ctx.render_secret(value, &to)?));
     }
     if let Some(auth) = &config.auth {
-        headers.push(credentials(auth, ctx)?);
+        headers.push(credentials(auth, ctx, &to)?);
     }
     let (body, content_type) = body(config, ctx).await?;
     if let Some(content_type) = content_type {
@@ -119,6 +132,17 @@ pub(super) async fn build(config: &HttpRequestConfig, method: Method, ctx: &Node
         body,
         redirects,
         timeout: own_limit(ctx),
+    })
+}
+
+/// Where the secrets of a request go. A redirect or a page at another origin gets none.
+fn destination(config: &HttpRequestConfig, url: &Url) -> Result<Destination, NodeError> {
+    let no_host = || NodeError::new(codes::HTTP_URL, ErrorClass::Invalid, "expected a URL with a host");
+    Ok(Destination {
+        scheme: url.scheme().to_owned(),
+        host: url.host_str().ok_or_else(no_host)?.to_owned(),
+        port: url.port_or_known_default().ok_or_else(no_host)?,
+        is_fixed: !advice::is_host_chosen(config),
     })
 }
 
@@ -146,16 +170,16 @@ fn add_unless_set(headers: &mut Vec<(String, String)>, name: &str, value: String
     }
 }
 
-fn credentials(auth: &Auth, ctx: &NodeCtx) -> Result<(String, String), NodeError> {
+fn credentials(auth: &Auth, ctx: &NodeCtx, to: &Destination) -> Result<(String, String), NodeError> {
     if let Some(token) = &auth.bearer {
-        return Ok(("authorization".to_owned(), format!("Bearer {}", ctx.render_secret(token)?)));
+        return Ok(("authorization".to_owned(), format!("Bearer {}", ctx.render_secret(token, to)?)));
     }
     if let Some(basic) = &auth.basic {
-        let pair = format!("{}:{}", ctx.render_secret(&basic.user)?, ctx.render_secret(&basic.password)?);
+        let pair = format!("{}:{}", ctx.render_secret(&basic.user, to)?, ctx.render_secret(&basic.password, to)?);
         return Ok(("authorization".to_owned(), format!("Basic {}", STANDARD.encode(pair))));
     }
     let header = auth.header.as_ref().ok_or_else(|| NodeError::internal("`auth` is empty after its check"))?;
-    Ok((header.name.clone(), ctx.render_secret(&header.value)?))
+    Ok((header.name.clone(), ctx.render_secret(&header.value, to)?))
 }
 
 fn add_query(url: &mut Url, query: &IndexMap<String, TemplateTree>, ctx: &NodeCtx) -> Result<(), NodeError> {

@@ -1,13 +1,20 @@
 //! Templates from anyone: none panics, none overflows the stack, none goes on for ever.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use liteagent_engine::{
     scope::{NodeView, Roots, Scope},
     template::Compiled,
+    testing::{fuzz, mutated},
     value,
 };
 use proptest::prelude::*;
+
+use super::texts_of;
+
+/// Pieces of syntax in any order.
+const PIECES: &str =
+    "(\\{\\{|\\}\\}|\\{%|%\\}|\\{#|#\\}| |-|if|for|in|endif|set|x|\\.|\\||\\(|\\)|\\[|'|\"|ü|1|,|=){0,24}";
 
 fn scope() -> Arc<Scope> {
     let output = value!({ "text": "Ünï", "list": [1, "a", null, [2], { "k": 0.5 }], "n": -3, "none": null });
@@ -104,30 +111,28 @@ fn statement() -> impl Strategy<Value = String> {
     })
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, failure_persistence: None, ..ProptestConfig::default() })]
+#[test]
+fn templates_of_every_shape_never_panic() {
+    let source = prop_oneof![
+        expression().prop_map(|expression| format!("{{{{ {expression} }}}}")),
+        statement(),
+        PIECES,
+        "\\PC{0,40}".prop_map(|text| format!("{{{{ {text} }}}}")),
+        "\\PC{0,40}".prop_map(|text| format!("{{% {text} %}}")),
+        "\\PC{0,40}",
+    ];
+    fuzz(&source, |source| survive(source));
+}
 
-    #[test]
-    fn expressions_never_panic(source in expression().prop_map(|a| format!("{{{{ {a} }}}}"))) {
-        survive(&source);
-    }
-
-    #[test]
-    fn statements_never_panic(source in statement()) {
-        survive(&source);
-    }
-
-    #[test]
-    fn pieces_of_syntax_never_panic(source in "(\\{\\{|\\}\\}|\\{%|%\\}|\\{#|#\\}| |-|if|for|in|endif|set|x|\\.|\\||\\(|\\)|\\[|'|\"|ü|1|,|=){0,24}") {
-        survive(&source);
-    }
-
-    #[test]
-    fn any_text_never_panics(source in "\\PC{0,40}") {
-        survive(&format!("{{{{ {source} }}}}"));
-        survive(&format!("{{% {source} %}}"));
-        survive(&source);
-    }
+#[test]
+fn damaged_templates_never_panic() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/templates");
+    fuzz(
+        &mutated(texts_of(&[folder]), &["{{", "}}", "{%", "%}", "x.", "|", "(", "[", "'", "if ", "else", "é"]),
+        |source| {
+            survive(source);
+        },
+    );
 }
 
 #[test]

@@ -1,0 +1,94 @@
+//! Runs whose processes are killed, and runs that a newer release wrote, by way of the command line.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::{
+    io::{Read as _, Write as _},
+    net::{TcpListener, TcpStream},
+    process::Stdio,
+};
+
+use liteagent_backends::SqliteOptions;
+use liteagent_engine::{
+    id::RunId,
+    store::{NewRun, StoredRecord},
+};
+
+use super::harness::{Folder, looks_like};
+
+fn answer(mut stream: TcpStream) {
+    let mut request = [0; 4096];
+    assert!(stream.read(&mut request).unwrap() > 0);
+    stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nfine").unwrap();
+}
+
+#[test]
+fn a_healthy_run_whose_process_was_killed_twice_ends_well_alone() {
+    let server = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = server.local_addr().unwrap();
+    let folder = Folder::new()
+        .with("liteagent.toml", &format!("[http]\nallow = [\"{address}\"]\n"))
+        .with("slow.yaml", &format!(
+            "name: slow\nnodes:\n  call: {{ type: http-request, method: POST, url: \"http://{address}/\" }}\noutputs: {{ said: \"{{{{ call.body }}}}\" }}\n"
+        ));
+    for args in [&["run", "slow"][..], &["runs", "resume", "last"]] {
+        let mut process = folder.command(args).stderr(Stdio::null()).spawn().unwrap();
+        let call = server.accept().unwrap();
+        process.kill().unwrap();
+        process.wait().unwrap();
+        drop(call);
+    }
+    let answering = std::thread::spawn(move || answer(server.accept().unwrap().0));
+    let said = folder.run("runs resume last");
+    answering.join().unwrap();
+    looks_like!(said.whole(), @"");
+    let journal = folder.run("runs show last --journal").out;
+    let taken: Vec<(u64, bool)> = journal
+        .lines()
+        .map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap())
+        .filter(|record| record["type"] == "run_taken")
+        .map(|record| (record["deaths"].as_u64().unwrap_or(0), record["alone"] == true))
+        .collect();
+    assert_eq!(taken, [(0, false), (1, false), (2, false), (2, true)]);
+}
+
+/// A run that waits in the queue, whose journal holds a record of a kind that nobody here knows.
+fn written_by_a_newer_release(folder: &Folder) {
+    let bundle = r#"{"format":1,"entry":"dream","workflows":{"dream":{"nodes":{"a":{"type":"json","value":1}}}}}"#;
+    let digest = liteagent_engine::id::Digest::of(bundle.as_bytes());
+    let first = serde_json::json!({ "seq": 1, "at": 1, "type": "run_started", "workflow": "dream", "digest": digest,
+        "inputs": { "value": {} }, "trigger": { "type": "cli" } });
+    let second = r#"{"seq":2,"at":2,"type":"node_dreamt","node":"a"}"#;
+    let record = |seq, body: &str| StoredRecord { seq, at: 1, body: body.into() };
+    let run = NewRun {
+        holds: Vec::new(),
+        subject: None,
+        id: RunId::random(),
+        workflow: "dream".to_owned(),
+        digest: digest.clone(),
+        parent: None,
+        trigger: "cli".to_owned(),
+        conversation: None,
+        idempotency: None,
+        at: 1,
+        records: vec![record(1, &first.to_string()), record(2, second)],
+        blobs: Vec::new(),
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        let data = folder.path(".liteagent");
+        let stores = liteagent_backends::open(&data, SqliteOptions::default()).await.unwrap().stores;
+        stores.journal.put_bundle(&digest, bundle.into()).await.unwrap();
+        stores.journal.create(run).await.unwrap();
+    });
+}
+
+#[test]
+fn a_run_that_a_newer_release_wrote_stays_in_the_queue_and_is_shown() {
+    let folder = Folder::new().with("liteagent.toml", "");
+    written_by_a_newer_release(&folder);
+    looks_like!(folder.run("runs resume last").whole(), @"");
+    looks_like!(folder.run("runs resume --all").whole(), @"");
+    looks_like!(folder.run("runs list").out, @"");
+    looks_like!(folder.run("runs show last").out, @"");
+}
