@@ -3,6 +3,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 cache="${LITEAGENT_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/liteagent}"
 mkdir -p "$cache"
+export LITEAGENT_CACHE="$cache"
 export CARGO_TARGET_DIR="$cache/target"
 export CARGO_TERM_PROGRESS_WHEN="${CARGO_TERM_PROGRESS_WHEN:-auto}"
 export PATH="$cache/tools/bin:$HOME/.cargo/bin:$PATH"
@@ -26,6 +27,12 @@ need_packages() {
   say "this needs: ${missing[*]}. Run this line, then the same make target again:"
   say "  sudo apt-get install -y ${missing[*]}"
   exit 2
+}
+
+# need_venv: what makes Python environments, which Debian packs by itself.
+need_venv() {
+  need_packages python3:python3
+  python3 -c 'import ensurepip' >/dev/null 2>&1 || need_packages no-venv:python3-venv
 }
 
 need_rust() {

@@ -24,7 +24,7 @@ need_pyyaml() { # LITEAGENT_PYTHON is the Python of the test that compares with 
   export LITEAGENT_PYTHON="$cache/python/bin/python"
   [ -x "$LITEAGENT_PYTHON" ] && "$LITEAGENT_PYTHON" -c 'import yaml' >/dev/null 2>&1 && return 0
   say "installing PyYAML into $cache/python"
-  python3 -m venv "$cache/python" 2>/dev/null || { need_packages no-venv:python3-venv; python3 -m venv "$cache/python"; }
+  python3 -m venv "$cache/python"
   "$cache/python/bin/pip" install -q --disable-pip-version-check pyyaml
 }
 
@@ -43,10 +43,12 @@ case "$1" in
   test)
     need_component fmt rustfmt
     need_component clippy clippy
-    need_packages python3:python3 node:nodejs npm:npm
+    need_packages node:nodejs npm:npm
+    need_venv
     need_nextest
     need_pyyaml
     need_yaml_ls
     ;;
+  bench) need_packages node:nodejs; need_venv ;;
 esac
 exec cargo xtask "$@"

@@ -186,6 +186,19 @@ codes! {
     FILES_VALUE = "LA2226": "a value is not a file of this run";
     KV_CONFLICT = "LA2240": "an entry of the key-value store has changed meanwhile";
     KV_KEY = "LA2241": "a text is not a key of the key-value store";
+
+    // LA23xx: failures of code in the sandbox, as `sandbox/protocol` numbers them
+    CODE_FAILED = "LA2301": "code raised an error";
+    CODE_SYNTAX = "LA2302": "code cannot be parsed";
+    CODE_NO_MAIN = "LA2303": "code defines no `main`";
+    CODE_MODULE = "LA2304": "code imports a module that is not there";
+    CODE_OUTPUTS = "LA2305": "what code returned cannot be its outputs";
+    CODE_LIMIT = "LA2306": "code exceeded a limit";
+    CODE_REFUSED = "LA2307": "code tried what the sandbox does not allow";
+    CODE_EXITED = "LA2308": "code ended its process";
+    SANDBOX_REQUEST = "LA2309": "the sandbox cannot serve a request as it is";
+    SANDBOX_BUSY = "LA2310": "too many calls wait for the sandbox";
+    SANDBOX_FAILED = "LA2311": "the sandbox is not there or failed";
     NODE_PANICKED = "LA2999": "a node type has a fault";
 
     // LA3xxx: use

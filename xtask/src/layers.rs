@@ -13,12 +13,26 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("liteagent-backends", &["liteagent-engine"]),
     ("liteagent-nodes", &["liteagent-engine"]),
     ("liteagent-definitions", &[]),
+    ("liteagent-sandbox-protocol", &[]),
+    ("liteagent-sandbox", &["liteagent-sandbox-protocol"]),
+    ("liteagent-guests", &[]),
     ("liteagent", &["liteagent-backends", "liteagent-definitions", "liteagent-engine", "liteagent-nodes"]),
     (
         "liteagent-tests",
         &["liteagent", "liteagent-backends", "liteagent-definitions", "liteagent-engine", "liteagent-nodes"],
     ),
-    ("xtask", &["liteagent", "liteagent-backends", "liteagent-definitions", "liteagent-engine", "liteagent-nodes"]),
+    (
+        "xtask",
+        &[
+            "liteagent",
+            "liteagent-backends",
+            "liteagent-definitions",
+            "liteagent-engine",
+            "liteagent-guests",
+            "liteagent-nodes",
+            "liteagent-sandbox",
+        ],
+    ),
 ];
 
 /// The core reaches no network and no database, not even through others.
@@ -40,6 +54,10 @@ const NETWORK_AND_DATABASES: &[&str] = &[
     "tonic",
     "wasmtime",
 ];
+
+/// Compiling and running WebAssembly is the sandbox's, and its guests': nobody else uses it.
+const WEBASSEMBLY: &str = "wasmtime";
+const MAY_USE_WEBASSEMBLY: &[&str] = &["liteagent-sandbox", "liteagent-guests"];
 
 /// Checks the rule on `cargo metadata`.
 pub(crate) fn check() -> Result<String, String> {
@@ -96,6 +114,9 @@ impl Graph {
                 continue;
             };
             for used in self.uses.get(ours).into_iter().flatten() {
+                if used.starts_with(WEBASSEMBLY) && !MAY_USE_WEBASSEMBLY.contains(&ours.as_str()) {
+                    findings.push(format!("`{ours}` must not use `{used}`: only the sandbox does"));
+                }
                 if self.ours.contains(used) && !allowed.contains(&used.as_str()) {
                     findings.push(format!("`{ours}` must not depend on `{used}`"));
                 }
@@ -151,11 +172,16 @@ mod tests {
 
     #[test]
     fn a_forbidden_dependency_is_named_with_the_way_to_it() {
-        let bad = graph(&[("liteagent-nodes", &["liteagent-backends"]), (CORE, &["serde", "x"]), ("x", &["hyper"])]);
+        let bad = graph(&[
+            ("liteagent-nodes", &["liteagent-backends", "wasmtime"]),
+            (CORE, &["serde", "x"]),
+            ("x", &["hyper"]),
+        ]);
         assert_eq!(
             bad.findings(),
             [
                 "`liteagent-nodes` must not depend on `liteagent-backends`",
+                "`liteagent-nodes` must not use `wasmtime`: only the sandbox does",
                 "`liteagent-engine` must not reach `hyper`: liteagent-engine -> x -> hyper",
             ]
         );

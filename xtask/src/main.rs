@@ -5,6 +5,7 @@ use std::{path::PathBuf, process::ExitCode};
 use clap::{Parser, Subcommand};
 
 mod generate;
+mod guests;
 mod layers;
 mod new_node;
 mod steps;
@@ -31,6 +32,12 @@ enum Task {
         /// The family and the file name: `data/split_text`.
         path: String,
     },
+    /// Builds the guests of the sandbox and compiles them for this machine, where that was not done yet.
+    Guests {
+        /// Builds the JavaScript guest in the repository anew.
+        #[arg(long)]
+        javascript: bool,
+    },
     /// Runs every check that a change must pass.
     Check,
     /// Runs every check and every test.
@@ -45,6 +52,7 @@ fn main() -> ExitCode {
         Task::Generate { check: false } => generate::write(),
         Task::Generate { check: true } => generate::check(),
         Task::NewNode { path } => new_node::write(&path),
+        Task::Guests { javascript } => guests::build(javascript),
         Task::Check => steps::run(steps::CHECKS),
         Task::Test => steps::run(steps::ALL),
         Task::Bench => steps::run(steps::BENCHES),

@@ -49,6 +49,9 @@ const FUZZ: Step = Step {
     )
 };
 
+/// What tests and benchmarks of the sandbox need; a moment once it was done.
+const GUESTS: Step = step("guests of the sandbox", &["cargo", "xtask", "guests"]);
+
 /// Checks without tests.
 pub(crate) const CHECKS: &[Step] = &[FORMAT, CLIPPY, LAYERS, GENERATED, DENY];
 
@@ -59,6 +62,7 @@ pub(crate) const ALL: &[Step] = &[
     LAYERS,
     GENERATED,
     DENY,
+    GUESTS,
     step("tests", &["cargo", "nextest", "run", "--workspace", "--locked", "--no-fail-fast"]),
     FUZZ,
     step("workflow tests", &["cargo", "run", "-q", "--locked", "-p", "liteagent", "--", "test", "definitions"]),
@@ -66,7 +70,7 @@ pub(crate) const ALL: &[Step] = &[
 ];
 
 /// The benchmarks.
-pub(crate) const BENCHES: &[Step] = &[step("benchmarks", &["cargo", "bench", "--workspace", "--benches"])];
+pub(crate) const BENCHES: &[Step] = &[GUESTS, step("benchmarks", &["cargo", "bench", "--workspace", "--benches"])];
 
 /// Runs every step, also after one that fails, and says which failed.
 #[expect(clippy::disallowed_methods, reason = "progress lines say how long a step took")]

@@ -1,0 +1,53 @@
+//! A sandbox with the guests that `cargo xtask guests` builds.
+
+use std::sync::OnceLock;
+
+use liteagent_sandbox::{
+    Config, Sandbox,
+    protocol::{Language, Limits, Mode, Reply, Request},
+};
+use serde_json::{Value, json};
+
+/// The sandbox of this process.
+pub(crate) fn sandbox() -> &'static Sandbox {
+    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
+    SANDBOX.get_or_init(|| Sandbox::new(config()).expect("the usual configuration is served"))
+}
+
+/// The usual configuration.
+pub(crate) fn config() -> Config {
+    let folder = liteagent_guests::folder();
+    assert!(folder.join("python.wasm").is_file(), "no guests in {}: run `cargo xtask guests`", folder.display());
+    Config::new(folder)
+}
+
+/// Calls `main`.
+pub(crate) async fn call(language: Language, code: &str, inputs: Value, limits: Limits) -> Reply {
+    let request = Request::new(language, code).with_inputs(&inputs).expect("they are JSON").with_limits(limits);
+    sandbox().run(request).await
+}
+
+/// The outputs of a call that must succeed.
+#[allow(dead_code, reason = "each test binary uses a part")]
+pub(crate) async fn outputs(language: Language, code: &str, inputs: Value) -> Value {
+    match call(language, code, inputs, Limits::default()).await {
+        Ok(success) => success.outputs().expect("they are any JSON"),
+        Err(failure) => panic!("{failure}\n{:?}\n{code}", failure.error.traceback),
+    }
+}
+
+/// Runs a whole program.
+#[allow(dead_code, reason = "each test binary uses a part")]
+pub(crate) async fn script(language: Language, code: &str) -> Reply {
+    sandbox().run(Request::new(language, code).with_mode(Mode::Script)).await
+}
+
+/// Asserts that the next call is served.
+#[allow(dead_code, reason = "each test binary uses a part")]
+pub(crate) async fn still_serves(language: Language) {
+    let code = match language {
+        Language::Python => "def main(x):\n    return {'y': x + 1}",
+        Language::JavaScript => "function main({ x }) { return { y: x + 1 } }",
+    };
+    assert_eq!(outputs(language, code, json!({ "x": 1 })).await, json!({ "y": 2 }));
+}
