@@ -65,23 +65,20 @@ impl Resume {
         let runs = platform.stores.journal.runnable(SystemClock.now(), MOST).await?;
         shell.note(format!("{} can go on", count(runs.len(), "run")));
         // One that cannot go on here holds no other up.
+        let mut worst = Exit::Done;
         let mut started = Vec::new();
-        let mut failed = None;
         for run in runs {
             match go_on(platform, run).await {
                 Ok(()) => started.push(run),
-                Err(failure) => failed = failed.or(Some(failure)),
+                Err(failure) => worst = told(&failure, shell),
             }
         }
-        let mut worst = Exit::Done;
         for run in started {
-            match follow(platform, run, shell, self.show.json).await {
-                Ok(Exit::Done) => {}
-                Ok(exit) => worst = exit,
-                Err(failure) => failed = failed.or(Some(failure)),
-            }
+            let exit = follow(platform, run, shell, self.show.json).await;
+            let exit = exit.unwrap_or_else(|failure| told(&failure, shell));
+            worst = if exit == Exit::Done { worst } else { exit };
         }
-        failed.map_or(Ok(worst), Err)
+        Ok(worst)
     }
 }
 
@@ -102,6 +99,11 @@ impl Cancel {
         platform.close().await?;
         Ok(Exit::Done)
     }
+}
+
+fn told(failure: &Failure, shell: &Shell) -> Exit {
+    shell.failure(failure);
+    failure.exit
 }
 
 fn refuse_ended(row: &RunRow) -> Result<(), Failure> {

@@ -6,7 +6,7 @@ use futures::future::join_all;
 use liteagent_engine::{
     definition::WhenFull,
     event::RunStatus,
-    id::Digest,
+    id::{Digest, RunId},
     store::{Append, AppendError, Created, Expect, Journal, Kv, OutputCache, Release, StoreError, StoredRecord, Take},
     testing::conformance::holds::counted,
     testing::conformance::samples::{Owned, ended, message, new_run, open, record, records, sight},
@@ -154,6 +154,24 @@ async fn what_was_acknowledged_is_there_after_a_restart() {
     for run in runs {
         assert_eq!(store.read(run.run, 0, 10).await.unwrap(), records(1..=4));
     }
+}
+
+#[tokio::test]
+async fn the_files_of_an_older_schema_are_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let old = rusqlite::Connection::open(folder.path().join(FILE)).unwrap();
+    old.execute_batch(include_str!("../../migrations/0001_runs.sql")).unwrap();
+    old.execute_batch("CREATE TABLE schema_version (version INTEGER NOT NULL); INSERT INTO schema_version VALUES (1)")
+        .unwrap();
+    let run = RunId::random();
+    let digest = super::row::hash(&Digest::of(b"old"));
+    let sql = "INSERT INTO files (id, run, name, mime, size, digest, created_at) VALUES ('f', ?1, 'a', 'b', 3, ?2, 1)";
+    old.execute(sql, rusqlite::params![run.0.as_bytes(), digest]).unwrap();
+    drop(old);
+
+    let (file, digest) = reopen(folder.path()).await.file(run, "f").await.unwrap().unwrap();
+    assert_eq!((file.name.as_str(), file.mime.as_str(), file.size), ("a", "b", 3));
+    assert_eq!(digest, Digest::of(b"old"));
 }
 
 #[tokio::test]
