@@ -62,6 +62,7 @@ impl Platform {
             roots: project.config.roots(&project.root),
             kv: Some(kv),
             secrets: Arc::new(project.config.secrets(&project.root)?),
+            ..Capabilities::default()
         };
         let config = EngineConfig {
             registry: liteagent_nodes::registry(),

@@ -6,13 +6,19 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-pub use self::secrets::{Destination, HostRule, SecretRules, Secrets, WorkflowRule};
+use self::model::Models;
+pub use self::{
+    code::{Code, CodeCall, CodeLimits, CodeReply},
+    secrets::{Destination, HostRule, SecretRules, Secrets, WorkflowRule},
+};
 use crate::{
     error::NodeError,
     store::{Files, Kv},
     units::{Duration, Millis},
 };
 
+mod code;
+pub mod model;
 mod secrets;
 
 /// What nodes may use. What is absent is `None`, and a node that needs it fails with LA1004.
@@ -26,6 +32,10 @@ pub struct Capabilities {
     pub roots: Vec<Root>,
     /// State between runs.
     pub kv: Option<Arc<dyn Kv>>,
+    /// Code of authors, isolated.
+    pub code: Option<Arc<dyn Code>>,
+    /// Language models.
+    pub models: Option<Arc<dyn Models>>,
     /// Secrets by name.
     pub secrets: Arc<Secrets>,
 }

@@ -192,6 +192,10 @@ pub enum Capability {
     Files,
     /// State between runs.
     Kv,
+    /// Code of authors.
+    Code,
+    /// Language models.
+    Models,
 }
 
 /// Where control goes next, and with what.

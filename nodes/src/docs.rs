@@ -170,6 +170,8 @@ fn capability_name(capability: Capability) -> &'static str {
         Capability::Http => "outgoing HTTP",
         Capability::Files => "folders that it may use",
         Capability::Kv => "state between runs",
+        Capability::Code => "the sandbox",
+        Capability::Models => "language models",
     }
 }
 

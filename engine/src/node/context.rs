@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::{
-    capability::{Capabilities, Destination, Http},
+    capability::{Capabilities, Code, Destination, Http, model::Models},
     codes,
     error::{ErrorClass, NodeError},
     id::RunId,
@@ -116,6 +116,22 @@ impl NodeCtx {
     /// When the run was given none.
     pub fn kv(&self) -> Result<&dyn Kv, NodeError> {
         self.caps.kv.as_deref().ok_or_else(|| absent("key-value store"))
+    }
+
+    /// Code of authors.
+    ///
+    /// # Errors
+    /// When the run was given none.
+    pub fn code(&self) -> Result<&dyn Code, NodeError> {
+        self.caps.code.as_deref().ok_or_else(|| absent("sandbox"))
+    }
+
+    /// Language models.
+    ///
+    /// # Errors
+    /// When the run was given none.
+    pub fn models(&self) -> Result<&dyn Models, NodeError> {
+        self.caps.models.as_deref().ok_or_else(|| absent("models"))
     }
 }
 

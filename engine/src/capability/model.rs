@@ -1,0 +1,312 @@
+//! Language models as nodes see them. Providers implement [`Models`]; nothing here knows a wire format.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+
+use crate::{error::NodeError, id::RunId, value::Value};
+
+/// Chat and embedding models by name.
+#[async_trait]
+pub trait Models: Send + Sync {
+    /// What is known of a model before it is called. `name` is `provider/model`, or an alias such as `default`. Calls
+    /// nobody.
+    ///
+    /// # Errors
+    /// When no such provider is configured, or nothing can stand for the alias.
+    fn describe(&self, name: &str) -> Result<ModelInfo, NodeError>;
+
+    /// Asks a chat model, waiting where its limits say so. Returns when the answer begins; dropping the stream ends the
+    /// call. After the first event no other model is tried.
+    ///
+    /// # Errors
+    /// When every model of the request failed: the error of the last one.
+    async fn chat(&self, request: ChatRequest) -> Result<ChatStream, NodeError>;
+
+    /// Turns texts into vectors, all of the same length, in the order of the texts.
+    ///
+    /// # Errors
+    /// When the model cannot be called, or refuses a text.
+    async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, NodeError>;
+}
+
+/// What is known of a model.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelInfo {
+    /// `provider/model`, never an alias.
+    pub name: String,
+    /// Whether it chats; else it embeds.
+    pub chats: bool,
+    /// Whether it calls tools.
+    pub tools: bool,
+    /// Whether the provider itself holds the answer to a JSON Schema.
+    pub structured: bool,
+    /// Whether it reads images.
+    pub images: bool,
+    /// The most tokens of a question and its answer together, where known.
+    pub context: Option<u64>,
+}
+
+/// A question to a chat model.
+#[derive(Clone, Debug, Default)]
+pub struct ChatRequest {
+    /// `provider/model` or an alias; the next is tried when one cannot answer.
+    pub models: Vec<String>,
+    /// The conversation so far, oldest first.
+    pub messages: Vec<Message>,
+    /// What the model may call.
+    pub tools: Vec<ToolSpec>,
+    /// Whether it must call, or must not.
+    pub tool_choice: ToolChoice,
+    /// The JSON Schema that the answer has to fit; the text of the answer is then JSON. Schema keywords that the provider
+    /// does not know are left out of its request: the caller validates.
+    pub schema: Option<Value>,
+    /// How tokens are chosen.
+    pub sampling: Sampling,
+    /// Whose call it is: limits are fair between runs.
+    pub run: Option<RunId>,
+    /// The same for every attempt of the same question; sent where a provider knows such keys.
+    pub idempotency_key: Option<String>,
+    /// Whether an answer to the same question may come from the cache.
+    pub cache: bool,
+}
+
+/// How tokens are chosen. What is missing is the provider's default.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Sampling {
+    /// 0 takes the likeliest token.
+    pub temperature: Option<f64>,
+    /// Only the likeliest tokens that make up this share.
+    pub top_p: Option<f64>,
+    /// The most tokens of the answer.
+    pub max_tokens: Option<u64>,
+    /// Texts that end the answer; they are not part of it.
+    pub stop: Vec<String>,
+    /// Where the provider knows it: the same seed gives the same answer, mostly.
+    pub seed: Option<i64>,
+    /// Against words that came already, by how often.
+    pub frequency_penalty: Option<f64>,
+    /// Against words that came already.
+    pub presence_penalty: Option<f64>,
+}
+
+/// Whether tools are called.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolChoice {
+    /// The model decides.
+    #[default]
+    Auto,
+    /// It calls at least one.
+    Required,
+    /// It calls none.
+    None,
+}
+
+/// One message. Journals and conversations keep it in this form, so it only grows.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "role", rename_all = "snake_case")]
+pub enum Message {
+    /// What the model is told to be.
+    System {
+        /// The text.
+        text: String,
+    },
+    /// What a person says.
+    User {
+        /// Texts, images and files, in order.
+        parts: Vec<Part>,
+    },
+    /// What the model said.
+    Assistant {
+        /// The text; empty when it only called tools.
+        text: String,
+        /// The tools it called.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        calls: Vec<ToolCall>,
+        /// What its provider wants to see again with the next question, such as signed reasoning: passed on untouched.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        opaque: Option<Value>,
+    },
+    /// What a tool gave.
+    Tool {
+        /// The id of the call.
+        call: String,
+        /// The name of the tool.
+        name: String,
+        /// Its result, as the model reads it.
+        text: String,
+        /// Whether it failed.
+        #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+        failed: bool,
+    },
+}
+
+/// A part of what a person says. Images and files are resolved to their content when they are sent.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Part {
+    /// Text.
+    Text {
+        /// The text.
+        text: String,
+    },
+    /// An image.
+    Image {
+        /// Its type, `image/png`.
+        mime: String,
+        /// Its content. It is no part of the stored form.
+        #[serde(skip)]
+        content: Bytes,
+    },
+    /// A file such as a PDF.
+    File {
+        /// Its name.
+        name: String,
+        /// Its type, `application/pdf`.
+        mime: String,
+        /// Its content. It is no part of the stored form.
+        #[serde(skip)]
+        content: Bytes,
+    },
+}
+
+/// What a model may call.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ToolSpec {
+    /// The name that the model sees: letters, digits, `_`.
+    pub name: String,
+    /// When to use it.
+    pub description: String,
+    /// The JSON Schema of its arguments: that of an object.
+    pub parameters: Value,
+}
+
+/// A call of a tool.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// Unique within the answer.
+    pub id: String,
+    /// The name of the tool as the model wrote it.
+    pub name: String,
+    /// The arguments as the model wrote them: the text of JSON, which may be broken.
+    pub arguments: String,
+}
+
+/// The answer as it comes. It ends with [`ChatEvent::End`], or with an error.
+pub type ChatStream = BoxStream<'static, Result<ChatEvent, NodeError>>;
+
+/// A piece of an answer.
+#[derive(Clone, Debug, PartialEq)]
+pub enum ChatEvent {
+    /// The next piece of the text.
+    Text(String),
+    /// The next piece of what the model thinks.
+    Reasoning(String),
+    /// A whole call of a tool.
+    Call(ToolCall),
+    /// It is complete.
+    End(ChatEnd),
+}
+
+/// How an answer ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ChatEnd {
+    /// The model that answered, `provider/model`.
+    pub model: String,
+    /// Why it stopped.
+    pub finish: Finish,
+    /// What it used.
+    pub usage: Usage,
+    /// See [`Message::Assistant`].
+    pub opaque: Option<Value>,
+}
+
+/// Why a model stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Finish {
+    /// It had said everything.
+    Stop,
+    /// It reached the most tokens.
+    Length,
+    /// It wants tools to be called.
+    Tools,
+}
+
+/// What calls of models used. Amounts add up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
+pub struct Usage {
+    /// Tokens of questions, those from the provider's cache included.
+    #[serde(default)]
+    pub input_tokens: u64,
+    /// Those of them that the provider had in its cache.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cached_tokens: u64,
+    /// Tokens of answers, those of reasoning included.
+    #[serde(default)]
+    pub output_tokens: u64,
+    /// Those of them that were reasoning.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub reasoning_tokens: u64,
+    /// What it cost, in millionths of a US dollar, by the price table.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cost: u64,
+    /// Calls of models whose price is not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub unpriced: u64,
+}
+
+impl Usage {
+    /// Questions and answers together.
+    pub fn tokens(&self) -> u64 {
+        self.input_tokens.saturating_add(self.output_tokens)
+    }
+
+    /// Whether nothing was used.
+    pub fn is_nothing(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, more: Self) {
+        let add = |sum: &mut u64, more| *sum = sum.saturating_add(more);
+        add(&mut self.input_tokens, more.input_tokens);
+        add(&mut self.cached_tokens, more.cached_tokens);
+        add(&mut self.output_tokens, more.output_tokens);
+        add(&mut self.reasoning_tokens, more.reasoning_tokens);
+        add(&mut self.cost, more.cost);
+        add(&mut self.unpriced, more.unpriced);
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+/// Texts to turn into vectors.
+#[derive(Clone, Debug, Default)]
+pub struct EmbedRequest {
+    /// `provider/model` or an alias.
+    pub model: String,
+    /// The texts.
+    pub texts: Vec<String>,
+    /// Whether the texts are questions; some models treat them otherwise than passages.
+    pub questions: bool,
+    /// Whose call it is.
+    pub run: Option<RunId>,
+}
+
+/// Vectors of texts.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Embeddings {
+    /// The model, `provider/model`.
+    pub model: String,
+    /// One vector a text, of length 1.
+    pub vectors: Vec<Vec<f32>>,
+    /// What it used.
+    pub usage: Usage,
+}
