@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::{
-    capability::{Capabilities, Code, Destination, Http, model::Models},
+    capability::{Capabilities, Code, Destination, History, Http, model::Models},
     codes,
     error::{ErrorClass, NodeError},
     id::RunId,
@@ -124,6 +124,14 @@ impl NodeCtx {
     /// When the run was given none.
     pub fn code(&self) -> Result<&dyn Code, NodeError> {
         self.caps.code.as_deref().ok_or_else(|| absent("sandbox"))
+    }
+
+    /// What was said before in the conversation.
+    ///
+    /// # Errors
+    /// When the run was given none.
+    pub fn history(&self) -> Result<&dyn History, NodeError> {
+        self.caps.history.as_deref().ok_or_else(|| absent("conversations"))
     }
 
     /// Language models.
