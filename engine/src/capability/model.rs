@@ -66,6 +66,8 @@ pub struct ChatRequest {
     pub sampling: Sampling,
     /// Whose call it is: limits are fair between runs.
     pub run: Option<RunId>,
+    /// The path of the node that asks; empty where no node does.
+    pub node: String,
     /// The same for every attempt of the same question; sent where a provider knows such keys.
     pub idempotency_key: Option<String>,
     /// Whether an answer to the same question may come from the cache.

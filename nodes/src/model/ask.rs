@@ -38,6 +38,7 @@ pub(super) async fn ask(ctx: &NodeCtx, question: Question<'_>) -> Result<Answer,
     let models = ctx.models()?;
     let Question { mut request, returns, live } = question;
     request.run = Some(ctx.run);
+    request.node = ctx.path.to_string();
     request.idempotency_key = Some(format!("{}-{}", ctx.idempotency_key(), ctx.attempt));
     let Some(returns) = returns else { return hear(ctx, models, request, live).await };
 
