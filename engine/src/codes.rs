@@ -43,7 +43,7 @@ codes! {
     WRONG_TYPE = "LA0103": "a field has a value of the wrong type";
     WRONG_CHOICE = "LA0104": "a field has none of the values that it allows";
     OUT_OF_RANGE = "LA0105": "a number or a length is out of range";
-    BARE_NUMBER = "LA0106": "a duration or size has no unit";
+    BARE_NUMBER = "LA0106": "a duration, a size or money has no unit";
     WRONG_FORM = "LA0107": "a text has the wrong form";
     TEMPLATE_NOT_READ = "LA0108": "a template stands where templates are not read";
     TEMPLATE_NOT_ALONE = "LA0109": "a template with text around it cannot give this type";

@@ -14,6 +14,7 @@ use crate::{
     template::{FromValue, SecretTemplate, Template, TemplateTree},
     types::Type,
     units::Millis,
+    usage::{Meter, Usage},
     value::Value,
 };
 
@@ -40,6 +41,8 @@ pub struct NodeCtx {
     pub caps: Arc<Capabilities>,
     /// Where live pieces of text go.
     pub deltas: Arc<dyn DeltaSink>,
+    /// What the attempt has used of models.
+    pub meter: Arc<Meter>,
 }
 
 /// Takes the live pieces of text that a node gives out while it runs. They are not journaled.
@@ -92,6 +95,13 @@ impl NodeCtx {
     /// Gives out a piece of text that people see at once.
     pub fn emit(&self, text: &str) {
         self.deltas.delta(self.run, &self.path, self.attempt, text);
+    }
+
+    /// Says what a call of a model used, as soon as that is known: it counts whether the attempt then succeeds, fails or
+    /// is stopped. `model` is `provider/model`, never an alias. A usage without a number of calls is that of one; one
+    /// that is nothing, such as that of an answer from a cache, does not count.
+    pub fn spend(&self, model: &str, usage: Usage) {
+        self.meter.add(model, usage);
     }
 
     /// Outgoing HTTP.

@@ -112,6 +112,7 @@ impl NodeTest {
             deadline: None,
             caps: Arc::new(caps),
             deltas: deltas.clone(),
+            meter: Arc::default(),
         };
         Ok(TestNode { node, ctx, deltas, _folder: folder })
     }

@@ -2,7 +2,7 @@
 
 use futures::StreamExt;
 use liteagent_engine::{
-    capability::model::{ChatEnd, ChatEvent, ChatRequest, Finish, Message, Models, Part, ToolCall, Usage},
+    capability::model::{ChatEnd, ChatEvent, ChatRequest, Finish, Message, Models, Part, ToolCall},
     node::prelude::*,
 };
 
@@ -108,7 +108,10 @@ async fn hear(ctx: &NodeCtx, models: &dyn Models, request: ChatRequest, live: bo
             }
             ChatEvent::Reasoning(piece) => reasoning.push_str(&piece),
             ChatEvent::Call(call) => calls.push(call),
-            ChatEvent::End(end) => return Ok(Answer { text, reasoning, data: Value::Null, calls, end }),
+            ChatEvent::End(end) => {
+                ctx.spend(&end.model, end.usage);
+                return Ok(Answer { text, reasoning, data: Value::Null, calls, end });
+            }
         }
     }
     Err(NodeError::new(
@@ -116,28 +119,4 @@ async fn hear(ctx: &NodeCtx, models: &dyn Models, request: ChatRequest, live: bo
         ErrorClass::Unavailable,
         "the answer of the model broke off before its end",
     ))
-}
-
-/// What a node reports of what it used.
-#[derive(Debug, Serialize, JsonSchema)]
-pub struct UsageOutput {
-    /// Tokens of the questions.
-    pub input_tokens: u64,
-    /// Tokens of the answers.
-    pub output_tokens: u64,
-    /// Both together.
-    pub tokens: u64,
-    /// What it cost in US dollars; 0 where no price is known.
-    pub cost: f64,
-}
-
-impl From<Usage> for UsageOutput {
-    fn from(usage: Usage) -> Self {
-        Self {
-            input_tokens: usage.input_tokens,
-            output_tokens: usage.output_tokens,
-            tokens: usage.tokens(),
-            cost: usage.cost as f64 / 1e6,
-        }
-    }
 }

@@ -3,11 +3,12 @@
 use liteagent_engine::{
     capability::model::{ChatRequest, Finish, Sampling, ToolCall},
     node::{prelude::*, schema_of},
+    usage::UsageReport,
 };
 
 use self::message::MessageConfig;
 use super::{
-    ask::{Question, UsageOutput, ask},
+    ask::{Question, ask},
     choice::ModelChoice,
     structured::{self, Returns},
 };
@@ -78,7 +79,7 @@ pub struct LlmOutput {
     /// The model that answered, `provider/model`.
     pub model: String,
     /// What it used.
-    pub usage: UsageOutput,
+    pub usage: UsageReport,
 }
 
 /// A call of a tool.
@@ -170,7 +171,7 @@ impl Node for Llm {
             calls: answer.calls.into_iter().map(CallOutput::from).collect(),
             finish: answer.end.finish,
             model: answer.end.model,
-            usage: answer.end.usage.into(),
+            usage: answer.end.usage.report(),
         }))
     }
 }

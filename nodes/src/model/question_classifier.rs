@@ -177,6 +177,7 @@ impl QuestionClassifier {
         let texts = [query].into_iter().chain(described).collect();
         let request = EmbedRequest { model: info.name, texts, questions: false, run: Some(ctx.run) };
         let embedded = ctx.models()?.embed(request).await?;
+        ctx.spend(&embedded.model, embedded.usage);
         let Some((query, classes)) = embedded.vectors.split_first() else {
             return Err(NodeError::internal("the model embedded nothing"));
         };
