@@ -9,7 +9,7 @@ use liteagent_engine::{
     engine::{Engine, EngineConfig, EngineError},
     error::Code,
     id::RunId,
-    store::{Files, StoreError, Stores},
+    store::{Files, StoreError, StoredHistory, Stores},
     time::SystemClock,
     units::Duration,
 };
@@ -61,6 +61,7 @@ impl Platform {
             files: Some(files.clone()),
             roots: project.config.roots(&project.root),
             kv: Some(kv),
+            history: Some(Arc::new(StoredHistory(stores.journal.clone()))),
             secrets: Arc::new(project.config.secrets(&project.root)?),
             ..Capabilities::default()
         };

@@ -136,6 +136,9 @@ pub struct Example {
     pub gives: &'static str,
 }
 
+/// The node type whose output `text` is said to the caller of a chat.
+pub const ANSWER: &str = "answer";
+
 /// Where a node type stands in the documentation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {

@@ -14,7 +14,7 @@ use liteagent_engine::{
     event::{SignalTo, Wait},
     id::RunId,
     node::Registry,
-    store::{Journal, MemoryStore, RunFilter, RunPhase, RunRow, Stores},
+    store::{Journal, MemoryStore, RunFilter, RunPhase, RunRow, StoredHistory, Stores},
     time::{Clock, VirtualClock},
     units::{self, Millis},
     value::Value,
@@ -79,6 +79,7 @@ impl World {
         let caps = Capabilities {
             files: Some(store.clone()),
             kv: Some(store.clone()),
+            history: Some(Arc::new(StoredHistory(store.clone()))),
             models: Some(Arc::new(ScriptedModels::new(fakes.clone(), clock.clone()))),
             secrets: Arc::new(secrets),
             ..Capabilities::default()

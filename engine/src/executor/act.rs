@@ -9,7 +9,7 @@ use crate::{
     event::{Event, FrameEnd, Handler, RunStatus, Write},
     node::{FrameClose, FrameInfo},
     run::{Addr, Command, ContainerEnd, Ending, FrameId, Phase},
-    store::{Message, MessageBody, Release, RunUsage},
+    store::{ConversationEnd, Message, MessageBody, Release, RunUsage},
     usage::Spent,
     value::Value,
 };
@@ -210,7 +210,7 @@ impl Owner {
                 node: parent.node,
                 attempt: parent.attempt,
                 status: ending.status,
-                outputs: outputs.unwrap_or_default(),
+                outputs: outputs.clone().unwrap_or_default(),
                 error: ending.error.clone(),
                 usage: Spent { models, nodes: self.state.started },
             };
@@ -221,7 +221,11 @@ impl Owner {
         let release = Release::Ended {
             status: ending.status,
             error: ending.error,
-            conversation: conversation.map(|id| (id, self.state.conversation.clone())),
+            conversation: conversation.map(|id| ConversationEnd {
+                id,
+                variables: self.state.conversation.clone(),
+                answer: self.state.said().or_else(|| answer_of(outputs.as_ref()?)),
+            }),
             usage: Box::new(RunUsage { total: self.state.used.total(), own: self.state.used_here.models.clone() }),
         };
         match self.flush(Some(release)).await? {
@@ -243,6 +247,11 @@ impl Owner {
             }
         }
     }
+}
+
+/// What a workflow without `answer` nodes says: its output `text`.
+fn answer_of(outputs: &Value) -> Option<String> {
+    Some(outputs.get("text")?.as_str()?.to_owned())
 }
 
 /// How the state of a loop changed: never the whole state, and of a list that grew only what was added.
