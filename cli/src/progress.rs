@@ -10,10 +10,14 @@ use std::sync::{
 use liteagent_engine::{engine::Observer, event::Record, id::RunId};
 
 use self::live::Live;
-pub(crate) use self::story::{Story, count, duration, waits};
+pub(crate) use self::{
+    log::shown,
+    story::{Story, count, duration, waits},
+};
 use crate::follow::runs;
 
 mod live;
+mod log;
 mod story;
 
 /// Shows the records of one run on stderr.

@@ -8,7 +8,8 @@ use futures::stream::BoxStream;
 
 use self::model::Models;
 pub use self::{
-    code::{Code, CodeCall, CodeLimits, CodeReply},
+    code::{Code, CodeCall, CodeFailure, CodeLimits, CodeReply},
+    modules::{Import, Modules},
     secrets::{Destination, HostRule, SecretRules, Secrets, WorkflowRule},
 };
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
 
 mod code;
 pub mod model;
+mod modules;
 mod secrets;
 
 /// What nodes may use. What is absent is `None`, and a node that needs it fails with LA1004.

@@ -184,6 +184,9 @@ pub enum Event<A = String> {
         /// Whether the output came from the cache.
         #[serde(default, skip_serializing_if = "is_false")]
         cached: bool,
+        /// What it printed, for people: at most 64 KiB, without secrets.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        log: Option<String>,
     },
     /// An attempt failed.
     NodeFailed {
@@ -195,6 +198,9 @@ pub enum Event<A = String> {
         error: ErrorReport,
         /// What follows from it.
         then: AfterFailure,
+        /// What it printed until then, for people: at most 64 KiB, without secrets.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        log: Option<String>,
     },
     /// A node was skipped.
     NodeSkipped {
@@ -321,10 +327,12 @@ impl<A> Event<A> {
             E::ContainerReopened { node, attempt } => E::ContainerReopened { node: name(node), attempt },
             E::FrameFinished { node, index, end } => E::FrameFinished { node: name(node), index, end },
             E::NodeWaiting { node, attempt, wait } => E::NodeWaiting { node: name(node), attempt, wait },
-            E::NodeSucceeded { node, attempt, port, output, writes, cached } => {
-                E::NodeSucceeded { node: name(node), attempt, port, output, writes, cached }
+            E::NodeSucceeded { node, attempt, port, output, writes, cached, log } => {
+                E::NodeSucceeded { node: name(node), attempt, port, output, writes, cached, log }
             }
-            E::NodeFailed { node, attempt, error, then } => E::NodeFailed { node: name(node), attempt, error, then },
+            E::NodeFailed { node, attempt, error, then, log } => {
+                E::NodeFailed { node: name(node), attempt, error, then, log }
+            }
             E::NodeSkipped { node, why } => E::NodeSkipped { node: name(node), why },
             E::NodeLost { node, attempt } => E::NodeLost { node: name(node), attempt },
             E::NodeCancelled { node } => E::NodeCancelled { node: name(node) },

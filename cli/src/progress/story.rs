@@ -1,4 +1,4 @@
-//! One line of text for each record that a person wants to see.
+//! The text for each record that a person wants to see: a line, and below it what the node printed.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,9 @@ use liteagent_engine::{
     value::Value,
 };
 
-/// Turns records into lines. Remembers when nodes started, and how many frames a container has.
+use super::shown;
+
+/// Turns records into text. Remembers when nodes started, and how many frames a container has.
 pub(crate) struct Story {
     frames_too: bool,
     color: bool,
@@ -22,8 +24,18 @@ impl Story {
         Self { frames_too, color, started: HashMap::new(), items: HashMap::new() }
     }
 
-    /// The line for a record; `None` when it is not worth one.
+    /// The text for a record; `None` when it is not worth a line.
     pub(crate) fn tell(&mut self, record: &Record<String>) -> Option<String> {
+        let mut text = self.line_for(record)?;
+        if let Event::NodeSucceeded { log: Some(log), .. } | Event::NodeFailed { log: Some(log), .. } = &record.event {
+            for line in shown(log, self.frames_too) {
+                text.push_str(&format!("\n    │ {line}"));
+            }
+        }
+        Some(text)
+    }
+
+    fn line_for(&mut self, record: &Record<String>) -> Option<String> {
         match &record.event {
             Event::NodeStarted { node, .. } => {
                 self.started.insert(node.clone(), record.at);
@@ -46,7 +58,7 @@ impl Story {
             }
             Event::NodeSkipped { node, why } => self.routine(node, "·", "2", &format!("skipped: {}", skipped(why))),
             Event::NodeWaiting { node, wait, .. } => Some(self.line(node, "…", "33", &waits(wait))),
-            Event::NodeFailed { node, attempt, error, then } => {
+            Event::NodeFailed { node, attempt, error, then, .. } => {
                 let (mark, after) = match then {
                     AfterFailure::Retry(at) => ("↻", format!("; attempt {} at {}", attempt + 1, iso(*at))),
                     AfterFailure::Continue => ("!", "; handled".to_owned()),
@@ -142,6 +154,7 @@ mod tests {
             output: Payload::Value(Value::object()),
             writes: Vec::new(),
             cached: false,
+            log: None,
         };
         let error = ErrorReport {
             code: "LA2203".into(),
@@ -153,7 +166,7 @@ mod tests {
         let ask = Wait { signal: None, until: Some(9_000), ask: value!({ "message": "?" }) };
         let events = [
             Event::NodeStarted { node: "fetch".into(), attempt: 1, place: Place::Local { epoch: 1 } },
-            Event::NodeFailed { node: "fetch".into(), attempt: 1, error, then: AfterFailure::Retry(3_000) },
+            Event::NodeFailed { node: "fetch".into(), attempt: 1, error, then: AfterFailure::Retry(3_000), log: None },
             succeeded("fetch", None),
             succeeded("each[3].shape", None),
             succeeded("found", Some("else")),

@@ -121,6 +121,7 @@ impl Owner {
                 output: Value::object().into(),
                 writes: Vec::new(),
                 cached: false,
+                log: None,
             }),
             ContainerEnd::Stopped => self.record(Event::NodeCancelled { node: at }),
             ContainerEnd::Failed(report) => {
@@ -129,7 +130,7 @@ impl Owner {
                 let now = self.engine.clock.now();
                 let draw = rand::random();
                 let then = super::policy::after_failure(self.node(&plan, at), &error, attempt, now, draw);
-                self.record(Event::NodeFailed { node: at, attempt, error: report, then });
+                self.record(Event::NodeFailed { node: at, attempt, error: report, then, log: None });
             }
         }
     }

@@ -1,6 +1,6 @@
 //! Attempts of nodes: starting, stopping, and what comes of them.
 
-use std::panic::AssertUnwindSafe;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures::FutureExt as _;
 
@@ -13,9 +13,9 @@ use crate::{
     codes,
     engine::{Attempt, Origin, Prepared, StandIn, Start},
     error::{ErrorClass, ErrorReport, NodeError},
-    event::{AfterFailure, Event, Over, Place, RunStatus, SkipReason},
+    event::{AfterFailure, Event, Over, Place, RunStatus, SkipReason, Write},
     id::RunId,
-    node::{Effect, NodeCtx, Outcome, Resume},
+    node::{Effect, Log, NodeCtx, Outcome, Resume, log},
     plan::PlanNode,
     run::{Addr, path},
     store::Parent,
@@ -33,6 +33,14 @@ pub(super) struct Done {
     attempt: u32,
     token: u64,
     result: Result<Outcome<Value>, NodeError>,
+    log: Arc<Log>,
+}
+
+/// How an attempt ended well.
+struct Success {
+    port: Option<String>,
+    output: Value,
+    writes: Vec<Write>,
 }
 
 /// The end of a child run.
@@ -76,7 +84,7 @@ impl Owner {
         let inline = node.inline && self.engine.intercept.is_none();
         if inline && node.effect == Effect::Pure {
             match AssertUnwindSafe(node.node.run(&ctx)).catch_unwind().now_or_never() {
-                Some(result) => self.settle(at, attempt, flatten(result)),
+                Some(result) => self.settle(at, attempt, flatten(result), &ctx.log),
                 None => self.spawn(at, attempt),
             }
         } else if node.effect == Effect::Pure {
@@ -114,7 +122,15 @@ impl Owner {
         // The cache holds `{ port, output }`, so that a hit leaves by the same port.
         let port = hit.get("port").and_then(Value::as_str).map(str::to_owned);
         let output = hit.get("output").cloned().unwrap_or_default().into();
-        self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes: Vec::new(), cached: true });
+        self.record(Event::NodeSucceeded {
+            node: at,
+            attempt,
+            port,
+            output,
+            writes: Vec::new(),
+            cached: true,
+            log: None,
+        });
         Ok(true)
     }
 
@@ -130,6 +146,7 @@ impl Owner {
         let ctx = self.context(at, attempt, deadline);
         let stand_in = self.stand_in(node, &ctx);
         let (node, clock, done) = (node.node.clone(), self.engine.clock.clone(), self.done.0.clone());
+        let log = ctx.log.clone();
         self.attempts += 1;
         let token = self.attempts;
         let task = tokio::spawn(async move {
@@ -150,7 +167,7 @@ impl Owner {
                 },
             };
             // The loop has ended when nobody listens; then the result belongs to nobody.
-            let _ = done.send(Done { at, attempt, token, result });
+            let _ = done.send(Done { at, attempt, token, result, log });
         });
         self.running.insert(at, Running { token, abort: task.abort_handle() });
     }
@@ -174,7 +191,7 @@ impl Owner {
         }
         self.running.remove(&done.at);
         self.pending.urgent = true;
-        self.settle(done.at, done.attempt, done.result);
+        self.settle(done.at, done.attempt, done.result, &done.log);
     }
 
     /// Goes on with a waiting node.
@@ -183,12 +200,13 @@ impl Owner {
         let plan = self.plan.clone();
         let node = self.node(&plan, at);
         let ctx = self.context(at, attempt, None);
+        let log = ctx.log.clone();
         self.pending.urgent = true;
         let result = match AssertUnwindSafe(node.node.resume(&ctx, with)).catch_unwind().now_or_never() {
             Some(result) => flatten(result),
             None => Err(NodeError::internal("a node that goes on must not wait for anything else")),
         };
-        self.settle(at, attempt, result);
+        self.settle(at, attempt, result, &log);
     }
 
     /// Goes on with a node whose child run ended.
@@ -215,15 +233,19 @@ impl Owner {
     }
 
     /// Journals what came of an attempt.
-    fn settle(&mut self, at: Addr, attempt: u32, result: Result<Outcome<Value>, NodeError>) {
+    fn settle(&mut self, at: Addr, attempt: u32, result: Result<Outcome<Value>, NodeError>, log: &Log) {
         let outcome = match result {
             Ok(outcome) => outcome,
-            Err(error) => return self.failed(at, attempt, &error),
+            Err(error) => return self.failed_after(at, attempt, &error, log),
         };
         match outcome {
-            Outcome::Done(output) => self.succeeded(at, attempt, None, output, Vec::new()),
-            Outcome::Port(port, output) => self.succeeded(at, attempt, Some(port), output, Vec::new()),
-            Outcome::Wrote(output, writes) => self.succeeded(at, attempt, None, output, writes),
+            Outcome::Done(output) => {
+                self.succeeded(at, attempt, Success { port: None, output, writes: Vec::new() }, log)
+            }
+            Outcome::Port(port, output) => {
+                self.succeeded(at, attempt, Success { port: Some(port), output, writes: Vec::new() }, log);
+            }
+            Outcome::Wrote(output, writes) => self.succeeded(at, attempt, Success { port: None, output, writes }, log),
             Outcome::Wait(mut wait) => {
                 let plan = self.plan.clone();
                 let node = self.node(&plan, at);
@@ -260,18 +282,12 @@ impl Owner {
         }
     }
 
-    fn succeeded(
-        &mut self,
-        at: Addr,
-        attempt: u32,
-        port: Option<String>,
-        output: Value,
-        writes: Vec<crate::event::Write>,
-    ) {
+    fn succeeded(&mut self, at: Addr, attempt: u32, success: Success, log: &Log) {
+        let Success { port, output, writes } = success;
         if output.as_object().is_none() {
             let found = output.kind();
             let error = NodeError::internal(format!("the output of a node must be an object, found {found}"));
-            return self.failed(at, attempt, &error);
+            return self.failed_after(at, attempt, &error, log);
         }
         let output = self.redactor.value(output);
         let plan = self.plan.clone();
@@ -285,24 +301,43 @@ impl Owner {
                 self.pending.fills.push((key, hit, self.engine.clock.now() + policy.ttl));
             }
         }
-        let output = output.into();
-        self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes, cached: false });
+        let (output, log) = (output.into(), self.kept(log));
+        self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes, cached: false, log });
     }
 
-    /// Journals a failed attempt and what follows from it.
+    /// Journals a failed attempt that printed nothing, and what follows from it.
     pub(super) fn failed(&mut self, at: Addr, attempt: u32, error: &NodeError) {
+        self.failed_after(at, attempt, error, &Log::default());
+    }
+
+    fn failed_after(&mut self, at: Addr, attempt: u32, error: &NodeError, log: &Log) {
         let plan = self.plan.clone();
         let now = self.engine.clock.now();
         let then = policy::after_failure(self.node(&plan, at), error, attempt, now, rand::random());
-        self.record_failure(at, attempt, error, then);
+        let log = self.kept(log);
+        self.record_failure(at, attempt, error, then, log);
     }
 
-    pub(super) fn record_failure(&mut self, at: Addr, attempt: u32, error: &NodeError, then: AfterFailure) {
+    /// What the journal keeps of a log.
+    fn kept(&self, log: &Log) -> Option<String> {
+        let text = log.take()?;
+        // A secret that the cut goes through would not be found any more.
+        Some(log::shortened(self.redactor.text(&text).unwrap_or(text)))
+    }
+
+    pub(super) fn record_failure(
+        &mut self,
+        at: Addr,
+        attempt: u32,
+        error: &NodeError,
+        then: AfterFailure,
+        log: Option<String>,
+    ) {
         let mut report = error.report(&*path::path(&self.plan, &self.state, at));
         if let Some(message) = self.redactor.text(&report.message) {
             report.message = message;
         }
-        self.record(Event::NodeFailed { node: at, attempt, error: report, then });
+        self.record(Event::NodeFailed { node: at, attempt, error: report, then, log });
     }
 
     /// Starts a run of its own for a node.
@@ -360,6 +395,7 @@ impl Owner {
             deadline,
             caps: self.engine.caps.clone(),
             deltas: self.deltas.clone(),
+            log: Arc::default(),
         }
     }
 

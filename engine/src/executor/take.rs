@@ -91,7 +91,7 @@ impl Owner {
                 let then = if too_often { AfterFailure::Fail } else { policy::unhandled(node) };
                 let error = NodeError::new(codes::NODE_LOST, ErrorClass::Unavailable, "the process that ran it died")
                     .hint("look whether its effect happened, then restart the run from this node");
-                self.record_failure(at, attempt, &error, then);
+                self.record_failure(at, attempt, &error, then, None);
             }
         }
         lost

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use indexmap::IndexMap;
 
+use super::Log;
 use crate::{
     capability::{Capabilities, Code, Destination, Http, model::Models},
     codes,
@@ -40,6 +41,8 @@ pub struct NodeCtx {
     pub caps: Arc<Capabilities>,
     /// Where live pieces of text go.
     pub deltas: Arc<dyn DeltaSink>,
+    /// What the attempt leaves behind for people.
+    pub log: Arc<Log>,
 }
 
 /// Takes the live pieces of text that a node gives out while it runs. They are not journaled.
@@ -92,6 +95,12 @@ impl NodeCtx {
     /// Gives out a piece of text that people see at once.
     pub fn emit(&self, text: &str) {
         self.deltas.delta(self.run, &self.path, self.attempt, text);
+    }
+
+    /// Leaves lines for people, which the journal keeps beside the result of the attempt. What is logged before a node
+    /// waits or opens frames is not kept.
+    pub fn log(&self, lines: &str) {
+        self.log.add(lines);
     }
 
     /// Outgoing HTTP.

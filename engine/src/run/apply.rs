@@ -78,7 +78,7 @@ impl RunState {
                 let port = port.as_deref().map(Arc::from);
                 self.settle(plan, *node, Status::Ended { port, output, error: None });
             }
-            Event::NodeFailed { node, attempt, error, then } => {
+            Event::NodeFailed { node, attempt, error, then, .. } => {
                 self.set_attempt(*node, *attempt);
                 self.release_signal(*node);
                 self.started += 1;

@@ -111,6 +111,7 @@ impl NodeTest {
             deadline: None,
             caps: Arc::new(caps),
             deltas: deltas.clone(),
+            log: Arc::default(),
         };
         Ok(TestNode { node, ctx, deltas, _folder: folder })
     }

@@ -101,7 +101,7 @@ impl Sim {
                     ContainerEnd::Stopped => self.record(Event::NodeCancelled { node: at }),
                     ContainerEnd::Failed(error) => {
                         let then = if attempt < 2 { AfterFailure::Retry(0) } else { AfterFailure::Fail };
-                        self.record(Event::NodeFailed { node: at, attempt, error, then });
+                        self.record(Event::NodeFailed { node: at, attempt, error, then, log: None });
                     }
                 }
             }
@@ -164,7 +164,15 @@ impl Sim {
         self.running.retain(|(running, _)| *running != at);
         let output = value!({ "text": "x" }).into();
         let port = port.map(str::to_owned);
-        self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes: Vec::new(), cached: false });
+        self.record(Event::NodeSucceeded {
+            node: at,
+            attempt,
+            port,
+            output,
+            writes: Vec::new(),
+            cached: false,
+            log: None,
+        });
     }
 
     pub(super) fn waits(&self, at: Addr) -> bool {
@@ -183,7 +191,7 @@ impl Sim {
 
     pub(super) fn fail(&mut self, at: Addr, attempt: u32, then: AfterFailure) {
         self.running.retain(|(running, _)| *running != at);
-        self.record(Event::NodeFailed { node: at, attempt, error: error(), then });
+        self.record(Event::NodeFailed { node: at, attempt, error: error(), then, log: None });
     }
 
     /// Ends a node by name, as the test says.

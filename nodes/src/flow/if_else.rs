@@ -56,7 +56,7 @@ impl Node for IfElse {
         Some(case_schema(&Node::ports(self)))
     }
 
-    fn check(&self) -> Vec<ConfigFinding> {
+    fn check(&self, _: &Known) -> Vec<ConfigFinding> {
         let Some(position) = self.cases.iter().position(|(_, case)| case.constant() == Some(true)) else {
             return Vec::new();
         };

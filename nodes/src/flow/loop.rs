@@ -109,7 +109,7 @@ impl Node for Loop {
         }))
     }
 
-    fn check(&self) -> Vec<ConfigFinding> {
+    fn check(&self, _: &Known) -> Vec<ConfigFinding> {
         let until = &self.config.until;
         let written = until.compiled().and_then(|template| condition::constant(template.source()));
         let Some(constant) = written.or_else(|| until.as_literal()?.as_bool()) else { return Vec::new() };
