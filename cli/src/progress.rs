@@ -13,12 +13,14 @@ use self::live::Live;
 pub(crate) use self::{
     log::shown,
     story::{Story, count, duration, waits},
+    usage::{grouped, used},
 };
 use crate::follow::runs;
 
 mod live;
 mod log;
 mod story;
+mod usage;
 
 /// Shows the records of one run on stderr.
 pub(crate) struct Progress {

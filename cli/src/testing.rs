@@ -5,6 +5,7 @@
 //! * `lookup`: what a path of a test leads to in the workflow
 //! * `fakes`: stands in for nodes, counts calls
 //! * `computing`: code of workflows, which runs for real
+//! * `models`: stands in for models
 //! * `seen`: what the runs of a test did; lets the engine crash
 //! * `world`: an engine, its store and its clock, moved until everything rests
 //! * `script`: one test, turn by turn
@@ -26,6 +27,7 @@ mod fakes;
 mod file;
 mod lookup;
 mod matching;
+mod models;
 mod path;
 mod read;
 mod record;

@@ -9,6 +9,7 @@ use futures::stream::BoxStream;
 use self::model::Models;
 pub use self::{
     code::{Code, CodeCall, CodeFailure, CodeLimits, CodeReply},
+    history::{History, Turn},
     modules::{Import, Modules},
     secrets::{Destination, HostRule, SecretRules, Secrets, WorkflowRule},
 };
@@ -19,6 +20,7 @@ use crate::{
 };
 
 mod code;
+mod history;
 pub mod model;
 mod modules;
 mod secrets;
@@ -38,6 +40,8 @@ pub struct Capabilities {
     pub code: Option<Arc<dyn Code>>,
     /// Language models.
     pub models: Option<Arc<dyn Models>>,
+    /// What was said before in conversations.
+    pub history: Option<Arc<dyn History>>,
     /// Secrets by name.
     pub secrets: Arc<Secrets>,
 }

@@ -9,7 +9,6 @@ pub(crate) use self::registry::pointer;
 pub use self::{
     config::{ConfigError, ConfigFinding, Known, Spot},
     context::{DeltaSink, NoDeltas, NodeCtx},
-    log::Log,
     registry::{NodeSpec, Registry},
 };
 use crate::{
@@ -22,7 +21,6 @@ use crate::{
 
 mod config;
 mod context;
-pub(crate) mod log;
 pub mod prelude;
 mod registry;
 

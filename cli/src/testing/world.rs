@@ -22,7 +22,7 @@ use liteagent_engine::{
 };
 use tokio::{runtime::Runtime, sync::Notify};
 
-use super::{computing::Computing, fakes::Fakes, seen::Seen};
+use super::{computing::Computing, fakes::Fakes, models::ScriptedModels, seen::Seen};
 use crate::sandbox;
 
 /// How long a test may take on the clock of the machine.
@@ -83,6 +83,7 @@ impl World {
             files: Some(store.clone()),
             kv: Some(store.clone()),
             code: Some(code.clone()),
+            models: Some(Arc::new(ScriptedModels::new(fakes.clone(), clock.clone()))),
             secrets: Arc::new(secrets),
             ..Capabilities::default()
         };

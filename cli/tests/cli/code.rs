@@ -95,7 +95,7 @@ nodes:
   after:
     type: code
     language: python
-    inputs: { n: "{{ work.n }}", at: "{{ later.resumed_at }}" }
+    inputs: { n: "{{ work.n }}", at: "{{ later.at }}" }
     returns: { n: integer, at: string }
     code: |
       def main(n, at):
