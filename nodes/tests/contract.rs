@@ -180,7 +180,7 @@ async fn what_a_node_type_requires_is_what_it_uses() {
                 text => serde_saphyr::from_str::<Json>(text).expect(example.title).into(),
             };
             if let Value::Object(members) = &mut scope {
-                std::sync::Arc::make_mut(members).shift_remove("fakes");
+                Arc::make_mut(members).shift_remove("fakes");
             }
             let outcome = NodeTest::new(&registry, example.yaml).scope(&scope.to_string()).run().await;
             missed |= outcome.get("error").and_then(Value::as_str) == Some("LA1004");
