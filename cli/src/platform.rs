@@ -23,6 +23,7 @@ use crate::{
     inputs::misfit,
     progress::{Detail, Progress},
     project::Project,
+    sandbox,
 };
 
 /// A wait that is longer gives the run up, and the command says how to go on.
@@ -62,6 +63,7 @@ impl Platform {
             roots: project.config.roots(&project.root),
             kv: Some(kv),
             history: Some(Arc::new(StoredHistory(stores.journal.clone()))),
+            code: Some(sandbox::code()),
             secrets: Arc::new(project.config.secrets(&project.root)?),
             ..Capabilities::default()
         };

@@ -20,7 +20,7 @@ impl Owner {
         match command {
             Command::Start { at, attempt } => self.start(at, attempt).await?,
             Command::Skip { at, why } => self.record(Event::NodeSkipped { node: at, why }),
-            Command::Resume { at, with } => self.resume(at, with, Spent::default()),
+            Command::Resume { at, with } => self.resume(at, with, &Spent::default()),
             Command::Ignore { id } => self.record(Event::SignalIgnored { id }),
             Command::CloseFrame { frame, failed } => self.close_frame(frame, failed),
             Command::EndContainer { at, end } => self.end_container(at, end),
@@ -125,6 +125,7 @@ impl Owner {
                 writes: Vec::new(),
                 cached: false,
                 usage: Spent::default(),
+                log: None,
             }),
             ContainerEnd::Stopped => self.record(Event::NodeCancelled { node: at, usage: Spent::default() }),
             ContainerEnd::Failed(report) => {
@@ -134,7 +135,7 @@ impl Owner {
                 let draw = rand::random();
                 let then = super::policy::after_failure(self.node(&plan, at), &error, attempt, now, draw);
                 let usage = Spent::default();
-                self.record(Event::NodeFailed { node: at, attempt, error: report, then, usage });
+                self.record(Event::NodeFailed { node: at, attempt, error: report, then, usage, log: None });
             }
         }
     }
