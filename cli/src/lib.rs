@@ -8,6 +8,7 @@
 //! * `editor`: schemas and settings for editors
 //! * `testing`: what `test` does
 //! * `platform`: the engine with its stores, as every command that runs something opens it
+//! * `sandbox`: where code runs
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -32,6 +33,7 @@ mod output;
 mod platform;
 mod progress;
 mod project;
+mod sandbox;
 mod shell;
 mod testing;
 

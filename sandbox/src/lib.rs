@@ -29,5 +29,5 @@ mod ticker;
 
 pub use config::{Bounds, Config};
 pub use liteagent_sandbox_protocol as protocol;
-pub use packages::{Package, packages};
+pub use packages::packages;
 pub use sandbox::Sandbox;

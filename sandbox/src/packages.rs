@@ -1,28 +1,17 @@
 //! The packages inside the Python guest.
 
-use serde::Serialize;
-
-/// A package that Python code can import.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Package {
-    /// The name of its distribution.
-    pub name: String,
-    /// Its version.
-    pub version: String,
-}
+use liteagent_sandbox_protocol::Package;
 
 /// The packages that the guest is built with, in the order of their names.
 pub fn packages() -> Vec<Package> {
-    include_str!("../guests/python/packages.txt").lines().filter_map(Package::read).collect()
+    include_str!("../guests/python/packages.txt").lines().filter_map(read).collect()
 }
 
-impl Package {
-    /// Reads a line of a file of requirements: `name==version --hash=...`.
-    fn read(line: &str) -> Option<Self> {
-        let requirement = line.split([' ', '#']).next()?;
-        let (name, version) = requirement.split_once("==")?;
-        Some(Self { name: name.to_owned(), version: version.to_owned() })
-    }
+/// Reads a line of a file of requirements: `name==version --hash=...`.
+fn read(line: &str) -> Option<Package> {
+    let requirement = line.split([' ', '#']).next()?;
+    let (name, version) = requirement.split_once("==")?;
+    Some(Package { name: name.to_owned(), version: version.to_owned() })
 }
 
 #[cfg(test)]

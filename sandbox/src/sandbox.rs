@@ -91,6 +91,18 @@ impl Sandbox {
         Self::start(config, languages)
     }
 
+    /// Compiles every guest for this machine where that was not done yet. Processes that are started afterwards need not.
+    ///
+    /// # Errors
+    /// When a guest is not there, or the configuration cannot be served by this machine.
+    pub fn compile(config: &Config) -> Result<(), Fault> {
+        for language in Language::ALL {
+            let state = LanguageState::new(language, config)?;
+            Guest::load(language, &state.engine, config)?;
+        }
+        Ok(())
+    }
+
     fn start(config: Config, languages: [LanguageState; 2]) -> Result<Self, Fault> {
         let ticker = Ticker::start(languages.iter().map(|state| state.engine.clone()).collect())
             .map_err(|error| failed("the sandbox cannot start a thread", error))?;

@@ -25,4 +25,4 @@ pub mod testing;
 pub use fault::{Class, Fault, Kind};
 pub use limits::{Limit, Limits};
 pub use request::{Failure, Language, Mode, Reply, Request, Success, UnknownLanguage, Usage};
-pub use runner::{Load, Runner};
+pub use runner::{Load, Package, Runner};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 
 use crate::{Fault, Reply, Request};
 
@@ -36,12 +37,21 @@ pub trait Runner: Send + Sync {
 }
 
 /// How much a runner has to do.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Load {
     /// Calls that run.
     pub running: usize,
     /// Calls that wait for a place, as far as the runner knows.
     pub waiting: usize,
+}
+
+/// A package that Python code can import.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Package {
+    /// The name of its distribution.
+    pub name: String,
+    /// Its version.
+    pub version: String,
 }
 
 #[async_trait]
