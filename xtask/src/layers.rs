@@ -15,10 +15,22 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("liteagent-definitions", &[]),
     ("liteagent-sandbox-protocol", &[]),
     ("liteagent-sandbox", &["liteagent-sandbox-protocol"]),
+    ("liteagent-sandbox-client", &["liteagent-sandbox-protocol"]),
+    ("liteagent-sandbox-service", &["liteagent-sandbox-protocol"]),
     ("liteagent-guests", &[]),
     (
         "liteagent",
-        &["liteagent-backends", "liteagent-definitions", "liteagent-engine", "liteagent-nodes", "liteagent-sandbox"],
+        &[
+            "liteagent-backends",
+            "liteagent-definitions",
+            "liteagent-engine",
+            "liteagent-guests",
+            "liteagent-nodes",
+            "liteagent-sandbox",
+            "liteagent-sandbox-client",
+            "liteagent-sandbox-protocol",
+            "liteagent-sandbox-service",
+        ],
     ),
     (
         "liteagent-tests",

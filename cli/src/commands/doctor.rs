@@ -12,19 +12,22 @@ use liteagent_engine::{
     load::{LoadOptions, load},
 };
 use liteagent_nodes::egress::EgressPolicy;
+use liteagent_sandbox_protocol::{Language, Request};
 
 use crate::{
     config,
     failure::{Exit, Failure},
     platform::{block_on, open_stores},
     project::Project,
+    sandbox,
     shell::Shell,
 };
 
 /// Settings of the environment that this program reads.
-const SETTINGS: [&str; 7] = [
+const SETTINGS: [&str; 8] = [
     "LITEAGENT_CACHE",
     "LITEAGENT_DATA",
+    "LITEAGENT_ENV",
     "LITEAGENT_LEASE",
     "LITEAGENT_LOG",
     "LITEAGENT_MIN_FREE",
@@ -50,13 +53,14 @@ use Finding::{Bad, Good, Odd};
 /// One thing to check. A check that cannot look says so, it does not fail the command.
 type Check = (&'static str, fn(&Project) -> Finding);
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     ("project", project),
     ("data folder", data_folder),
     ("database", database),
     ("disk space", disk_space),
     ("file roots", file_roots),
     ("http", http),
+    ("sandbox", sandbox),
     ("environment", environment),
     ("secrets", secrets),
     ("workflows", workflows),
@@ -171,6 +175,35 @@ fn http(here: &Project) -> Finding {
         Ok(_) if here.config.http.allow.is_empty() => Good("public addresses only".to_owned()),
         Ok(_) => Good(format!("public addresses, and {}", here.config.http.allow.join(", "))),
         Err(error) => Bad(error, format!("change `allow` under `[http]` in `{}`", config::FILE)),
+    }
+}
+
+/// Runs an empty program in each language, where code of this project runs.
+fn sandbox(here: &Project) -> Finding {
+    let runner = match sandbox::runner(here) {
+        Ok(runner) => runner,
+        Err(failure) => {
+            let mend = failure.hint.unwrap_or_else(|| format!("change `[sandbox]` in `{}`", config::FILE));
+            return Bad(failure.message, mend);
+        }
+    };
+    let programs = [(Language::JavaScript, "function main() {}"), (Language::Python, "def main(): pass")];
+    let tried = block_on(async {
+        for (language, code) in programs {
+            if let Err(failure) = runner.run(Request::new(language, code)).await {
+                return Ok(Err(failure.error));
+            }
+        }
+        Ok(Ok(()))
+    });
+    let place = runner.describe();
+    match tried {
+        Ok(Ok(())) => Good(format!("code runs {place}")),
+        Ok(Err(fault)) => Odd(
+            format!("code does not run {place}: {}", fault.message),
+            fault.hint.map_or_else(|| "see `liteagent explain LA2311`".to_owned(), String::from),
+        ),
+        Err(failure) => Bad(failure.message, "free memory, or end other programs".to_owned()),
     }
 }
 
