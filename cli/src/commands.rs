@@ -20,6 +20,7 @@ mod nodes;
 pub(crate) mod quarantine;
 pub(crate) mod run;
 mod runs;
+mod sandbox;
 mod schema;
 mod test;
 
@@ -34,6 +35,8 @@ pub(crate) enum Verb {
     Runs(runs::Runs),
     /// Deletes everything that is kept about a subject
     Forget(forget::Forget),
+    /// Builds what code nodes run in, with the packages of this project
+    Sandbox(sandbox::Sandbox),
     /// Runs the tests of workflows
     Test(test::Test),
     /// Draws a workflow as Mermaid, DOT or SVG
@@ -66,6 +69,7 @@ impl Verb {
             Self::Run(verb) => verb.run(shell),
             Self::Runs(verb) => verb.run(shell),
             Self::Forget(verb) => verb.run(shell),
+            Self::Sandbox(verb) => verb.run(shell),
             Self::Test(verb) => verb.run(shell),
             Self::Graph(verb) => verb.run(shell),
             Self::Nodes(verb) => verb.run(shell),

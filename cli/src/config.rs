@@ -31,6 +31,8 @@ pub(crate) struct Config {
     pub(crate) files: FilesConfig,
     /// Where `http-request` may go.
     pub(crate) http: HttpConfig,
+    /// What code nodes have.
+    pub(crate) sandbox: SandboxConfig,
     /// Which secrets may be sent where, and who may declare them. Their values stand elsewhere.
     pub(crate) secrets: BTreeMap<String, SecretConfig>,
     /// How runs are stored.
@@ -68,6 +70,14 @@ impl Default for FilesConfig {
 pub(crate) struct HttpConfig {
     /// Private hosts and networks that may be reached all the same: `localhost:8080`, `10.0.0.0/8`.
     pub(crate) allow: Vec<String>,
+}
+
+/// `[sandbox]`
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(crate) struct SandboxConfig {
+    /// Packages for Python beside those that are built in: `NAME==VERSION`, as on PyPI.
+    pub(crate) packages: Vec<String>,
 }
 
 /// `[storage]`
@@ -115,7 +125,7 @@ impl Config {
 }
 
 /// The text of a file that need not be there.
-fn text_of(path: &Path) -> Result<Option<String>, Failure> {
+pub(crate) fn text_of(path: &Path) -> Result<Option<String>, Failure> {
     if matches!(path.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound) {
         return Ok(None);
     }

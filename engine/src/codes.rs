@@ -224,6 +224,13 @@ codes! {
     NOT_FAKED = "LA3110": "a node that acts on the outside is not faked";
     FAKES_USED_UP = "LA3111": "a node was called more often than the test fakes";
     FAKED_FAILURE = "LA3112": "a test let a node fail";
+    PACKAGES_NOT_BUILT = "LA3130": "the packages of a project are not built";
+    PACKAGES_LOCK = "LA3131": "the lock of a project's packages does not fit";
+    PACKAGE_NATIVE = "LA3132": "a package needs C extensions";
+    PACKAGE_UNAVAILABLE = "LA3133": "a package cannot be had";
+    PACKAGES_CONFLICT = "LA3134": "packages cannot stand together";
+    PACKAGE_DIGEST = "LA3135": "a package is not what was locked";
+    GUEST_BUILD = "LA3136": "an interpreter of the sandbox cannot be built";
 
     // LA5xxx: stores
     STORE = "LA5001": "the store failed";

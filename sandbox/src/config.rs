@@ -40,8 +40,10 @@ pub struct Config {
     pub memory_in_flight: u64,
     /// Threads that compute.
     pub threads: usize,
-    /// The folder of the guests that are not part of this program: `python.wasm`.
+    /// The folder of the guests that are not part of this program.
     pub guests: PathBuf,
+    /// The file of the Python guest in that folder: `python.wasm`, or the one with the packages of a project.
+    pub python: String,
     /// The folder of compiled guests. Only its owner may write there: what stands in it is executed.
     pub compiled: PathBuf,
     /// Told in a line when something takes long: the first start on a machine compiles the guests.
@@ -75,6 +77,7 @@ impl Config {
             threads: std::thread::available_parallelism().map_or(2, usize::from),
             compiled: folder.join("compiled"),
             guests: folder,
+            python: "python.wasm".to_owned(),
             progress: |_| {},
         }
     }

@@ -10,7 +10,9 @@ pub(crate) fn build(javascript: bool) -> Result<String, String> {
         let built = guests::javascript::build(&folder.join("build-javascript")).map_err(|error| error.to_string())?;
         crate::print(&format!("built {}; build again, so that it is part of the program", built.display()));
     }
-    guests::python::build(&folder, crate::print).map_err(|error| format!("the Python guest: {error}"))?;
+    guests::python::build(&folder, crate::print).map_err(|error| {
+        format!("the Python guest: {error}{}", error.hint.as_ref().map_or_else(String::new, |hint| format!("\n{hint}")))
+    })?;
 
     let config = Config { progress: crate::print, ..Config::new(&folder) };
     let sandbox = Sandbox::new(config).map_err(|fault| fault.to_string())?;

@@ -16,7 +16,17 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("liteagent-sandbox-protocol", &[]),
     ("liteagent-sandbox", &["liteagent-sandbox-protocol"]),
     ("liteagent-guests", &[]),
-    ("liteagent", &["liteagent-backends", "liteagent-definitions", "liteagent-engine", "liteagent-nodes"]),
+    (
+        "liteagent",
+        &[
+            "liteagent-backends",
+            "liteagent-definitions",
+            "liteagent-engine",
+            "liteagent-guests",
+            "liteagent-nodes",
+            "liteagent-sandbox",
+        ],
+    ),
     (
         "liteagent-tests",
         &["liteagent", "liteagent-backends", "liteagent-definitions", "liteagent-engine", "liteagent-nodes"],

@@ -11,6 +11,7 @@ use liteagent_engine::{
     diagnostic::Severity,
     load::{LoadOptions, load},
 };
+use liteagent_guests::{packages::LOCK, python};
 use liteagent_nodes::egress::EgressPolicy;
 
 use crate::{
@@ -50,7 +51,7 @@ use Finding::{Bad, Good, Odd};
 /// One thing to check. A check that cannot look says so, it does not fail the command.
 type Check = (&'static str, fn(&Project) -> Finding);
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     ("project", project),
     ("data folder", data_folder),
     ("database", database),
@@ -59,6 +60,7 @@ const CHECKS: [Check; 9] = [
     ("http", http),
     ("environment", environment),
     ("secrets", secrets),
+    ("sandbox", sandbox),
     ("workflows", workflows),
 ];
 
@@ -218,6 +220,36 @@ fn secrets(here: &Project) -> Finding {
         format!("{name} (hosts: {}; workflows: {})", list(hosts), list(workflows))
     };
     Good(names.into_iter().map(shown).collect::<Vec<_>>().join(", "))
+}
+
+fn sandbox(here: &Project) -> Finding {
+    let build = || "run `liteagent sandbox build`".to_owned();
+    let bad = |failure: Failure| Bad(failure.message, failure.hint.unwrap_or_else(build));
+    let packages = match here.packages() {
+        Ok(Some(packages)) => packages,
+        Ok(None) if here.lock_file().exists() => {
+            return Odd(
+                format!("`{LOCK}` is there, and `[sandbox] packages` of `{}` wants none", config::FILE),
+                format!("delete `{LOCK}`, or name the packages"),
+            );
+        }
+        Ok(None) => {
+            return match python::state(&liteagent_guests::folder()) {
+                python::State::Built => Good("Python and JavaScript, with what is built in".to_owned()),
+                python::State::Missing => Odd("Python is not built; code in it cannot run".to_owned(), build()),
+                python::State::Other => Odd("another release built Python".to_owned(), build()),
+            };
+        }
+        Err(failure) => return bad(failure),
+    };
+    match here.modules() {
+        Ok(modules) => {
+            let names: Vec<String> = packages.wanted().iter().map(ToString::to_string).collect();
+            let count = modules.map_or(0, |modules| modules.len());
+            Good(format!("Python with {} ({count} modules can be imported), and JavaScript", names.join(", ")))
+        }
+        Err(failure) => bad(failure),
+    }
 }
 
 fn workflows(here: &Project) -> Finding {
