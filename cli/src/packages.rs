@@ -55,11 +55,10 @@ impl Project {
         Ok(packages)
     }
 
-    /// The top-level modules that Python code of this project can import; `None` when these are those that every sandbox has.
-    pub(crate) fn modules(&self) -> Result<Option<BTreeSet<String>>, Failure> {
-        let Some(packages) = self.built_packages()? else { return Ok(None) };
-        let modules = packages.modules(&liteagent_guests::folder());
-        modules.map(Some).map_err(|error| BuildError::from(error).into())
+    /// The modules that Python code of this project can import beside those that every sandbox has.
+    pub(crate) fn modules(&self) -> Result<BTreeSet<String>, Failure> {
+        let Some(packages) = self.built_packages()? else { return Ok(BTreeSet::new()) };
+        packages.modules(&liteagent_guests::folder()).map_err(|error| BuildError::from(error).into())
     }
 
     /// How the sandbox of this project is set up.

@@ -245,8 +245,7 @@ fn sandbox(here: &Project) -> Finding {
     match here.modules() {
         Ok(modules) => {
             let names: Vec<String> = packages.wanted().iter().map(ToString::to_string).collect();
-            let count = modules.map_or(0, |modules| modules.len());
-            Good(format!("Python with {} ({count} modules can be imported), and JavaScript", names.join(", ")))
+            Good(format!("Python with {} ({} modules), and JavaScript", names.join(", "), modules.len()))
         }
         Err(failure) => bad(failure),
     }

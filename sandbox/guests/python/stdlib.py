@@ -234,10 +234,9 @@ def seal():
 
 
 def tell(failed):
-    """Tells the builder which top-level modules there are, and what could not be imported."""
-    names = {name.partition(".")[0] for name in MODULES} | set(sys.builtin_module_names) - {"componentize_py_runtime"}
+    """Tells the builder which modules the packages of users add, and which of these could not be imported."""
     with open(os.path.join(HERE, "told.json"), "w") as stream:
-        json.dump({"modules": sorted(filter(str.isidentifier, names)), "failed": failed}, stream)
+        json.dump({"modules": sorted(OF_USERS[1]), "failed": failed}, stream)
 
 
 collect(os.path.dirname(json.__path__[0]), LEFT_OUT)

@@ -121,7 +121,7 @@ impl Packages {
         folder.join(self.guest()).is_file()
     }
 
-    /// The top-level modules that code can import in that guest, once it is built.
+    /// The modules that code can import in that guest beside those of every guest, once it is built: `slugify.slugify`.
     ///
     /// # Errors
     /// When the list cannot be read.

@@ -104,9 +104,9 @@ pub(crate) fn own_modules() -> impl Iterator<Item = &'static str> {
 /// What the guest tells when it is built.
 #[derive(Debug, Deserialize)]
 struct Told {
-    /// The top-level modules that it has.
+    /// The modules of users.
     modules: Vec<String>,
-    /// Modules of users that cannot be imported, and why.
+    /// Those that cannot be imported, and why.
     failed: BTreeMap<String, String>,
 }
 
