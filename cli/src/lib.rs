@@ -34,6 +34,7 @@ mod packages;
 mod platform;
 mod progress;
 mod project;
+mod sandbox;
 mod shell;
 mod testing;
 

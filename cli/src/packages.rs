@@ -1,13 +1,15 @@
 //! The packages that a project wants for Python, their lock, and the guest that holds them.
 
-use std::{collections::BTreeSet, path::PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use liteagent_engine::codes;
 use liteagent_guests::{
     BuildError, Kind,
     packages::{self, LOCK, Lock, Package, Packages},
 };
-use liteagent_sandbox as sandbox;
 
 use crate::{
     config::{FILE, text_of},
@@ -31,43 +33,31 @@ impl Project {
         text_of(&self.lock_file())?.map(|text| text.parse().map_err(Failure::from)).transpose()
     }
 
-    /// The packages that are wanted with a lock that fits them; `None` when none is wanted.
-    pub(crate) fn packages(&self) -> Result<Option<Packages>, Failure> {
+    /// The packages that are wanted with a lock that fits them, built into a guest in the folder `guests`; `None` when none
+    /// is wanted.
+    pub(crate) fn packages(&self, guests: &Path) -> Result<Option<Packages>, Failure> {
         let wanted = self.wanted()?;
         if wanted.is_empty() {
             return Ok(None);
         }
+        let build = "run `liteagent sandbox build`";
         let Some(lock) = self.lock()? else {
             let message = format!("`{FILE}` wants packages, and there is no `{LOCK}` that pins them");
-            return Err(Failure::usage(codes::PACKAGES_LOCK, message).hint("run `liteagent sandbox build`"));
+            return Err(Failure::usage(codes::PACKAGES_LOCK, message).hint(build));
         };
-        Ok(Some(Packages::new(wanted, lock)?))
-    }
-
-    /// The same, built.
-    fn built_packages(&self) -> Result<Option<Packages>, Failure> {
-        let packages = self.packages()?;
-        if let Some(packages) = packages.as_ref().filter(|packages| !packages.is_built(&liteagent_guests::folder())) {
+        let packages = Packages::new(wanted, lock)?;
+        if !packages.is_built(guests) {
             let names: Vec<String> = packages.wanted().iter().map(ToString::to_string).collect();
             let message = format!("the sandbox of this project is not built with its packages: {}", names.join(", "));
-            return Err(Failure::usage(codes::PACKAGES_NOT_BUILT, message).hint("run `liteagent sandbox build`"));
+            return Err(Failure::usage(codes::PACKAGES_NOT_BUILT, message).hint(build));
         }
-        Ok(packages)
+        Ok(Some(packages))
     }
 
-    /// The modules that Python code of this project can import beside those that every sandbox has.
-    pub(crate) fn modules(&self) -> Result<BTreeSet<String>, Failure> {
-        let Some(packages) = self.built_packages()? else { return Ok(BTreeSet::new()) };
-        packages.modules(&liteagent_guests::folder()).map_err(|error| BuildError::from(error).into())
-    }
-
-    /// How the sandbox of this project is set up.
-    pub(crate) fn sandbox(&self) -> Result<sandbox::Config, Failure> {
-        let config = sandbox::Config::new(liteagent_guests::folder());
-        Ok(match self.built_packages()? {
-            Some(packages) => sandbox::Config { python: packages.guest(), ..config },
-            None => config,
-        })
+    /// The modules that Python code of this project can import beside those that every sandbox has, by their whole names.
+    pub(crate) fn modules(&self, guests: &Path) -> Result<BTreeSet<String>, Failure> {
+        let Some(packages) = self.packages(guests)? else { return Ok(BTreeSet::new()) };
+        packages.modules(guests).map_err(|error| BuildError::from(error).into())
     }
 }
 

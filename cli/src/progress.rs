@@ -11,12 +11,14 @@ use liteagent_engine::{engine::Observer, event::Record, id::RunId};
 
 use self::live::Live;
 pub(crate) use self::{
+    log::shown,
     story::{Story, count, duration, waits},
     usage::{grouped, used},
 };
 use crate::follow::runs;
 
 mod live;
+mod log;
 mod story;
 mod usage;
 

@@ -18,6 +18,8 @@ macro_rules! library {
 
 const LIBRARY: &[(&str, &str)] = library![
     "approvals/purchase",
+    "chat/assistant",
+    "chat/support",
     "chat/todo",
     "data/clean-customers",
     "integrations/github-issues",

@@ -8,8 +8,9 @@ use futures::stream::BoxStream;
 
 use self::model::Models;
 pub use self::{
-    code::{Code, CodeCall, CodeLimits, CodeReply},
+    code::{Code, CodeCall, CodeFailure, CodeLimits, CodeReply},
     history::{History, Turn},
+    modules::{Import, Modules},
     secrets::{Destination, HostRule, SecretRules, Secrets, WorkflowRule},
 };
 use crate::{
@@ -21,6 +22,7 @@ use crate::{
 mod code;
 mod history;
 pub mod model;
+mod modules;
 mod secrets;
 
 /// What nodes may use. What is absent is `None`, and a node that needs it fails with LA1004.

@@ -133,6 +133,10 @@ codes! {
     MODEL_CHOICE = "LA1150": "`model` names no model";
     MESSAGE_FORM = "LA1151": "a message is not exactly one thing";
 
+    // LA113x: configuration of code
+    CODE_TEXT = "LA1130": "a code node has no code, or two";
+    CODE_LIMITS = "LA1131": "a limit of a code node lets nothing run";
+
     // LA12xx: configuration of nodes of the family io
     HTTP_CONFIG = "LA1201": "an HTTP request is described in a way that cannot be sent";
     FILES_CONFIG = "LA1202": "a file node is described in a way that cannot work";

@@ -191,6 +191,9 @@ pub enum Event<A = String> {
         /// What the attempt used of models, with the run that it started; after a wait, since then.
         #[serde(default, skip_serializing_if = "Spent::is_nothing")]
         usage: Spent,
+        /// What it printed, for people: at most 64 KiB, without secrets.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        log: Option<String>,
     },
     /// An attempt failed.
     NodeFailed {
@@ -205,6 +208,9 @@ pub enum Event<A = String> {
         /// What the attempt used of models all the same, with the run that it started.
         #[serde(default, skip_serializing_if = "Spent::is_nothing")]
         usage: Spent,
+        /// What it printed until then, for people: at most 64 KiB, without secrets.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        log: Option<String>,
     },
     /// A node was skipped.
     NodeSkipped {
@@ -360,11 +366,11 @@ impl<A> Event<A> {
             E::ContainerReopened { node, attempt } => E::ContainerReopened { node: name(node), attempt },
             E::FrameFinished { node, index, end } => E::FrameFinished { node: name(node), index, end },
             E::NodeWaiting { node, attempt, wait, usage } => E::NodeWaiting { node: name(node), attempt, wait, usage },
-            E::NodeSucceeded { node, attempt, port, output, writes, cached, usage } => {
-                E::NodeSucceeded { node: name(node), attempt, port, output, writes, cached, usage }
+            E::NodeSucceeded { node, attempt, port, output, writes, cached, usage, log } => {
+                E::NodeSucceeded { node: name(node), attempt, port, output, writes, cached, usage, log }
             }
-            E::NodeFailed { node, attempt, error, then, usage } => {
-                E::NodeFailed { node: name(node), attempt, error, then, usage }
+            E::NodeFailed { node, attempt, error, then, usage, log } => {
+                E::NodeFailed { node: name(node), attempt, error, then, usage, log }
             }
             E::NodeSkipped { node, why } => E::NodeSkipped { node: name(node), why },
             E::NodeLost { node, attempt, usage } => E::NodeLost { node: name(node), attempt, usage },

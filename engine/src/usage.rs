@@ -172,12 +172,15 @@ pub struct SpentReport<'a> {
     pub models: BTreeMap<&'a str, UsageReport>,
 }
 
-/// Takes in what an attempt uses while it runs: what it has taken is known also when the attempt is stopped.
+/// Takes in what an attempt uses and prints while it runs: what it has taken is known also when the attempt is stopped.
 #[derive(Debug, Default)]
 pub struct Meter {
     /// Whether there is something: a node that uses no model costs no lock.
     touched: AtomicBool,
     spent: Mutex<Spent>,
+    /// The same of what it printed.
+    printed: AtomicBool,
+    log: Mutex<String>,
 }
 
 impl Meter {
@@ -194,6 +197,25 @@ impl Meter {
         }
         self.touched.store(false, Ordering::Release);
         std::mem::take(&mut *self.spent.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Adds what was printed; a line break is added where it ends without one.
+    pub(crate) fn print(&self, lines: &str) {
+        if lines.is_empty() {
+            return;
+        }
+        let mut log = self.log.lock().unwrap_or_else(PoisonError::into_inner);
+        log.push_str(lines);
+        if !lines.ends_with('\n') {
+            log.push('\n');
+        }
+        self.printed.store(true, Ordering::Release);
+    }
+
+    /// What was printed, and leaves nothing behind.
+    pub(crate) fn take_log(&self) -> Option<String> {
+        let printed = self.printed.swap(false, Ordering::AcqRel);
+        printed.then(|| std::mem::take(&mut *self.log.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 
     /// What it has taken in so far, all models together.
@@ -268,5 +290,11 @@ mod tests {
         assert_eq!(spent.models["a/b"], Usage { calls: 2, input_tokens: 10, output_tokens: 4, ..Usage::default() });
         assert_eq!((spent.total().calls, spent.models.len()), (5, 2), "a call that used nothing is none");
         assert!(meter.take().is_nothing());
+
+        meter.print("one");
+        meter.print("");
+        meter.print("two\n");
+        assert_eq!(meter.take_log().as_deref(), Some("one\ntwo\n"));
+        assert_eq!(meter.take_log(), None);
     }
 }

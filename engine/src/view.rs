@@ -67,6 +67,8 @@ pub struct NodeSeen {
     pub losses: u32,
     /// Each failure, with its attempt.
     pub failures: Vec<(u32, ErrorReport)>,
+    /// What each attempt printed that printed something.
+    pub logs: Vec<(u32, String)>,
     /// What all its attempts used of models, with the runs that it started; not what is inside of it, see
     /// [`RunView::usage_of`].
     pub usage: Spent,
@@ -233,14 +235,16 @@ impl RunView {
             Event::NodeWaiting { node, attempt, wait, .. } => {
                 self.seen(node, *attempt, at).status = ViewStatus::Waiting(wait.clone());
             }
-            Event::NodeSucceeded { node, attempt, port, output, cached, .. } => {
+            Event::NodeSucceeded { node, attempt, port, output, cached, log, .. } => {
                 let node = self.seen(node, *attempt, at);
+                node.logs.extend(log.clone().map(|log| (*attempt, log)));
                 let output = node.container.as_ref().map_or_else(|| output.value(), Passes::output);
                 node.status = ViewStatus::Succeeded { port: port.clone(), output, cached: *cached };
                 node.ended_at = Some(at);
             }
-            Event::NodeFailed { node, attempt, error, then, .. } => {
+            Event::NodeFailed { node, attempt, error, then, log, .. } => {
                 let node = self.seen(node, *attempt, at);
+                node.logs.extend(log.clone().map(|log| (*attempt, log)));
                 node.failures.push((*attempt, error.clone()));
                 node.status = match then {
                     AfterFailure::Retry(until) => ViewStatus::Sleeping(*until),
@@ -273,6 +277,7 @@ impl RunView {
             ended_at: None,
             losses: 0,
             failures: Vec::new(),
+            logs: Vec::new(),
             usage: Spent::default(),
             container: None,
         });

@@ -2,12 +2,13 @@
 //!
 //! # Layout
 //! - [`flow`]: branches, containers, waits, ends; [`data`]: shaping values; [`io`]: the outside world;
-//!   [`model`]: language models.
+//!   [`model`]: language models; [`code`]: code of authors.
 //! - [`condition`]: comparisons as imported files have them.
 //! - [`docs`]: the page of a node type, made from its schema and examples.
 
 use liteagent_engine::node::Registry;
 
+pub mod code;
 mod compare;
 pub mod condition;
 pub mod data;
@@ -22,5 +23,5 @@ mod port;
 
 /// Every node type of this crate.
 pub fn registry() -> Registry {
-    model::register(io::register(data::register(flow::register(Registry::default()))))
+    code::register(model::register(io::register(data::register(flow::register(Registry::default())))))
 }

@@ -21,6 +21,9 @@ pub struct ProbeConfig {
     /// The class of those failures.
     #[serde(default)]
     pub class: Option<ErrorClass>,
+    /// What it leaves behind for people.
+    #[serde(default)]
+    pub says: String,
     /// Whether it never ends.
     #[serde(default)]
     pub hangs: bool,
@@ -65,6 +68,7 @@ impl Node for Probe {
             *call += 1;
             *call
         };
+        ctx.log(&self.config.says);
         for (model, usage) in &self.config.uses {
             ctx.spend(model, *usage);
         }

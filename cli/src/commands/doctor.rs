@@ -13,6 +13,7 @@ use liteagent_engine::{
 };
 use liteagent_guests::{packages::LOCK, python};
 use liteagent_nodes::egress::EgressPolicy;
+use liteagent_sandbox::Config;
 
 use crate::{
     config,
@@ -225,7 +226,8 @@ fn secrets(here: &Project) -> Finding {
 fn sandbox(here: &Project) -> Finding {
     let build = || "run `liteagent sandbox build`".to_owned();
     let bad = |failure: Failure| Bad(failure.message, failure.hint.unwrap_or_else(build));
-    let packages = match here.packages() {
+    let guests = Config::of_cache(config::setting).guests;
+    let packages = match here.packages(&guests) {
         Ok(Some(packages)) => packages,
         Ok(None) if here.lock_file().exists() => {
             return Odd(
@@ -234,7 +236,7 @@ fn sandbox(here: &Project) -> Finding {
             );
         }
         Ok(None) => {
-            return match python::state(&liteagent_guests::folder()) {
+            return match python::state(&guests) {
                 python::State::Built => Good("Python and JavaScript, with what is built in".to_owned()),
                 python::State::Missing => Odd("Python is not built; code in it cannot run".to_owned(), build()),
                 python::State::Other => Odd("another release built Python".to_owned(), build()),
@@ -242,7 +244,7 @@ fn sandbox(here: &Project) -> Finding {
         }
         Err(failure) => return bad(failure),
     };
-    match here.modules() {
+    match here.modules(&guests) {
         Ok(modules) => {
             let names: Vec<String> = packages.wanted().iter().map(ToString::to_string).collect();
             Good(format!("Python with {} ({} modules), and JavaScript", names.join(", "), modules.len()))

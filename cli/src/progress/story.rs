@@ -1,4 +1,4 @@
-//! One line of text for each record that a person wants to see.
+//! The text for each record that a person wants to see.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use liteagent_engine::{
     value::Value,
 };
 
-use super::usage::used_by_node;
+use super::{log::shown, usage::used_by_node};
 
 /// Turns records into lines. Remembers when nodes started, how many frames a container has, and what was used.
 pub(crate) struct Story {
@@ -49,8 +49,18 @@ impl Story {
         }
     }
 
-    /// The line for a record; `None` when it is not worth one.
+    /// The text for a record: a line, and below it what the node printed. `None` when it is not worth a line.
     pub(crate) fn tell(&mut self, record: &Record<String>) -> Option<String> {
+        let mut text = self.line_for(record)?;
+        if let Event::NodeSucceeded { log: Some(log), .. } | Event::NodeFailed { log: Some(log), .. } = &record.event {
+            for line in shown(log, self.frames_too) {
+                text.push_str(&format!("\n    │ {line}"));
+            }
+        }
+        Some(text)
+    }
+
+    fn line_for(&mut self, record: &Record<String>) -> Option<String> {
         if let Some((node, spent)) = record.event.usage_of_node() {
             self.count(node, spent);
         }
@@ -174,6 +184,7 @@ mod tests {
             writes: Vec::new(),
             cached: false,
             usage: Spent::default(),
+            log: None,
         };
         let call = Usage { input_tokens: 1_200, output_tokens: 34, cost: 1_200, ..Usage::default() };
         let mut spent = Spent::default();
@@ -194,6 +205,7 @@ mod tests {
                 error,
                 then: AfterFailure::Retry(3_000),
                 usage: spent.clone(),
+                log: None,
             },
             Event::NodeSucceeded {
                 node: "fetch".into(),
@@ -203,6 +215,7 @@ mod tests {
                 writes: Vec::new(),
                 cached: false,
                 usage: spent,
+                log: None,
             },
             succeeded("each[3].shape", None),
             succeeded("found", Some("else")),

@@ -9,7 +9,7 @@ use liteagent_engine::{
     engine::{EngineError, Start},
     event::SignalTo,
     id::RunId,
-    node::Registry,
+    node::{ANSWER, Registry},
     scope::{Roots, Scope},
     time::{Clock as _, iso},
     units::{Duration, Millis},
@@ -320,7 +320,7 @@ impl<'a> Script<'a> {
         let mut found = Found::new(end, nodes, workflows, self.world.fakes.calls());
         found.prompts = self.world.fakes.prompts();
         found.tools = self.world.fakes.tools();
-        found.answer = found.say(&self.lookup.paths_of("answer"));
+        found.answer = found.say(&self.lookup.paths_of(ANSWER));
         Ok(found)
     }
 

@@ -9,7 +9,7 @@ use crate::{
     event::{Event, FrameEnd, Handler, RunStatus, Write},
     node::{FrameClose, FrameInfo},
     run::{Addr, Command, ContainerEnd, Ending, FrameId, Phase},
-    store::{Message, MessageBody, Release, RunUsage},
+    store::{ConversationEnd, Message, MessageBody, Release, RunUsage},
     usage::Spent,
     value::Value,
 };
@@ -20,7 +20,7 @@ impl Owner {
         match command {
             Command::Start { at, attempt } => self.start(at, attempt).await?,
             Command::Skip { at, why } => self.record(Event::NodeSkipped { node: at, why }),
-            Command::Resume { at, with } => self.resume(at, with, Spent::default()),
+            Command::Resume { at, with } => self.resume(at, with, &Spent::default()),
             Command::Ignore { id } => self.record(Event::SignalIgnored { id }),
             Command::CloseFrame { frame, failed } => self.close_frame(frame, failed),
             Command::EndContainer { at, end } => self.end_container(at, end),
@@ -125,6 +125,7 @@ impl Owner {
                 writes: Vec::new(),
                 cached: false,
                 usage: Spent::default(),
+                log: None,
             }),
             ContainerEnd::Stopped => self.record(Event::NodeCancelled { node: at, usage: Spent::default() }),
             ContainerEnd::Failed(report) => {
@@ -134,7 +135,7 @@ impl Owner {
                 let draw = rand::random();
                 let then = super::policy::after_failure(self.node(&plan, at), &error, attempt, now, draw);
                 let usage = Spent::default();
-                self.record(Event::NodeFailed { node: at, attempt, error: report, then, usage });
+                self.record(Event::NodeFailed { node: at, attempt, error: report, then, usage, log: None });
             }
         }
     }
@@ -210,7 +211,7 @@ impl Owner {
                 node: parent.node,
                 attempt: parent.attempt,
                 status: ending.status,
-                outputs: outputs.unwrap_or_default(),
+                outputs: outputs.clone().unwrap_or_default(),
                 error: ending.error.clone(),
                 usage: Spent { models, nodes: self.state.started },
             };
@@ -221,7 +222,11 @@ impl Owner {
         let release = Release::Ended {
             status: ending.status,
             error: ending.error,
-            conversation: conversation.map(|id| (id, self.state.conversation.clone())),
+            conversation: conversation.map(|id| ConversationEnd {
+                id,
+                variables: self.state.conversation.clone(),
+                answer: self.state.said().or_else(|| answer_of(outputs.as_ref()?)),
+            }),
             usage: Box::new(RunUsage { total: self.state.used.total(), own: self.state.used_here.models.clone() }),
         };
         match self.flush(Some(release)).await? {
@@ -243,6 +248,11 @@ impl Owner {
             }
         }
     }
+}
+
+/// What a workflow without `answer` nodes says: its output `text`.
+fn answer_of(outputs: &Value) -> Option<String> {
+    Some(outputs.get("text")?.as_str()?.to_owned())
 }
 
 /// How the state of a loop changed: never the whole state, and of a list that grew only what was added.

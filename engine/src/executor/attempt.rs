@@ -5,6 +5,7 @@ use std::{panic::AssertUnwindSafe, sync::Arc};
 use futures::FutureExt as _;
 
 use super::{
+    beside::{Beside, shortened},
     cache,
     owner::{Owner, Running},
     policy,
@@ -67,7 +68,7 @@ impl Owner {
                     return Ok(());
                 }
                 Err(error) => {
-                    self.failed(at, attempt, &error, Spent::default());
+                    self.failed(at, attempt, &error, Beside::default());
                     return Ok(());
                 }
             }
@@ -80,8 +81,8 @@ impl Owner {
         if inline && node.effect == Effect::Pure {
             match AssertUnwindSafe(node.node.run(&ctx)).catch_unwind().now_or_never() {
                 Some(result) => {
-                    let usage = self.meter.take();
-                    self.settle(at, attempt, flatten(result), usage);
+                    let beside = Beside::take(&self.meter);
+                    self.settle(at, attempt, flatten(result), beside);
                 }
                 None => self.spawn(at, attempt),
             }
@@ -109,7 +110,7 @@ impl Owner {
         let key = match cache::key(node, &ctx.scope) {
             Ok(key) => key,
             Err(error) => {
-                self.failed(at, attempt, &error, Spent::default());
+                self.failed(at, attempt, &error, Beside::default());
                 return Ok(true);
             }
         };
@@ -121,7 +122,7 @@ impl Owner {
         let port = hit.get("port").and_then(Value::as_str).map(str::to_owned);
         let output = hit.get("output").cloned().unwrap_or_default().into();
         let (writes, usage) = (Vec::new(), Spent::default());
-        self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes, cached: true, usage });
+        self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes, cached: true, usage, log: None });
         Ok(true)
     }
 
@@ -183,11 +184,11 @@ impl Owner {
         }
         self.running.remove(&done.at);
         self.pending.urgent = true;
-        self.settle(done.at, done.attempt, done.result, done.meter.take());
+        self.settle(done.at, done.attempt, done.result, Beside::take(&done.meter));
     }
 
     /// Goes on with a waiting node; `usage` is what the run used that it waited for.
-    pub(super) fn resume(&mut self, at: Addr, with: Resume, mut usage: Spent) {
+    pub(super) fn resume(&mut self, at: Addr, with: Resume, usage: &Spent) {
         let Some(attempt) = self.state.node(at).map(|node| node.attempt) else { return };
         let plan = self.plan.clone();
         let node = self.node(&plan, at);
@@ -197,8 +198,9 @@ impl Owner {
             Some(result) => flatten(result),
             None => Err(NodeError::internal("a node that goes on must not wait for anything else")),
         };
-        usage += &self.meter.take();
-        self.settle(at, attempt, result, usage);
+        let mut beside = Beside::take(&self.meter);
+        beside.usage += usage;
+        self.settle(at, attempt, result, beside);
     }
 
     /// Goes on with a node whose child run ended.
@@ -221,22 +223,22 @@ impl Owner {
                     .report(name))
             }
         };
-        self.resume(at, Resume::ChildEnded { result }, end.usage);
+        self.resume(at, Resume::ChildEnded { result }, &end.usage);
     }
 
     /// Journals what came of an attempt.
-    fn settle(&mut self, at: Addr, attempt: u32, result: Result<Outcome<Value>, NodeError>, usage: Spent) {
+    fn settle(&mut self, at: Addr, attempt: u32, result: Result<Outcome<Value>, NodeError>, beside: Beside) {
         let outcome = match result {
             Ok(outcome) => outcome,
-            Err(error) => return self.failed(at, attempt, &error, usage),
+            Err(error) => return self.failed(at, attempt, &error, beside),
         };
         match outcome {
-            Outcome::Done(output) => self.succeeded(at, attempt, None, output, Vec::new(), usage),
-            Outcome::Port(port, output) => self.succeeded(at, attempt, Some(port), output, Vec::new(), usage),
-            Outcome::Wrote(output, writes) => self.succeeded(at, attempt, None, output, writes, usage),
-            Outcome::Items { .. } | Outcome::Rounds { .. } | Outcome::Child { .. } if !usage.is_nothing() => {
+            Outcome::Done(output) => self.succeeded(at, attempt, None, output, Vec::new(), beside),
+            Outcome::Port(port, output) => self.succeeded(at, attempt, Some(port), output, Vec::new(), beside),
+            Outcome::Wrote(output, writes) => self.succeeded(at, attempt, None, output, writes, beside),
+            Outcome::Items { .. } | Outcome::Rounds { .. } | Outcome::Child { .. } if !beside.usage.is_nothing() => {
                 let error = NodeError::internal("a node that opens passes or starts a run must not use models itself");
-                self.failed(at, attempt, &error, usage);
+                self.failed(at, attempt, &error, beside);
             }
             Outcome::Wait(mut wait) => {
                 let plan = self.plan.clone();
@@ -251,7 +253,7 @@ impl Owner {
                 }
                 wait.ask = self.redactor.value(wait.ask);
                 self.pending.urgent = true;
-                self.record(Event::NodeWaiting { node: at, attempt, wait, usage });
+                self.record(Event::NodeWaiting { node: at, attempt, wait, usage: beside.usage });
             }
             Outcome::Items { items, parallel, on_item_error } => {
                 if items.len() > MOST_FRAMES {
@@ -261,7 +263,7 @@ impl Owner {
                         format!("expected at most {MOST_FRAMES} items, found {}", items.len()),
                     );
                     let error = error.hint("split the list, or start a run for each part");
-                    return self.failed(at, attempt, &error, usage);
+                    return self.failed(at, attempt, &error, beside);
                 }
                 let items = self.redactor.value(Value::List(items)).into();
                 let over = Over::Items { items, parallel: parallel.max(1), on_item_error };
@@ -282,12 +284,12 @@ impl Owner {
         port: Option<String>,
         output: Value,
         writes: Vec<crate::event::Write>,
-        usage: Spent,
+        beside: Beside,
     ) {
         if output.as_object().is_none() {
             let found = output.kind();
             let error = NodeError::internal(format!("the output of a node must be an object, found {found}"));
-            return self.failed(at, attempt, &error, usage);
+            return self.failed(at, attempt, &error, beside);
         }
         let output = self.redactor.value(output);
         let plan = self.plan.clone();
@@ -301,16 +303,23 @@ impl Owner {
                 self.pending.fills.push((key, hit, self.engine.clock.now() + policy.ttl));
             }
         }
-        let output = output.into();
-        self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes, cached: false, usage });
+        let (output, Beside { usage, log }) = (output.into(), self.kept(beside));
+        self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes, cached: false, usage, log });
     }
 
     /// Journals a failed attempt and what follows from it.
-    pub(super) fn failed(&mut self, at: Addr, attempt: u32, error: &NodeError, usage: Spent) {
+    pub(super) fn failed(&mut self, at: Addr, attempt: u32, error: &NodeError, beside: Beside) {
         let plan = self.plan.clone();
         let now = self.engine.clock.now();
         let then = policy::after_failure(self.node(&plan, at), error, attempt, now, rand::random());
-        self.record_failure(at, attempt, error, then, usage);
+        self.record_failure(at, attempt, error, then, beside);
+    }
+
+    /// What the journal keeps of what an attempt left behind.
+    fn kept(&self, beside: Beside) -> Beside {
+        // Secrets first: one that the cut goes through would not be found any more.
+        let log = beside.log.map(|log| shortened(self.redactor.text(&log).unwrap_or(log)));
+        Beside { log, ..beside }
     }
 
     pub(super) fn record_failure(
@@ -319,13 +328,14 @@ impl Owner {
         attempt: u32,
         error: &NodeError,
         then: AfterFailure,
-        usage: Spent,
+        beside: Beside,
     ) {
         let mut report = error.report(&*path::path(&self.plan, &self.state, at));
         if let Some(message) = self.redactor.text(&report.message) {
             report.message = message;
         }
-        self.record(Event::NodeFailed { node: at, attempt, error: report, then, usage });
+        let Beside { usage, log } = self.kept(beside);
+        self.record(Event::NodeFailed { node: at, attempt, error: report, then, usage, log });
     }
 
     /// Starts a run of its own for a node.
@@ -337,7 +347,7 @@ impl Owner {
                 self.pending.children.push(child);
                 self.pending.urgent = true;
             }
-            Err(error) => self.failed(at, attempt, &error, Spent::default()),
+            Err(error) => self.failed(at, attempt, &error, Beside::default()),
         }
     }
 

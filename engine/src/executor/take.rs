@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::{
+    beside::Beside,
     owner::{Owner, OwnerError, Taking},
     policy, replay,
 };
@@ -98,7 +99,7 @@ impl Owner {
             let then = if too_often { AfterFailure::Fail } else { policy::unhandled(node) };
             let error = NodeError::new(codes::NODE_LOST, ErrorClass::Unavailable, "the process that ran it died")
                 .hint("look whether its effect happened, then restart the run from this node");
-            self.record_failure(at, attempt, &error, then, Spent::default());
+            self.record_failure(at, attempt, &error, then, Beside::default());
         }
     }
 

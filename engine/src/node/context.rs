@@ -41,7 +41,7 @@ pub struct NodeCtx {
     pub caps: Arc<Capabilities>,
     /// Where live pieces of text go.
     pub deltas: Arc<dyn DeltaSink>,
-    /// What the attempt has used of models.
+    /// What the attempt has used of models, and printed.
     pub meter: Arc<Meter>,
 }
 
@@ -102,6 +102,12 @@ impl NodeCtx {
     /// that is nothing, such as that of an answer from a cache, does not count.
     pub fn spend(&self, model: &str, usage: Usage) {
         self.meter.add(model, usage);
+    }
+
+    /// Leaves lines for people, which the journal keeps beside the result of the attempt, cut in the middle where they are
+    /// long. What is left before a node waits or opens frames is not kept.
+    pub fn log(&self, lines: &str) {
+        self.meter.print(lines);
     }
 
     /// Outgoing HTTP.

@@ -79,6 +79,9 @@ impl RunState {
                 self.started += u64::from(folded.is_none());
                 let output = folded.unwrap_or_else(|| output.value());
                 let port = port.as_deref().map(Arc::from);
+                if plan.chat {
+                    self.hear(plan, *node, &output);
+                }
                 self.settle(plan, *node, Status::Ended { port, output, error: None });
             }
             Event::NodeFailed { node, attempt, error, then, .. } => {

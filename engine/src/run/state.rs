@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::deaths::Deaths;
+use super::{deaths::Deaths, said::Said};
 use crate::{
     error::ErrorReport,
     event::{Handler, OnItemError, Place, RunStatus, Seq, SignalTo, SkipReason, Wait},
@@ -73,6 +73,7 @@ pub struct RunState {
     pub(super) cancels: VecDeque<Addr>,
     pub(super) signals: Vec<Signal>,
     pub(super) finishing: bool,
+    pub(super) said: Vec<Said>,
 }
 
 /// What `RunStarted` said.

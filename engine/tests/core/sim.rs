@@ -105,7 +105,14 @@ impl Sim {
                     ContainerEnd::Stopped => self.record(Event::NodeCancelled { node: at, usage: Spent::default() }),
                     ContainerEnd::Failed(error) => {
                         let then = if attempt < 2 { AfterFailure::Retry(0) } else { AfterFailure::Fail };
-                        self.record(Event::NodeFailed { node: at, attempt, error, then, usage: Spent::default() });
+                        self.record(Event::NodeFailed {
+                            node: at,
+                            attempt,
+                            error,
+                            then,
+                            usage: Spent::default(),
+                            log: None,
+                        });
                     }
                 }
             }
@@ -171,7 +178,16 @@ impl Sim {
         let output = value!({ "text": "x" }).into();
         let port = port.map(str::to_owned);
         let usage = std::mem::take(&mut self.uses);
-        self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes: Vec::new(), cached: false, usage });
+        self.record(Event::NodeSucceeded {
+            node: at,
+            attempt,
+            port,
+            output,
+            writes: Vec::new(),
+            cached: false,
+            usage,
+            log: None,
+        });
     }
 
     pub(super) fn waits(&self, at: Addr) -> bool {
@@ -192,7 +208,7 @@ impl Sim {
     pub(super) fn fail(&mut self, at: Addr, attempt: u32, then: AfterFailure) {
         self.running.retain(|(running, _)| *running != at);
         let usage = std::mem::take(&mut self.uses);
-        self.record(Event::NodeFailed { node: at, attempt, error: error(), then, usage });
+        self.record(Event::NodeFailed { node: at, attempt, error: error(), then, usage, log: None });
     }
 
     /// Ends a node by name, as the test says.

@@ -70,8 +70,9 @@ impl Show {
                 lines.push(format!("{:>10}  record {} is of a kind that this release does not know", "", record.seq));
                 continue;
             };
-            if let Some(line) = story.tell(&record) {
-                lines.push(format!("{:>10}{line}", duration(record.at - row.created_at)));
+            if let Some(text) = story.tell(&record) {
+                let text = text.replace('\n', &format!("\n{:10}", ""));
+                lines.push(format!("{:>10}{text}", duration(record.at - row.created_at)));
             }
             if let Event::RunEnded { outputs, error, handled_errors, .. } = record.event {
                 let outputs = match outputs {

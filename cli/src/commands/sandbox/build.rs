@@ -1,20 +1,20 @@
 //! `sandbox build`: the interpreters of the sandbox, with the packages of this project.
 
-use std::{fs, io::Write as _};
+use std::{fs, io::Write as _, path::Path};
 
 use liteagent_engine::codes;
 use liteagent_guests::{
-    self as guests,
     packages::{self, LOCK, Lock, Package, Packages},
     python,
 };
-use liteagent_sandbox::{self as sandbox, protocol::Language};
+use liteagent_sandbox::protocol::Language;
 
 use crate::{
     failure::{Exit, Failure},
     output,
     platform::block_on,
     project::Project,
+    sandbox,
     shell::Shell,
 };
 
@@ -31,7 +31,7 @@ impl Build {
     pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
         let project = Project::here()?;
         let say = |line: &str| shell.note(line);
-        let folder = guests::folder();
+        let folder = sandbox::guests();
         let wanted = project.wanted()?;
         let guest = if wanted.is_empty() {
             if project.lock()?.is_some() {
@@ -39,22 +39,21 @@ impl Build {
             }
             python::build(&folder, say)?
         } else {
-            let lock = self.lock(&project, &wanted, shell)?;
+            let lock = self.lock(&project, &wanted, &folder, shell)?;
             python::build_with(&folder, &Packages::new(wanted, lock)?, say)?
         };
-        let config = sandbox::Config { progress, ..project.sandbox()? };
-        block_on(prepare(config))?;
+        block_on(prepare())?;
         shell.out(format!("the sandbox is ready: Python in {}, JavaScript in this program", guest.display()))?;
         Ok(Exit::Done)
     }
 
     /// The lock that is there; without one, or where a new one is asked for, what is found now.
-    fn lock(&self, project: &Project, wanted: &[Package], shell: &Shell) -> Result<Lock, Failure> {
+    fn lock(&self, project: &Project, wanted: &[Package], folder: &Path, shell: &Shell) -> Result<Lock, Failure> {
         let old = if self.update { None } else { project.lock()? };
         if let Some(lock) = old {
             return Ok(lock);
         }
-        let lock = packages::resolve(&guests::folder(), wanted, |line| shell.note(line))?;
+        let lock = packages::resolve(folder, wanted, |line| shell.note(line))?;
         write(project, &lock)?;
         for pin in &lock.0 {
             shell.note(format!("locked {}", pin.package));
@@ -76,20 +75,10 @@ fn write(project: &Project, lock: &Lock) -> Result<(), Failure> {
 }
 
 /// Compiles the interpreters for this machine, where that was not done.
-async fn prepare(config: sandbox::Config) -> Result<(), Failure> {
-    let failed = |fault: sandbox::protocol::Fault| {
-        let failure = Failure::platform(codes::SANDBOX_FAILED, fault.message);
-        Failure { hint: fault.hint.map(Into::into), ..failure }
-    };
-    let sandbox = sandbox::Sandbox::new(config).map_err(failed)?;
-    for language in Language::ALL {
-        sandbox.prepare(language).await.map_err(failed)?;
-    }
-    Ok(())
-}
-
-/// The sandbox speaks from threads of its own.
-fn progress(line: &str) {
-    // Nobody may be there to read it, and that is no failure.
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+async fn prepare() -> Result<(), Failure> {
+    let prepared = sandbox::prepare(Language::ALL).await;
+    prepared.map_err(|fault| Failure {
+        hint: fault.hint.map(Into::into),
+        ..Failure::platform(codes::SANDBOX_FAILED, fault.message)
+    })
 }
