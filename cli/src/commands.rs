@@ -54,7 +54,7 @@ pub(crate) enum Verb {
     Explain(explain::Explain),
     /// Checks this machine and this project, and says how to mend what is wrong
     Doctor(doctor::Doctor),
-    /// Runs untrusted code for others, by HTTP
+    /// Runs untrusted code for others, by HTTP; or builds what code runs in
     Sandbox(sandbox::Sandbox),
     /// Prints a completion script for a shell
     Completions(completions::Completions),

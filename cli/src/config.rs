@@ -118,7 +118,7 @@ impl Config {
 }
 
 /// The text of a file that need not be there.
-fn text_of(path: &Path) -> Result<Option<String>, Failure> {
+pub(crate) fn text_of(path: &Path) -> Result<Option<String>, Failure> {
     if matches!(path.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound) {
         return Ok(None);
     }

@@ -2,14 +2,15 @@
 
 pub(crate) mod key;
 
-use std::{io::Write as _, sync::Arc, time::Duration};
+use std::{io::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use liteagent_engine::{capability, codes, error::Code};
+use liteagent_engine::{bundle::Bundle, capability, codes, error::Code};
 use liteagent_nodes::code::Sandboxed;
 use liteagent_sandbox::{Config, Sandbox};
 use liteagent_sandbox_client::{Children, Program, Remote};
-use liteagent_sandbox_protocol::{Failure as CallFailure, Fault, Kind, Load, Reply, Request, Runner};
+use liteagent_sandbox_protocol::{Failure as CallFailure, Fault, Kind, Language, Load, Reply, Request, Runner};
+use serde_json::Value as Json;
 use tokio::sync::OnceCell;
 
 use crate::{config::setting, failure::Failure, project::Project};
@@ -55,10 +56,44 @@ pub(crate) fn code(runner: Arc<dyn Runner>) -> Arc<dyn capability::Code> {
     }))
 }
 
+/// The folder of the guests.
+pub(crate) fn guests() -> PathBuf {
+    Config::of_cache(setting).guests
+}
+
 /// The configuration of the sandbox of a project.
 pub(crate) fn config(project: &Project) -> Result<Config, Failure> {
-    let config = project.config.sandbox.read(Config::of_cache(setting).guests)?;
-    Ok(Config { progress, ..config })
+    let config = Config { progress, ..project.config.sandbox.read(guests())? };
+    Ok(match project.packages(&config.guests)? {
+        Some(packages) => Config { python: packages.guest(), ..config },
+        None => config,
+    })
+}
+
+/// Refuses to begin what could not run its code: the packages of the project are not built.
+pub(crate) fn check(project: &Project, bundle: &Bundle) -> Result<(), Failure> {
+    if languages(bundle).contains(&Language::Python) { config(project).map(drop) } else { Ok(()) }
+}
+
+/// The languages of the code in a bundle.
+pub(crate) fn languages(bundle: &Bundle) -> Vec<Language> {
+    let mut found = Vec::new();
+    for definition in bundle.workflows.values() {
+        gather(&serde_json::to_value(definition).unwrap_or_default(), &mut found);
+    }
+    found
+}
+
+fn gather(value: &Json, found: &mut Vec<Language>) {
+    if value.get("type").and_then(Json::as_str) == Some("code") {
+        let language = value.get("language").and_then(Json::as_str).and_then(|name| name.parse().ok());
+        found.extend(language.filter(|language| !found.contains(language)));
+    }
+    match value {
+        Json::Object(members) => members.values().for_each(|member| gather(member, found)),
+        Json::Array(items) => items.iter().for_each(|item| gather(item, found)),
+        _ => {}
+    }
 }
 
 /// Where code of a project runs.

@@ -8,6 +8,7 @@ mod cli {
     mod hostile;
     mod http;
     mod looks;
+    mod packages;
     mod quarantine;
     mod runs;
     mod terminal;

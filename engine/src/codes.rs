@@ -237,6 +237,13 @@ codes! {
     SANDBOX_NO_KEY = "LA3121": "the sandbox has no key";
     SANDBOX_SETTINGS = "LA3122": "the settings of the sandbox do not go together";
     SANDBOX_LISTEN = "LA3123": "the sandbox cannot listen";
+    PACKAGES_NOT_BUILT = "LA3130": "the packages of a project are not built";
+    PACKAGES_LOCK = "LA3131": "the lock of a project's packages does not fit";
+    PACKAGE_NATIVE = "LA3132": "a package needs C extensions";
+    PACKAGE_UNAVAILABLE = "LA3133": "a package cannot be had";
+    PACKAGES_CONFLICT = "LA3134": "packages cannot stand together";
+    PACKAGE_DIGEST = "LA3135": "a package is not what was locked";
+    GUEST_BUILD = "LA3136": "an interpreter of the sandbox cannot be built";
 
     // LA5xxx: stores
     STORE = "LA5001": "the store failed";

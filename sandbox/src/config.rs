@@ -41,8 +41,10 @@ pub struct Config {
     pub memory_in_flight: u64,
     /// Threads that compute.
     pub threads: usize,
-    /// The folder of the guests that are not part of this program: `python.wasm`.
+    /// The folder of the guests that are not part of this program.
     pub guests: PathBuf,
+    /// The file of the Python guest in that folder: `python.wasm`, or the one with the packages of a project.
+    pub python: String,
     /// The folder of compiled guests. Only its owner may write there: what stands in it is executed.
     pub compiled: PathBuf,
     /// Told in a line when something takes long: the first start on a machine compiles the guests. Told nobody where the
@@ -79,10 +81,11 @@ impl Config {
             compiled: folder.join("compiled"),
             guests: folder,
             progress: nobody(),
+            python: "python.wasm".to_owned(),
         }
     }
 
-    /// The usual limits, with the guests where `cargo xtask guests` puts them: the folder `guests` in
+    /// The usual limits, with the guests where `liteagent sandbox build` puts them: the folder `guests` in
     /// `$LITEAGENT_CACHE`, by default `~/.cache/liteagent`. `setting` reads the environment.
     pub fn of_cache(setting: impl Fn(&str) -> Option<String>) -> Self {
         let folder = |name| setting(name).filter(|value| !value.is_empty()).map(PathBuf::from);

@@ -90,7 +90,7 @@ impl Guest {
         let wasm = source(language, config)?;
         Self::link(language, engine, config, &wasm).map_err(|error| {
             Fault::new(Kind::Sandbox, format!("the {language} guest cannot be loaded: {error:#}"))
-                .hint("build the guests anew with `cargo xtask guests`")
+                .hint("build the guests anew with `liteagent sandbox build`")
         })
     }
 
@@ -156,12 +156,12 @@ fn source(language: Language, config: &Config) -> Result<Cow<'static, [u8]>, Fau
     if language == Language::JavaScript {
         return Ok(Cow::Borrowed(JAVASCRIPT));
     }
-    let path = config.guests.join("python.wasm");
+    let path = config.guests.join(&config.python);
     fs::read(&path).map(Cow::Owned).map_err(|error| {
         let message = match error.kind() {
             ErrorKind::NotFound => format!("the Python guest is not there: expected `{}`", path.display()),
             _ => format!("the Python guest `{}` cannot be read: {error}", path.display()),
         };
-        Fault::new(Kind::Sandbox, message).hint("`cargo xtask guests` builds it")
+        Fault::new(Kind::Sandbox, message).hint("`liteagent sandbox build` builds it")
     })
 }

@@ -11,6 +11,7 @@ use liteagent_engine::{
     diagnostic::Severity,
     load::{LoadOptions, load},
 };
+use liteagent_guests::{packages::LOCK, python};
 use liteagent_nodes::egress::EgressPolicy;
 use liteagent_sandbox_protocol::{Language, Request};
 
@@ -180,6 +181,10 @@ fn http(here: &Project) -> Finding {
 
 /// Runs an empty program in each language, where code of this project runs.
 fn sandbox(here: &Project) -> Finding {
+    let has = match interpreters(here) {
+        Good(has) => has,
+        finding => return finding,
+    };
     let runner = match sandbox::runner(here) {
         Ok(runner) => runner,
         Err(failure) => {
@@ -198,12 +203,43 @@ fn sandbox(here: &Project) -> Finding {
     });
     let place = runner.describe();
     match tried {
-        Ok(Ok(())) => Good(format!("code runs {place}")),
+        Ok(Ok(())) => Good(format!("code runs {place}; {has}")),
         Ok(Err(fault)) => Odd(
             format!("code does not run {place}: {}", fault.message),
             fault.hint.map_or_else(|| "see `liteagent explain LA2311`".to_owned(), String::from),
         ),
         Err(failure) => Bad(failure.message, "free memory, or end other programs".to_owned()),
+    }
+}
+
+/// What code has.
+fn interpreters(here: &Project) -> Finding {
+    let build = || "run `liteagent sandbox build`".to_owned();
+    let bad = |failure: Failure| Bad(failure.message, failure.hint.unwrap_or_else(build));
+    let guests = sandbox::guests();
+    let packages = match here.packages(&guests) {
+        Ok(Some(packages)) => packages,
+        Ok(None) if here.lock_file().exists() => {
+            return Odd(
+                format!("`{LOCK}` is there, and `[sandbox] packages` of `{}` wants none", config::FILE),
+                format!("delete `{LOCK}`, or name the packages"),
+            );
+        }
+        Ok(None) => {
+            return match python::state(&guests) {
+                python::State::Built => Good("Python and JavaScript, with what is built in".to_owned()),
+                python::State::Missing => Odd("Python is not built; code in it cannot run".to_owned(), build()),
+                python::State::Other => Odd("another release built Python".to_owned(), build()),
+            };
+        }
+        Err(failure) => return bad(failure),
+    };
+    match here.modules(&guests) {
+        Ok(modules) => {
+            let names: Vec<String> = packages.wanted().iter().map(ToString::to_string).collect();
+            Good(format!("Python with {} ({} modules), and JavaScript", names.join(", "), modules.len()))
+        }
+        Err(failure) => bad(failure),
     }
 }
 

@@ -22,6 +22,7 @@ use crate::{
     platform::{Platform, block_on},
     progress::{Detail, Progress},
     project::Project,
+    sandbox,
     shell::Shell,
 };
 
@@ -74,6 +75,7 @@ impl Run {
         let project = Project::here()?;
         let path = project.find(&self.workflow)?;
         let bundle = load_for_use(&path, shell)?;
+        sandbox::check(&project, &bundle)?;
         let definition = entry(&bundle)?;
         let trigger = self.trigger(definition)?;
         let mut inputs = self.inputs.read(&definition.inputs)?;

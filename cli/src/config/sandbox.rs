@@ -16,6 +16,8 @@ use crate::failure::Failure;
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(crate) struct SandboxConfig {
+    /// Packages for Python beside those that are built in: `NAME==VERSION`, as on PyPI.
+    pub(crate) packages: Vec<String>,
     /// Calls of a language that run at once; 64.
     pub(crate) concurrency: Option<u32>,
     /// Calls that wait; 256.

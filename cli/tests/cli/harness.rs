@@ -5,7 +5,7 @@
 use std::{
     fs,
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use tempfile::TempDir;
@@ -60,12 +60,7 @@ impl Folder {
     }
 
     pub(crate) fn run_args(&self, args: &[&str]) -> Said {
-        let output = self.command(args).output().unwrap();
-        Said {
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-            code: output.status.code().unwrap_or(-1),
-        }
+        Said::of(self.command(args).output().unwrap())
     }
 
     /// The id of the newest run.
@@ -76,6 +71,14 @@ impl Folder {
 }
 
 impl Said {
+    pub(crate) fn of(output: Output) -> Self {
+        Self {
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+            code: output.status.code().unwrap_or(-1),
+        }
+    }
+
     /// Everything as one text, for a snapshot.
     pub(crate) fn whole(&self) -> String {
         format!("{}---- stderr ({})\n{}", self.out, self.code, self.err)

@@ -137,4 +137,3 @@ fn told(times: usize) -> Result<impl Future<Output = ()> + Send + 'static, Failu
 fn cannot(what: &str, error: &dyn std::fmt::Display) -> Failure {
     Failure::platform(codes::SANDBOX_LISTEN, format!("the sandbox cannot {what}: {error}"))
 }
-
