@@ -28,7 +28,7 @@ impl Shop {
         let folder = Folder::new().with("wheels/keep", "");
         let guests = folder.path("cache/guests");
         fs::create_dir_all(guests.join("wheels")).unwrap();
-        let built = liteagent_sandbox::Config::of_cache(|name| std::env::var(name).ok()).guests;
+        let built = Config::of_cache(|name| std::env::var(name).ok()).guests;
         for kept in fs::read_dir(built.join("wheels")).expect("`cargo xtask guests` fetches them") {
             let kept = kept.unwrap();
             symlink(kept.path(), guests.join("wheels").join(kept.file_name())).unwrap();
