@@ -12,7 +12,7 @@ use tempfile::TempDir;
 
 /// The folder where `cargo xtask guests` puts the interpreters of the sandbox.
 #[expect(clippy::disallowed_methods, reason = "tests look where make puts the guests")]
-fn cache() -> PathBuf {
+pub(crate) fn cache() -> PathBuf {
     let guests = liteagent_sandbox::Config::of_cache(|name| std::env::var(name).ok()).guests;
     guests.parent().unwrap().to_owned()
 }

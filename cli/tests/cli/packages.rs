@@ -9,13 +9,9 @@ use std::{
     process::Command,
 };
 
-use liteagent_sandbox::{
-    Config, Sandbox,
-    protocol::{Language, Request},
-};
 use serde_json::{Value, json};
 
-use super::harness::{Folder, Said};
+use super::harness::{Folder, Said, cache};
 
 /// A project that wants packages, wheels that pip finds, and a cache of its own with the tools and the built-in packages.
 struct Shop {
@@ -65,6 +61,11 @@ impl Shop {
         self
     }
 
+    fn holding(mut self, name: &str, text: &str) -> Self {
+        self.folder = self.folder.with(name, text);
+        self
+    }
+
     fn run(&self, args: &[&str]) -> Said {
         let mut command = self.folder.command(args);
         command.env("PATH", std::env::var_os("PATH").unwrap()).env("LITEAGENT_CACHE", self.folder.path("cache"));
@@ -95,9 +96,31 @@ impl Shop {
 
 const DIGEST: &str = "8e76690c6c2ab4c1e1a3f2c2f5bb8f2b1e3e4f0a0c5d6e7f8091a2b3c4d5e6f7";
 
+/// A workflow with code that uses them.
+const USES: &str = "\
+name: uses
+nodes:
+  use:
+    type: code
+    language: python
+    code: |
+      import sys
+      loaded = 'tiny' in sys.modules
+      import importlib.metadata
+      import moved, space.tiny, tiny, tiny.config, yaml
+
+      def main():
+          return {'result': {
+              'loaded': loaded, 'four': tiny.twice(2), 'word': tiny.config.WORD, 'moved': moved.HERE,
+              'version': importlib.metadata.version('tiny'), 'dice': tiny.DICE.random(),
+          }}
+    returns: { result: object }
+outputs: { result: \"{{ use.result }}\" }
+";
+
 /// The one build of a guest: it takes half a minute.
-#[tokio::test]
-async fn packages_are_locked_built_once_and_imported() {
+#[test]
+fn packages_are_locked_built_once_and_imported() {
     let shop = Shop::wanting(&["tiny==1.0"])
         .with(
             "tiny-1.0-py3-none-any",
@@ -125,7 +148,10 @@ async fn packages_are_locked_built_once_and_imported() {
             ],
         )
         .with("help_er-2.1-py2.py3-none-any", &[], &[("helper.py", "def add(a, b):\n    return a + b")])
-        .with("Babel-3-py3-none-any", &[], &[("babel.py", "")]);
+        .with("Babel-3-py3-none-any", &[], &[("babel.py", "")])
+        .holding("uses.yaml", USES);
+    let run = shop.run(&["run", "uses"]);
+    assert!(run.code == 2 && run.err.contains("error[LA3131]: `liteagent.toml` wants packages"), "{}", run.err);
 
     let said = shop.build();
     assert_eq!(said.code, 0, "{}", said.err);
@@ -147,28 +173,24 @@ async fn packages_are_locked_built_once_and_imported() {
     let added = ["babel", "broken", "helper", "moved", "space", "space.tiny", "tiny", "tiny.config"];
     assert_eq!(modules.lines().collect::<Vec<_>>(), added);
 
-    let sandbox = Sandbox::new(Config { python: guest, ..Config::new(&guests) }).unwrap();
-    let code = "import sys\nloaded = 'tiny' in sys.modules\nimport moved, space.tiny, tiny, tiny.config, yaml\nimport importlib.metadata\n\
-                def main():\n    return {'loaded': loaded, 'four': tiny.twice(2), 'word': tiny.config.WORD, 'moved': moved.HERE,\n        \
-                'version': importlib.metadata.version('tiny'), 'dice': tiny.DICE.random()}";
     let mut dice = Vec::new();
     for _ in 0..2 {
-        let reply =
-            sandbox.run(Request::new(Language::Python, code)).await.unwrap_or_else(|failure| panic!("{failure}"));
-        let mut outputs: Value = reply.outputs().unwrap();
+        let run = shop.run(&["run", "uses", "--json"]);
+        let run: Value = serde_json::from_str(&run.out).unwrap_or_else(|error| panic!("{error}: {}", run.err));
+        let mut outputs = run["outputs"]["result"].clone();
         dice.push(outputs["dice"].take());
         let expected = json!({
             "loaded": true, "four": 4, "word": "wörd", "moved": true, "version": "1.0", "dice": null,
         });
-        assert_eq!(outputs, expected);
+        assert_eq!(outputs, expected, "{run}");
     }
     assert_ne!(dice[0], dice[1], "what a package draws at random differs from call to call");
 
-    // Another project has nothing of it.
-    let doctor = Folder::new().with("liteagent.toml", "").run("doctor");
-    assert!(!doctor.out.contains("tiny"), "{}", doctor.out);
+    // A project that does not want them has nothing of it.
     shop.want(&[]);
     assert!(shop.run(&["doctor"]).out.contains("`sandbox.lock` is there"));
+    let run = shop.run(&["run", "uses"]);
+    assert!(run.code == 1 && run.err.contains("the Python guest is not there"), "{}", run.err);
 }
 
 #[test]
@@ -223,11 +245,10 @@ fn what_cannot_be_had_or_cannot_stand_together_is_named() {
 
 #[test]
 fn a_lock_decides_and_must_fit() {
-    let shop = Shop::wanting(&["tiny==1.0"]).with("tiny-1.0-py3-none-any", &["helper"], &[("tiny.py", "")]).with(
-        "helper-1.0-py3-none-any",
-        &[],
-        &[("helper.py", "")],
-    );
+    let shop = Shop::wanting(&["tiny==1.0"])
+        .with("tiny-1.0-py3-none-any", &["helper"], &[("tiny.py", "")])
+        .with("helper-1.0-py3-none-any", &[], &[("helper.py", "")])
+        .holding("uses.yaml", USES);
     let doctor = shop.run(&["doctor"]);
     assert!(doctor.code == 1 && doctor.out.contains("there is no `sandbox.lock` that pins them"), "{}", doctor.out);
 
@@ -236,8 +257,11 @@ fn a_lock_decides_and_must_fit() {
     let expected = format!("error[LA3135]: `tiny==1.0` is not what was locked: expected sha256 {DIGEST}, found ");
     assert!(said.starts_with(&expected), "{said}");
     let doctor = shop.run(&["doctor"]);
-    let expected = "BAD   sandbox       the sandbox of this project is not built with its packages: tiny==1.0";
-    assert!(doctor.code == 1 && doctor.out.contains(expected), "{}", doctor.out);
+    let expected = "the sandbox of this project is not built with its packages: tiny==1.0";
+    assert!(doctor.code == 1 && doctor.out.contains(&format!("BAD   sandbox       {expected}")), "{}", doctor.out);
+    let run = shop.run(&["run", "uses"]);
+    let expected = format!("error[LA3130]: {expected}\n  = help: run `liteagent sandbox build`\n");
+    assert_eq!((run.code, run.err), (2, expected));
 
     let (tiny, helper) = (
         sha256(&shop.wheels.join("tiny-1.0-py3-none-any.whl")),
