@@ -5,7 +5,8 @@ pub(crate) mod key;
 use std::{io::Write as _, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use liteagent_engine::codes;
+use liteagent_engine::{capability::Code, codes};
+use liteagent_nodes::code::Sandboxed;
 use liteagent_sandbox::{Config, Sandbox};
 use liteagent_sandbox_client::{Children, Program, Remote};
 use liteagent_sandbox_protocol::{Failure as CallFailure, Fault, Kind, Load, Reply, Request, Runner};
@@ -27,6 +28,16 @@ pub(crate) enum Place {
     Remote { endpoint: String, key: String },
 }
 
+/// Runs the code of the `code` nodes of a project.
+pub(crate) fn code(project: &Project) -> Result<Arc<dyn Code>, Failure> {
+    let runner = runner(project)?;
+    let run = move |request| {
+        let runner = Arc::clone(&runner);
+        async move { runner.run(request).await }
+    };
+    Ok(Arc::new(Sandboxed::new(run)))
+}
+
 /// The runner of a project, as `SANDBOX_MODE` and its kin say. Nothing is started before the first call.
 pub(crate) fn runner(project: &Project) -> Result<Arc<dyn Runner>, Failure> {
     let config = config(project)?;
@@ -39,8 +50,7 @@ pub(crate) fn runner(project: &Project) -> Result<Arc<dyn Runner>, Failure> {
 
 /// The configuration of the sandbox of a project.
 pub(crate) fn config(project: &Project) -> Result<Config, Failure> {
-    let config = project.config.sandbox.read(liteagent_guests::folder())?;
-    Ok(Config { progress, ..config })
+    project.config.sandbox.over(Config { progress, ..Config::of_cache(setting) })
 }
 
 /// Where code of a project runs.

@@ -8,7 +8,9 @@ use futures::stream::BoxStream;
 
 use self::model::Models;
 pub use self::{
-    code::{Code, CodeCall, CodeLimits, CodeReply},
+    code::{Code, CodeCall, CodeFailure, CodeLimits, CodeReply},
+    history::{History, Turn},
+    modules::{Import, Modules},
     secrets::{Destination, HostRule, SecretRules, Secrets, WorkflowRule},
 };
 use crate::{
@@ -18,7 +20,9 @@ use crate::{
 };
 
 mod code;
+mod history;
 pub mod model;
+mod modules;
 mod secrets;
 
 /// What nodes may use. What is absent is `None`, and a node that needs it fails with LA1004.
@@ -36,6 +40,8 @@ pub struct Capabilities {
     pub code: Option<Arc<dyn Code>>,
     /// Language models.
     pub models: Option<Arc<dyn Models>>,
+    /// What was said before in conversations.
+    pub history: Option<Arc<dyn History>>,
     /// Secrets by name.
     pub secrets: Arc<Secrets>,
 }

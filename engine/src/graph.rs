@@ -11,7 +11,7 @@ pub use self::site::{Target, TemplateSite};
 use crate::{
     definition::Need,
     node::{Container, Registry},
-    shape::Finding,
+    shape::{FileSite, Finding},
     template::{Reads, Segment},
 };
 
@@ -96,8 +96,8 @@ impl WorkflowGraph {
         Builder::new(workflow, registry).workflow()
     }
 
-    /// The pointers of `{ file: path }` in a workflow, where a field may hold that.
-    pub fn files(workflow: &Json, registry: &Registry) -> Vec<String> {
+    /// The texts of a workflow that stand in files of their own.
+    pub fn files(workflow: &Json, registry: &Registry) -> Vec<FileSite> {
         Builder::new(workflow, registry).files()
     }
 

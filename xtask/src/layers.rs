@@ -11,7 +11,7 @@ use serde_json::Value;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("liteagent-engine", &[]),
     ("liteagent-backends", &["liteagent-engine"]),
-    ("liteagent-nodes", &["liteagent-engine"]),
+    ("liteagent-nodes", &["liteagent-engine", "liteagent-sandbox-protocol"]),
     ("liteagent-definitions", &[]),
     ("liteagent-sandbox-protocol", &[]),
     ("liteagent-sandbox", &["liteagent-sandbox-protocol"]),
@@ -24,7 +24,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "liteagent-backends",
             "liteagent-definitions",
             "liteagent-engine",
-            "liteagent-guests",
             "liteagent-nodes",
             "liteagent-sandbox",
             "liteagent-sandbox-client",

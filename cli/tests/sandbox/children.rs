@@ -23,10 +23,12 @@ fn program() -> Program {
     Program { path: BINARY.into(), arguments: vec!["sandbox-child".into()] }
 }
 
+#[expect(clippy::disallowed_methods, reason = "tests look where make puts the guests")]
 fn children(count: usize) -> Children {
-    let guests = liteagent_guests::folder();
+    let usual = Config::of_cache(|name| std::env::var(name).ok());
+    let guests = &usual.guests;
     assert!(guests.join("python.wasm").is_file(), "no guests in {}: run `cargo xtask guests`", guests.display());
-    let whole = Config { concurrency: PLACES as u32, queue: QUEUE, threads: 2, ..Config::new(guests) };
+    let whole = Config { concurrency: PLACES as u32, queue: QUEUE, threads: 2, ..usual };
     let (part, count) = whole.divided(count);
     Children::start(program(), &part, count).unwrap()
 }
@@ -84,7 +86,10 @@ async fn a_child_has_nothing() {
         }
     }
     let limits = fs::read_to_string(process.join("limits")).unwrap();
-    assert!(limits.lines().any(|line| line.split_whitespace().eq(["Max", "core", "file", "size", "0", "0", "bytes"])), "{limits}");
+    assert!(
+        limits.lines().any(|line| line.split_whitespace().eq(["Max", "core", "file", "size", "0", "0", "bytes"])),
+        "{limits}"
+    );
     // A process that cannot be dumped shows these only to root.
     match fs::read(process.join("environ")) {
         Ok(environment) => assert_eq!(String::from_utf8_lossy(&environment), ""),
@@ -241,7 +246,10 @@ async fn a_program_that_is_no_child_is_told() {
         (Program { path: "/nowhere".into(), arguments: Vec::new() }, "No such file or directory"),
         (shell("echo 'why it fails' >&2; exit 3"), "exit status: 3: why it fails"),
         (shell(r"printf '\377\377\377\377' >&0; exec sleep 1000"), "it was killed, because it did not end by itself"),
-        (shell(r#"printf '\004\000\000\000null' >&0; exec sleep 1000"#), "it was killed, because it did not end by itself"),
+        (
+            shell(r#"printf '\004\000\000\000null' >&0; exec sleep 1000"#),
+            "it was killed, because it did not end by itself",
+        ),
     ];
     for (program, why) in cases {
         let children = Children::start(program, &Config::new("nowhere"), 1).unwrap();

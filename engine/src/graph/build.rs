@@ -12,7 +12,7 @@ use crate::{
     codes,
     definition::{Exit, Need},
     node::Registry,
-    shape::{self, Finding, Shape, Site},
+    shape::{self, FileSite, Finding, Shape, Site},
     template::Compiled,
 };
 
@@ -53,7 +53,7 @@ impl<'a> Builder<'a> {
         WorkflowGraph { body, on_failure, finally, outputs, sites, findings: self.findings }
     }
 
-    pub(super) fn files(mut self) -> Vec<String> {
+    pub(super) fn files(mut self) -> Vec<FileSite> {
         let mut files = self.outer_shape().files;
         for key in ["nodes", "on_failure", "finally"] {
             self.files_of(self.workflow.get(key), &format!("/{key}"), &mut files);
@@ -61,7 +61,7 @@ impl<'a> Builder<'a> {
         files
     }
 
-    fn files_of(&mut self, nodes: Option<&'a Json>, pointer: &str, files: &mut Vec<String>) {
+    fn files_of(&mut self, nodes: Option<&'a Json>, pointer: &str, files: &mut Vec<FileSite>) {
         for (id, node) in nodes.and_then(Json::as_object).into_iter().flatten().filter(|(_, node)| node.is_object()) {
             let shape = self.shape(node, &format!("{pointer}/{}", escape(id)));
             files.extend(shape.files);

@@ -6,7 +6,7 @@ use indexmap::IndexMap;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::Value as Json;
 
-use super::{ConfigError, ErasedNode, Node, NodeMeta, schema_of};
+use super::{ConfigError, ErasedNode, Known, Node, NodeMeta, schema_of};
 use crate::codes;
 
 /// A node type as the rest of the program sees it: no generics.
@@ -65,10 +65,11 @@ pub(crate) fn pointer(path: &serde_path_to_error::Path) -> String {
     pointer
 }
 
-/// Every node type that a process knows, in the order of registration.
+/// Every node type that a process knows, in the order of registration, and what checks know of the installation.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     specs: IndexMap<&'static str, NodeSpec>,
+    known: Known,
 }
 
 impl Registry {
@@ -83,6 +84,17 @@ impl Registry {
         }
         self.specs.insert(N::TYPE, NodeSpec::of::<N>());
         self
+    }
+
+    /// Says what checks know of the installation.
+    pub fn knowing(mut self, known: Known) -> Self {
+        self.known = known;
+        self
+    }
+
+    /// What checks know of the installation.
+    pub fn known(&self) -> &Known {
+        &self.known
     }
 
     /// The node type with this name or alias.

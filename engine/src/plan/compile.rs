@@ -11,7 +11,7 @@ use crate::{
     event::Handler,
     graph::{BodyGraph, NodeInfo, Read, TemplateSite, WorkflowGraph},
     id::Digest,
-    node::{ConfigError, Registry},
+    node::{ANSWER, ConfigError, Registry},
     template::Compiled,
     value::Value,
 };
@@ -185,6 +185,7 @@ impl<'a> Compiler<'a> {
         Ok(PlanNode {
             id: info.id.clone(),
             kind: spec.type_name.into(),
+            answers: spec.type_name == ANSWER,
             effect: node.effect(),
             gate,
             reads,

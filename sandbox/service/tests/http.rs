@@ -92,8 +92,22 @@ async fn only_health_is_told_without_the_key() {
 
 #[rstest]
 #[case::no_json("POST", "/v1/run", "{", 400, "LA2309", "the body is no request: EOF")]
-#[case::unknown_field("POST", "/v1/run", r#"{"language":"python","code":"","a":1}"#, 400, "LA2309", "unknown field `a`")]
-#[case::unknown_language("POST", "/v1/run", r#"{"language":"ruby","code":""}"#, 400, "LA2309", "unknown variant `ruby`")]
+#[case::unknown_field(
+    "POST",
+    "/v1/run",
+    r#"{"language":"python","code":"","a":1}"#,
+    400,
+    "LA2309",
+    "unknown field `a`"
+)]
+#[case::unknown_language(
+    "POST",
+    "/v1/run",
+    r#"{"language":"ruby","code":""}"#,
+    400,
+    "LA2309",
+    "unknown variant `ruby`"
+)]
 #[case::wrong_method("GET", "/v1/run", "", 405, "LA2309", "`/v1/run` does not take GET")]
 #[case::wrong_method_of_dify("GET", "/v1/sandbox/run", "", 405, "LA2309", "`/v1/sandbox/run` does not take GET")]
 #[case::wrong_path("POST", "/v1/runs", "", 404, "LA2309", "there is nothing at `/v1/runs`")]
@@ -214,7 +228,7 @@ async fn dify_is_told_what_it_did_wrong(#[case] body: &'static str, #[case] stat
 #[case::syntax(Fault::new(Kind::Syntax, "SyntaxError: x").hint("mend it"), 1, "err\nSyntaxError: x\n",
     "process exited with code 1\nerr\nSyntaxError: x\nhint: mend it\n")]
 #[case::exit(
-    Fault { exit_code: Some(3), ..Fault::new(Kind::Exited, "the code ended with sys.exit(3)") },
+    Fault { exit_code: Some(3), ..Fault::new(Kind::Exited, "the code ended with sys.exit(3) (line 2)") },
     3, "err", "process exited with code 3\nerr"
 )]
 #[case::exit_with_a_text(
@@ -362,7 +376,8 @@ async fn with_a_call(
     let mut connection = TcpStream::connect(address).await.unwrap();
     let body = r#"{"language":"python","code":""}"#;
     let (key, length) = (common::KEY, body.len());
-    let request = format!("POST /v1/run HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\ncontent-length: {length}\r\n\r\n{body}");
+    let request =
+        format!("POST /v1/run HTTP/1.1\r\nhost: x\r\nx-api-key: {key}\r\ncontent-length: {length}\r\n\r\n{body}");
     connection.write_all(request.as_bytes()).await.unwrap();
     gate.begun.acquire().await.unwrap().forget();
     (connection, stop, serving, address)
