@@ -24,7 +24,6 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "liteagent-backends",
             "liteagent-definitions",
             "liteagent-engine",
-            "liteagent-guests",
             "liteagent-nodes",
             "liteagent-sandbox",
             "liteagent-sandbox-client",
