@@ -21,6 +21,7 @@ pub(crate) mod quarantine;
 pub(crate) mod run;
 mod runs;
 mod sandbox;
+mod sandbox_child;
 mod schema;
 mod test;
 
@@ -35,8 +36,6 @@ pub(crate) enum Verb {
     Runs(runs::Runs),
     /// Deletes everything that is kept about a subject
     Forget(forget::Forget),
-    /// Builds what code nodes run in, with the packages of this project
-    Sandbox(sandbox::Sandbox),
     /// Runs the tests of workflows
     Test(test::Test),
     /// Draws a workflow as Mermaid, DOT or SVG
@@ -55,11 +54,16 @@ pub(crate) enum Verb {
     Explain(explain::Explain),
     /// Checks this machine and this project, and says how to mend what is wrong
     Doctor(doctor::Doctor),
+    /// Runs untrusted code for others, by HTTP; or builds what code runs in
+    Sandbox(sandbox::Sandbox),
     /// Prints a completion script for a shell
     Completions(completions::Completions),
     /// Executes one run and nothing else: started for runs that end the processes which execute them
     #[command(hide = true)]
     Quarantine(quarantine::Quarantine),
+    /// A child process of the sandbox: started to run code apart from everything else
+    #[command(name = crate::sandbox::CHILD, hide = true)]
+    SandboxChild(sandbox_child::SandboxChild),
 }
 
 impl Verb {
@@ -69,7 +73,6 @@ impl Verb {
             Self::Run(verb) => verb.run(shell),
             Self::Runs(verb) => verb.run(shell),
             Self::Forget(verb) => verb.run(shell),
-            Self::Sandbox(verb) => verb.run(shell),
             Self::Test(verb) => verb.run(shell),
             Self::Graph(verb) => verb.run(shell),
             Self::Nodes(verb) => verb.run(shell),
@@ -79,8 +82,10 @@ impl Verb {
             Self::Fmt(verb) => verb.run(shell),
             Self::Explain(verb) => verb.run(shell),
             Self::Doctor(verb) => verb.run(shell),
+            Self::Sandbox(verb) => verb.run(shell),
             Self::Completions(verb) => verb.run(shell),
             Self::Quarantine(verb) => verb.run(shell),
+            Self::SandboxChild(verb) => verb.run(shell),
         }
     }
 }

@@ -15,9 +15,10 @@ use liteagent_backends::Reserve;
 use liteagent_engine::{capability::Root, codes, source::read_text};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use self::secrets::SecretConfig;
+use self::{sandbox::SandboxConfig, secrets::SecretConfig};
 use crate::failure::Failure;
 
+mod sandbox;
 mod secrets;
 
 /// The name of the configuration file; its folder is the root of the definitions.
@@ -31,7 +32,7 @@ pub(crate) struct Config {
     pub(crate) files: FilesConfig,
     /// Where `http-request` may go.
     pub(crate) http: HttpConfig,
-    /// What code nodes have.
+    /// What code may use, and how much of it runs at once.
     pub(crate) sandbox: SandboxConfig,
     /// Which secrets may be sent where, and who may declare them. Their values stand elsewhere.
     pub(crate) secrets: BTreeMap<String, SecretConfig>,
@@ -70,14 +71,6 @@ impl Default for FilesConfig {
 pub(crate) struct HttpConfig {
     /// Private hosts and networks that may be reached all the same: `localhost:8080`, `10.0.0.0/8`.
     pub(crate) allow: Vec<String>,
-}
-
-/// `[sandbox]`
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub(crate) struct SandboxConfig {
-    /// Packages for Python beside those that are built in: `NAME==VERSION`, as on PyPI.
-    pub(crate) packages: Vec<String>,
 }
 
 /// `[storage]`

@@ -9,6 +9,7 @@
 //! * `editor`: schemas and settings for editors
 //! * `testing`: what `test` does
 //! * `platform`: the engine with its stores, as every command that runs something opens it
+//! * `sandbox`: where code runs
 
 use std::{ffi::OsString, process::ExitCode};
 

@@ -63,7 +63,7 @@ impl Platform {
             roots: project.config.roots(&project.root),
             kv: Some(kv),
             history: Some(Arc::new(StoredHistory(stores.journal.clone()))),
-            code: Some(sandbox::code()),
+            code: Some(sandbox::code(sandbox::runner(project)?)),
             secrets: Arc::new(project.config.secrets(&project.root)?),
             ..Capabilities::default()
         };

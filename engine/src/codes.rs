@@ -233,6 +233,10 @@ codes! {
     NOT_FAKED = "LA3110": "a node that acts on the outside is not faked";
     FAKES_USED_UP = "LA3111": "a node was called more often than the test fakes";
     FAKED_FAILURE = "LA3112": "a test let a node fail";
+    SANDBOX_KEY_REFUSED = "LA3120": "the key of the sandbox could be guessed";
+    SANDBOX_NO_KEY = "LA3121": "the sandbox has no key";
+    SANDBOX_SETTINGS = "LA3122": "the settings of the sandbox do not go together";
+    SANDBOX_LISTEN = "LA3123": "the sandbox cannot listen";
     PACKAGES_NOT_BUILT = "LA3130": "the packages of a project are not built";
     PACKAGES_LOCK = "LA3131": "the lock of a project's packages does not fit";
     PACKAGE_NATIVE = "LA3132": "a package needs C extensions";

@@ -54,7 +54,8 @@ pub(crate) fn engine(language: Language, config: &Config) -> Result<Engine> {
     pool.total_core_instances(count)
         .total_memories(count)
         .total_tables(count * 2)
-        .total_stacks(count)
+        // A guest that is given a list, of random numbers or of what is ready, allocates it on a stack of its own.
+        .total_stacks(count * 2)
         .max_memories_per_module(1)
         .max_tables_per_module(2)
         .max_memory_size(usize::try_from(config.maximum.memory).unwrap_or(usize::MAX))

@@ -15,6 +15,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("liteagent-definitions", &[]),
     ("liteagent-sandbox-protocol", &[]),
     ("liteagent-sandbox", &["liteagent-sandbox-protocol"]),
+    ("liteagent-sandbox-client", &["liteagent-sandbox-protocol"]),
+    ("liteagent-sandbox-service", &["liteagent-sandbox-protocol"]),
     ("liteagent-guests", &[]),
     (
         "liteagent",
@@ -25,6 +27,9 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "liteagent-guests",
             "liteagent-nodes",
             "liteagent-sandbox",
+            "liteagent-sandbox-client",
+            "liteagent-sandbox-protocol",
+            "liteagent-sandbox-service",
         ],
     ),
     (

@@ -1,4 +1,4 @@
-//! `sandbox`: what code nodes run in.
+//! `sandbox`: the sandbox as a service, and what code runs in.
 
 use clap::Subcommand;
 
@@ -8,12 +8,16 @@ use crate::{
 };
 
 mod build;
+mod serve;
 
-/// Builds what code nodes run in, with the packages of this project.
+/// Runs untrusted code for others, by HTTP; or builds what code runs in.
 #[derive(clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(crate) struct Sandbox {
     #[command(subcommand)]
-    verb: SandboxVerb,
+    verb: Option<SandboxVerb>,
+    #[command(flatten)]
+    serve: serve::Serve,
 }
 
 #[derive(Subcommand)]
@@ -25,7 +29,8 @@ enum SandboxVerb {
 impl Sandbox {
     pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
         match self.verb {
-            SandboxVerb::Build(verb) => verb.run(shell),
+            None => self.serve.run(shell),
+            Some(SandboxVerb::Build(verb)) => verb.run(shell),
         }
     }
 }

@@ -41,6 +41,11 @@ impl Suite {
         &self.file.tests
     }
 
+    /// The file of the tests.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// `workflow › test`.
     pub(crate) fn title(&self, test: &Test) -> String {
         format!("{} › {}", self.bundle.entry, test.name)

@@ -5,7 +5,7 @@ use std::{path::PathBuf, sync::Arc};
 use chrono::DateTime;
 use indexmap::IndexMap;
 use liteagent_engine::{
-    capability::Secrets,
+    capability::{Code, Secrets},
     engine::{EngineError, Start},
     event::SignalTo,
     id::RunId,
@@ -52,8 +52,8 @@ pub(crate) struct Verdict {
     pub(crate) took: Millis,
 }
 
-/// Runs a test in a world of its own.
-pub(crate) fn run(suite: &Suite, test: &Test, registry: &Registry) -> Verdict {
+/// Runs a test in a world of its own. Code of the workflow is run by `code`: it reaches nothing outside.
+pub(crate) fn run(suite: &Suite, test: &Test, registry: &Registry, code: &Arc<dyn Code>) -> Verdict {
     let watch = liteagent_engine::time::SystemClock;
     let begin = watch.now();
     let mut verdict = Verdict {
@@ -66,7 +66,7 @@ pub(crate) fn run(suite: &Suite, test: &Test, registry: &Registry) -> Verdict {
         updates: Vec::new(),
         took: 0,
     };
-    match Script::new(suite, test, registry) {
+    match Script::new(suite, test, registry, code) {
         Ok(mut script) => {
             if let Err(trouble) = script.play(test) {
                 script.failures.extend(script.world.fakes.take_faults());
@@ -113,11 +113,11 @@ struct Begin<'t> {
 }
 
 impl<'a> Script<'a> {
-    fn new(suite: &'a Suite, test: &'a Test, registry: &'a Registry) -> Result<Self, Trouble> {
+    fn new(suite: &'a Suite, test: &'a Test, registry: &'a Registry, code: &Arc<dyn Code>) -> Result<Self, Trouble> {
         let defaults = &suite.file.defaults;
         let at = defaults.clock.as_deref().map_or(Ok(BEGIN), moment)?;
         let secrets = Secrets::new(defaults.secrets.clone());
-        let world = World::new(registry.clone(), secrets, at)?;
+        let world = World::new(registry.clone(), code.clone(), secrets, at)?;
         world.fakes.add(&defaults.fakes);
         world.fakes.add(&test.fakes);
         let lookup = Lookup { bundle: &suite.bundle, registry };

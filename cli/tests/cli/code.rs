@@ -34,9 +34,33 @@ fn code_runs_and_what_it_prints_is_shown_and_kept() {
     let folder = Folder::new()
         .with("chain.yaml", CHAIN)
         .with("code/count.js", "export async function main({ lines }) { return { letters: lines.join('').length } }\n");
-    looks_like!(folder.run("run chain.yaml").whole(), @"");
+    looks_like!(folder.run("run chain.yaml").whole(), @r#"
+    {
+      "letters": 24
+    }
+    ---- stderr (0)
+      ✓ greet
+        │ greeting 2 people
+        │ [2Jcareful
+      ✓ count
+    succeeded: [run]
+    "#);
     let run = folder.newest();
-    looks_like!(folder.run(&format!("runs show {run}")).out, @"");
+    looks_like!(folder.run(&format!("runs show {run}")).out, @r#"
+    run       [run]
+    workflow  chain ([digest])
+    status    succeeded
+    started   [time] by cli
+
+     [took]  ✓ greet
+                  │ greeting 2 people
+                  │ [2Jcareful
+     [took]  ✓ count
+
+    outputs {
+      "letters": 24
+    }
+    "#);
     let journal = folder.run(&format!("runs show --journal {run}")).out;
     assert!(journal.contains(r#""log":"greeting 2 people\n\u001b[2Jcareful\n""#), "{journal}");
 }
@@ -61,7 +85,20 @@ nodes:
           return {"n": inner("seven")}
 "#,
     );
-    looks_like!(folder.run("run fails.yaml").whole(), @"");
+    looks_like!(folder.run("run fails.yaml").whole(), @r#"
+    ---- stderr (1)
+      ✗ parse                    LA2301: ValueError: invalid literal for int() with base 10: 'seven' (line 2)
+        │ parsing
+        │ Traceback (most recent call last):
+        │   File "<code>", line 6, in main
+        │     return {"n": inner("seven")}
+        │                  ~~~~~^^^^^^^^^
+        │   File "<code>", line 2, in inner
+        │     return int(text)
+        │ ValueError: invalid literal for int() with base 10: 'seven'
+    error[LA2301]: `parse`: ValueError: invalid literal for int() with base 10: 'seven' (line 2)
+    failed: [run]; `liteagent runs show [run]` tells more
+    "#);
 }
 
 #[test]
@@ -70,7 +107,12 @@ fn without_interpreters_the_node_says_how_to_get_them() {
     let empty = folder.path("empty");
     let output = folder.command(&["run", "chain.yaml"]).env("LITEAGENT_CACHE", &empty).output().unwrap();
     let said = String::from_utf8(output.stderr).unwrap().replace(&*empty.to_string_lossy(), "[cache]");
-    looks_like!(said, @"");
+    looks_like!(said, @"
+      ✗ greet                    LA2311: the Python guest is not there: expected `[cache]/guests/python.wasm`
+    error[LA2311]: `greet`: the Python guest is not there: expected `[cache]/guests/python.wasm`
+      = help: `cargo xtask guests` builds it
+    failed: [run]; `liteagent runs show [run]` tells more
+    ");
     assert_eq!(output.status.code(), Some(1));
     let check = folder.command(&["check", "chain.yaml"]).env("LITEAGENT_CACHE", &empty).output().unwrap();
     assert_eq!(check.status.code(), Some(0), "a check needs no sandbox");
@@ -119,5 +161,19 @@ tests:
     expect: { outputs: { n: 8 } }
 "#,
         );
-    looks_like!(folder.run("test").whole(), @"");
+    looks_like!(folder.run("test").whole(), @"
+    pass slow › it is two hours later, however slow the machine is
+    pass slow › code can be faked
+    FAIL slow › a failed test shows what code printed  slow.test.yaml:9
+      outputs.n
+        expected: 8
+        found:    7
+      nodes
+        work   succeeded
+        later  succeeded
+        after  succeeded
+          │ n is 7
+    ---- stderr (1)
+    2 passed, 1 failed
+    ");
 }

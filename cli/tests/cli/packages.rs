@@ -165,7 +165,7 @@ fn packages_are_locked_built_once_and_imported() {
     assert_eq!((again.code, &*again.err, again.out), (0, "", said.out), "a second build has nothing to do");
     assert_eq!(shop.lock(), lock);
     let doctor = shop.run(&["doctor"]);
-    assert!(doctor.out.contains("ok    sandbox       Python with tiny==1.0 ("), "{}", doctor.out);
+    assert!(doctor.out.contains("; Python with tiny==1.0 (8 modules), and JavaScript"), "{}", doctor.out);
 
     let guests = shop.folder.path("cache/guests");
     let guest = guest_in(&guests);

@@ -7,7 +7,7 @@ use liteagent_guests::{
     packages::{self, LOCK, Lock, Package, Packages},
     python,
 };
-use liteagent_sandbox::protocol::Language;
+use liteagent_sandbox::{Sandbox, protocol::Language};
 
 use crate::{
     failure::{Exit, Failure},
@@ -42,7 +42,7 @@ impl Build {
             let lock = self.lock(&project, &wanted, &folder, shell)?;
             python::build_with(&folder, &Packages::new(wanted, lock)?, say)?
         };
-        block_on(prepare())?;
+        block_on(prepare(&project))?;
         shell.out(format!("the sandbox is ready: Python in {}, JavaScript in this program", guest.display()))?;
         Ok(Exit::Done)
     }
@@ -75,10 +75,10 @@ fn write(project: &Project, lock: &Lock) -> Result<(), Failure> {
 }
 
 /// Compiles the interpreters for this machine, where that was not done.
-async fn prepare() -> Result<(), Failure> {
-    let prepared = sandbox::prepare(Language::ALL).await;
-    prepared.map_err(|fault| Failure {
-        hint: fault.hint.map(Into::into),
-        ..Failure::platform(codes::SANDBOX_FAILED, fault.message)
-    })
+async fn prepare(project: &Project) -> Result<(), Failure> {
+    let sandbox = Sandbox::new(sandbox::config(project)?).map_err(sandbox::unusable)?;
+    for language in Language::ALL {
+        sandbox.prepare(language).await.map_err(sandbox::unusable)?;
+    }
+    Ok(())
 }
