@@ -9,7 +9,7 @@ use liteagent_engine::{bundle::Bundle, capability, codes, error::Code};
 use liteagent_nodes::code::Sandboxed;
 use liteagent_sandbox::{Config, Sandbox};
 use liteagent_sandbox_client::{Children, Program, Remote};
-use liteagent_sandbox_protocol::{Failure as CallFailure, Fault, Kind, Language, Load, Reply, Request, Runner};
+use liteagent_sandbox_protocol::{Class, Failure as CallFailure, Fault, Kind, Language, Load, Reply, Request, Runner};
 use serde_json::Value as Json;
 use tokio::sync::OnceCell;
 
@@ -29,14 +29,20 @@ pub(crate) enum Place {
     Remote { endpoint: String, key: String },
 }
 
-/// The runner of a project, as `SANDBOX_MODE` and its kin say. Nothing is started before the first call.
+/// The runner of a project, as `SANDBOX_MODE` and its kin say. Nothing is started before the first call, and packages that
+/// are not built are in the way of none that runs no code.
 pub(crate) fn runner(project: &Project) -> Result<Arc<dyn Runner>, Failure> {
-    let config = config(project)?;
+    let limits = limits(project)?;
     match place(project, setting)? {
-        Place::Here => Ok(Arc::new(Lazy::new(config, Place::Here))),
-        Place::Children(count) => Ok(Arc::new(Lazy::new(config, Place::Children(count)))),
-        Place::Remote { endpoint, key } => Ok(Arc::new(remote(&endpoint, &key, config.default.wall)?)),
+        Place::Remote { endpoint, key } => Ok(Arc::new(remote(&endpoint, &key, limits.default.wall)?)),
+        place => Ok(Arc::new(Lazy::new(config(project).map_err(fault), place))),
     }
+}
+
+/// A failure of the configuration, as a call tells it: trying again gives the same.
+fn fault(failure: Failure) -> Fault {
+    let hint = failure.hint.map(Into::into);
+    Fault { class: Class::Invalid, hint, ..Fault::new(Kind::Sandbox, failure.message) }
 }
 
 /// A sandbox that this machine cannot have.
@@ -61,18 +67,31 @@ pub(crate) fn guests() -> PathBuf {
     Config::of_cache(setting).guests
 }
 
-/// The configuration of the sandbox of a project.
+/// The limits of the sandbox of a project.
+fn limits(project: &Project) -> Result<Config, Failure> {
+    Ok(Config { progress, ..project.config.sandbox.read(guests())? })
+}
+
+/// The configuration of the sandbox of a project: its limits, and the guest that holds its packages.
 pub(crate) fn config(project: &Project) -> Result<Config, Failure> {
-    let config = Config { progress, ..project.config.sandbox.read(guests())? };
+    let config = limits(project)?;
     Ok(match project.packages(&config.guests)? {
         Some(packages) => Config { python: packages.guest(), ..config },
         None => config,
     })
 }
 
-/// Refuses to begin what could not run its code: the packages of the project are not built.
+/// Refuses to begin what could not run its code here: the packages of the project are not built.
 pub(crate) fn check(project: &Project, bundle: &Bundle) -> Result<(), Failure> {
-    if languages(bundle).contains(&Language::Python) { config(project).map(drop) } else { Ok(()) }
+    if languages(bundle).contains(&Language::Python) && !is_elsewhere(project)? {
+        config(project)?;
+    }
+    Ok(())
+}
+
+/// Whether code of a project runs in another sandbox, which has its own packages.
+pub(crate) fn is_elsewhere(project: &Project) -> Result<bool, Failure> {
+    Ok(matches!(place(project, setting)?, Place::Remote { .. }))
 }
 
 /// The languages of the code in a bundle.
@@ -166,18 +185,20 @@ fn remote(endpoint: &str, key: &str, wall: Duration) -> Result<Remote, Failure> 
 
 /// A runner that is started by its first call: most commands run no code.
 struct Lazy {
-    config: Config,
+    /// Why there can be no sandbox is told to whom wants one.
+    config: Result<Config, Fault>,
     place: Place,
     started: OnceCell<Arc<dyn Runner>>,
 }
 
 impl Lazy {
-    fn new(config: Config, place: Place) -> Self {
+    fn new(config: Result<Config, Fault>, place: Place) -> Self {
         Self { config, place, started: OnceCell::new() }
     }
 
     async fn started(&self) -> Result<&Arc<dyn Runner>, Fault> {
-        self.started.get_or_try_init(|| start(self.config.clone(), &self.place)).await
+        let config = self.config.clone()?;
+        self.started.get_or_try_init(|| start(config, &self.place)).await
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 use sha2::{Digest, Sha256};
 
 fn main() -> io::Result<()> {
-    let root = PathBuf::from(env::var("CARGO_MANIFEST_DIR").expect("cargo sets it"));
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut digest = Sha256::new();
     let mut table = String::new();
     for folder in ["python", "src"] {
@@ -26,8 +26,8 @@ fn main() -> io::Result<()> {
         }
     }
     println!("cargo::rustc-env=GUEST_SOURCES={:x}", digest.finalize());
-    let out = PathBuf::from(env::var("OUT_DIR").expect("cargo sets it"));
-    fs::write(out.join("python.rs"), format!("&[{table}]"))
+    let out = env::var_os("OUT_DIR").expect("cargo sets it");
+    fs::write(Path::new(&out).join("python.rs"), format!("&[{table}]"))
 }
 
 /// The sources below a folder, in a fixed order.

@@ -181,16 +181,18 @@ fn http(here: &Project) -> Finding {
 
 /// Runs an empty program in each language, where code of this project runs.
 fn sandbox(here: &Project) -> Finding {
-    let has = match interpreters(here) {
-        Good(has) => has,
-        finding => return finding,
-    };
-    let runner = match sandbox::runner(here) {
-        Ok(runner) => runner,
+    let found = sandbox::runner(here).and_then(|runner| Ok((runner, sandbox::is_elsewhere(here)?)));
+    let (runner, is_elsewhere) = match found {
+        Ok(found) => found,
         Err(failure) => {
             let mend = failure.hint.unwrap_or_else(|| format!("change `[sandbox]` in `{}`", config::FILE));
             return Bad(failure.message, mend);
         }
+    };
+    let has = match interpreters(here) {
+        _ if is_elsewhere => String::new(),
+        Good(has) => format!("; {has}"),
+        finding => return finding,
     };
     let programs = [(Language::JavaScript, "function main() {}"), (Language::Python, "def main(): pass")];
     let tried = block_on(async {
@@ -203,7 +205,7 @@ fn sandbox(here: &Project) -> Finding {
     });
     let place = runner.describe();
     match tried {
-        Ok(Ok(())) => Good(format!("code runs {place}; {has}")),
+        Ok(Ok(())) => Good(format!("code runs {place}{has}")),
         Ok(Err(fault)) => Odd(
             format!("code does not run {place}: {}", fault.message),
             fault.hint.map_or_else(|| "see `liteagent explain LA2311`".to_owned(), String::from),
