@@ -14,7 +14,7 @@
 //! * `report`: lines for people, JUnit for machines
 
 pub(crate) use self::{
-    computing::{languages, prepare},
+    computing::languages,
     read::{Suite, read},
     record::record,
     report::{junit, lines},

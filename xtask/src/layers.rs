@@ -24,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "liteagent-backends",
             "liteagent-definitions",
             "liteagent-engine",
+            "liteagent-guests",
             "liteagent-nodes",
             "liteagent-sandbox",
             "liteagent-sandbox-client",
