@@ -29,6 +29,11 @@ pub trait Models: Send + Sync {
     /// # Errors
     /// When the model cannot be called, or refuses a text.
     async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, NodeError>;
+
+    /// The models that are known by name; others may work too. Calls nobody.
+    fn list(&self) -> Vec<ModelInfo> {
+        Vec::new()
+    }
 }
 
 /// What is known of a model.
@@ -59,8 +64,9 @@ pub struct ChatRequest {
     pub tools: Vec<ToolSpec>,
     /// Whether it must call, or must not.
     pub tool_choice: ToolChoice,
-    /// The JSON Schema that the answer has to fit; the text of the answer is then JSON. Schema keywords that the provider
-    /// does not know are left out of its request: the caller validates.
+    /// The JSON Schema that the answer has to fit; the text of the answer is then JSON. Where the provider cannot hold the
+    /// answer to it ([`ModelInfo::structured`]), its request asks for it in words. Keywords that the provider does not
+    /// know are left out of its request: the caller validates.
     pub schema: Option<Value>,
     /// How tokens are chosen.
     pub sampling: Sampling,
@@ -206,6 +212,8 @@ pub enum ChatEvent {
     Reasoning(String),
     /// A whole call of a tool.
     Call(ToolCall),
+    /// What was used although the answer breaks off: it comes right before the error. A whole answer says it in its end.
+    Spent(Usage),
     /// It is complete.
     End(ChatEnd),
 }
