@@ -199,6 +199,27 @@ codes! {
     SANDBOX_REQUEST = "LA2309": "the sandbox cannot serve a request as it is";
     SANDBOX_BUSY = "LA2310": "too many calls wait for the sandbox";
     SANDBOX_FAILED = "LA2311": "the sandbox is not there or failed";
+
+    // LA24xx: language models
+    MODEL_PROVIDER = "LA2400": "the provider of a model is not configured";
+    MODEL_NONE = "LA2401": "there is no language model";
+    MODEL_NO_KEY = "LA2402": "a provider has no key";
+    MODEL_WRONG_KEY = "LA2403": "a provider does not accept its key";
+    MODEL_NOT_ALLOWED = "LA2404": "a provider does not allow a call";
+    MODEL_UNKNOWN = "LA2405": "a provider does not know a model";
+    MODEL_CONTEXT = "LA2406": "a question is too long for a model";
+    MODEL_FILTERED = "LA2407": "a provider or a model refused a question";
+    MODEL_RATE = "LA2408": "a provider asks to slow down";
+    MODEL_CREDIT = "LA2409": "a provider wants to be paid";
+    MODEL_OVERLOADED = "LA2410": "a provider cannot serve a call";
+    MODEL_REQUEST = "LA2411": "a provider does not understand a call";
+    MODEL_ANSWER = "LA2412": "an answer of a provider is broken";
+    MODEL_STALLED = "LA2413": "a provider fell silent";
+    MODEL_UNREACHABLE = "LA2414": "a provider cannot be reached";
+    MODEL_RESTING = "LA2415": "a provider is left alone after failures";
+    MODEL_UNABLE = "LA2416": "a model cannot do what is asked of it";
+
+    // LA29xx: faults
     NODE_PANICKED = "LA2999": "a node type has a fault";
 
     // LA3xxx: use

@@ -12,11 +12,15 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("liteagent-engine", &[]),
     ("liteagent-backends", &["liteagent-engine"]),
     ("liteagent-nodes", &["liteagent-engine"]),
+    ("liteagent-providers", &["liteagent-engine"]),
     ("liteagent-definitions", &[]),
     ("liteagent-sandbox-protocol", &[]),
     ("liteagent-sandbox", &["liteagent-sandbox-protocol"]),
     ("liteagent-guests", &[]),
-    ("liteagent", &["liteagent-backends", "liteagent-definitions", "liteagent-engine", "liteagent-nodes"]),
+    (
+        "liteagent",
+        &["liteagent-backends", "liteagent-definitions", "liteagent-engine", "liteagent-nodes", "liteagent-providers"],
+    ),
     (
         "liteagent-tests",
         &["liteagent", "liteagent-backends", "liteagent-definitions", "liteagent-engine", "liteagent-nodes"],

@@ -87,8 +87,11 @@ impl Secrets {
     pub(crate) fn admit(&self, name: &str, workflow: &str, to: &Destination) -> Result<(), NodeError> {
         if !self.is_meant_for(name, workflow) {
             let message = format!("the secret `{name}` is not meant for the workflow `{workflow}`");
-            return Err(NodeError::new(codes::SECRET_WORKFLOW, ErrorClass::Forbidden, message)
-                .hint(add(name, "workflows", workflow)));
+            return Err(NodeError::new(codes::SECRET_WORKFLOW, ErrorClass::Forbidden, message).hint(add(
+                name,
+                "workflows",
+                workflow,
+            )));
         }
         self.admit_host(name, to)
     }
@@ -99,13 +102,13 @@ impl Secrets {
     /// # Errors
     /// When the owner named other hosts, or named none and a template decides the host.
     pub fn admit_host(&self, name: &str, to: &Destination) -> Result<(), NodeError> {
-        let refused = |message, hint| Err(NodeError::new(codes::SECRET_HOST, ErrorClass::Forbidden, message).hint(hint));
+        let refused =
+            |message, hint| Err(NodeError::new(codes::SECRET_HOST, ErrorClass::Forbidden, message).hint(hint));
         match self.rules.get(name).and_then(|rules| rules.hosts.as_ref()) {
             Some(hosts) if hosts.iter().any(|host| host.fits(to)) => Ok(()),
-            Some(_) => refused(
-                format!("the secret `{name}` may not be sent to `{to}`"),
-                add(name, "hosts", &to.to_string()),
-            ),
+            Some(_) => {
+                refused(format!("the secret `{name}` may not be sent to `{to}`"), add(name, "hosts", &to.to_string()))
+            }
             None if to.is_fixed => Ok(()),
             None => refused(
                 format!(
