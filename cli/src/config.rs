@@ -15,9 +15,12 @@ use liteagent_backends::Reserve;
 use liteagent_engine::{capability::Root, codes, source::read_text};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
+use liteagent_providers::{Names, ProviderSettings};
+
 use self::secrets::SecretConfig;
 use crate::failure::Failure;
 
+mod models;
 mod secrets;
 
 /// The name of the configuration file; its folder is the root of the definitions.
@@ -31,6 +34,10 @@ pub(crate) struct Config {
     pub(crate) files: FilesConfig,
     /// Where `http-request` may go.
     pub(crate) http: HttpConfig,
+    /// What aliases of models stand for.
+    pub(crate) models: BTreeMap<String, Names>,
+    /// Language models, by the names of their providers.
+    pub(crate) providers: BTreeMap<String, ProviderSettings>,
     /// Which secrets may be sent where, and who may declare them. Their values stand elsewhere.
     pub(crate) secrets: BTreeMap<String, SecretConfig>,
     /// How runs are stored.
