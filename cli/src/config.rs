@@ -20,7 +20,7 @@ use liteagent_providers::{Names, ProviderSettings};
 use self::secrets::SecretConfig;
 use crate::failure::Failure;
 
-mod models;
+pub(crate) mod models;
 mod secrets;
 
 /// The name of the configuration file; its folder is the root of the definitions.

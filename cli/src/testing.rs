@@ -4,6 +4,7 @@
 //! * `read`: from a file on disk to findings, or to tests that can run
 //! * `lookup`: what a path of a test leads to in the workflow
 //! * `fakes`: stands in for nodes, counts calls
+//! * `models`: stands in for models
 //! * `seen`: what the runs of a test did; lets the engine crash
 //! * `world`: an engine, its store and its clock, moved until everything rests
 //! * `script`: one test, turn by turn
@@ -23,6 +24,7 @@ mod fakes;
 mod file;
 mod lookup;
 mod matching;
+mod models;
 mod path;
 mod read;
 mod record;

@@ -21,6 +21,7 @@ const LIBRARY: &[(&str, &str)] = library![
     "chat/todo",
     "data/clean-customers",
     "integrations/github-issues",
+    "model/extract-invoice",
     "monitoring/site-watch",
     "orders/fulfil",
     "orders/lookup",

@@ -9,6 +9,7 @@ use futures::stream::BoxStream;
 use self::model::Models;
 pub use self::{
     code::{Code, CodeCall, CodeLimits, CodeReply},
+    history::{History, Turn},
     secrets::{Destination, HostRule, SecretRules, Secrets, WorkflowRule},
 };
 use crate::{
@@ -18,6 +19,7 @@ use crate::{
 };
 
 mod code;
+mod history;
 pub mod model;
 mod secrets;
 
@@ -36,6 +38,8 @@ pub struct Capabilities {
     pub code: Option<Arc<dyn Code>>,
     /// Language models.
     pub models: Option<Arc<dyn Models>>,
+    /// What was said before in conversations.
+    pub history: Option<Arc<dyn History>>,
     /// Secrets by name.
     pub secrets: Arc<Secrets>,
 }

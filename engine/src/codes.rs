@@ -43,7 +43,7 @@ codes! {
     WRONG_TYPE = "LA0103": "a field has a value of the wrong type";
     WRONG_CHOICE = "LA0104": "a field has none of the values that it allows";
     OUT_OF_RANGE = "LA0105": "a number or a length is out of range";
-    BARE_NUMBER = "LA0106": "a duration or size has no unit";
+    BARE_NUMBER = "LA0106": "a duration, a size or money has no unit";
     WRONG_FORM = "LA0107": "a text has the wrong form";
     TEMPLATE_NOT_READ = "LA0108": "a template stands where templates are not read";
     TEMPLATE_NOT_ALONE = "LA0109": "a template with text around it cannot give this type";
@@ -130,6 +130,8 @@ codes! {
     UNTIL_CONSTANT = "LA1116": "`until` never changes";
     NOT_A_LIST_CONFIG = "LA1117": "a field that takes a list holds something else";
     WORKFLOW_NAME = "LA1118": "a `workflow` node names no workflow";
+    MODEL_CHOICE = "LA1150": "`model` names no model";
+    MESSAGE_FORM = "LA1151": "a message is not exactly one thing";
 
     // LA12xx: configuration of nodes of the family io
     HTTP_CONFIG = "LA1201": "an HTTP request is described in a way that cannot be sent";
@@ -201,23 +203,28 @@ codes! {
     SANDBOX_FAILED = "LA2311": "the sandbox is not there or failed";
 
     // LA24xx: language models
-    MODEL_PROVIDER = "LA2400": "the provider of a model is not configured";
+    PROVIDER_UNKNOWN = "LA2400": "the provider of a model is not configured";
     MODEL_NONE = "LA2401": "there is no language model";
-    MODEL_NO_KEY = "LA2402": "a provider has no key";
-    MODEL_WRONG_KEY = "LA2403": "a provider does not accept its key";
-    MODEL_NOT_ALLOWED = "LA2404": "a provider does not allow a call";
+    PROVIDER_NO_KEY = "LA2402": "a provider has no key";
+    PROVIDER_WRONG_KEY = "LA2403": "a provider does not accept its key";
+    PROVIDER_NOT_ALLOWED = "LA2404": "a provider does not allow a call";
     MODEL_UNKNOWN = "LA2405": "a provider does not know a model";
-    MODEL_CONTEXT = "LA2406": "a question is too long for a model";
-    MODEL_FILTERED = "LA2407": "a provider or a model refused a question";
-    MODEL_RATE = "LA2408": "a provider asks to slow down";
-    MODEL_CREDIT = "LA2409": "a provider wants to be paid";
-    MODEL_OVERLOADED = "LA2410": "a provider cannot serve a call";
-    MODEL_REQUEST = "LA2411": "a provider does not understand a call";
-    MODEL_ANSWER = "LA2412": "an answer of a provider is broken";
-    MODEL_STALLED = "LA2413": "a provider fell silent";
-    MODEL_UNREACHABLE = "LA2414": "a provider cannot be reached";
-    MODEL_RESTING = "LA2415": "a provider is left alone after failures";
-    MODEL_UNABLE = "LA2416": "a model cannot do what is asked of it";
+    PROVIDER_CONTEXT = "LA2406": "a question is too long for a model";
+    PROVIDER_FILTERED = "LA2407": "a provider or a model refused a question";
+    PROVIDER_RATE = "LA2408": "a provider asks to slow down";
+    PROVIDER_CREDIT = "LA2409": "a provider wants to be paid";
+    PROVIDER_OVERLOADED = "LA2410": "a provider cannot serve a call";
+    PROVIDER_REQUEST = "LA2411": "a provider does not understand a call";
+    PROVIDER_ANSWER = "LA2412": "an answer of a provider is broken";
+    PROVIDER_STALLED = "LA2413": "a provider fell silent";
+    PROVIDER_UNREACHABLE = "LA2414": "a provider cannot be reached";
+    PROVIDER_RESTING = "LA2415": "a provider is left alone after failures";
+    PROVIDER_UNABLE = "LA2416": "a model cannot do what is asked of it";
+
+    // LA25xx: failures of nodes of the family model
+    MODEL_ANSWER = "LA2501": "the answer of a model does not fit";
+    MODEL_NOT_ALLOWED = "LA2502": "a template names a model that is not allowed";
+    MODEL_CONTEXT = "LA2503": "a value cannot be part of a question to a model";
 
     // LA29xx: faults
     NODE_PANICKED = "LA2999": "a node type has a fault";

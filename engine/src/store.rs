@@ -12,6 +12,7 @@ pub use self::{
     hold::Hold,
     memory::{DEFAULT_LEASE, MemoryStore},
     subject::{Forget, Forgotten},
+    usage::{DAY, RunUsage, UsageRow, UsageRowReport, day_of},
     values::{Blobs, Expect, FileValue, Files, Kv, KvEntry, OutputCache, file_id},
 };
 use crate::{
@@ -19,6 +20,7 @@ use crate::{
     event::{RunStatus, Seq, SignalTo},
     id::{Digest, RunId, SessionId},
     units::Millis,
+    usage::{Spent, Usage},
     value::Value,
 };
 
@@ -26,6 +28,7 @@ mod error;
 pub mod hold;
 mod memory;
 mod subject;
+mod usage;
 mod values;
 
 pub(crate) use self::values::file_ids;
@@ -189,6 +192,9 @@ pub struct RunRow {
     pub subject: Option<String>,
     /// Code and message of the failure.
     pub error: Option<String>,
+    /// What it used of models, with the runs that it started; known once it has ended.
+    #[serde(default, skip_serializing_if = "Usage::is_nothing")]
+    pub usage: Usage,
     /// When it was created.
     pub created_at: Millis,
     /// When it last changed.
@@ -283,6 +289,8 @@ pub enum Release {
         error: Option<ErrorReport>,
         /// The variables of its conversation, stored in the same transaction.
         conversation: Option<(String, Value)>,
+        /// What it used of models, counted in the same transaction.
+        usage: Box<RunUsage>,
     },
 }
 
@@ -327,6 +335,9 @@ pub enum MessageBody {
         outputs: Value,
         /// Why it did not succeed.
         error: Option<ErrorReport>,
+        /// What it used of models, with the runs that it started, and how many nodes it started.
+        #[serde(default, skip_serializing_if = "Spent::is_nothing")]
+        usage: Spent,
     },
 }
 
@@ -402,6 +413,9 @@ pub trait Journal: Send + Sync {
     /// Deletes the runs of a subject, at most `limit`, with all that belongs to them, the conversations that they belong
     /// to and the cached outputs that they filled; nothing while one of the runs has not ended.
     async fn forget(&self, subject: &str, limit: u32) -> Result<Forget, StoreError>;
+    /// What the runs that ended on these days used, by day, workflow and model, in that order. `from` and `until` are
+    /// moments of the first and the last day. It outlives the runs, and says nothing about whom they were about.
+    async fn usage(&self, from: Millis, until: Millis) -> Result<Vec<UsageRow>, StoreError>;
     /// The blobs that some run names.
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError>;
 }

@@ -24,6 +24,9 @@ pub struct ProbeConfig {
     /// Whether it never ends.
     #[serde(default)]
     pub hangs: bool,
+    /// What each call uses, by model; also one that fails or hangs.
+    #[serde(default)]
+    pub uses: IndexMap<String, Usage>,
     /// What it gives back.
     #[serde(default)]
     pub gives: TemplateTree,
@@ -62,6 +65,9 @@ impl Node for Probe {
             *call += 1;
             *call
         };
+        for (model, usage) in &self.config.uses {
+            ctx.spend(model, *usage);
+        }
         if self.config.hangs {
             std::future::pending::<()>().await;
         }

@@ -28,6 +28,8 @@ mod deaths;
 mod journals;
 #[path = "engine/newer.rs"]
 mod newer;
+#[path = "engine/usage.rs"]
+mod usage;
 
 struct World {
     engine: Engine,

@@ -8,6 +8,7 @@ use std::{
 
 use liteagent_backends::Room;
 use liteagent_engine::{
+    capability::model::Models as _,
     diagnostic::Severity,
     load::{LoadOptions, load},
 };
@@ -22,12 +23,13 @@ use crate::{
 };
 
 /// Settings of the environment that this program reads.
-const SETTINGS: [&str; 7] = [
+const SETTINGS: [&str; 8] = [
     "LITEAGENT_CACHE",
     "LITEAGENT_DATA",
     "LITEAGENT_LEASE",
     "LITEAGENT_LOG",
     "LITEAGENT_MIN_FREE",
+    "LITEAGENT_MODEL",
     "LITEAGENT_PYTHON",
     "LITEAGENT_SECRET_",
 ];
@@ -50,7 +52,7 @@ use Finding::{Bad, Good, Odd};
 /// One thing to check. A check that cannot look says so, it does not fail the command.
 type Check = (&'static str, fn(&Project) -> Finding);
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 10] = [
     ("project", project),
     ("data folder", data_folder),
     ("database", database),
@@ -59,6 +61,7 @@ const CHECKS: [Check; 9] = [
     ("http", http),
     ("environment", environment),
     ("secrets", secrets),
+    ("models", models),
     ("workflows", workflows),
 ];
 
@@ -218,6 +221,28 @@ fn secrets(here: &Project) -> Finding {
         format!("{name} (hosts: {}; workflows: {})", list(hosts), list(workflows))
     };
     Good(names.into_iter().map(shown).collect::<Vec<_>>().join(", "))
+}
+
+/// Nobody is called but an Ollama, and that only where nothing else stands for an alias.
+fn models(here: &Project) -> Finding {
+    let router = here.config.secrets(&here.root).and_then(|secrets| block_on(here.config.router(&secrets)));
+    let router = match router {
+        Ok(router) => router,
+        Err(failure) => {
+            let mend = failure.hint.unwrap_or_else(|| format!("change `[providers]` in `{}`", config::FILE));
+            return Bad(failure.message, mend);
+        }
+    };
+    let providers = router.providers();
+    if let Some((name, Some(missing))) = providers.iter().find(|(_, missing)| missing.is_some()) {
+        return Odd(format!("the provider `{name}` has no key"), missing.clone());
+    }
+    let Ok(default) = router.describe("default") else {
+        let mend = "set a key such as `OPENAI_API_KEY` or `ANTHROPIC_API_KEY`, or start Ollama".to_owned();
+        return Odd("none; workflows that ask a model cannot run".to_owned(), mend);
+    };
+    let stands = |alias: &str| router.describe(alias).map_or_else(|_| "none".to_owned(), |info| info.name);
+    Good(format!("default {}, fast {}, embed {}", default.name, stands("fast"), stands("embed")))
 }
 
 fn workflows(here: &Project) -> Finding {

@@ -318,6 +318,8 @@ impl<'a> Script<'a> {
             nodes.extend(view.nodes.into_iter().map(|(path, node)| (format!("{before}{path}"), node)));
         }
         let mut found = Found::new(end, nodes, workflows, self.world.fakes.calls());
+        found.prompts = self.world.fakes.prompts();
+        found.tools = self.world.fakes.tools();
         found.answer = found.say(&self.lookup.paths_of("answer"));
         Ok(found)
     }

@@ -22,7 +22,7 @@ use liteagent_engine::{
 };
 use tokio::{runtime::Runtime, sync::Notify};
 
-use super::{fakes::Fakes, seen::Seen};
+use super::{fakes::Fakes, models::ScriptedModels, seen::Seen};
 
 /// How long a test may take on the clock of the machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -79,6 +79,7 @@ impl World {
         let caps = Capabilities {
             files: Some(store.clone()),
             kv: Some(store.clone()),
+            models: Some(Arc::new(ScriptedModels::new(fakes.clone(), clock.clone()))),
             secrets: Arc::new(secrets),
             ..Capabilities::default()
         };

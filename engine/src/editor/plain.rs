@@ -176,12 +176,15 @@ fn allow_merges(rules: &mut Map<String, Json>) {
 }
 
 fn text_or_file(mut rules: Map<String, Json>) -> Json {
-    let (title, description) = (rules.remove("title"), rules.remove("description"));
+    let told = ["title", "description"].map(|key| (key, rules.remove(key)));
     let file = json!({
         "type": "object",
         "properties": { "file": { "type": "string", "description": FILE } },
         "required": ["file"],
         "additionalProperties": false,
     });
-    json!({ "title": title, "description": description, "anyOf": [rules, file] })
+    let mut either = Map::new();
+    either.extend(told.into_iter().filter_map(|(key, told)| Some((key.to_owned(), told?))));
+    either.insert("anyOf".to_owned(), json!([rules, file]));
+    either.into()
 }

@@ -168,7 +168,8 @@ impl Keeper<'_> {
             let numbered = Record { seq: state.seq + 1, at: record.at, event: record.event.clone() };
             let addressed = address(self.new, &state, numbered)?;
             state.apply(self.new, &addressed);
-            kept.events.push(record.event.clone());
+            // What it used counts for the run that used it.
+            kept.events.push(record.event.clone().without_usage());
             if settles {
                 settled.insert(name.to_owned());
                 kept.nodes += 1;

@@ -18,5 +18,6 @@ pub use crate::{
     template::{SecretTemplate, Template, TemplateTree},
     types::Type,
     units::{Duration, Millis, Size},
+    usage::{Usage, UsageReport},
     value::Value,
 };

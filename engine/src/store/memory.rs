@@ -21,6 +21,7 @@ use crate::{
 mod journal;
 mod line;
 mod runs;
+mod usage;
 mod values;
 
 /// How long a session lives after its last heartbeat, unless a store is told otherwise.

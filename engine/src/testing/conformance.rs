@@ -20,6 +20,7 @@ pub mod model;
 pub mod ownership;
 pub mod samples;
 pub mod subjects;
+pub mod usage;
 pub mod values;
 
 /// The tests of a [`Journal`](crate::store::Journal).
@@ -78,6 +79,8 @@ macro_rules! journal_conformance {
             lists::as_many_old_runs_are_deleted_as_asked,
             subjects::a_subject_is_forgotten_whole_and_others_stay,
             subjects::nothing_is_forgotten_while_a_run_of_the_subject_goes_on,
+            usage::what_a_run_used_is_listed_with_its_end,
+            usage::usage_adds_up_by_day_workflow_and_model_and_outlives_runs,
         }
     };
 }

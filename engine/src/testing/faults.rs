@@ -12,7 +12,7 @@ use crate::{
     id::{Digest, RunId, SessionId},
     store::{
         Append, AppendError, Created, Forget, InboxMessage, Journal, Message, NewRun, Release, RunFilter, RunRow,
-        StoreError, StoredRecord, Take,
+        StoreError, StoredRecord, Take, UsageRow,
     },
     units::Millis,
     value::Value,
@@ -166,6 +166,9 @@ impl Journal for FaultyStore {
     }
     async fn forget(&self, subject: &str, limit: u32) -> Result<Forget, StoreError> {
         self.reach()?.forget(subject, limit).await
+    }
+    async fn usage(&self, from: Millis, until: Millis) -> Result<Vec<UsageRow>, StoreError> {
+        self.reach()?.usage(from, until).await
     }
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError> {
         self.reach()?.has_blob_rows(digest).await

@@ -97,7 +97,7 @@ fn size(event: &ChatEvent) -> usize {
             ChatEvent::Text(text) | ChatEvent::Reasoning(text) => text.len(),
             ChatEvent::Call(call) => call.id.len() + call.name.len() + call.arguments.len(),
             ChatEvent::End(end) => end.opaque.as_ref().map_or(0, |opaque| opaque.to_string().len()),
-            ChatEvent::Spent(_) => 0,
+            ChatEvent::Spent { .. } => 0,
         }
 }
 

@@ -125,6 +125,7 @@ impl Facts {
     /// per token.
     pub(crate) fn price(&self, used: Used) -> Usage {
         let Used { usage, written } = used;
+        let usage = Usage { calls: 1, ..usage };
         let (Some(input), Some(output)) = (self.input, self.output) else {
             return Usage { unpriced: 1, ..usage };
         };

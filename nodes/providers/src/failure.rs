@@ -52,21 +52,21 @@ pub(crate) enum Kind {
 impl Kind {
     const fn code(self) -> Code {
         match self {
-            Self::NoKey => codes::MODEL_NO_KEY,
-            Self::WrongKey => codes::MODEL_WRONG_KEY,
-            Self::NotAllowed => codes::MODEL_NOT_ALLOWED,
+            Self::NoKey => codes::PROVIDER_NO_KEY,
+            Self::WrongKey => codes::PROVIDER_WRONG_KEY,
+            Self::NotAllowed => codes::PROVIDER_NOT_ALLOWED,
             Self::Unknown => codes::MODEL_UNKNOWN,
-            Self::TooLong => codes::MODEL_CONTEXT,
-            Self::Filtered => codes::MODEL_FILTERED,
-            Self::Rate => codes::MODEL_RATE,
-            Self::Credit => codes::MODEL_CREDIT,
-            Self::Overloaded => codes::MODEL_OVERLOADED,
-            Self::Request => codes::MODEL_REQUEST,
-            Self::Answer => codes::MODEL_ANSWER,
-            Self::Stalled => codes::MODEL_STALLED,
-            Self::Unreachable => codes::MODEL_UNREACHABLE,
-            Self::Resting => codes::MODEL_RESTING,
-            Self::Unable => codes::MODEL_UNABLE,
+            Self::TooLong => codes::PROVIDER_CONTEXT,
+            Self::Filtered => codes::PROVIDER_FILTERED,
+            Self::Rate => codes::PROVIDER_RATE,
+            Self::Credit => codes::PROVIDER_CREDIT,
+            Self::Overloaded => codes::PROVIDER_OVERLOADED,
+            Self::Request => codes::PROVIDER_REQUEST,
+            Self::Answer => codes::PROVIDER_ANSWER,
+            Self::Stalled => codes::PROVIDER_STALLED,
+            Self::Unreachable => codes::PROVIDER_UNREACHABLE,
+            Self::Resting => codes::PROVIDER_RESTING,
+            Self::Unable => codes::PROVIDER_UNABLE,
         }
     }
 
@@ -216,7 +216,7 @@ mod tests {
         let place = Place { provider: "p".into(), key_from: "`P_API_KEY`".into(), ..Place::default() };
         let fault = Fault::new(Kind::WrongKey, format!("Incorrect key sk-123\n{}", "x".repeat(1000)));
         let error = place.error("m", &fault, Some("sk-123"));
-        assert_eq!((error.code, error.class), (codes::MODEL_WRONG_KEY, ErrorClass::Unauthenticated));
+        assert_eq!((error.code, error.class), (codes::PROVIDER_WRONG_KEY, ErrorClass::Unauthenticated));
         assert!(error.message.starts_with("`p` does not accept its key: Incorrect key [key] xxx"), "{error}");
         assert!(error.message.len() < 500 && !error.message.contains('\n'));
         assert!(error.hint.unwrap().contains("`P_API_KEY`"));

@@ -30,7 +30,7 @@ use crate::{
     failure::{Fault, Kind, Place},
     limit::Limiter,
     settings::{Auth, Provider},
-    wire::{Ask, Format, Manner, Structured},
+    wire::{Ask, Format, Manner},
 };
 
 mod answer;
@@ -81,10 +81,17 @@ impl Service {
             return Err(self.error(model, &fault));
         }
         let mut manner = self.manner(model, &facts);
+        let in_words = !manner.structured.is_held();
         let mut tries = Tries::new(self, request.run, estimate::call(request), is_last);
         loop {
-            let ask =
-                Ask { request, provider: &self.provider.name, model, manner: &manner, extra: &self.provider.extra };
+            let ask = Ask {
+                request,
+                provider: &self.provider.name,
+                model,
+                manner: &manner,
+                extra: &self.provider.extra,
+                in_words,
+            };
             let failed = match self.begin(&ask, &facts, &mut tries).await {
                 Ok(stream) => return Ok(stream),
                 Err(failed) => failed,
@@ -197,7 +204,7 @@ impl Models for Service {
             chats,
             // Of one that nobody knows, the provider itself may say no.
             tools: chats && facts.tools.unwrap_or(true),
-            structured: chats && matches!(manner.structured, Structured::Schema | Structured::Tool),
+            structured: chats && manner.structured.is_held(),
             images: chats && facts.images.unwrap_or(true),
             context: facts.context,
         })

@@ -42,6 +42,13 @@ pub(crate) enum Structured {
     Words,
 }
 
+impl Structured {
+    /// Whether the provider holds the answer to the schema.
+    pub(crate) const fn is_held(self) -> bool {
+        matches!(self, Self::Schema | Self::Tool)
+    }
+}
+
 /// How a model wants to be asked, where it differs from others. What is not known beforehand is learnt from refusals.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Manner {
@@ -108,6 +115,8 @@ pub(crate) struct Ask<'a> {
     pub(crate) manner: &'a Manner,
     /// Fields that are added to the request as they are.
     pub(crate) extra: &'a Map<String, Json>,
+    /// Whether the messages ask for the schema in words: the caller knew that the model cannot be held to it.
+    pub(crate) in_words: bool,
 }
 
 /// What reading an event did.

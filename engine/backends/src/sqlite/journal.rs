@@ -8,7 +8,7 @@ use liteagent_engine::{
     id::{Digest, RunId, SessionId},
     store::{
         Append, AppendError, Created, Forget, InboxMessage, Journal, Message, NewRun, Release, RunFilter, RunRow,
-        StoreError, StoredRecord, Take,
+        StoreError, StoredRecord, Take, UsageRow,
     },
     units::Millis,
     value::Value,
@@ -138,6 +138,10 @@ impl Journal for SqliteStore {
     async fn forget(&self, subject: &str, limit: u32) -> Result<Forget, StoreError> {
         let subject = subject.to_owned();
         self.0.writer.write(move |db| retention::forget(db, &subject, limit)).await
+    }
+
+    async fn usage(&self, from: Millis, until: Millis) -> Result<Vec<UsageRow>, StoreError> {
+        self.usage_rows(from, until).await
     }
 
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError> {

@@ -201,10 +201,14 @@ fn release(db: &Db, run: RunId, row: i64, release: &Release) -> Result<(), Error
     match release {
         Release::Queued => rest(RunPhase::Queued, None),
         Release::Waiting { wake_at } => rest(RunPhase::Waiting, *wake_at),
-        Release::Ended { status, error, conversation } => {
+        Release::Ended { status, error, conversation, usage } => {
             let error = error.as_ref().map(ToString::to_string);
-            let sql = "UPDATE runs SET phase = 3, owner = NULL, wake_at = NULL, status = ?2, error = ?3 WHERE row = ?1";
-            db.execute(sql, params![row, status_number(*status), error])?;
+            let total =
+                Some(&usage.total).filter(|total| !total.is_nothing()).map(serde_json::to_string).transpose()?;
+            let sql = "UPDATE runs SET phase = 3, owner = NULL, wake_at = NULL, status = ?2, error = ?3, usage = ?4 \
+                       WHERE row = ?1";
+            db.execute(sql, params![row, status_number(*status), error, total])?;
+            super::usage::count(db, row, usage)?;
             db.execute("DELETE FROM inbox WHERE run = ?1", [row])?;
             line::leave(db, row)?;
             let Some((id, variables)) = conversation else { return Ok(()) };

@@ -10,7 +10,7 @@ use crate::{
     id::{Digest, RunId, SessionId},
     store::{
         Append, AppendError, Created, Forget, InboxMessage, Journal, Message, NewRun, Release, RunFilter, RunRow,
-        StoreError, StoredRecord, Take,
+        StoreError, StoredRecord, Take, UsageRow,
     },
     units::Millis,
     value::Value,
@@ -113,6 +113,10 @@ impl Journal for MemoryStore {
             forgotten.outputs = (before - values.cache.len()) as u64;
             Forget::Done(forgotten)
         }))
+    }
+
+    async fn usage(&self, from: Millis, until: Millis) -> Result<Vec<UsageRow>, StoreError> {
+        Ok(self.runs().daily.rows(from, until))
     }
 
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError> {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::line::Lines;
+use super::{line::Lines, usage::Daily};
 use crate::{
     event::{RunStatus, Seq},
     id::{Digest, RunId, SessionId},
@@ -15,6 +15,7 @@ use crate::{
         NewRun, Release, RunFilter, RunPhase, RunRow, StoreError, StoredRecord, Take, Taken,
     },
     units::{self, Millis},
+    usage::Usage,
     value::Value,
 };
 
@@ -34,6 +35,7 @@ pub(super) struct Runs {
     pub(super) lines: Lines,
     pub(super) bundles: HashMap<Digest, Arc<str>>,
     pub(super) conversations: HashMap<String, Value>,
+    pub(super) daily: Daily,
 }
 
 pub(super) struct Run {
@@ -66,6 +68,7 @@ impl Runs {
             lines: Lines::default(),
             bundles: HashMap::new(),
             conversations: HashMap::new(),
+            daily: Daily::default(),
         }
     }
 
@@ -200,8 +203,10 @@ impl Runs {
                 run.row.phase = RunPhase::Waiting;
                 run.row.wake_at = wake_at;
             }
-            Release::Ended { status, error, conversation } => {
+            Release::Ended { status, error, conversation, usage } => {
                 run.row.phase = RunPhase::Ended;
+                run.row.usage = usage.total;
+                self.daily.add(&run.row, &usage);
                 run.row.status = Some(status);
                 run.row.error = error.map(|error| error.to_string());
                 self.open.remove(&run.order);
@@ -332,6 +337,7 @@ impl Run {
             conversation: new.conversation,
             subject: new.subject,
             error: None,
+            usage: Usage::default(),
             created_at: new.at,
             updated_at: new.at,
         };

@@ -23,7 +23,7 @@ async fn end(journal: &dyn Journal, new: &NewRun, session: SessionId) {
     assert_eq!(journal.create(new.clone()).await.unwrap(), Created::New);
     let owned = Owned::take(journal, new.id, session, 2).await;
     let conversation = new.conversation.clone().map(|id| (id, Value::from("said")));
-    let release = Release::Ended { status: RunStatus::Succeeded, error: None, conversation };
+    let release = Release::Ended { status: RunStatus::Succeeded, error: None, conversation, usage: Box::default() };
     journal.append(Append { at: 3, ..owned.release(release) }).await.unwrap();
 }
 

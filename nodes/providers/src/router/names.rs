@@ -135,7 +135,7 @@ pub(super) fn unknown<'a>(
     providers: impl Iterator<Item = &'a str>,
     aliases: impl Iterator<Item = &'a str>,
 ) -> NodeError {
-    let error = |message| NodeError::new(codes::MODEL_PROVIDER, ErrorClass::NotFound, message);
+    let error = |message| NodeError::new(codes::PROVIDER_UNKNOWN, ErrorClass::NotFound, message);
     if let Some((provider, model)) = name.split_once('/').filter(|(_, model)| !model.is_empty()) {
         let hint = if provider == LOCAL {
             "choose another model: this program has none of its own".to_owned()

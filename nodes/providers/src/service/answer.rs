@@ -237,7 +237,8 @@ impl Answer {
                 Ok(event) => Some((Ok(event?), (Some(answer), None))),
                 Err(fault) => {
                     let (spent, error) = answer.broken(&fault);
-                    Some((Ok(ChatEvent::Spent(spent)), (None, Some(error))))
+                    let model = answer.name.clone();
+                    Some((Ok(ChatEvent::Spent { model, usage: spent }), (None, Some(error))))
                 }
             }
         });
@@ -267,7 +268,7 @@ fn length(event: &ChatEvent) -> usize {
     match event {
         ChatEvent::Text(text) | ChatEvent::Reasoning(text) => text.len(),
         ChatEvent::Call(call) => call.name.len() + call.arguments.len(),
-        ChatEvent::Spent(_) | ChatEvent::End(_) => 0,
+        ChatEvent::Spent { .. } | ChatEvent::End(_) => 0,
     }
 }
 

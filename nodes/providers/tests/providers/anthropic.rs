@@ -157,7 +157,7 @@ async fn ends_of_every_kind_are_understood() {
     let events = [start(), begin(0, json!({ "type": "text", "text": "I" }))];
     stream(world.server.next().await, events.into_iter().chain(stop("refusal"))).await;
     let said = refused.await.unwrap().unwrap();
-    assert_eq!(said.error.unwrap().code, codes::MODEL_FILTERED);
+    assert_eq!(said.error.unwrap().code, codes::PROVIDER_FILTERED);
     assert_eq!(said.spent.unwrap().input_tokens, 150, "a refusal was paid for");
 }
 
@@ -181,9 +181,9 @@ async fn a_broken_stream_is_an_error_that_says_so() {
     let text = begin(0, json!({ "type": "text", "text": "Hi" }));
     let lost = go_on(7, json!({ "type": "text_delta", "text": "x" }));
     for (events, code, said) in [
-        (vec![start(), text.clone(), error], codes::MODEL_OVERLOADED, "Overloaded"),
-        (vec![start(), text.clone()], codes::MODEL_ANSWER, "ended before the answer did"),
-        (vec![start(), text, lost], codes::MODEL_ANSWER, "the block 7, which did not begin"),
+        (vec![start(), text.clone(), error], codes::PROVIDER_OVERLOADED, "Overloaded"),
+        (vec![start(), text.clone()], codes::PROVIDER_ANSWER, "ended before the answer did"),
+        (vec![start(), text, lost], codes::PROVIDER_ANSWER, "the block 7, which did not begin"),
     ] {
         let asked = world.ask(question("Hi"));
         stream(world.server.next().await, events).await;

@@ -38,7 +38,7 @@ async fn a_model_does_what_it_can_and_nothing_else() {
     let mut chat = question("Hi");
     chat.models = vec!["x/e".to_owned()];
     let error = world.ask(chat).await.unwrap().unwrap_err();
-    assert_eq!(error.code, codes::MODEL_UNABLE);
+    assert_eq!(error.code, codes::PROVIDER_UNABLE);
     let info = world.router.describe("x/e").unwrap();
     assert!(!info.chats && !info.tools);
     assert!(world.server.is_quiet());
@@ -48,7 +48,7 @@ async fn a_model_does_what_it_can_and_nothing_else() {
 
     let claude = World::anthropic("").await;
     let some = EmbedRequest { model: "x/m".into(), texts: vec!["a".into()], ..EmbedRequest::default() };
-    assert_eq!(claude.router.embed(some).await.unwrap_err().code, codes::MODEL_UNABLE);
+    assert_eq!(claude.router.embed(some).await.unwrap_err().code, codes::PROVIDER_UNABLE);
 }
 
 #[tokio::test]
@@ -59,5 +59,5 @@ async fn a_refusal_of_vectors_is_told_as_any_other() {
         router.embed(EmbedRequest { model: "x/e".into(), texts: vec!["a".into()], ..EmbedRequest::default() }).await
     });
     world.server.next().await.answer(401, &[], r#"{"error":{"message":"no"}}"#).await;
-    assert_eq!(asked.await.unwrap().unwrap_err().code, codes::MODEL_WRONG_KEY);
+    assert_eq!(asked.await.unwrap().unwrap_err().code, codes::PROVIDER_WRONG_KEY);
 }

@@ -18,14 +18,14 @@ use super::{
 #[case(
     401,
     r#"{"error":{"message":"Incorrect API key provided: sk-secret","code":"invalid_api_key"}}"#,
-    codes::MODEL_WRONG_KEY,
+    codes::PROVIDER_WRONG_KEY,
     ErrorClass::Unauthenticated,
     "LITEAGENT_SECRET_KEY"
 )]
 #[case(
     403,
     r#"{"error":{"message":"no access"}}"#,
-    codes::MODEL_NOT_ALLOWED,
+    codes::PROVIDER_NOT_ALLOWED,
     ErrorClass::Forbidden,
     "allow `m` for the key"
 )]
@@ -39,33 +39,33 @@ use super::{
 #[case(
     400,
     r#"{"error":{"message":"maximum context length is 8","code":"context_length_exceeded"}}"#,
-    codes::MODEL_CONTEXT,
+    codes::PROVIDER_CONTEXT,
     ErrorClass::LimitExceeded,
     "a smaller `history`"
 )]
 #[case(
     400,
     r#"{"error":{"message":"filtered","code":"content_filter"}}"#,
-    codes::MODEL_FILTERED,
+    codes::PROVIDER_FILTERED,
     ErrorClass::Forbidden,
     "name a second model"
 )]
 #[case(
     429,
     r#"{"error":{"message":"no quota","code":"insufficient_quota"}}"#,
-    codes::MODEL_CREDIT,
+    codes::PROVIDER_CREDIT,
     ErrorClass::LimitExceeded,
     "add credit"
 )]
 #[case(
     400,
     r#"{"error":{"message":"what is this"}}"#,
-    codes::MODEL_REQUEST,
+    codes::PROVIDER_REQUEST,
     ErrorClass::Invalid,
     "`extra` under `[providers.x]`"
 )]
-#[case(302, "", codes::MODEL_ANSWER, ErrorClass::Unavailable, "`base_url` under `[providers.x]`")]
-#[case(200, "nonsense", codes::MODEL_ANSWER, ErrorClass::Unavailable, "`base_url` under `[providers.x]`")]
+#[case(302, "", codes::PROVIDER_ANSWER, ErrorClass::Unavailable, "`base_url` under `[providers.x]`")]
+#[case(200, "nonsense", codes::PROVIDER_ANSWER, ErrorClass::Unavailable, "`base_url` under `[providers.x]`")]
 #[tokio::test]
 async fn a_refusal_is_told_once_and_for_all(
     #[case] status: u16,
@@ -96,7 +96,7 @@ async fn a_call_without_a_key_is_not_sent() {
         let mut request = question("Hi");
         request.models = vec!["openai/m".to_owned()];
         let error = world.ask(request).await.unwrap().unwrap_err();
-        assert_eq!((error.code, error.class), (codes::MODEL_NO_KEY, ErrorClass::Unauthenticated));
+        assert_eq!((error.code, error.class), (codes::PROVIDER_NO_KEY, ErrorClass::Unauthenticated));
         assert!(error.hint.as_deref().unwrap().contains(hint), "{error:?}");
         assert!(world.server.is_quiet());
     }
@@ -118,7 +118,7 @@ async fn a_provider_that_cannot_serve_is_asked_three_times(#[case] status: u16) 
         world.server.next().await.answer(status, after, r#"{"error":{"message":"busy"}}"#).await;
     }
     let error = asked.await.unwrap().unwrap_err();
-    assert_eq!((error.code, error.class), (codes::MODEL_OVERLOADED, ErrorClass::Unavailable));
+    assert_eq!((error.code, error.class), (codes::PROVIDER_OVERLOADED, ErrorClass::Unavailable));
 }
 
 async fn pass_millis(world: &World, millis: i64) {
@@ -138,12 +138,12 @@ async fn a_server_that_is_not_there_is_named() {
     pass_millis(&world, 500).await;
     pass_millis(&world, 1_000).await;
     let error = asked.await.unwrap().unwrap_err();
-    assert_eq!(error.code, codes::MODEL_UNREACHABLE);
+    assert_eq!(error.code, codes::PROVIDER_UNREACHABLE);
     assert!(error.message.contains("http://127.0.0.1:9/v1"), "{error}");
     // The exception of the guard is for configured addresses; no other can be reached by a redirect or a name.
     let mut elsewhere = question("Hi");
     elsewhere.models = vec!["nobody/m".to_owned()];
-    assert_eq!(world.ask(elsewhere).await.unwrap().unwrap_err().code, codes::MODEL_PROVIDER);
+    assert_eq!(world.ask(elsewhere).await.unwrap().unwrap_err().code, codes::PROVIDER_UNKNOWN);
 }
 
 #[tokio::test]
@@ -154,7 +154,7 @@ async fn silence_ends_a_call_before_and_within_an_answer() {
     let silent = world.server.next().await;
     world.pass(30).await;
     let error = asked.await.unwrap().unwrap_err();
-    assert_eq!((error.code, error.class), (codes::MODEL_STALLED, ErrorClass::Timeout));
+    assert_eq!((error.code, error.class), (codes::PROVIDER_STALLED, ErrorClass::Timeout));
     assert!(error.hint.unwrap().contains("`first_token`"));
     drop(silent);
 
@@ -164,7 +164,7 @@ async fn silence_ends_a_call_before_and_within_an_answer() {
     call.stream().await;
     call.chunk(": still here\n\n").await;
     world.pass(30).await;
-    assert_eq!(asked.await.unwrap().unwrap_err().code, codes::MODEL_STALLED);
+    assert_eq!(asked.await.unwrap().unwrap_err().code, codes::PROVIDER_STALLED);
     call.hung_up().await;
 
     // Tokens, and then none.
@@ -178,17 +178,17 @@ async fn silence_ends_a_call_before_and_within_an_answer() {
     let rest = tokio::spawn(async move { stream.collect::<Vec<_>>().await });
     world.pass(10).await;
     let rest = rest.await.unwrap();
-    assert_eq!(rest.last().unwrap().as_ref().unwrap_err().code, codes::MODEL_STALLED);
+    assert_eq!(rest.last().unwrap().as_ref().unwrap_err().code, codes::PROVIDER_STALLED);
 }
 
 #[tokio::test]
 async fn an_error_within_the_answer_ends_it() {
     for (event, code) in [
-        (r#"{"error":{"message":"The server had an error","type":"server_error"}}"#, codes::MODEL_OVERLOADED),
-        (r#"{"object":"error","message":"broken","type":"BadRequestError","code":400}"#, codes::MODEL_REQUEST),
-        (r#"{"choices":[{"delta":{},"finish_reason":"content_filter"}]}"#, codes::MODEL_FILTERED),
-        (r#"{"choices":[{"delta":{"refusal":"I won't"},"finish_reason":"stop"}]}"#, codes::MODEL_FILTERED),
-        ("{\"choices\": [", codes::MODEL_ANSWER),
+        (r#"{"error":{"message":"The server had an error","type":"server_error"}}"#, codes::PROVIDER_OVERLOADED),
+        (r#"{"object":"error","message":"broken","type":"BadRequestError","code":400}"#, codes::PROVIDER_REQUEST),
+        (r#"{"choices":[{"delta":{},"finish_reason":"content_filter"}]}"#, codes::PROVIDER_FILTERED),
+        (r#"{"choices":[{"delta":{"refusal":"I won't"},"finish_reason":"stop"}]}"#, codes::PROVIDER_FILTERED),
+        ("{\"choices\": [", codes::PROVIDER_ANSWER),
     ] {
         let mut world = World::openai("models.m = { input = 1.0, output = 1.0 }").await;
         let asked = world.ask(question("Hi"));
@@ -210,17 +210,17 @@ async fn a_provider_that_fails_again_and_again_is_left_alone() {
     for _ in 0..5 {
         let asked = world.ask(question("Hi"));
         world.server.next().await.answer(200, &[], "nonsense").await;
-        assert_eq!(asked.await.unwrap().unwrap_err().code, codes::MODEL_ANSWER);
+        assert_eq!(asked.await.unwrap().unwrap_err().code, codes::PROVIDER_ANSWER);
     }
     let error = world.ask(question("Hi")).await.unwrap().unwrap_err();
-    assert_eq!((error.code, error.retry_after.map(|wait| wait.as_secs())), (codes::MODEL_RESTING, Some(10)));
+    assert_eq!((error.code, error.retry_after.map(|wait| wait.as_secs())), (codes::PROVIDER_RESTING, Some(10)));
     assert!(world.server.is_quiet());
 
     // One call tries whether it is back, and no other.
     world.clock.advance(std::time::Duration::from_secs(10));
     let trial = world.ask(question("Hi"));
     let call = world.server.next().await;
-    assert_eq!(world.ask(question("Hi")).await.unwrap().unwrap_err().code, codes::MODEL_RESTING);
+    assert_eq!(world.ask(question("Hi")).await.unwrap().unwrap_err().code, codes::PROVIDER_RESTING);
     call.events([delta(json!({ "content": "Hi" })), finish("stop")]).await;
     trial.await.unwrap().unwrap();
     let asked = world.ask(question("Hi"));

@@ -223,7 +223,7 @@ async fn the_end_of_a_stream_is_recognised(#[case] chunks: &[&str], #[case] brok
         None => assert_eq!(said.end().finish, Finish::Stop),
         Some(why) => {
             let error = said.error.unwrap();
-            assert_eq!(error.code, codes::MODEL_ANSWER);
+            assert_eq!(error.code, codes::PROVIDER_ANSWER);
             assert!(error.message.contains(why), "{error}");
             assert!(said.spent.unwrap().output_tokens > 0, "a broken answer was paid for, too");
         }

@@ -200,7 +200,7 @@ async fn a_wrong_value_is_not_taken_for_an_unknown_field() {
     let refusal = r#"{"error":{"message":"Invalid 'temperature': must be at most 2","param":"temperature","code":"invalid_value"}}"#;
     world.server.next().await.answer(400, &[], refusal).await;
     let error = asked.await.unwrap().unwrap_err();
-    assert_eq!(error.code, liteagent_engine::codes::MODEL_REQUEST);
+    assert_eq!(error.code, liteagent_engine::codes::PROVIDER_REQUEST);
     assert!(error.message.contains("must be at most 2"), "{error}");
 }
 

@@ -142,7 +142,7 @@ async fn names_that_lead_nowhere_are_told_with_what_would() {
         ("openai/", "the aliases are"),
     ] {
         let error = router.describe(name).unwrap_err();
-        assert_eq!(error.code, codes::MODEL_PROVIDER, "{name}");
+        assert_eq!(error.code, codes::PROVIDER_UNKNOWN, "{name}");
         assert!(error.hint.as_deref().unwrap().contains(hint), "{error:?}");
     }
     assert!(router.notice().starts_with("model: none"), "{}", router.notice());
@@ -182,7 +182,7 @@ async fn the_next_model_is_asked_when_one_cannot_answer() {
     call.stream().await;
     call.event(delta(json!({ "content": "He" }))).await;
     drop(call);
-    assert_eq!(asked.await.unwrap().unwrap().error.unwrap().code, codes::MODEL_ANSWER);
+    assert_eq!(asked.await.unwrap().unwrap().error.unwrap().code, codes::PROVIDER_ANSWER);
     assert!(world.server.is_quiet());
 }
 

@@ -224,7 +224,7 @@ async fn a_provider_that_wants_to_be_left_alone_for_long_is_not_waited_for() {
     let (provider, said) = serve("max_wait = \"1m\"", provider(60.0, 3_600_000, Some(600_000)), questions).await;
     for answer in said {
         let error = answer.unwrap_err();
-        assert_eq!(error.code, codes::MODEL_RATE);
+        assert_eq!(error.code, codes::PROVIDER_RATE);
         assert!(error.retry_after.unwrap().as_secs() > 590, "{error:?}");
     }
     assert!(provider.state.lock().unwrap().sent.len() <= 16);

@@ -108,7 +108,10 @@ impl Said {
                 Ok(ChatEvent::Reasoning(text)) => said.reasoning += &text,
                 Ok(ChatEvent::Call(call)) => said.calls.push(call),
                 Ok(ChatEvent::End(end)) => said.end = Some(end),
-                Ok(ChatEvent::Spent(usage)) => said.spent = Some(usage),
+                Ok(ChatEvent::Spent { model, usage }) => {
+                    assert_eq!(model, "x/m");
+                    said.spent = Some(usage);
+                }
                 Err(error) => said.error = Some(error),
             }
         }
