@@ -7,6 +7,7 @@ mod cli {
     mod hostile;
     mod http;
     mod looks;
+    mod models;
     mod quarantine;
     mod runs;
     mod terminal;

@@ -228,7 +228,9 @@ impl Models for Service {
 
     fn list(&self) -> Vec<ModelInfo> {
         let mut names: Vec<&str> = self.provider.models.keys().map(String::as_str).collect();
-        let known = catalog::names(self.provider.vendor).into_iter();
+        // An Ollama has what was pulled; whatever else is known of its models is not there.
+        let vendor = if self.place.is_ollama { "" } else { self.provider.vendor };
+        let known = catalog::names(vendor).into_iter();
         names.extend(known.filter(|name| !self.provider.models.contains_key(*name)));
         names.into_iter().filter_map(|model| self.describe(&format!("{}/{model}", self.provider.name)).ok()).collect()
     }
