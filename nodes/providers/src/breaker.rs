@@ -112,7 +112,9 @@ mod tests {
         let breaker = Breaker::default();
         let late: Vec<Watch> = (0..3).map(|_| breaker.enter(0).unwrap()).collect();
         open(&breaker, 0);
-        late.iter().for_each(|watch| watch.failed(REST / 2));
+        for watch in &late {
+            watch.failed(REST / 2);
+        }
         assert_eq!(breaker.enter(REST / 2).unwrap_err(), REST / 2);
     }
 }

@@ -67,15 +67,15 @@ mod tests {
 
     #[test]
     fn runs_take_turns_and_what_was_refused_goes_first() {
-        let run = |bits: u128| Some(RunId::child(RunId(Default::default()), "x", bits as u32));
+        let (one, two) = (Some(RunId::random()), Some(RunId::random()));
         let mut queue = Queue::default();
         for number in 0..3 {
-            queue.push(run(1), false, format!("a{number}"));
+            queue.push(one, false, format!("a{number}"));
         }
-        queue.push(run(2), false, "b0".to_owned());
+        queue.push(two, false, "b0".to_owned());
         queue.push(None, false, "c0".to_owned());
-        queue.push(run(2), true, "again".to_owned());
-        queue.push(run(2), false, "b1".to_owned());
+        queue.push(two, true, "again".to_owned());
+        queue.push(two, false, "b1".to_owned());
         assert_eq!(queue.peek().map(String::as_str), Some("again"));
         assert_eq!(queue.drain(), ["again", "a0", "b0", "c0", "a1", "b1", "a2"]);
         assert!(queue.peek().is_none() && queue.waiting.is_empty() && queue.turns.is_empty());

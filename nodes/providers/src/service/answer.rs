@@ -33,8 +33,8 @@ use crate::{
 /// The most bytes of an answer that does not stream.
 const MOST_AT_ONCE: usize = 64 << 20;
 
-/// After its last event a server has this long to end its answer, so that the connection can be used again.
-const GRACE: std::time::Duration = std::time::Duration::from_secs(2);
+/// After its last event a server has so many milliseconds to end its answer, so that the connection can be used again.
+const GRACE: Millis = 2_000;
 
 impl Service {
     /// Waits until the answer begins. What goes wrong before that can be tried again.
@@ -211,7 +211,7 @@ impl Answer {
             pass.ended(usage.tokens());
         }
         if let Body::Open(body) = std::mem::replace(&mut self.body, Body::Over) {
-            drain(body);
+            drain(body, self.watchdog.clock.clone());
         }
         Ok(())
     }
@@ -273,7 +273,7 @@ fn length(event: &ChatEvent) -> usize {
 }
 
 /// Lets a body end, so that its connection goes back to the pool.
-fn drain(mut body: BoxStream<'static, Result<Bytes, NodeError>>) {
+fn drain(mut body: BoxStream<'static, Result<Bytes, NodeError>>, clock: Arc<dyn Clock>) {
     // Mostly it has ended already.
     while let Some(piece) = body.next().now_or_never() {
         if !matches!(piece, Some(Ok(_))) {
@@ -283,7 +283,10 @@ fn drain(mut body: BoxStream<'static, Result<Bytes, NodeError>>) {
     tokio::spawn(async move {
         let end = async { while let Some(Ok(_)) = body.next().await {} };
         // A connection that does not end is closed.
-        let _ = tokio::time::timeout(GRACE, end).await;
+        tokio::select! {
+            () = end => {}
+            () = clock.sleep_until(clock.now() + GRACE) => {}
+        }
     });
 }
 
@@ -292,8 +295,10 @@ struct Watchdog {
     clock: Arc<dyn Clock>,
     limit: units::Duration,
     moved_at: Millis,
-    sleep: Option<(Millis, Pin<Box<dyn Future<Output = ()> + Send>>)>,
+    sleep: Option<(Millis, Sleep)>,
 }
+
+type Sleep = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl Watchdog {
     /// The answer went on: from now on it has `limit` for the next piece.

@@ -24,7 +24,7 @@ const MOST_OF_A_REFUSAL: usize = 64 << 10;
 #[derive(Debug)]
 pub(super) enum Failed {
     /// What went wrong, and what the provider said when it refused.
-    Fault(Fault, Option<Said>),
+    Fault(Fault, Option<Box<Said>>),
     /// An error that is told as it is.
     Passed(NodeError),
 }
@@ -72,11 +72,11 @@ impl Service {
         let body = self.read(reply.body, MOST_OF_A_REFUSAL).await.unwrap_or_default();
         let said = Said::of_body(&body);
         let fault = classify(reply.status, Said::of_body(&body), wait);
-        Err(self.settle(fault, Some(said), pass, &told))
+        Err(self.settle(fault, Some(Box::new(said)), pass, &told))
     }
 
     /// Tells limiter and breaker of a fault.
-    pub(super) fn settle(&self, fault: Fault, said: Option<Said>, pass: Pass, told: &Told) -> Failed {
+    pub(super) fn settle(&self, fault: Fault, said: Option<Box<Said>>, pass: Pass, told: &Told) -> Failed {
         let now = self.clock.now();
         let fault = if fault.kind == Kind::Rate {
             let until = pass.refused(fault.wait, told, now);

@@ -109,7 +109,7 @@ impl<'a> Tries<'a> {
     /// Whether there is patience left for a provider that refuses.
     fn lasts(&mut self, now: Millis, wait: Millis, max_wait: Millis) -> bool {
         let first = *self.refused.get_or_insert(now);
-        now + wait - first <= max_wait
+        now.saturating_add(wait) - first <= max_wait
     }
 }
 

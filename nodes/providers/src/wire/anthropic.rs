@@ -61,7 +61,7 @@ fn answer_tool(ask: &Ask<'_>) -> Option<String> {
         return None;
     }
     let is_taken = |name: &str| ask.request.tools.iter().any(|tool| tool.name == name);
-    (0..).map(|number| format!("answer{}", "_".repeat(number))).find(|name| !is_taken(name))
+    (0..=ask.request.tools.len()).map(|number| format!("answer{}", "_".repeat(number))).find(|name| !is_taken(name))
 }
 
 /// What holds the answer to a form.

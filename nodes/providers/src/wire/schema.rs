@@ -39,7 +39,7 @@ impl Strict {
                     says_something = true;
                     value.clone()
                 }
-                "title" | "description" => value.clone(),
+                "title" | "description" | "required" => value.clone(),
                 "anyOf" => {
                     says_something = true;
                     let all: Option<Vec<Json>> =
@@ -53,7 +53,6 @@ impl Strict {
                         each.map(|(name, one)| Some((name.clone(), self.convert(one, depth + 1)?))).collect();
                     all?.into()
                 }
-                "required" => value.clone(),
                 "additionalProperties" if value == &Json::Bool(false) => continue,
                 "pattern" | "minimum" | "maximum" | "exclusiveMinimum" | "exclusiveMaximum" | "multipleOf"
                 | "minItems" | "maxItems" => {

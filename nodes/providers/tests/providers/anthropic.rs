@@ -1,5 +1,7 @@
 //! Answers as Anthropic streams them.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+
 use liteagent_engine::{
     capability::model::{ChatRequest, Finish, Message, ToolCall},
     codes, value,

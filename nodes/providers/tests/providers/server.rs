@@ -155,9 +155,9 @@ async fn read(stream: &mut TcpStream) -> Option<(String, Vec<u8>)> {
         more(stream, &mut bytes).await?;
     };
     let head = String::from_utf8_lossy(&bytes[..end]).into_owned();
-    let length = head.lines().filter_map(|line| line.split_once(": "));
-    let length = length.filter(|(name, _)| name.eq_ignore_ascii_case("content-length"));
-    let length: usize = length.last().map_or(0, |(_, value)| value.parse().unwrap());
+    let mut headers = head.lines().filter_map(|line| line.split_once(": "));
+    let length = headers.find(|(name, _)| name.eq_ignore_ascii_case("content-length"));
+    let length: usize = length.map_or(0, |(_, value)| value.parse().unwrap());
     let mut body = bytes.split_off(end + 4);
     while body.len() < length {
         more(stream, &mut body).await?;

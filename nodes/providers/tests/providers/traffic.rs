@@ -1,5 +1,7 @@
 //! Many runs at one provider that says no, in virtual time.
 
+#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},

@@ -20,7 +20,7 @@ const MOST_BLOCKS: u64 = 1_000;
 pub(crate) struct Answer {
     provider: String,
     /// The tool whose call is the text of the answer.
-    answer_tool: Option<String>,
+    text_tool: Option<String>,
     blocks: BTreeMap<u64, Block>,
     stop: Option<String>,
     is_done: bool,
@@ -37,7 +37,7 @@ struct Block {
 
 impl Answer {
     pub(crate) fn to(ask: &Ask<'_>) -> Self {
-        Self { provider: ask.provider.to_owned(), answer_tool: answer_tool(ask), ..Self::default() }
+        Self { provider: ask.provider.to_owned(), text_tool: answer_tool(ask), ..Self::default() }
     }
 
     fn read(&mut self, json: &Json, out: &mut VecDeque<ChatEvent>) -> Result<Step, Fault> {
@@ -91,9 +91,7 @@ impl Answer {
     }
 
     fn is_answer(&self, block: &Json) -> bool {
-        self.answer_tool.is_some()
-            && block["type"] == "tool_use"
-            && block["name"].as_str() == self.answer_tool.as_deref()
+        self.text_tool.is_some() && block["type"] == "tool_use" && block["name"].as_str() == self.text_tool.as_deref()
     }
 
     fn go_on(&mut self, index: u64, delta: &Json, out: &mut VecDeque<ChatEvent>) -> Result<(), Fault> {
