@@ -121,13 +121,23 @@ fn after(error: NodeError, failed: &[String]) -> NodeError {
 
 #[async_trait]
 impl Models for Router {
+    /// Of an alias with models that stand in: the first model, as far as all of them can what it can.
     fn describe(&self, name: &str) -> Result<ModelInfo, NodeError> {
-        let names = self.aliases.resolve(name)?;
-        let name = names.first().map_or(name, String::as_str);
-        match self.served(name)? {
+        let describe = |name: &String| match self.served(name)? {
             (Served::Service(service), _) => service.describe(name),
             (Served::Plugged(models), _) => models.describe(name),
-        }
+        };
+        let names = self.aliases.resolve(name)?;
+        let mut infos = names.iter().map(describe);
+        let first = infos.next().unwrap_or_else(|| Err(NodeError::internal("a name stands for no model")))?;
+        // One that is not there cannot answer either.
+        Ok(infos.flatten().fold(first, |first, other| ModelInfo {
+            tools: first.tools && other.tools,
+            structured: first.structured && other.structured,
+            images: first.images && other.images,
+            context: first.context.into_iter().chain(other.context).min(),
+            ..first
+        }))
     }
 
     async fn chat(&self, request: ChatRequest) -> Result<ChatStream, NodeError> {

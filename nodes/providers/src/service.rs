@@ -135,15 +135,10 @@ impl Service {
 
     /// How the model wants to be asked after it refused, if that can be told. Others who ask it know from now on.
     fn learn(&self, ask: &Ask<'_>, failed: &Failed) -> Option<Manner> {
-        let Failed::Fault(Fault { kind: Kind::Request, .. }, Some(said)) = failed else { return None };
+        let Failed::Fault(fault @ Fault { kind: Kind::Request, .. }, Some(said)) = failed else { return None };
         let learnt = self.provider.format.learn(ask.manner, ask, said)?;
-        warn!(
-            provider = self.provider.name,
-            model = ask.model,
-            said = said.message,
-            "the model wants to be asked otherwise: {}",
-            ask.manner.difference(&learnt)
-        );
+        let error = self.error(ask.model, fault);
+        warn!("{error}; from now on it is asked {}", ask.manner.difference(&learnt));
         // What does not fit one conversation says nothing about others.
         let kept = Manner { replays_reasoning: ask.manner.replays_reasoning, ..learnt.clone() };
         self.learnt.lock().unwrap_or_else(PoisonError::into_inner).insert(ask.model.to_owned(), kept);

@@ -37,11 +37,14 @@ pub(super) fn is_settled(
     has_default && has_embed
 }
 
-/// Providers whose key is set: those that are known by name in their order, then the others.
+/// Providers whose key is set, and those that someone configured and that need none: those that are known by name in their
+/// order, then the others. Whether an Ollama is there has to be asked.
 fn with_key(providers: &BTreeMap<String, Provider>) -> impl Iterator<Item = &Provider> {
     let known = PRESETS.iter().filter_map(|preset| providers.get(preset.name));
     let others = providers.values().filter(|provider| PRESETS.iter().all(|preset| preset.name != provider.name));
-    known.filter(|provider| provider.key.value.is_some()).chain(others.filter(|provider| provider.is_usable()))
+    let is_there =
+        |provider: &&Provider| provider.key.value.is_some() || provider.allow.is_some() && provider.is_usable();
+    known.chain(others).filter(|provider| provider.vendor != "ollama").filter(is_there)
 }
 
 impl Aliases {

@@ -200,15 +200,15 @@ impl Maker<'_> {
         })
     }
 
-    /// The models that stand for aliases: those of a known provider, else the first that is listed.
+    /// The models that stand for aliases: those of a known provider at its address, else the first that is listed.
     fn usual(&self) -> Usual {
         let listed = |embeds: bool| {
             let fits = |facts: &crate::catalog::Facts| facts.embeds.unwrap_or(false) == embeds;
             self.settings.models.iter().find(|(_, facts)| fits(facts)).map(|(name, _)| name.clone())
         };
         let known = |name: &str| Some(name.to_owned()).filter(|name| !name.is_empty());
-        let preset =
-            self.preset.map_or([None, None, None], |preset| [preset.chat, preset.fast, preset.embed].map(known));
+        let preset = self.preset.filter(|_| self.settings.base_url.is_none());
+        let preset = preset.map_or([None, None, None], |preset| [preset.chat, preset.fast, preset.embed].map(known));
         let [chat, fast, embed] = preset;
         Usual { chat: chat.or_else(|| listed(false)), fast, embed: embed.or_else(|| listed(true)) }
     }

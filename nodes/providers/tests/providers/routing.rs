@@ -91,6 +91,8 @@ async fn an_alias_is_the_first_that_is_there() {
         ["anthropic/claude-opus-5-5", "anthropic/claude-haiku-5-5", "openai/e"]
     );
     assert_eq!(aliases(toml, &[chosen], true).await[0], "groq/some/model", "the environment wins");
+    let moved = "[providers.openai]\nbase_url = \"http://127.0.0.1:8000/v1\"\nmodels.own = {}";
+    assert_eq!(aliases(moved, &[], true).await[0], "openai/own", "models of another address have other names");
     let own =
         "[providers.work]\nbase_url = \"https://llm.test/v1\"\nmodels.big = {}\nmodels.vectors = { embeds = true }";
     assert_eq!(aliases(own, &[], true).await, ["work/big", "work/big", "work/vectors"]);
@@ -131,6 +133,15 @@ async fn an_ollama_on_loopback_is_found_and_asked_what_its_models_can() {
         (1, 0),
         "what stands for an alias is first"
     );
+}
+
+#[tokio::test]
+async fn an_alias_can_what_all_its_models_can() {
+    let toml = "[providers.work]\nbase_url = \"https://llm.test/v1\"\nmodels.big = { context = 1000 }\nmodels.small = { tools = false, structured = \"words\", context = 100 }\n[models]\nboth = [\"work/big\", \"work/small\"]";
+    let router = router(toml, &[("OLLAMA_HOST", "127.0.0.1:9")], false).await;
+    let info = router.describe("both").unwrap();
+    assert_eq!((info.name.as_str(), info.tools, info.structured, info.images), ("work/big", false, false, true));
+    assert_eq!(info.context, Some(100));
 }
 
 #[tokio::test]
