@@ -9,6 +9,7 @@ mod cli {
     mod http;
     mod looks;
     mod packages;
+    mod models;
     mod quarantine;
     mod runs;
     mod terminal;

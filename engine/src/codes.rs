@@ -205,9 +205,32 @@ codes! {
     SANDBOX_REQUEST = "LA2309": "the sandbox cannot serve a request as it is";
     SANDBOX_BUSY = "LA2310": "too many calls wait for the sandbox";
     SANDBOX_FAILED = "LA2311": "the sandbox is not there or failed";
+
+    // LA24xx: language models
+    PROVIDER_UNKNOWN = "LA2400": "the provider of a model is not configured";
+    MODEL_NONE = "LA2401": "there is no language model";
+    PROVIDER_NO_KEY = "LA2402": "a provider has no key";
+    PROVIDER_WRONG_KEY = "LA2403": "a provider does not accept its key";
+    PROVIDER_NOT_ALLOWED = "LA2404": "a provider does not allow a call";
+    MODEL_UNKNOWN = "LA2405": "a provider does not know a model";
+    PROVIDER_CONTEXT = "LA2406": "a question is too long for a model";
+    PROVIDER_FILTERED = "LA2407": "a provider or a model refused a question";
+    PROVIDER_RATE = "LA2408": "a provider asks to slow down";
+    PROVIDER_CREDIT = "LA2409": "a provider wants to be paid";
+    PROVIDER_OVERLOADED = "LA2410": "a provider cannot serve a call";
+    PROVIDER_REQUEST = "LA2411": "a provider does not understand a call";
+    PROVIDER_ANSWER = "LA2412": "an answer of a provider is broken";
+    PROVIDER_STALLED = "LA2413": "a provider fell silent";
+    PROVIDER_UNREACHABLE = "LA2414": "a provider cannot be reached";
+    PROVIDER_RESTING = "LA2415": "a provider is left alone after failures";
+    PROVIDER_UNABLE = "LA2416": "a model cannot do what is asked of it";
+
+    // LA25xx: failures of nodes of the family model
     MODEL_ANSWER = "LA2501": "the answer of a model does not fit";
     MODEL_NOT_ALLOWED = "LA2502": "a template names a model that is not allowed";
     MODEL_CONTEXT = "LA2503": "a value cannot be part of a question to a model";
+
+    // LA29xx: faults
     NODE_PANICKED = "LA2999": "a node type has a fault";
 
     // LA3xxx: use
