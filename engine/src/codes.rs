@@ -199,6 +199,11 @@ codes! {
     SANDBOX_REQUEST = "LA2309": "the sandbox cannot serve a request as it is";
     SANDBOX_BUSY = "LA2310": "too many calls wait for the sandbox";
     SANDBOX_FAILED = "LA2311": "the sandbox is not there or failed";
+
+    // LA247x: budgets
+    NODE_BUDGET = "LA2470": "the budget of a node is used up";
+    COST_UNKNOWN = "LA2471": "a budget of money cannot be kept, because a price is not known";
+    BUDGET_WITHOUT_USE = "LA2472": "a budget limits nothing";
     NODE_PANICKED = "LA2999": "a node type has a fault";
 
     // LA3xxx: use
