@@ -9,6 +9,7 @@ use std::{
 pub use self::unit::{Child, Facts, Included, Unit};
 use crate::{codes, diagnostic::Diagnostic, graph::BodyGraph};
 
+mod budget;
 mod children;
 mod conversation;
 mod cycles;
@@ -54,6 +55,7 @@ const RULES: &[Rule] = &[
     writers::check,
     triggers::check,
     policies::check,
+    budget::check,
     children::check,
     conversation::check,
 ];

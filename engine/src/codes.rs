@@ -206,6 +206,11 @@ codes! {
     SANDBOX_BUSY = "LA2310": "too many calls wait for the sandbox";
     SANDBOX_FAILED = "LA2311": "the sandbox is not there or failed";
 
+    // LA247x: budgets
+    NODE_BUDGET = "LA2470": "the budget of a node is used up";
+    COST_UNKNOWN = "LA2471": "a budget of money cannot be kept, because a price is not known";
+    BUDGET_WITHOUT_USE = "LA2472": "a budget limits nothing";
+
     // LA24xx: language models
     PROVIDER_UNKNOWN = "LA2400": "the provider of a model is not configured";
     MODEL_NONE = "LA2401": "there is no language model";

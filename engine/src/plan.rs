@@ -8,7 +8,7 @@ use petgraph::graph::DiGraph;
 pub use self::compile::CompileError;
 use crate::{
     bundle::Bundle,
-    definition::{Concurrency, Durability, OnError, OnLost, Retry, WhenFull},
+    definition::{Budget, Concurrency, Durability, NodeBudget, OnError, OnLost, Retry, WhenFull},
     event::Handler,
     id::Digest,
     node::{Container, Effect, ErasedNode},
@@ -62,8 +62,10 @@ pub struct Plan {
     pub concurrency: Option<Concurrency>,
     /// What becomes of a run while another one of its conversation goes on.
     pub when_busy: WhenFull,
-    /// How many nodes may start.
-    pub budget_nodes: Option<u64>,
+    /// What a run may use up.
+    pub budget: Budget,
+    /// Whether a node has a budget of its own.
+    pub has_node_budgets: bool,
     /// When results are made durable.
     pub durability: Durability,
 }
@@ -112,6 +114,10 @@ pub struct PlanNode {
     pub priority: u8,
     /// Whether its output `text` is said to the caller of a chat.
     pub answers: bool,
+    /// What it may use of models, with everything inside it.
+    pub budget: Option<NodeBudget>,
+    /// Whether it calls models: it does not start when a budget is used up.
+    pub uses_models: bool,
     /// What another attempt may repeat.
     pub effect: Effect,
     /// Whether it is polled where it is.

@@ -4,7 +4,7 @@ use indexmap::IndexMap;
 
 use crate::{
     bundle::{Bundle, BundleError},
-    definition::FORMAT,
+    definition::{FORMAT, Limits},
     engine::RunEnd,
     error::ErrorReport,
     event::{AfterFailure, Event, FrameEnd, Handler, OnItemError, Over, Place, Record, SkipReason, Wait},
@@ -44,6 +44,8 @@ pub struct RunView {
     pub stopping: Option<ErrorReport>,
     /// The handler that runs.
     pub handler: Option<Handler>,
+    /// Limits of its budget that are nearly used up, each with what was used of it then: `(used, limit)`.
+    pub warnings: Vec<(Limits, Limits)>,
     /// What it used of models so far, with the runs that it started and that have ended.
     pub usage: Spent,
     /// How it ended.
@@ -190,6 +192,7 @@ impl RunView {
                     usage: usage.clone(),
                 });
             }
+            Event::BudgetWarned { used, limit } => self.warnings.push((*used, *limit)),
             Event::RunTaken { .. } | Event::SignalReceived { .. } | Event::SignalIgnored { .. } => {}
             other => self.apply_node(other, record.at),
         }

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     codes,
+    definition::Limits,
     engine::{Attempt, Origin, Prepared, StandIn, Start},
     error::{ErrorClass, ErrorReport, NodeError},
     event::{AfterFailure, Event, Over, Place, RunStatus, SkipReason},
@@ -96,7 +97,7 @@ impl Owner {
         Ok(())
     }
 
-    fn may_start(&self, at: Addr) -> bool {
+    pub(super) fn may_start(&self, at: Addr) -> bool {
         self.state.frame(at.frame).is_some_and(|frame| !frame.is_stopping())
     }
 
@@ -366,6 +367,7 @@ impl Owner {
         let start = Start {
             user: self.state.start.user.clone(),
             subject: self.state.start.subject.clone(),
+            budget: self.state.left(&self.plan, at),
             ..Start::new(self.plan.bundle.clone(), inputs, trigger)
         };
         let origin = Origin {
@@ -382,8 +384,9 @@ impl Owner {
     /// What a node is given for one attempt.
     fn context(&self, at: Addr, attempt: u32, deadline: Option<Millis>, meter: Arc<Meter>) -> NodeCtx {
         let plan = &self.plan;
+        let node = self.node(plan, at);
         NodeCtx {
-            scope: self.scope(at.frame, &self.node(plan, at).reads, attempt),
+            scope: self.scope(at.frame, &node.reads, attempt),
             run: self.run,
             workflow: plan.workflow.clone(),
             variables: plan.variables.clone(),
@@ -394,6 +397,7 @@ impl Owner {
             caps: self.engine.caps.clone(),
             deltas: self.deltas.clone(),
             meter,
+            left: if node.uses_models { self.state.left(plan, at) } else { Limits::default() },
         }
     }
 

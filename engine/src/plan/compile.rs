@@ -11,7 +11,7 @@ use crate::{
     event::Handler,
     graph::{BodyGraph, NodeInfo, Read, TemplateSite, WorkflowGraph},
     id::Digest,
-    node::{ANSWER, ConfigError, Registry},
+    node::{ANSWER, Capability, ConfigError, Registry},
     template::Compiled,
     value::Value,
 };
@@ -83,6 +83,9 @@ impl Plan {
         let finally = compiler.handler(definition.finally.as_ref(), graph.finally.as_ref(), Handler::Finally)?;
         let output_reads = compiler.scope_reads("outputs", graph.outputs.iter(), &graph.body)?;
 
+        let mut nodes = compiler.bodies.iter().flat_map(|body| body.graph.node_weights());
+        let has_node_budgets = nodes.any(|node| node.budget.is_some());
+
         Ok(Self {
             digest,
             workflow: workflow.into(),
@@ -100,7 +103,8 @@ impl Plan {
             variables: Arc::new(definition.conversation.clone().unwrap_or_default().variables),
             timeout: definition.timeout,
             parallel: definition.parallel,
-            budget_nodes: definition.budget.as_ref().and_then(|budget| budget.nodes),
+            budget: definition.budget.clone().unwrap_or_default(),
+            has_node_budgets,
             durability: definition.durability,
             bundle: bundle.clone(),
         })
@@ -202,6 +206,8 @@ impl<'a> Compiler<'a> {
                 .as_ref()
                 .map(|cache| CachePolicy { key: cache.key.clone(), ttl: cache.ttl.millis() }),
             priority: def.common.priority,
+            budget: def.common.budget,
+            uses_models: spec.meta.requires.contains(&Capability::Models),
             inline: spec.meta.inline,
             container,
             references: references.flat_map(Compiled::references).cloned().collect(),
@@ -260,7 +266,7 @@ impl<'a> Compiler<'a> {
 
 /// The common fields without those that are only for people.
 fn how_it_runs(common: &NodeCommon) -> serde_json::Value {
-    let common = NodeCommon { title: None, description: None, ..common.clone() };
+    let common = NodeCommon { title: None, description: None, budget: None, ..common.clone() };
     serde_json::to_value(common).expect("the fields have only string keys and finite numbers")
 }
 

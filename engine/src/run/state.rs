@@ -8,6 +8,7 @@ use std::{
 
 use super::{deaths::Deaths, said::Said};
 use crate::{
+    definition::Limits,
     error::ErrorReport,
     event::{Handler, OnItemError, Place, RunStatus, Seq, SignalTo, SkipReason, Wait},
     id::RunId,
@@ -54,6 +55,12 @@ pub struct RunState {
     pub used_here: Spent,
     /// `sys.usage`; `null` while nothing was used.
     pub usage: Value,
+    /// What it may use: the tighter of its own budget and what whoever started it has given it.
+    pub limits: Limits,
+    /// Whether it has any limit.
+    pub(super) is_limited: bool,
+    /// The limits of which it was told that they are nearly used up.
+    pub warned: Limits,
     /// How many failures were handled by `on_error`.
     pub handled_errors: u32,
     /// How the owners of the run went.
@@ -95,6 +102,8 @@ pub struct Start {
     pub parent: Option<RunId>,
     /// How deep below the first run it is.
     pub depth: u32,
+    /// What whoever started it has given it to use.
+    pub budget: Limits,
     /// When it started.
     pub at: Millis,
 }

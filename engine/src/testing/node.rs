@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::outside;
 use crate::{
     capability::Capabilities,
-    definition::NodeDef,
+    definition::{Limits, NodeDef},
     error::NodeError,
     id::RunId,
     node::{ConfigError, DeltaSink, ErasedNode, FrameClose, FrameInfo, NodeCtx, Outcome, Registry, Resume},
@@ -113,6 +113,7 @@ impl NodeTest {
             caps: Arc::new(caps),
             deltas: deltas.clone(),
             meter: Arc::default(),
+            left: Limits::default(),
         };
         Ok(TestNode { node, ctx, deltas, _folder: folder })
     }

@@ -44,6 +44,28 @@ impl Node for Step {
     }
 }
 
+/// A step that uses a model.
+pub(super) struct Model(Step);
+
+impl Node for Model {
+    const TYPE: &'static str = "model";
+    const META: NodeMeta = NodeMeta { requires: &[Capability::Models], ..Step::META };
+    type Config = StepConfig;
+    type Output = Nothing;
+
+    fn new(config: StepConfig) -> Result<Self, ConfigError> {
+        Step::new(config).map(Self)
+    }
+
+    fn ports(&self) -> Vec<String> {
+        Node::ports(&self.0)
+    }
+
+    async fn run(&self, ctx: &NodeCtx) -> Result<Outcome<Nothing>, NodeError> {
+        self.0.run(ctx).await
+    }
+}
+
 /// A container; the test says what it passes over.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -83,7 +105,7 @@ container!(Rounds, "rounds", Container::Rounds);
 /// Compiles a definition made of steps.
 pub(super) fn plan(definition: serde_json::Value) -> Plan {
     let definition: Definition = serde_json::from_value(definition).expect("the definition is well-formed");
-    let registry = Registry::default().with::<Step>().with::<Each>().with::<Rounds>();
+    let registry = Registry::default().with::<Step>().with::<Model>().with::<Each>().with::<Rounds>();
     let bundle = Bundle::new("test", IndexMap::from([("test".to_owned(), definition)]));
     Plan::compile(&Arc::new(bundle), &registry).expect("the plan compiles")
 }

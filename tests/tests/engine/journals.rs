@@ -31,7 +31,7 @@ fn fixtures() -> BTreeMap<String, Export> {
 }
 
 fn registry() -> liteagent_engine::node::Registry {
-    liteagent_nodes::registry().with::<Probe>()
+    liteagent_nodes::registry().with::<Probe>().with::<ModelProbe>()
 }
 
 fn last_event(export: &Export) -> Event {
@@ -155,6 +155,9 @@ async fn scenarios() -> Vec<(&'static str, Export)> {
     all.push(("parent", parent));
     all.push(("child", child));
     all.push(("usage", used().await));
+    let (parent, child) = budgeted().await;
+    all.push(("budget", parent));
+    all.push(("budget_child", child));
     all
 }
 
@@ -393,4 +396,32 @@ async fn used() -> Export {
     world.engine.cancel(run, None).await.unwrap();
     assert_eq!(world.end(run).await.usage.total().calls, 8);
     export(&world, run).await
+}
+
+/// A child that uses up what its parent had left, after it was told that this is near.
+async fn budgeted() -> (Export, Export) {
+    let world = world().await;
+    let model = |name: &str, more: Json| {
+        let mut node = probe(name, more);
+        node["type"] = "model-probe".into();
+        node["uses"] = json!({ "a/small": { "input_tokens": 10, "cost": 0.000_01 } });
+        node
+    };
+    let parent = json!({
+        "budget": { "tokens": 25, "cost": "0.01 USD", "warn_at": 0.4 },
+        "nodes": {
+            "own": model("fixture-own", json!({})),
+            "child": { "type": "workflow", "workflow": "child", "needs": ["own"], "on_error": "continue" },
+            "never": model("fixture-over", json!({ "needs": ["child.error"] })),
+        },
+        "on_failure": { "told": { "type": "json", "value": "{{ error.code }} after {{ sys.usage.tokens }}" } },
+    });
+    let child = json!({ "nodes": {
+        "one": model("fixture-child-one", json!({})),
+        "two": model("fixture-child-two", json!({ "needs": ["one"], "budget": { "tokens": 5 } })),
+        "three": model("fixture-child-three", json!({ "needs": ["two"] })),
+    } });
+    let run = world.start_bundle(bundle(&[("parent", parent), ("child", child)]), Value::object()).await;
+    assert_eq!(world.end(run).await.error.unwrap().code, "LA2010");
+    (export(&world, run).await, export(&world, RunId::child(run, "child", 1)).await)
 }
