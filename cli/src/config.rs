@@ -15,9 +15,10 @@ use liteagent_backends::Reserve;
 use liteagent_engine::{capability::Root, codes, source::read_text};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use self::secrets::SecretConfig;
+use self::{mcp::McpConfig, secrets::SecretConfig};
 use crate::failure::Failure;
 
+mod mcp;
 mod secrets;
 
 /// The name of the configuration file; its folder is the root of the definitions.
@@ -31,6 +32,8 @@ pub(crate) struct Config {
     pub(crate) files: FilesConfig,
     /// Where `http-request` may go.
     pub(crate) http: HttpConfig,
+    /// The MCP servers that workflows may name.
+    pub(crate) mcp: BTreeMap<String, McpConfig>,
     /// Which secrets may be sent where, and who may declare them. Their values stand elsewhere.
     pub(crate) secrets: BTreeMap<String, SecretConfig>,
     /// How runs are stored.

@@ -20,6 +20,10 @@ pub(crate) fn load_for_use(path: &Path, shell: &Shell) -> Result<Bundle, Failure
     if let Some(bundle) = loaded.bundle {
         return Ok(bundle);
     }
+    if let Some(name) = loaded.composite {
+        let message = format!("`{}` makes the node type `{name}`, and is no workflow", path.display());
+        return Err(Failure::usage(codes::NO_WORKFLOW, message).hint(format!("use it in a workflow: `type: {name}`")));
+    }
     let errors: Vec<Diagnostic> =
         loaded.diagnostics.into_iter().filter(|finding| finding.severity == Severity::Error).collect();
     shell.note(render::text(&errors, shell.colors_err()).trim_end());

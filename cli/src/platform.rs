@@ -56,12 +56,14 @@ impl Platform {
         let Backends { stores, files, kv } = open_stores(project).await?;
         let policy = EgressPolicy::parse(&project.config.http.allow)
             .map_err(|error| Failure::usage(codes::CONFIG, format!("`http.allow` of `{}`: {error}", config::FILE)))?;
+        let secrets = Arc::new(project.config.secrets(&project.root)?);
         let caps = Capabilities {
+            mcp: Some(Arc::new(project.config.mcp_servers(secrets.clone())?)),
             http: Some(Arc::new(Egress::new(policy))),
             files: Some(files.clone()),
             roots: project.config.roots(&project.root),
             kv: Some(kv),
-            secrets: Arc::new(project.config.secrets(&project.root)?),
+            secrets,
             ..Capabilities::default()
         };
         let config = EngineConfig {

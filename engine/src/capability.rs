@@ -6,11 +6,11 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-use self::model::Models;
 pub use self::{
     code::{Code, CodeCall, CodeLimits, CodeReply},
     secrets::{Destination, HostRule, SecretRules, Secrets, WorkflowRule},
 };
+use self::{mcp::Mcp, model::Models};
 use crate::{
     error::NodeError,
     store::{Files, Kv},
@@ -18,6 +18,7 @@ use crate::{
 };
 
 mod code;
+pub mod mcp;
 pub mod model;
 mod secrets;
 
@@ -36,6 +37,8 @@ pub struct Capabilities {
     pub code: Option<Arc<dyn Code>>,
     /// Language models.
     pub models: Option<Arc<dyn Models>>,
+    /// MCP servers.
+    pub mcp: Option<Arc<dyn Mcp>>,
     /// Secrets by name.
     pub secrets: Arc<Secrets>,
 }

@@ -10,6 +10,7 @@ pub use self::unit::{Child, Facts, Unit};
 use crate::{codes, diagnostic::Diagnostic, graph::BodyGraph};
 
 mod children;
+mod composite;
 mod conversation;
 mod cycles;
 mod decision;
@@ -24,6 +25,7 @@ mod references;
 mod runs;
 mod secrets;
 mod shape;
+mod tools;
 mod triggers;
 mod unit;
 mod unused;
@@ -55,7 +57,9 @@ const RULES: &[Rule] = &[
     triggers::check,
     policies::check,
     children::check,
+    tools::check,
     conversation::check,
+    composite::check,
 ];
 
 /// Every finding about one workflow; `children` are those that it names, by how it names them.

@@ -5,9 +5,12 @@
 //! * [`RunState::apply`] folds a record (`apply.rs`, with `container.rs` for frames and `stop.rs` for ends);
 //! * [`decide`] says what to do next;
 //! * [`gate`] is the rule that says whether a node runs;
-//! * [`path`] turns addresses into paths such as `each[3].fetch`, and back.
+//! * [`path`] turns addresses into paths such as `each[3].fetch` and `agent[2].tools.refund[0].call`, and back.
 
-pub(crate) use self::{apply::apply_writes, container::items_output};
+pub(crate) use self::{
+    apply::apply_writes,
+    container::{calls_output, items_output},
+};
 pub use self::{
     container::ContainerEnd,
     deaths::{Deaths, Verdict, Ward},

@@ -137,11 +137,21 @@ fn behaviour(spec: &NodeSpec) -> String {
         }
         .to_owned(),
     );
-    if let Some(container) = meta.container {
+    if let Some(composite) = &spec.composite {
+        lines.push(
+            "Composite: it is made of nodes, which `liteagent graph --open` shows; from outside only its outputs can be \
+             read."
+                .to_owned(),
+        );
+        let passes = if composite.def.rounds.is_some() { "rounds that are done" } else { "nodes that are done" };
+        lines.push(format!("Retry: it goes on, {passes} stay done."));
+    } else if let Some(container) = meta.container {
         let roots = container.roots().iter().map(|root| format!("`{root}`")).collect::<Vec<_>>().join(" and ");
         let retry = match container {
             Container::Items => "items that are done stay done",
             Container::Rounds => "rounds that are done stay done",
+            Container::Once => "nodes that are done stay done",
+            Container::Calls => "calls that are done stay done",
         };
         lines.push(format!("Container: its nodes see {roots}; from outside only the container can be read."));
         lines.push(format!("Retry: the container goes on, {retry}."));

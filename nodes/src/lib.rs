@@ -1,11 +1,13 @@
 //! The node types of LiteAgent: one file per type, one folder per family.
 //!
 //! # Layout
-//! - [`flow`]: branches, containers, waits, ends; [`data`]: shaping values; [`io`]: the outside world.
+//! - [`flow`]: branches, containers, waits, ends; [`data`]: shaping values; [`io`]: the outside world; [`model`]: what
+//!   language models call.
 //! - [`condition`]: comparisons as imported files have them.
+//! - [`mcp`]: a client of MCP servers.
 //! - [`docs`]: the page of a node type, made from its schema and examples.
 
-use liteagent_engine::node::Registry;
+use liteagent_engine::{composite::CompositeDef, node::Registry, source};
 
 mod compare;
 pub mod condition;
@@ -16,9 +18,28 @@ pub mod egress;
 pub mod flow;
 pub mod io;
 mod list;
+pub mod mcp;
+pub mod model;
 mod port;
 
-/// Every node type of this crate.
+/// Every node type of this crate, and those that the library makes of them.
 pub fn registry() -> Registry {
-    io::register(data::register(flow::register(Registry::default())))
+    with_library(model::register(io::register(data::register(flow::register(Registry::default())))))
+}
+
+/// Adds the composites of the library whose node types are there.
+///
+/// # Panics
+/// When a composite of the library is wrong: a fault that any test finds.
+pub fn with_library(registry: Registry) -> Registry {
+    liteagent_definitions::composites().fold(registry, |registry, (name, yaml)| {
+        let (document, findings) = source::parse(&format!("composites/{name}.yaml"), yaml.to_owned());
+        let document = document.unwrap_or_else(|| panic!("`{name}` is no YAML: {findings:?}"));
+        let def: CompositeDef =
+            serde_json::from_value(document.value).unwrap_or_else(|error| panic!("`{name}`: {error}"));
+        if registry.get(name).is_some() || !def.is_made_of(&registry) {
+            return registry;
+        }
+        registry.with_composite(def).unwrap_or_else(|findings| panic!("`{name}`: {findings:?}"))
+    })
 }

@@ -17,7 +17,7 @@ fn specs() -> Vec<NodeSpec> {
 fn every_file_of_a_family_is_registered_and_has_its_name() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = BTreeSet::new();
-    for family in [Family::Flow, Family::Data, Family::Io] {
+    for family in [Family::Flow, Family::Model, Family::Data, Family::Io] {
         let family = liteagent_nodes::docs::family(family);
         for entry in fs::read_dir(sources.join(family)).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();

@@ -3,4 +3,5 @@
 pub mod bench;
 pub mod counting;
 pub mod crash;
+pub mod llm;
 pub mod probe;

@@ -22,6 +22,10 @@ use liteagent_engine::{
 use liteagent_tests::probe::{self, Probe};
 use serde_json::{Value as Json, json};
 
+#[path = "engine/agent.rs"]
+mod agent;
+#[path = "engine/composites.rs"]
+mod composites;
 #[path = "engine/deaths.rs"]
 mod deaths;
 #[path = "engine/journals.rs"]

@@ -98,7 +98,7 @@ pub(crate) fn read(
             return Err(findings);
         }
     };
-    let mut check = Check { document: &document, lookup: Lookup { bundle: &bundle, registry }, findings };
+    let mut check = Check { document: &document, lookup: Lookup::new(&bundle, registry), findings };
     check.file(&file);
     let findings = check.findings;
     if has_errors(&findings) {

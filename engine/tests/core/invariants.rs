@@ -17,7 +17,7 @@ use super::{sim::Sim, step::plan};
 #[derive(Clone, Debug)]
 struct Shape {
     edges: Vec<(prop::sample::Index, u8)>,
-    body: Option<(bool, Vec<Shape>)>,
+    body: Option<(&'static str, Vec<Shape>)>,
 }
 
 fn shape(depth: u32) -> BoxedStrategy<Shape> {
@@ -25,7 +25,8 @@ fn shape(depth: u32) -> BoxedStrategy<Shape> {
     if depth == 0 {
         return edges.prop_map(|edges| Shape { edges, body: None }).boxed();
     }
-    let body = prop::option::weighted(0.25, (any::<bool>(), prop::collection::vec(shape(depth - 1), 1..4)));
+    let kind = prop::sample::select(vec!["each", "rounds", "once", "calls"]);
+    let body = prop::option::weighted(0.25, (kind, prop::collection::vec(shape(depth - 1), 1..4)));
     (edges, body).prop_map(|(edges, body)| Shape { edges, body }).boxed()
 }
 
@@ -50,10 +51,7 @@ fn nodes(shapes: &[Shape], prefix: &str) -> Json {
         }
         let mut node = match &shape.body {
             None => json!({ "type": "step", "ports": ["left", "right"] }),
-            Some((rounds, body)) => json!({
-                "type": if *rounds { "rounds" } else { "each" },
-                "nodes": nodes(body, &format!("{prefix}{at}_")),
-            }),
+            Some((kind, body)) => json!({ "type": kind, "nodes": nodes(body, &format!("{prefix}{at}_")) }),
         };
         node["needs"] = needs.into();
         node["reads"] = reads.into();
