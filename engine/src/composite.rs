@@ -186,14 +186,6 @@ impl Composite {
                 Err(wrong) => findings.extend(wrong),
             }
         }
-        for (name, output) in &def.outputs {
-            let known = |field: &String| fields.contains_key(field);
-            if let Some(field) = output.returns.as_ref().filter(|field| !known(field)) {
-                let at = format!("/outputs/{}/returns", escape(name));
-                let message = format!("the composite has no field `{field}`");
-                findings.push(Finding::new(codes::COMPOSITE_PLACE, at, message).label("not declared under `fields`"));
-            }
-        }
         if !findings.is_empty() {
             return Err(findings);
         }
@@ -238,10 +230,20 @@ impl Composite {
         expansion
     }
 
-    /// What is wrong with its `{ field: NAME }`, by places in its file.
+    /// What is wrong with its `{ field: NAME }` and `returns`, by places in its file.
     pub(crate) fn misplaced(&self, registry: &Registry) -> Vec<Finding> {
         let file = json!(self.def);
         let mut findings = Vec::new();
+        for (name, output) in &self.def.outputs {
+            let Some(field) = output.returns.as_ref().filter(|field| !self.fields.contains_key(*field)) else {
+                continue;
+            };
+            let at = format!("/outputs/{}/returns", escape(name));
+            let finding = Finding::new(codes::COMPOSITE_PLACE, at, format!("the composite has no field `{field}`"));
+            let known = self.fields.keys().map(String::as_str);
+            let hint = suggest::hint(field, known).unwrap_or_else(|| "declare it under `fields`".to_owned());
+            findings.push(finding.label("not declared").hint(hint));
+        }
         for (pointer, name) in self.places() {
             let wrong = |message: String, hint: &str| {
                 let finding = Finding::new(codes::COMPOSITE_PLACE, format!("{pointer}/field"), message);

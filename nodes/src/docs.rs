@@ -126,6 +126,16 @@ fn fields_of(example: &Example) -> Option<Json> {
 fn behaviour(spec: &NodeSpec) -> String {
     let meta = &spec.meta;
     let mut lines = vec![format!("Family: {}.", family(meta.family))];
+    if let Some(composite) = &spec.composite {
+        lines.push(
+            "Composite: it is made of nodes, which `liteagent graph --open` shows; from outside only its outputs can be \
+             read."
+                .to_owned(),
+        );
+        let passes = if composite.def.rounds.is_some() { "rounds that are done" } else { "nodes that are done" };
+        lines.push(format!("Retry: it goes on, {passes} stay done."));
+        return listed(&lines);
+    }
     lines.push(
         match meta.effect {
             Effect::Pure => "Effect: none. It changes nothing outside the run, so another attempt gives the same.",
@@ -137,15 +147,7 @@ fn behaviour(spec: &NodeSpec) -> String {
         }
         .to_owned(),
     );
-    if let Some(composite) = &spec.composite {
-        lines.push(
-            "Composite: it is made of nodes, which `liteagent graph --open` shows; from outside only its outputs can be \
-             read."
-                .to_owned(),
-        );
-        let passes = if composite.def.rounds.is_some() { "rounds that are done" } else { "nodes that are done" };
-        lines.push(format!("Retry: it goes on, {passes} stay done."));
-    } else if let Some(container) = meta.container {
+    if let Some(container) = meta.container {
         let roots = container.roots().iter().map(|root| format!("`{root}`")).collect::<Vec<_>>().join(" and ");
         let retry = match container {
             Container::Items => "items that are done stay done",
@@ -172,6 +174,10 @@ fn behaviour(spec: &NodeSpec) -> String {
     if !meta.aliases.is_empty() {
         lines.push(format!("Old names: {}.", meta.aliases.join(", ")));
     }
+    listed(&lines)
+}
+
+fn listed(lines: &[String]) -> String {
     lines.iter().map(|line| format!("- {line}")).collect::<Vec<_>>().join("\n")
 }
 

@@ -163,3 +163,61 @@ pub(super) fn each_node(nodes: &Json, pointer: &str, visit: &mut impl FnMut(&Map
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{composite::CompositeDef, node::Registry};
+
+    fn composite(rounds: Option<Json>) -> std::sync::Arc<Composite> {
+        let mut def = json!({
+            "composite": "test", "description": "For the test.",
+            "fields": {
+                "what": "string",
+                "times": { "type": "integer", "default": 3, "static": true },
+                "more": { "type": "object", "optional": true, "static": true },
+            },
+            "nodes": {
+                "a": { "type": "x", "text": "{{ inputs.what }}", "limit": { "field": "times" }, "more": { "field": "more" } },
+                "each": { "type": "y", "nodes": { "b": { "type": "x", "more": { "field": "more" } } } },
+            },
+            "outputs": { "text": { "description": "It.", "value": "{{ a.text }}" } },
+        });
+        if let Some(rounds) = rounds {
+            def["loop"] = rounds;
+        }
+        let def: CompositeDef = serde_json::from_value(def).unwrap();
+        let registry = Registry::default().with_composite(def).unwrap();
+        registry.get("test").unwrap().composite.clone().unwrap()
+    }
+
+    #[test]
+    fn fields_are_put_in_their_places() {
+        let fields = json!({ "what": "{{ author.says }}", "more": { "m": "{{ author.more }}" } });
+        let outer = [Placed { pointer: "/more".to_owned(), field: "outer".to_owned(), out: 1 }];
+        let once = composite(None).expand(fields.as_object().unwrap(), &outer);
+        let rounds = json!({ "until": "{{ round == inputs.times }}", "max_rounds": { "field": "times" } });
+        let looped = composite(Some(rounds)).expand(json!({ "what": "x", "times": 5 }).as_object().unwrap(), &[]);
+        let shown = |expansion: &Expansion| {
+            let places = expansion.placed.iter().map(|at| format!("{} is `{}`, {} out", at.pointer, at.field, at.out));
+            format!("{:#}\n{}", expansion.view, places.collect::<Vec<_>>().join("\n"))
+        };
+        insta::assert_snapshot!(format!("{}\n\n{}", shown(&once), shown(&looped)));
+    }
+
+    #[test]
+    fn places_of_the_nodes_lead_back_into_the_file() {
+        for (pointer, is_loop, expected) in [
+            ("/inputs/what", false, "/fields/what"),
+            ("/nodes/a/text", false, "/nodes/a/text"),
+            ("/outputs/text", false, "/outputs/text/value"),
+            ("/outputs/text/0/x", false, "/outputs/text/value/0/x"),
+            ("/nodes/rounds/nodes/a/text", true, "/nodes/a/text"),
+            ("/nodes/rounds/until", true, "/loop/until"),
+            ("/nodes/rounds/output/text", true, "/outputs/text/value"),
+            ("/nodes/rounds", true, "/loop"),
+        ] {
+            assert_eq!(Expansion::in_file(pointer, is_loop), expected, "{pointer}");
+        }
+    }
+}

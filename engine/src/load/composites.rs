@@ -67,19 +67,17 @@ impl Composites {
             let (Some(document), findings) = source::read(&path) else { continue };
             let Some(name) = name_in(&document.value).map(str::to_owned) else { continue };
             let mut source = Source::read(document, &path, findings, Some(project), registry);
+            let mut key = name.clone();
             if let Some(other) = all.sources.get(&name) {
-                let message = format!("two composites are called `{name}`");
-                let finding = Diagnostic::error(codes::COMPOSITE_NAME, source.document.span("/composite"), message);
-                let finding = finding.related(other.document.span("/composite"), "the other one");
-                source.findings.push(finding.label("taken").hint("give one of them another name"));
+                let span = other.document.span("/composite");
+                source.is_taken(format!("two composites are called `{name}`"), Some(span));
+                key = path.to_string_lossy().into_owned();
             } else if registry.get(&name).is_some() {
-                let message = format!("there is already a node type `{name}`");
-                let finding = Diagnostic::error(codes::COMPOSITE_NAME, source.document.span("/composite"), message);
-                source.findings.push(finding.label("taken").hint(format!("give it another name, such as `my-{name}`")));
-            } else {
-                defs.extend(source.def());
+                source.is_taken(format!("there is already a node type `{name}`"), None);
+                key = path.to_string_lossy().into_owned();
             }
-            all.sources.insert(name, source);
+            defs.extend(source.def());
+            all.sources.insert(key, source);
         }
         let (registry, refused) = registry.with_composites(defs);
         for (name, findings) in refused {
@@ -97,7 +95,10 @@ impl Composites {
 
     /// The name of the composite that a file makes.
     pub(super) fn at(&self, canonical: &Path) -> Option<&str> {
-        self.sources.iter().find(|(_, source)| source.canonical == canonical).map(|(name, _)| name.as_str())
+        self.sources
+            .values()
+            .find(|source| source.canonical == canonical)
+            .and_then(|source| name_in(&source.document.value))
     }
 }
 
@@ -120,6 +121,17 @@ impl Source {
         findings.extend(shape.findings.iter().map(|finding| document.diagnostic(finding)));
         let canonical = path.canonicalize().unwrap_or_else(|_| path.to_owned());
         Self { path: path.to_owned(), canonical, document, includes, findings, composite: None }
+    }
+
+    /// Its name is that of another node type, so no node can be of it.
+    fn is_taken(&mut self, message: String, by: Option<crate::diagnostic::Span>) {
+        let finding =
+            Diagnostic::error(codes::COMPOSITE_NAME, self.document.span("/composite"), message).label("taken");
+        let finding = finding.hint("give it another name; `liteagent nodes` lists those that are taken");
+        self.findings.push(match by {
+            Some(by) => finding.related(by, "the other one"),
+            None => finding,
+        });
     }
 
     /// The definition; when its form is wrong, a finding says so.
@@ -182,15 +194,18 @@ impl Loader<'_> {
             self.composite = Some(name.to_owned());
         }
         let composites = self.composites;
-        if let Some(source) = composites.sources.get(name).filter(|source| source.canonical == canonical) {
-            if !self.made_of.contains_key(name) {
+        if let Some((key, source)) = composites.sources.iter().find(|(_, source)| source.canonical == canonical) {
+            if !self.made_of.contains_key(key) {
                 let made = self.check_composite(name, source);
-                self.made_of.insert(name.to_owned(), made);
+                self.made_of.insert(key.clone(), made);
             }
             return;
         }
         // It stands elsewhere: no node can be of it, but it can be checked.
         let mut source = Source::read(document, path, Vec::new(), self.project.as_ref(), self.registry);
+        if self.registry.get(name).is_some() {
+            source.is_taken(format!("there is already a node type `{name}`"), None);
+        }
         if let Some(def) = source.def() {
             match self.registry.clone().with_composite(def) {
                 Ok(registry) => source.composite = registry.get(name).and_then(|spec| spec.composite.clone()),
@@ -230,8 +245,9 @@ impl Loader<'_> {
             if !matches!(self.made_of.get(&kind), Some(None)) {
                 continue;
             }
-            let unknown = format!("unknown node type `{kind}`");
-            findings.retain(|finding| finding.message != unknown);
+            // Whatever else would be said of its nodes follows from that.
+            let (unknown, inside) = (format!("unknown node type `{kind}`"), format!("inside of `{kind}`:"));
+            findings.retain(|finding| finding.message != unknown && !finding.message.contains(&inside));
             let span = unit.at(&format!("{pointer}/type"));
             let finding =
                 Diagnostic::error(codes::COMPOSITE_BROKEN, span, format!("the composite `{kind}` has errors"));

@@ -295,13 +295,11 @@ impl OpenContainer {
 impl RunState {
     /// Forgets what a container has done, once nothing can make it go on.
     pub(super) fn forget_kept(&mut self, at: Addr) {
-        let Some(kept) = self.node_mut(at).and_then(|node| node.kept.take()) else { return };
-        for frame in kept.kept.into_values() {
-            let Some(inner) = self.frames[frame as usize].take() else { continue };
-            for node in inner.nodes.into_iter().filter_map(|node| node.kept) {
-                for frame in node.kept.into_values() {
-                    self.frames[frame as usize] = None;
-                }
+        let mut open: Vec<_> = self.node_mut(at).and_then(|node| node.kept.take()).into_iter().collect();
+        while let Some(kept) = open.pop() {
+            for frame in kept.kept.into_values() {
+                let inner = self.frames[frame as usize].take();
+                open.extend(inner.into_iter().flat_map(|frame| frame.nodes).filter_map(|node| node.kept));
             }
         }
     }

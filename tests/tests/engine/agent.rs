@@ -251,3 +251,25 @@ async fn an_agent_stops_at_its_limit_and_its_answer_has_the_declared_form() {
     let run = world.start_bundle(agent(json!({}), returns), value!({ "message": "x" })).await;
     assert_eq!(world.end(run).await.outputs.get("data"), Some(&value!({ "total": 7 })));
 }
+
+#[tokio::test]
+async fn a_restart_from_inside_keeps_earlier_rounds_and_the_other_calls_of_the_round() {
+    let stores = Stores::memory().0;
+    let round = |calls| Say::Calls(calls);
+    const FIRST: &[(&str, &str)] = &[("lookup", r#"{ "order": "21" }"#)];
+    const SECOND: &[(&str, &str)] = &[("lookup", r#"{ "order": "22" }"#), ("lookup", r#"{ "order": "23" }"#)];
+    let models = Arc::new(Scripted::new([round(FIRST), round(SECOND), Say::Text("one"), Say::Text("two")]));
+    let world = world_of(stores, &models).await;
+    let tools = json!({ "lookup": lookup("cut") });
+    let run = world.start_bundle(agent(tools, json!({})), value!({ "message": "x" })).await;
+    assert_eq!(world.end(run).await.outputs.get("text"), Some(&value!("one")));
+    let calls = || ["21", "22", "23"].map(|order| probe::calls(&format!("agent-cut-{order}")));
+    assert_eq!(calls(), [1, 1, 1]);
+
+    let cut = Cut::Restart { node: "agent[1].tools.lookup[1].call".to_owned() };
+    let again = world.engine.fork(run, cut).await.unwrap();
+    let end = world.end(again).await;
+    assert_eq!(end.outputs.get("text"), Some(&value!("two")), "{:?}", end.error);
+    assert_eq!(calls(), [1, 1, 2], "only that call is made again");
+    assert_eq!(models.asked().len(), 4, "and only the question after it is asked again");
+}

@@ -50,7 +50,7 @@ fn composites() -> IndexMap<String, CompositeDef> {
     [once, rounds, both].map(read).into_iter().map(|def| (def.composite.clone(), def)).collect()
 }
 
-fn with_composites(definition: Json) -> Arc<Bundle> {
+pub(super) fn with_composites(definition: Json) -> Arc<Bundle> {
     let bundle = Arc::try_unwrap(bundle(&[("test", definition)])).unwrap();
     Arc::new(bundle.with_composites(composites()))
 }
