@@ -11,12 +11,13 @@ use liteagent_engine::{
 
 use crate::{
     failure::{Exit, Failure},
+    project::Project,
     shell::Shell,
 };
 
 /// Loads a workflow; errors are shown on stderr, warnings only by `check`.
 pub(crate) fn load_for_use(path: &Path, shell: &Shell) -> Result<Bundle, Failure> {
-    let loaded = load(path, &liteagent_nodes::registry(), &LoadOptions::default());
+    let loaded = load(path, &Project::here()?.node_types(), &LoadOptions::default());
     if let Some(bundle) = loaded.bundle {
         return Ok(bundle);
     }

@@ -32,6 +32,7 @@ mod output;
 mod platform;
 mod progress;
 mod project;
+mod sandbox;
 mod shell;
 mod testing;
 

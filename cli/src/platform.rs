@@ -9,7 +9,7 @@ use liteagent_engine::{
     engine::{Engine, EngineConfig, EngineError},
     error::Code,
     id::RunId,
-    store::{Files, StoreError, Stores},
+    store::{Files, StoreError, StoredHistory, Stores},
     time::SystemClock,
     units::Duration,
 };
@@ -23,6 +23,7 @@ use crate::{
     inputs::misfit,
     progress::{Detail, Progress},
     project::Project,
+    sandbox,
 };
 
 /// A wait that is longer gives the run up, and the command says how to go on.
@@ -63,6 +64,8 @@ impl Platform {
             files: Some(files.clone()),
             roots: project.config.roots(&project.root),
             kv: Some(kv),
+            history: Some(Arc::new(StoredHistory(stores.journal.clone()))),
+            code: Some(sandbox::code()),
             secrets,
             ..Capabilities::default()
         };

@@ -1,6 +1,7 @@
 //! The real binary, in a folder of its own.
 
 mod cli {
+    mod code;
     mod composites;
     pub(crate) mod docs;
     mod full_disk;

@@ -25,9 +25,12 @@ macro_rules! library {
 
 const LIBRARY: &[(&str, &str)] = library![
     "approvals/purchase",
+    "chat/assistant",
+    "chat/support",
     "chat/todo",
     "data/clean-customers",
     "integrations/github-issues",
+    "model/extract-invoice",
     "monitoring/site-watch",
     "orders/fulfil",
     "orders/lookup",

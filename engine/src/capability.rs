@@ -7,7 +7,9 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 
 pub use self::{
-    code::{Code, CodeCall, CodeLimits, CodeReply},
+    code::{Code, CodeCall, CodeFailure, CodeLimits, CodeReply},
+    history::{History, Turn},
+    modules::{Import, Modules},
     secrets::{Destination, HostRule, SecretRules, Secrets, WorkflowRule},
 };
 use self::{mcp::Mcp, model::Models};
@@ -18,8 +20,10 @@ use crate::{
 };
 
 mod code;
+mod history;
 pub mod mcp;
 pub mod model;
+mod modules;
 mod secrets;
 
 /// What nodes may use. What is absent is `None`, and a node that needs it fails with LA1004.
@@ -37,6 +41,8 @@ pub struct Capabilities {
     pub code: Option<Arc<dyn Code>>,
     /// Language models.
     pub models: Option<Arc<dyn Models>>,
+    /// What was said before in conversations.
+    pub history: Option<Arc<dyn History>>,
     /// MCP servers.
     pub mcp: Option<Arc<dyn Mcp>>,
     /// Secrets by name.

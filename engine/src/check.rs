@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-pub use self::unit::{Child, Facts, Unit};
+pub use self::unit::{Child, Facts, Included, Unit};
 use crate::{codes, diagnostic::Diagnostic, graph::BodyGraph};
 
 mod children;

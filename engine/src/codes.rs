@@ -43,7 +43,7 @@ codes! {
     WRONG_TYPE = "LA0103": "a field has a value of the wrong type";
     WRONG_CHOICE = "LA0104": "a field has none of the values that it allows";
     OUT_OF_RANGE = "LA0105": "a number or a length is out of range";
-    BARE_NUMBER = "LA0106": "a duration or size has no unit";
+    BARE_NUMBER = "LA0106": "a duration, a size or money has no unit";
     WRONG_FORM = "LA0107": "a text has the wrong form";
     TEMPLATE_NOT_READ = "LA0108": "a template stands where templates are not read";
     TEMPLATE_NOT_ALONE = "LA0109": "a template with text around it cannot give this type";
@@ -144,6 +144,12 @@ codes! {
     UNTIL_CONSTANT = "LA1116": "`until` never changes";
     NOT_A_LIST_CONFIG = "LA1117": "a field that takes a list holds something else";
     WORKFLOW_NAME = "LA1118": "a `workflow` node names no workflow";
+    MODEL_CHOICE = "LA1150": "`model` names no model";
+    MESSAGE_FORM = "LA1151": "a message is not exactly one thing";
+
+    // LA113x: configuration of code
+    CODE_TEXT = "LA1130": "a code node has no code, or two";
+    CODE_LIMITS = "LA1131": "a limit of a code node lets nothing run";
 
     // LA12xx: configuration of nodes of the family io
     HTTP_CONFIG = "LA1201": "an HTTP request is described in a way that cannot be sent";
@@ -224,6 +230,9 @@ codes! {
     MCP_UNKNOWN = "LA2486": "there is no MCP server of this name";
     MCP_PROTOCOL = "LA2487": "an MCP server does not speak the protocol";
     TOOL_OPERATION = "LA2488": "a tool does not have an operation";
+    MODEL_ANSWER = "LA2501": "the answer of a model does not fit";
+    MODEL_NOT_ALLOWED = "LA2502": "a template names a model that is not allowed";
+    MODEL_CONTEXT = "LA2503": "a value cannot be part of a question to a model";
     NODE_PANICKED = "LA2999": "a node type has a fault";
 
     // LA3xxx: use

@@ -404,6 +404,10 @@ pub struct Cache {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Defaults {
+    /// The model of nodes that ask one and name none: `provider/model`, an alias, or a list of which the next is asked when
+    /// one cannot answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<DefaultModel>,
     /// The retry policy of nodes that have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
@@ -414,8 +418,18 @@ pub struct Defaults {
 
 impl Defaults {
     fn is_empty(&self) -> bool {
-        self.retry.is_none() && self.timeout.is_none()
+        self.model.is_none() && self.retry.is_none() && self.timeout.is_none()
     }
+}
+
+/// One model, or several in the order in which they are tried.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum DefaultModel {
+    /// One.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
 }
 
 /// What starts runs by time. `liteagent run NAME --trigger KEY` fires one by hand.

@@ -15,6 +15,7 @@ use crate::{
     error::ErrorReport,
     id::{Digest, RunId, SessionId},
     units::Millis,
+    usage::Spent,
     value::Value,
 };
 
@@ -169,6 +170,9 @@ pub enum Event<A = String> {
         attempt: u32,
         /// For what.
         wait: Wait,
+        /// What the attempt used of models until then.
+        #[serde(default, skip_serializing_if = "Spent::is_nothing")]
+        usage: Spent,
     },
     /// A node ended well.
     NodeSucceeded {
@@ -187,6 +191,12 @@ pub enum Event<A = String> {
         /// Whether the output came from the cache.
         #[serde(default, skip_serializing_if = "is_false")]
         cached: bool,
+        /// What the attempt used of models, with the run that it started; after a wait, since then.
+        #[serde(default, skip_serializing_if = "Spent::is_nothing")]
+        usage: Spent,
+        /// What it printed, for people: at most 64 KiB, without secrets.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        log: Option<String>,
     },
     /// An attempt failed.
     NodeFailed {
@@ -198,6 +208,12 @@ pub enum Event<A = String> {
         error: ErrorReport,
         /// What follows from it.
         then: AfterFailure,
+        /// What the attempt used of models all the same, with the run that it started.
+        #[serde(default, skip_serializing_if = "Spent::is_nothing")]
+        usage: Spent,
+        /// What it printed until then, for people: at most 64 KiB, without secrets.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        log: Option<String>,
     },
     /// A node was skipped.
     NodeSkipped {
@@ -212,11 +228,17 @@ pub enum Event<A = String> {
         node: A,
         /// The attempt that was lost; it is used again.
         attempt: u32,
+        /// What it used of models, as far as that is known: it is when the process gave the run back.
+        #[serde(default, skip_serializing_if = "Spent::is_nothing")]
+        usage: Spent,
     },
     /// A node was stopped because its run or frame ends.
     NodeCancelled {
         /// The node.
         node: A,
+        /// What it used of models until then, with the run that it started.
+        #[serde(default, skip_serializing_if = "Spent::is_nothing")]
+        usage: Spent,
     },
     /// A signal came in.
     SignalReceived {
@@ -273,6 +295,9 @@ pub enum Event<A = String> {
         /// How many failures were handled by `on_error`.
         #[serde(default, skip_serializing_if = "is_zero")]
         handled_errors: u32,
+        /// What the run used of models, with the runs that it started, without what a fork kept.
+        #[serde(default, skip_serializing_if = "Spent::is_nothing")]
+        usage: Spent,
     },
 }
 
@@ -287,6 +312,26 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl<A> Event<A> {
+    /// What a node used, in the events that say so.
+    pub fn usage_of_node(&self) -> Option<(&A, &Spent)> {
+        match self {
+            Self::NodeWaiting { node, usage, .. }
+            | Self::NodeSucceeded { node, usage, .. }
+            | Self::NodeFailed { node, usage, .. }
+            | Self::NodeLost { node, usage, .. }
+            | Self::NodeCancelled { node, usage } => (!usage.is_nothing()).then_some((node, usage)),
+            _ => None,
+        }
+    }
+
+    /// The same event, when what it used counts elsewhere.
+    pub(crate) fn without_usage(mut self) -> Self {
+        if let Self::NodeSucceeded { usage, .. } | Self::NodeFailed { usage, .. } = &mut self {
+            *usage = Spent::default();
+        }
+        self
+    }
+
     /// The same event with its node named otherwise.
     pub fn map<B>(self, name: impl FnOnce(A) -> B) -> Event<B> {
         use Event as E;
@@ -325,22 +370,24 @@ impl<A> Event<A> {
             }
             E::ContainerReopened { node, attempt } => E::ContainerReopened { node: name(node), attempt },
             E::FrameFinished { node, index, end } => E::FrameFinished { node: name(node), index, end },
-            E::NodeWaiting { node, attempt, wait } => E::NodeWaiting { node: name(node), attempt, wait },
-            E::NodeSucceeded { node, attempt, port, output, writes, cached } => {
-                E::NodeSucceeded { node: name(node), attempt, port, output, writes, cached }
+            E::NodeWaiting { node, attempt, wait, usage } => E::NodeWaiting { node: name(node), attempt, wait, usage },
+            E::NodeSucceeded { node, attempt, port, output, writes, cached, usage, log } => {
+                E::NodeSucceeded { node: name(node), attempt, port, output, writes, cached, usage, log }
             }
-            E::NodeFailed { node, attempt, error, then } => E::NodeFailed { node: name(node), attempt, error, then },
+            E::NodeFailed { node, attempt, error, then, usage, log } => {
+                E::NodeFailed { node: name(node), attempt, error, then, usage, log }
+            }
             E::NodeSkipped { node, why } => E::NodeSkipped { node: name(node), why },
-            E::NodeLost { node, attempt } => E::NodeLost { node: name(node), attempt },
-            E::NodeCancelled { node } => E::NodeCancelled { node: name(node) },
+            E::NodeLost { node, attempt, usage } => E::NodeLost { node: name(node), attempt, usage },
+            E::NodeCancelled { node, usage } => E::NodeCancelled { node: name(node), usage },
             E::SignalReceived { id, to, payload, by } => E::SignalReceived { id, to, payload, by },
             E::SignalIgnored { id } => E::SignalIgnored { id },
             E::CancelRequested { by } => E::CancelRequested { by },
             E::RunStopping { error } => E::RunStopping { error },
             E::HandlerStarted { handler } => E::HandlerStarted { handler },
             E::HandlerFinished { handler, error } => E::HandlerFinished { handler, error },
-            E::RunEnded { status, outputs, error, handled_errors } => {
-                E::RunEnded { status, outputs, error, handled_errors }
+            E::RunEnded { status, outputs, error, handled_errors, usage } => {
+                E::RunEnded { status, outputs, error, handled_errors, usage }
             }
         }
     }

@@ -12,7 +12,7 @@ use crate::{
     composite::Placed,
     definition::Need,
     node::{Container, Registry},
-    shape::Finding,
+    shape::{FileSite, Finding},
     template::{Reads, Segment},
 };
 
@@ -106,8 +106,8 @@ impl WorkflowGraph {
         Builder::new(view, registry).leaving_out(placed).workflow()
     }
 
-    /// The pointers of `{ file: path }` in a workflow, where a field may hold that.
-    pub fn files(workflow: &Json, registry: &Registry) -> Vec<String> {
+    /// The texts of a workflow that stand in files of their own.
+    pub fn files(workflow: &Json, registry: &Registry) -> Vec<FileSite> {
         Builder::new(workflow, registry).files()
     }
 

@@ -30,5 +30,6 @@ pub mod testing;
 pub mod time;
 pub mod types;
 pub mod units;
+pub mod usage;
 pub mod value;
 pub mod view;

@@ -8,20 +8,21 @@ use serde::{Serialize, de::DeserializeOwned};
 
 pub(crate) use self::registry::{intern, pointer};
 pub use self::{
+    config::{ConfigError, ConfigFinding, Known, Spot},
     context::{DeltaSink, NoDeltas, NodeCtx},
     registry::{Build, ConfigIn, NodeSpec, Registry},
 };
 use crate::{
     composite::Inner,
     definition::NodeMap,
-    diagnostic::Severity,
-    error::{Code, NodeError},
+    error::NodeError,
     event::{OnItemError, Wait, Write},
     scope::Scope,
     units::Millis,
     value::Value,
 };
 
+mod config;
 mod context;
 pub mod prelude;
 mod registry;
@@ -71,7 +72,8 @@ pub trait Node: Sized + Send + Sync + 'static {
     }
 
     /// Findings that are no errors, and errors that need no run to be seen.
-    fn check(&self) -> Vec<ConfigFinding> {
+    fn check(&self, known: &Known) -> Vec<ConfigFinding> {
+        let _ = known;
         Vec::new()
     }
 
@@ -149,6 +151,9 @@ pub struct Example {
     /// `error` (a code) where they apply. Members that it does not name are not compared.
     pub gives: &'static str,
 }
+
+/// The node type whose output `text` is said to the caller of a chat.
+pub const ANSWER: &str = "answer";
 
 /// Where a node type stands in the documentation.
 #[derive(
@@ -317,42 +322,6 @@ pub enum FrameClose {
     Last(Vec<(String, Value)>, Value),
 }
 
-/// A configuration that can never run.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct ConfigError {
-    /// The stable code.
-    pub code: Code,
-    /// The field, as a JSON pointer below the node: `/cases/other`. Empty for the node as a whole.
-    pub field: String,
-    /// What was expected and what was found.
-    pub message: String,
-    /// What to do about it.
-    pub hint: Option<String>,
-}
-
-impl ConfigError {
-    /// An error about a field.
-    pub fn new(code: Code, field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code, field: field.into(), message: message.into(), hint: None }
-    }
-
-    /// Adds what to do about it.
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
-
-/// A finding about a configuration that could be built.
-#[derive(Clone, Debug)]
-pub struct ConfigFinding {
-    /// How much it weighs.
-    pub severity: Severity,
-    /// What it is.
-    pub error: ConfigError,
-}
-
 /// A node without its types: what plans and the executor hold.
 pub trait ErasedNode: Send + Sync + 'static {
     /// See [`Node::ports`].
@@ -368,7 +337,7 @@ pub trait ErasedNode: Send + Sync + 'static {
     /// The nodes inside of it whose body does not stand in the file: of a composite, and of calls of tools.
     fn inner(&self, registry: &Registry) -> Vec<Inner>;
     /// See [`Node::check`].
-    fn check(&self) -> Vec<ConfigFinding>;
+    fn check(&self, known: &Known) -> Vec<ConfigFinding>;
     /// See [`Node::run`].
     fn run<'a>(&'a self, ctx: &'a NodeCtx) -> NodeFuture<'a>;
     /// See [`Node::resume`].
@@ -405,8 +374,8 @@ impl<N: Node> ErasedNode for N {
         crate::composite::of_calls(self, registry)
     }
 
-    fn check(&self) -> Vec<ConfigFinding> {
-        Node::check(self)
+    fn check(&self, known: &Known) -> Vec<ConfigFinding> {
+        Node::check(self, known)
     }
 
     fn run<'a>(&'a self, ctx: &'a NodeCtx) -> NodeFuture<'a> {

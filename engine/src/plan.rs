@@ -157,6 +157,8 @@ pub struct PlanNode {
     pub cache: Option<CachePolicy>,
     /// From 0 to 9; higher ones start first.
     pub priority: u8,
+    /// Whether its output `text` is said to the caller of a chat.
+    pub answers: bool,
     /// What another attempt may repeat.
     pub effect: Effect,
     /// Whether it is polled where it is.

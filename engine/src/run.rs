@@ -2,7 +2,8 @@
 //!
 //! Nothing here is asynchronous, reads a clock, draws a random number or renders a template.
 //!
-//! * [`RunState::apply`] folds a record (`apply.rs`, with `container.rs` for frames and `stop.rs` for ends);
+//! * [`RunState::apply`] folds a record (`apply.rs`, with `container.rs` for frames, `stop.rs` for ends, `said.rs` for what it says and `usage.rs` for what was
+//!   used);
 //! * [`decide`] says what to do next;
 //! * [`gate`] is the rule that says whether a node runs;
 //! * [`path`] turns addresses into paths such as `each[3].fetch` and `agent[2].tools.refund[0].call`, and back.
@@ -24,5 +25,7 @@ mod deaths;
 mod decide;
 pub mod gate;
 pub mod path;
+mod said;
 pub mod state;
 mod stop;
+mod usage;

@@ -13,6 +13,7 @@ use crate::{
     run::apply_writes,
     store::{RunRow, StoreError, Stores},
     units::Millis,
+    usage::Spent,
     value::Value,
 };
 
@@ -43,6 +44,8 @@ pub struct RunView {
     pub stopping: Option<ErrorReport>,
     /// The handler that runs.
     pub handler: Option<Handler>,
+    /// What it used of models so far, with the runs that it started and that have ended.
+    pub usage: Spent,
     /// How it ended.
     pub end: Option<RunEnd>,
     /// Records that only a newer release can read: what they say is missing here.
@@ -64,6 +67,11 @@ pub struct NodeSeen {
     pub losses: u32,
     /// Each failure, with its attempt.
     pub failures: Vec<(u32, ErrorReport)>,
+    /// What each attempt printed that printed something.
+    pub logs: Vec<(u32, String)>,
+    /// What all its attempts used of models, with the runs that it started; not what is inside of it, see
+    /// [`RunView::usage_of`].
+    pub usage: Spent,
     container: Option<Passes>,
 }
 
@@ -189,17 +197,33 @@ impl RunView {
             Event::RunStopping { error } => self.stopping = Some(error.clone()),
             Event::HandlerStarted { handler } => self.handler = Some(*handler),
             Event::HandlerFinished { .. } => self.handler = None,
-            Event::RunEnded { status, outputs, error, handled_errors } => {
+            Event::RunEnded { status, outputs, error, handled_errors, usage } => {
                 self.end = Some(RunEnd {
                     status: *status,
                     outputs: outputs.as_ref().map_or_else(Value::object, Payload::value),
                     error: error.clone(),
                     handled_errors: *handled_errors,
+                    usage: usage.clone(),
                 });
             }
             Event::RunTaken { .. } | Event::SignalReceived { .. } | Event::SignalIgnored { .. } => {}
             other => self.apply_node(other, record.at),
         }
+        if let Some((node, usage)) = record.event.usage_of_node() {
+            self.usage += usage;
+            if let Some(node) = self.nodes.get_mut(node) {
+                node.usage += usage;
+            }
+        }
+    }
+
+    /// What was used at a path and everywhere below it: by a node, `each`, with all its passes; by a pass, `each[3]`.
+    pub fn usage_of(&self, path: &str) -> Spent {
+        let mut sum = Spent::default();
+        let below =
+            |node: &str| node.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']));
+        self.nodes.iter().filter(|(node, _)| below(node)).for_each(|(_, node)| sum += &node.usage);
+        sum
     }
 
     fn apply_node(&mut self, event: &Event, at: Millis) {
@@ -224,17 +248,19 @@ impl RunView {
                     passes.finish(*index, end);
                 }
             }
-            Event::NodeWaiting { node, attempt, wait } => {
+            Event::NodeWaiting { node, attempt, wait, .. } => {
                 self.seen(node, *attempt, at).status = ViewStatus::Waiting(wait.clone());
             }
-            Event::NodeSucceeded { node, attempt, port, output, cached, .. } => {
+            Event::NodeSucceeded { node, attempt, port, output, cached, log, .. } => {
                 let node = self.seen(node, *attempt, at);
+                node.logs.extend(log.clone().map(|log| (*attempt, log)));
                 let output = node.container.as_ref().map_or_else(|| output.value(), Passes::output);
                 node.status = ViewStatus::Succeeded { port: port.clone(), output, cached: *cached };
                 node.ended_at = Some(at);
             }
-            Event::NodeFailed { node, attempt, error, then } => {
+            Event::NodeFailed { node, attempt, error, then, log, .. } => {
                 let node = self.seen(node, *attempt, at);
+                node.logs.extend(log.clone().map(|log| (*attempt, log)));
                 node.failures.push((*attempt, error.clone()));
                 node.status = match then {
                     AfterFailure::Retry(until) => ViewStatus::Sleeping(*until),
@@ -248,8 +274,8 @@ impl RunView {
                 node.status = ViewStatus::Skipped(why.clone());
                 node.ended_at = Some(at);
             }
-            Event::NodeLost { node, attempt } => self.seen(node, *attempt, at).losses += 1,
-            Event::NodeCancelled { node } => {
+            Event::NodeLost { node, attempt, .. } => self.seen(node, *attempt, at).losses += 1,
+            Event::NodeCancelled { node, .. } => {
                 let attempt = self.nodes.get(node).map_or(0, |node| node.attempt);
                 let node = self.seen(node, attempt, at);
                 node.status = ViewStatus::Cancelled;
@@ -267,6 +293,8 @@ impl RunView {
             ended_at: None,
             losses: 0,
             failures: Vec::new(),
+            logs: Vec::new(),
+            usage: Spent::default(),
             container: None,
         });
         node.attempt = attempt;

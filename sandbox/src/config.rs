@@ -79,6 +79,17 @@ impl Config {
         }
     }
 
+    /// The usual limits, with the guests where `cargo xtask guests` puts them: the folder `guests` in
+    /// `$LITEAGENT_CACHE`, by default `~/.cache/liteagent`. `setting` reads the environment.
+    pub fn of_cache(setting: impl Fn(&str) -> Option<String>) -> Self {
+        let folder = |name| setting(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let cache = folder("LITEAGENT_CACHE").unwrap_or_else(|| {
+            let caches = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")));
+            caches.unwrap_or_else(|| PathBuf::from("/tmp")).join("liteagent")
+        });
+        Self::new(cache.join("guests"))
+    }
+
     /// The bounds of a call: what it asks for, else the default.
     pub(crate) fn bounds(&self, asked: &Limits) -> Result<Bounds, Fault> {
         let milliseconds = Duration::from_millis;
@@ -121,6 +132,19 @@ fn above(limit: Limit, asked: &str, most: &str) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_guests_lie_in_the_cache() {
+        let guests = |settings: &[(&str, &str)]| {
+            let find = |name: &str| settings.iter().find(|(known, _)| *known == name);
+            Config::of_cache(|name| find(name).map(|(_, value)| (*value).to_owned())).guests
+        };
+        let home = ("HOME", "/home/ada");
+        assert_eq!(guests(&[home]), PathBuf::from("/home/ada/.cache/liteagent/guests"));
+        assert_eq!(guests(&[home, ("LITEAGENT_CACHE", "")]), guests(&[home]));
+        assert_eq!(guests(&[home, ("XDG_CACHE_HOME", "/cache")]), PathBuf::from("/cache/liteagent/guests"));
+        assert_eq!(guests(&[home, ("LITEAGENT_CACHE", "/mine")]), PathBuf::from("/mine/guests"));
+    }
 
     #[test]
     fn a_limit_above_the_maximum_is_refused_by_name() {

@@ -3,5 +3,4 @@
 pub mod bench;
 pub mod counting;
 pub mod crash;
-pub mod llm;
 pub mod probe;

@@ -21,9 +21,15 @@ pub struct ProbeConfig {
     /// The class of those failures.
     #[serde(default)]
     pub class: Option<ErrorClass>,
+    /// What it leaves behind for people.
+    #[serde(default)]
+    pub says: String,
     /// Whether it never ends.
     #[serde(default)]
     pub hangs: bool,
+    /// What each call uses, by model; also one that fails or hangs.
+    #[serde(default)]
+    pub uses: IndexMap<String, Usage>,
     /// What it gives back.
     #[serde(default)]
     pub gives: TemplateTree,
@@ -62,6 +68,10 @@ impl Node for Probe {
             *call += 1;
             *call
         };
+        ctx.log(&self.config.says);
+        for (model, usage) in &self.config.uses {
+            ctx.spend(model, *usage);
+        }
         if self.config.hangs {
             std::future::pending::<()>().await;
         }

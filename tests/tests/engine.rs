@@ -32,6 +32,8 @@ mod deaths;
 mod journals;
 #[path = "engine/newer.rs"]
 mod newer;
+#[path = "engine/usage.rs"]
+mod usage;
 
 struct World {
     engine: Engine,

@@ -11,12 +11,15 @@ use serde_json::Value;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("liteagent-engine", &[]),
     ("liteagent-backends", &["liteagent-engine"]),
-    ("liteagent-nodes", &["liteagent-definitions", "liteagent-engine"]),
+    ("liteagent-nodes", &["liteagent-definitions", "liteagent-engine", "liteagent-sandbox-protocol"]),
     ("liteagent-definitions", &[]),
     ("liteagent-sandbox-protocol", &[]),
     ("liteagent-sandbox", &["liteagent-sandbox-protocol"]),
     ("liteagent-guests", &[]),
-    ("liteagent", &["liteagent-backends", "liteagent-definitions", "liteagent-engine", "liteagent-nodes"]),
+    (
+        "liteagent",
+        &["liteagent-backends", "liteagent-definitions", "liteagent-engine", "liteagent-nodes", "liteagent-sandbox"],
+    ),
     (
         "liteagent-tests",
         &["liteagent", "liteagent-backends", "liteagent-definitions", "liteagent-engine", "liteagent-nodes"],

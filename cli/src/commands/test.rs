@@ -23,7 +23,9 @@ use walkdir::WalkDir;
 use crate::{
     failure::{Exit, Failure},
     output::replace,
+    platform::block_on,
     project::Project,
+    sandbox,
     shell::Shell,
     testing::{self, Suite, Verdict},
 };
@@ -124,6 +126,12 @@ impl Test {
         let tests = suites.iter().flat_map(|suite| suite.tests().iter().map(move |test| (suite, test)));
         let wanted = |title: &str| self.filter.as_deref().is_none_or(|filter| title.contains(filter));
         let tests: Vec<_> = tests.filter(|(suite, test)| wanted(&suite.title(test))).collect();
+        let languages = testing::languages(tests.iter().map(|(suite, _)| *suite));
+        if !languages.is_empty() {
+            // The patience of a test is not for the first start of an interpreter. Where there is none, the node says so,
+            // unless it is faked.
+            let _ = block_on(async { Ok(sandbox::prepare(languages).await) });
+        }
         let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
         let work = || {
             loop {

@@ -58,7 +58,7 @@ impl Live {
             Event::NodeSucceeded { node, .. }
             | Event::NodeFailed { node, .. }
             | Event::NodeWaiting { node, .. }
-            | Event::NodeCancelled { node }
+            | Event::NodeCancelled { node, .. }
             | Event::NodeLost { node, .. } => self.close(node),
             _ => {}
         }

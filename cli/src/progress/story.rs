@@ -1,4 +1,4 @@
-//! One line of text for each record that a person wants to see.
+//! The text for each record that a person wants to see.
 
 use std::collections::HashMap;
 
@@ -6,24 +6,64 @@ use liteagent_engine::{
     event::{AfterFailure, Event, Over, Record, SkipReason, Wait},
     time::iso,
     units::Millis,
+    usage::{Spent, Usage},
     value::Value,
 };
 
-/// Turns records into lines. Remembers when nodes started, and how many frames a container has.
+use super::{log::shown, usage::used_by_node};
+
+/// Turns records into lines. Remembers when nodes started, how many frames a container has, and what was used.
 pub(crate) struct Story {
     frames_too: bool,
     color: bool,
     started: HashMap<String, Millis>,
     items: HashMap<String, (usize, &'static str)>,
+    used: HashMap<String, Usage>,
+    total: Spent,
 }
 
 impl Story {
     pub(crate) fn new(frames_too: bool, color: bool) -> Self {
-        Self { frames_too, color, started: HashMap::new(), items: HashMap::new() }
+        Self {
+            frames_too,
+            color,
+            started: HashMap::new(),
+            items: HashMap::new(),
+            used: HashMap::new(),
+            total: Spent::default(),
+        }
     }
 
-    /// The line for a record; `None` when it is not worth one.
+    /// What the records so far say that the run used of models.
+    pub(crate) fn total(&self) -> &Spent {
+        &self.total
+    }
+
+    /// Counts what a node used, also for the containers around it.
+    fn count(&mut self, node: &str, spent: &Spent) {
+        self.total += spent;
+        let usage = spent.total();
+        let around = node.char_indices().filter(|(_, letter)| *letter == '[').map(|(at, _)| &node[..at]);
+        for path in around.chain([node]) {
+            *self.used.entry(path.to_owned()).or_default() += usage;
+        }
+    }
+
+    /// The text for a record: a line, and below it what the node printed. `None` when it is not worth a line.
     pub(crate) fn tell(&mut self, record: &Record<String>) -> Option<String> {
+        let mut text = self.line_for(record)?;
+        if let Event::NodeSucceeded { log: Some(log), .. } | Event::NodeFailed { log: Some(log), .. } = &record.event {
+            for line in shown(log, self.frames_too) {
+                text.push_str(&format!("\n    │ {line}"));
+            }
+        }
+        Some(text)
+    }
+
+    fn line_for(&mut self, record: &Record<String>) -> Option<String> {
+        if let Some((node, spent)) = record.event.usage_of_node() {
+            self.count(node, spent);
+        }
         match &record.event {
             Event::NodeStarted { node, .. } => {
                 self.started.insert(node.clone(), record.at);
@@ -43,11 +83,12 @@ impl Story {
                 words.extend(self.items.remove(node).map(|(items, what)| count(items, what)));
                 words.extend(cached.then(|| "from the cache".to_owned()));
                 words.extend(self.started.remove(node).map(|start| duration(record.at - start)));
+                words.extend(self.used.get(node).filter(|usage| usage.calls > 0).map(used_by_node));
                 self.routine(node, "✓", "32", &words.join(", "))
             }
             Event::NodeSkipped { node, why } => self.routine(node, "·", "2", &format!("skipped: {}", skipped(why))),
             Event::NodeWaiting { node, wait, .. } => Some(self.line(node, "…", "33", &waits(wait))),
-            Event::NodeFailed { node, attempt, error, then } => {
+            Event::NodeFailed { node, attempt, error, then, .. } => {
                 let (mark, after) = match then {
                     AfterFailure::Retry(at) => ("↻", format!("; attempt {} at {}", attempt + 1, iso(*at))),
                     AfterFailure::Continue => ("!", "; handled".to_owned()),
@@ -59,7 +100,7 @@ impl Story {
             Event::NodeLost { node, .. } => {
                 Some(self.line(node, "!", "33", "lost with the process that ran it; it starts again"))
             }
-            Event::NodeCancelled { node } => self.routine(node, "✗", "33", "cancelled"),
+            Event::NodeCancelled { node, .. } => self.routine(node, "✗", "33", "cancelled"),
             Event::SignalReceived { by, .. } => {
                 Some(format!("  signal received{}", by.as_ref().map_or(String::new(), |by| format!(" from {by}"))))
             }
@@ -143,7 +184,12 @@ mod tests {
             output: Payload::Value(Value::object()),
             writes: Vec::new(),
             cached: false,
+            usage: Spent::default(),
+            log: None,
         };
+        let call = Usage { input_tokens: 1_200, output_tokens: 34, cost: 1_200, ..Usage::default() };
+        let mut spent = Spent::default();
+        spent.add("a/b", call);
         let error = ErrorReport {
             code: "LA2203".into(),
             class: ErrorClass::Unavailable,
@@ -154,12 +200,28 @@ mod tests {
         let ask = Wait { signal: None, until: Some(9_000), ask: value!({ "message": "?" }) };
         let events = [
             Event::NodeStarted { node: "fetch".into(), attempt: 1, place: Place::Local { epoch: 1 } },
-            Event::NodeFailed { node: "fetch".into(), attempt: 1, error, then: AfterFailure::Retry(3_000) },
-            succeeded("fetch", None),
+            Event::NodeFailed {
+                node: "fetch".into(),
+                attempt: 1,
+                error,
+                then: AfterFailure::Retry(3_000),
+                usage: spent.clone(),
+                log: None,
+            },
+            Event::NodeSucceeded {
+                node: "fetch".into(),
+                attempt: 2,
+                port: None,
+                output: Payload::Value(Value::object()),
+                writes: Vec::new(),
+                cached: false,
+                usage: spent,
+                log: None,
+            },
             succeeded("each[3].shape", None),
             succeeded("found", Some("else")),
             Event::NodeSkipped { node: "there".into(), why: SkipReason::NotNeeded { need: "found.yes".into() } },
-            Event::NodeWaiting { node: "ask".into(), attempt: 1, wait: ask },
+            Event::NodeWaiting { node: "ask".into(), attempt: 1, wait: ask, usage: Spent::default() },
         ];
         let lines: Vec<String> = events
             .into_iter()
@@ -168,7 +230,7 @@ mod tests {
             .collect();
         insta::assert_snapshot!(lines.join("\n"), @r"
         ↻ fetch                    LA2203: the endpoint answered 503; attempt 2 at 1970-01-01T00:00:03.000Z
-        ✓ fetch                    1.4 s
+        ✓ fetch                    1.4 s, 2,468 tokens, 0.0024 USD
         ✓ found                    port `else`
         · there                    skipped: `found.yes` was not taken
         … ask                      waits for an answer, until 1970-01-01T00:00:09.000Z

@@ -5,7 +5,7 @@ use std::{borrow::Cow, sync::Arc};
 use liteagent_engine::{
     bundle::Bundle,
     definition::{Definition, NodeCommon, NodeDef, NodeMap},
-    node::{ErasedNode, Registry},
+    node::{ErasedNode, NodeSpec, Registry},
 };
 use serde_json::Value as Json;
 
@@ -83,6 +83,11 @@ impl<'a> Lookup<'a> {
         let mut config = node.config.clone();
         config.remove(BRANCH);
         (spec.build)(Json::Object(config)).ok()
+    }
+
+    /// The node type with this name.
+    pub(super) fn spec(&self, kind: &str) -> Option<&NodeSpec> {
+        self.registry.get(kind)
     }
 
     /// The paths of the nodes of this type, in the order of the file.

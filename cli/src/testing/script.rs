@@ -9,7 +9,7 @@ use liteagent_engine::{
     engine::{EngineError, Start},
     event::SignalTo,
     id::RunId,
-    node::Registry,
+    node::{ANSWER, Registry},
     scope::{Roots, Scope},
     time::{Clock as _, iso},
     units::{Duration, Millis},
@@ -319,7 +319,9 @@ impl<'a> Script<'a> {
             nodes.extend(view.nodes.into_iter().map(|(path, node)| (format!("{before}{}", shown(&path)), node)));
         }
         let mut found = Found::new(end, nodes, workflows, self.world.fakes.calls());
-        found.answer = found.say(&self.lookup.paths_of("answer"));
+        found.prompts = self.world.fakes.prompts();
+        found.tools = self.world.fakes.tools();
+        found.answer = found.say(&self.lookup.paths_of(ANSWER));
         Ok(found)
     }
 

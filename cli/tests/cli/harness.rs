@@ -10,6 +10,13 @@ use std::{
 
 use tempfile::TempDir;
 
+/// The folder where `cargo xtask guests` puts the interpreters of the sandbox.
+#[expect(clippy::disallowed_methods, reason = "tests look where make puts the guests")]
+fn cache() -> PathBuf {
+    let guests = liteagent_sandbox::Config::of_cache(|name| std::env::var(name).ok()).guests;
+    guests.parent().unwrap().to_owned()
+}
+
 /// A folder of its own.
 pub(crate) struct Folder(TempDir);
 
@@ -43,7 +50,7 @@ impl Folder {
         let mut command = Command::new(env!("CARGO_BIN_EXE_liteagent"));
         command.args(args).current_dir(self.0.path()).stdin(Stdio::null()).env_clear();
         // However full the disk of the tests is.
-        command.env("HOME", self.0.path()).env("LITEAGENT_MIN_FREE", "0B");
+        command.env("HOME", self.0.path()).env("LITEAGENT_MIN_FREE", "0B").env("LITEAGENT_CACHE", cache());
         command
     }
 

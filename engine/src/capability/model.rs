@@ -5,6 +5,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
+pub use crate::usage::Usage;
 use crate::{error::NodeError, id::RunId, value::Value};
 
 /// Chat and embedding models by name.
@@ -66,6 +67,8 @@ pub struct ChatRequest {
     pub sampling: Sampling,
     /// Whose call it is: limits are fair between runs.
     pub run: Option<RunId>,
+    /// The path of the node that asks; empty where no node does.
+    pub node: String,
     /// The same for every attempt of the same question; sent where a provider knows such keys.
     pub idempotency_key: Option<String>,
     /// Whether an answer to the same question may come from the cache.
@@ -233,58 +236,6 @@ pub enum Finish {
     Length,
     /// It wants tools to be called.
     Tools,
-}
-
-/// What calls of models used. Amounts add up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Usage {
-    /// Tokens of questions, those from the provider's cache included.
-    #[serde(default)]
-    pub input_tokens: u64,
-    /// Those of them that the provider had in its cache.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub cached_tokens: u64,
-    /// Tokens of answers, those of reasoning included.
-    #[serde(default)]
-    pub output_tokens: u64,
-    /// Those of them that were reasoning.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub reasoning_tokens: u64,
-    /// What it cost, in millionths of a US dollar, by the price table.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub cost: u64,
-    /// Calls of models whose price is not known.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub unpriced: u64,
-}
-
-impl Usage {
-    /// Questions and answers together.
-    pub fn tokens(&self) -> u64 {
-        self.input_tokens.saturating_add(self.output_tokens)
-    }
-
-    /// Whether nothing was used.
-    pub fn is_nothing(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-impl std::ops::AddAssign for Usage {
-    fn add_assign(&mut self, more: Self) {
-        let add = |sum: &mut u64, more| *sum = sum.saturating_add(more);
-        add(&mut self.input_tokens, more.input_tokens);
-        add(&mut self.cached_tokens, more.cached_tokens);
-        add(&mut self.output_tokens, more.output_tokens);
-        add(&mut self.reasoning_tokens, more.reasoning_tokens);
-        add(&mut self.cost, more.cost);
-        add(&mut self.unpriced, more.unpriced);
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// Texts to turn into vectors.

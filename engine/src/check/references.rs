@@ -10,10 +10,11 @@ use crate::{
     codes,
     diagnostic::{Diagnostic, Span},
     graph::{BodyGraph, NodeInfo, Target, TemplateSite},
-    node::Container,
+    node::{Container, schema_of},
     suggest,
     template::{Reads, Reference, Segment},
     types::Type,
+    usage::UsageReport,
 };
 
 /// The members of `sys`, `trigger` and `NODE.error`.
@@ -207,6 +208,11 @@ fn check_root(
         "inputs" => check_input(cx, name, reference, span),
         "env" => declared(cx, "/env", "constant", name, span),
         "conversation" => check_variable(cx, name, reference, span),
+        "sys" if &**name == "usage" => {
+            let below = &reference.path[1..];
+            let Found::Missing { at, known } = follow(&schema_of::<UsageReport>(), below) else { return None };
+            Some(no_member("sys.usage", below, at, &known, span()))
+        }
         "sys" => listed(root, SYS, name, span),
         "trigger" => listed(root, TRIGGER, name, span),
         _ => None,

@@ -33,13 +33,22 @@ static COMMON: LazyLock<Vec<String>> = LazyLock::new(|| {
 pub struct Unit<'a> {
     document: Document,
     workflow: Json,
-    /// The files that stand in the place of `{ file: ... }`, by pointer.
-    included: HashMap<String, Arc<SourceFile>>,
+    /// The texts that stand in files of their own, by pointer.
+    included: HashMap<String, Included>,
     pub(super) registry: &'a Registry,
     pub(super) graph: WorkflowGraph,
     facts: HashMap<String, Facts<'a>>,
     /// Of the nodes of a composite: that composite. The pointers are those of its sketch.
     pub(super) composite: Option<Arc<Composite>>,
+}
+
+/// A text that stands in a file of its own.
+#[derive(Clone, Debug)]
+pub struct Included {
+    /// The pointer of its path.
+    pub written: String,
+    /// The file; `None` when it cannot be read, which was said.
+    pub file: Option<Arc<SourceFile>>,
 }
 
 /// What is known of a node without running it.
@@ -81,7 +90,7 @@ impl<'a> Unit<'a> {
     pub fn new(
         document: Document,
         workflow: Json,
-        included: HashMap<String, Arc<SourceFile>>,
+        included: HashMap<String, Included>,
         registry: &'a Registry,
     ) -> Self {
         let graph = WorkflowGraph::new(&workflow, registry);
@@ -93,7 +102,7 @@ impl<'a> Unit<'a> {
     pub fn of_composite(
         document: Document,
         composite: Arc<Composite>,
-        included: HashMap<String, Arc<SourceFile>>,
+        included: HashMap<String, Included>,
         registry: &'a Registry,
     ) -> Self {
         let sketch = composite.sketch();
@@ -166,12 +175,12 @@ impl<'a> Unit<'a> {
 
     /// The place of a value.
     pub fn at(&self, pointer: &str) -> Span {
-        self.document.span(&self.in_file(pointer))
+        self.document.span(&self.written(pointer))
     }
 
     /// The place of the key that leads to a value.
     pub fn key(&self, pointer: &str) -> Span {
-        self.document.key_span(&self.in_file(pointer))
+        self.document.key_span(&self.written(pointer))
     }
 
     /// The place of a value of the file itself.
@@ -184,12 +193,24 @@ impl<'a> Unit<'a> {
         self.document.key_span(pointer)
     }
 
+    /// The pointer where a value was written: that of the path for a text from a file that stands beside it.
+    fn written<'p>(&'p self, pointer: &'p str) -> Cow<'p, str> {
+        let pointer = self.in_file(pointer);
+        let included = self.included.get(&*pointer).filter(|_| !self.document.has(&pointer));
+        included.map_or(pointer, |included| included.written.as_str().into())
+    }
+
+    /// Whether a text is missing because its file could not be read.
+    pub(super) fn is_unread(&self, pointer: &str) -> bool {
+        self.included.get(&*self.in_file(pointer)).is_some_and(|included| included.file.is_none())
+    }
+
     /// The place of a part of a text, in the file where the text stands.
     pub fn text(&self, pointer: &str, range: Range<usize>) -> Span {
-        let pointer = self.in_file(pointer);
-        match self.included.get(&*pointer) {
-            Some(file) => Span { file: file.clone(), range },
-            None => self.document.text_span(&pointer, range),
+        match self.included.get(&*self.in_file(pointer)) {
+            Some(Included { file: Some(file), .. }) => Span { file: file.clone(), range },
+            Some(Included { file: None, .. }) => self.at(pointer),
+            None => self.document.text_span(&self.in_file(pointer), range),
         }
     }
 

@@ -119,6 +119,14 @@ impl Field {
             return Err(vec![finding.hint(suggest::hint(field, known))]);
         };
         let mut schema = schema.clone();
+        let definitions = member("definitions").cloned().unwrap_or_default();
+        if is_static
+            && schema.get("x-liteagent-tools").is_none()
+            && reaches(&schema, Some(&definitions)).any(is_template)
+        {
+            // Known before the run: what would be rendered must be written out.
+            schema = without_templates(&schema, &definitions, 0);
+        }
         for key in ["description", "default"] {
             if let Some(value) = rules.get(key) {
                 schema[key] = value.clone();
@@ -130,7 +138,7 @@ impl Field {
         let is_optional = rules.get("optional").and_then(Json::as_bool);
         Ok(Self {
             required: default.is_none() && is_optional.map_or(is_required, |optional| !optional),
-            kind: Kind::Like { definitions: member("definitions").cloned().unwrap_or_default() },
+            kind: Kind::Like { definitions },
             is_static,
             default,
             schema,
@@ -150,42 +158,81 @@ impl Field {
 
     /// Every rule of its schema, with what that refers to.
     fn marks(&self) -> impl Iterator<Item = &Map<String, Json>> {
-        let mut open = vec![&self.schema];
-        if let Kind::Like { definitions } = &self.kind {
-            // Names that its schema does not hold at any depth are not reached by it.
-            let mut seen = Vec::new();
-            let mut text = self.schema.to_string();
-            while let Some((name, more)) =
-                definitions.iter().find(|(name, _)| !seen.contains(name) && text.contains(&format!("/{name}\"")))
-            {
-                seen.push(name);
-                text.push_str(&more.to_string());
-                open.push(more);
-            }
-        }
-        std::iter::from_fn(move || {
-            while let Some(next) = open.pop() {
-                match next {
-                    Json::Object(rules) => {
-                        open.extend(rules.values());
-                        return Some(rules);
-                    }
-                    Json::Array(items) => open.extend(items),
-                    _ => {}
-                }
-            }
-            None
-        })
+        let definitions = match &self.kind {
+            Kind::Like { definitions } => Some(definitions),
+            Kind::Type(_) => None,
+        };
+        reaches(&self.schema, definitions)
     }
 
     /// Whether its author may write templates in it.
     pub(super) fn holds_templates(&self) -> bool {
-        self.marks().any(|rules| rules.contains_key("x-liteagent-template"))
+        self.marks().any(is_template)
     }
 
     /// Whether the nodes see it as `inputs.NAME`: a form that is static may hold templates of the author.
     pub(super) fn is_value(&self) -> bool {
         !self.is_static || self.kind.ty().is_some()
+    }
+}
+
+/// Every rule of a schema, with what it refers to.
+fn reaches<'s>(
+    schema: &'s Json,
+    definitions: Option<&'s Map<String, Json>>,
+) -> impl Iterator<Item = &'s Map<String, Json>> {
+    let mut open = vec![schema];
+    // Names that a schema does not hold at any depth are not reached by it.
+    let mut seen = Vec::new();
+    let mut text = schema.to_string();
+    while let Some((name, more)) =
+        definitions.into_iter().flatten().find(|(name, _)| !seen.contains(name) && text.contains(&format!("/{name}\"")))
+    {
+        seen.push(name);
+        text.push_str(&more.to_string());
+        open.push(more);
+    }
+    std::iter::from_fn(move || {
+        while let Some(next) = open.pop() {
+            match next {
+                Json::Object(rules) => {
+                    open.extend(rules.values());
+                    return Some(rules);
+                }
+                Json::Array(items) => open.extend(items),
+                _ => {}
+            }
+        }
+        None
+    })
+}
+
+fn is_template(rules: &Map<String, Json>) -> bool {
+    rules.contains_key("x-liteagent-template")
+}
+
+/// A schema that takes no templates, with what it refers to in its place.
+fn without_templates(schema: &Json, definitions: &Map<String, Json>, depth: u32) -> Json {
+    const DEEPEST: u32 = 16;
+    match schema {
+        Json::Object(_) if depth > DEEPEST => json!({}),
+        Json::Object(rules) => {
+            let named = rules.get("$ref").and_then(Json::as_str).and_then(|name| name.strip_prefix("#/definitions/"));
+            if let Some(target) = named.and_then(|name| definitions.get(name)) {
+                return without_templates(target, definitions, depth + 1);
+            }
+            let kept = rules.iter().filter(|(key, _)| *key != "x-liteagent-template");
+            let kept = kept.map(|(key, value)| (key.clone(), without_templates(value, definitions, depth + 1)));
+            Json::Object(kept.collect())
+        }
+        Json::Array(items) => {
+            let is_lone = |item: &&Json| {
+                item.get("pattern").and_then(Json::as_str).is_some_and(|pattern| pattern.contains(r"\{\{"))
+            };
+            let kept = items.iter().filter(|item| !is_lone(item));
+            kept.map(|item| without_templates(item, definitions, depth + 1)).collect::<Vec<_>>().into()
+        }
+        other => other.clone(),
     }
 }
 

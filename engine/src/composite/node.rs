@@ -13,8 +13,8 @@ use crate::{
     diagnostic::Severity,
     error::{ErrorClass, NodeError},
     node::{
-        ConfigError, ConfigFinding, Effect, ErasedNode, FrameClose, FrameInfo, NodeCtx, NodeFuture, Outcome, Registry,
-        Resume,
+        ConfigError, ConfigFinding, Effect, ErasedNode, FrameClose, FrameInfo, Known, NodeCtx, NodeFuture, Outcome,
+        Registry, Resume,
     },
     scope::{Roots, Scope},
     suggest,
@@ -143,12 +143,12 @@ impl CompositeNode {
     }
 
     /// The findings about its nodes that its fields are to blame for, at those fields.
-    fn findings(&self) -> Vec<ConfigFinding> {
+    fn findings(&self, known: &Known) -> Vec<ConfigFinding> {
         let (nodes, placed) = self.composite.inner(&self.config, &self.registry);
         let mut findings = Vec::new();
         for inner in nodes {
             let found = match &inner.node {
-                Ok(node) => node.check(),
+                Ok(node) => node.check(known),
                 Err(error) => vec![ConfigFinding { severity: Severity::Error, error: error.clone() }],
             };
             for ConfigFinding { severity, error } in found {
@@ -180,6 +180,7 @@ impl CompositeNode {
             conversation: scope.conversation.clone(),
             now: scope.now,
             attempt: scope.attempt,
+            usage: scope.usage.clone(),
             secrets: Value::Null,
         })
     }
@@ -236,8 +237,8 @@ impl ErasedNode for CompositeNode {
         self.composite.inner(&self.config, registry).0
     }
 
-    fn check(&self) -> Vec<ConfigFinding> {
-        self.findings()
+    fn check(&self, known: &Known) -> Vec<ConfigFinding> {
+        self.findings(known)
     }
 
     fn run<'a>(&'a self, ctx: &'a NodeCtx) -> NodeFuture<'a> {

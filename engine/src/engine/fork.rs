@@ -66,7 +66,7 @@ impl Engine {
         }
         inner.stores.journal.put_bundle(&digest, bundle.text().clone()).await?;
 
-        let (start, variables) = restart(&records, bundle, inputs);
+        let (start, variables) = restart(from, &records, bundle, inputs);
         let origin = Origin { id: RunId::random(), digest, workflow, parent: None, depth: 0, variables };
         let mut prepared = inner
             .prepare(origin, &start)
@@ -110,7 +110,7 @@ async fn store(engine: &Engine, mut run: crate::store::NewRun, blobs: Vec<(Diges
 }
 
 /// The start of the old run, for the new one.
-fn restart(records: &[Record], bundle: Arc<Bundle>, new_inputs: Option<Value>) -> (Start, Value) {
+fn restart(from: RunId, records: &[Record], bundle: Arc<Bundle>, new_inputs: Option<Value>) -> (Start, Value) {
     let mut start = Start::new(bundle, Value::object(), Value::Null);
     let mut of_conversation = Value::Null;
     if let Some(Record {
@@ -122,6 +122,7 @@ fn restart(records: &[Record], bundle: Arc<Bundle>, new_inputs: Option<Value>) -
         start.trigger = trigger.clone();
         start.user = user.clone();
         start.conversation.clone_from(conversation);
+        start.beside = Some(from);
         start.subject.clone_from(subject);
         start.env = env.clone();
         of_conversation = variables.clone();
@@ -169,7 +170,8 @@ impl Keeper<'_> {
             let numbered = Record { seq: state.seq + 1, at: record.at, event: record.event.clone() };
             let addressed = address(self.new, &state, numbered)?;
             state.apply(self.new, &addressed);
-            kept.events.push(record.event.clone());
+            // What it used counts for the run that used it.
+            kept.events.push(record.event.clone().without_usage());
             if settles {
                 settled.insert(name.to_owned());
                 kept.nodes += 1;

@@ -15,7 +15,7 @@ use crate::{
     id::{Digest, RunId},
     plan::Plan,
     run::{Addr, RunState},
-    store::{Created, Hold, Idempotency, NewRun, Parent, StoreError, StoredRecord, file_ids},
+    store::{Created, Hold, Idempotency, NewRun, NewTurn, Parent, StoreError, StoredRecord, file_ids},
     types::{self, Misfit},
     value::Value,
 };
@@ -35,6 +35,9 @@ pub struct Start {
     pub user: Value,
     /// The conversation that it belongs to.
     pub conversation: Option<String>,
+    /// The run beside which its turn stands in the conversation: what was said there is edited, or is answered again.
+    /// Without one, its turn is the newest.
+    pub beside: Option<RunId>,
     /// Whom it is about: what [`crate::store::Journal::forget`] deletes it by. Its children and forks are about the same.
     pub subject: Option<String>,
     /// `env` as the deployment overrides it.
@@ -53,6 +56,7 @@ impl Start {
             trigger,
             user: Value::Null,
             conversation: None,
+            beside: None,
             subject: None,
             env: Value::Null,
             idempotency: None,
@@ -186,6 +190,7 @@ impl Inner {
                 parent: origin.parent.clone(),
                 trigger,
                 conversation: start.conversation.clone(),
+                turn: origin.parent.is_none().then(|| turn(start, &inputs)).flatten(),
                 subject: start.subject.clone(),
                 holds: Vec::new(),
                 idempotency: start.idempotency.clone(),
@@ -237,6 +242,14 @@ impl Inner {
         child.run.holds = child.holds(&plan)?;
         Ok(child)
     }
+}
+
+/// What a person says with a run, when it belongs to a conversation and has a message.
+fn turn(start: &Start, inputs: &Value) -> Option<NewTurn> {
+    start.conversation.as_ref()?;
+    let message = inputs.get("message")?.as_str()?.to_owned();
+    let files = inputs.get("files").cloned().unwrap_or_default();
+    Some(NewTurn { message, files, beside: start.beside })
 }
 
 impl From<OwnerError> for EngineError {

@@ -10,7 +10,8 @@ use crate::{
     node::{Container, FrameClose, FrameInfo},
     plan::ScopeRead,
     run::{Addr, Command, ContainerEnd, Ending, FrameId, Phase},
-    store::{Message, MessageBody, Release},
+    store::{ConversationEnd, Message, MessageBody, Release, RunUsage},
+    usage::Spent,
     value::Value,
 };
 
@@ -20,7 +21,7 @@ impl Owner {
         match command {
             Command::Start { at, attempt } => self.start(at, attempt).await?,
             Command::Skip { at, why } => self.record(Event::NodeSkipped { node: at, why }),
-            Command::Resume { at, with } => self.resume(at, with),
+            Command::Resume { at, with } => self.resume(at, with, &Spent::default()),
             Command::Ignore { id } => self.record(Event::SignalIgnored { id }),
             Command::CloseFrame { frame, failed } => self.close_frame(frame, failed),
             Command::EndContainer { at, end } => self.end_container(at, end),
@@ -67,11 +68,13 @@ impl Owner {
     /// Stops a node. A child run is told, and reports its end.
     fn cancel(&mut self, at: Addr) {
         self.to_start.retain(|(waiting, _)| *waiting != at);
+        let mut usage = Spent::default();
         if let Some(running) = self.running.remove(&at) {
             running.abort.abort();
+            usage = running.meter.take();
         }
         let Some(child) = self.state.child(at) else {
-            self.record(Event::NodeCancelled { node: at });
+            self.record(Event::NodeCancelled { node: at, usage });
             return;
         };
         let message = Message {
@@ -131,15 +134,18 @@ impl Owner {
                 output: Value::object().into(),
                 writes: Vec::new(),
                 cached: false,
+                usage: Spent::default(),
+                log: None,
             }),
-            ContainerEnd::Stopped => self.record(Event::NodeCancelled { node: at }),
+            ContainerEnd::Stopped => self.record(Event::NodeCancelled { node: at, usage: Spent::default() }),
             ContainerEnd::Failed(report) => {
                 let plan = self.plan.clone();
                 let error = NodeError::new(codes::FRAME_FAILED, report.class, &report.message);
                 let now = self.engine.clock.now();
                 let draw = rand::random();
                 let then = super::policy::after_failure(self.node(&plan, at), &error, attempt, now, draw);
-                self.record(Event::NodeFailed { node: at, attempt, error: report, then });
+                let usage = Spent::default();
+                self.record(Event::NodeFailed { node: at, attempt, error: report, then, usage, log: None });
             }
         }
     }
@@ -198,11 +204,13 @@ impl Owner {
     async fn end(&mut self, ending: Ending, outputs: Option<Value>) -> Result<Option<Exit>, OwnerError> {
         // The terminal record is folded only once it is durable: a message may still come first.
         let before = (self.pending.records.len(), self.pending.shown.len(), self.pending.send.len());
+        let models = self.state.used.models.clone();
         let record = self.encode(Event::RunEnded {
             status: ending.status,
             outputs: outputs.clone().map(Into::into),
             error: ending.error.clone(),
             handled_errors: self.state.handled_errors,
+            usage: Spent { models: models.clone(), nodes: 0 },
         });
         if let Some(parent) = self.parent.clone() {
             if let Some(outputs) = &outputs {
@@ -213,8 +221,9 @@ impl Owner {
                 node: parent.node,
                 attempt: parent.attempt,
                 status: ending.status,
-                outputs: outputs.unwrap_or_default(),
+                outputs: outputs.clone().unwrap_or_default(),
                 error: ending.error.clone(),
+                usage: Spent { models, nodes: self.state.started },
             };
             let message = Message { id: format!("end of {}", self.run), at: self.engine.clock.now(), body };
             self.pending.send.push((parent.run, message));
@@ -223,7 +232,12 @@ impl Owner {
         let release = Release::Ended {
             status: ending.status,
             error: ending.error,
-            conversation: conversation.map(|id| (id, self.state.conversation.clone())),
+            conversation: conversation.map(|id| ConversationEnd {
+                id,
+                variables: self.state.conversation.clone(),
+                answer: self.state.said().or_else(|| answer_of(outputs.as_ref()?)),
+            }),
+            usage: Box::new(RunUsage { total: self.state.used.total(), own: self.state.used_here.models.clone() }),
         };
         match self.flush(Some(release)).await? {
             Flushed::Yes => {
@@ -244,6 +258,11 @@ impl Owner {
             }
         }
     }
+}
+
+/// What a workflow without `answer` nodes says: its output `text`.
+fn answer_of(outputs: &Value) -> Option<String> {
+    Some(outputs.get("text")?.as_str()?.to_owned())
 }
 
 /// How the state of a loop changed: never the whole state, and of a list that grew only what was added.

@@ -1,10 +1,11 @@
 //! Attempts of nodes: starting, stopping, and what comes of them.
 
-use std::panic::AssertUnwindSafe;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures::FutureExt as _;
 
 use super::{
+    beside::{Beside, shortened},
     cache,
     owner::{Owner, Running},
     policy,
@@ -20,6 +21,7 @@ use crate::{
     run::{Addr, path},
     store::Parent,
     units::Millis,
+    usage::{Meter, Spent},
     value::Value,
 };
 
@@ -33,11 +35,13 @@ pub(super) struct Done {
     attempt: u32,
     token: u64,
     result: Result<Outcome<Value>, NodeError>,
+    meter: Arc<Meter>,
 }
 
 /// The end of a child run.
 pub(super) struct ChildEnd {
     pub attempt: u32,
+    pub usage: Spent,
     pub status: RunStatus,
     pub outputs: Value,
     pub error: Option<ErrorReport>,
@@ -55,7 +59,7 @@ impl Owner {
             self.record(Event::ContainerReopened { node: at, attempt });
             return Ok(());
         }
-        let ctx = self.context(at, attempt, None);
+        let ctx = self.context(at, attempt, None, self.meter.clone());
         if let Some(when) = &node.when {
             match when.render(&ctx.scope) {
                 Ok(true) => {}
@@ -64,7 +68,7 @@ impl Owner {
                     return Ok(());
                 }
                 Err(error) => {
-                    self.failed(at, attempt, &error);
+                    self.failed(at, attempt, &error, Beside::default());
                     return Ok(());
                 }
             }
@@ -76,7 +80,10 @@ impl Owner {
         let inline = node.inline && self.engine.intercept.is_none();
         if inline && node.effect == Effect::Pure {
             match AssertUnwindSafe(node.node.run(&ctx)).catch_unwind().now_or_never() {
-                Some(result) => self.settle(at, attempt, flatten(result)),
+                Some(result) => {
+                    let beside = Beside::take(&self.meter);
+                    self.settle(at, attempt, flatten(result), beside);
+                }
                 None => self.spawn(at, attempt),
             }
         } else if node.effect == Effect::Pure {
@@ -103,7 +110,7 @@ impl Owner {
         let key = match cache::key(node, &ctx.scope) {
             Ok(key) => key,
             Err(error) => {
-                self.failed(at, attempt, &error);
+                self.failed(at, attempt, &error, Beside::default());
                 return Ok(true);
             }
         };
@@ -114,7 +121,8 @@ impl Owner {
         // The cache holds `{ port, output }`, so that a hit leaves by the same port.
         let port = hit.get("port").and_then(Value::as_str).map(str::to_owned);
         let output = hit.get("output").cloned().unwrap_or_default().into();
-        self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes: Vec::new(), cached: true });
+        let (writes, usage) = (Vec::new(), Spent::default());
+        self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes, cached: true, usage, log: None });
         Ok(true)
     }
 
@@ -127,11 +135,13 @@ impl Owner {
         let node = self.node(&plan, at);
         let timeout = node.timeout.filter(|_| !node.times_out);
         let deadline = timeout.map(|timeout| self.engine.clock.now() + timeout.millis());
-        let ctx = self.context(at, attempt, deadline);
+        let meter = Arc::<Meter>::default();
+        let ctx = self.context(at, attempt, deadline, meter.clone());
         let stand_in = self.stand_in(node, &ctx);
         let (node, clock, done) = (node.node.clone(), self.engine.clock.clone(), self.done.0.clone());
         self.attempts += 1;
         let token = self.attempts;
+        let spent = meter.clone();
         let task = tokio::spawn(async move {
             let work = async {
                 match stand_in {
@@ -150,9 +160,9 @@ impl Owner {
                 },
             };
             // The loop has ended when nobody listens; then the result belongs to nobody.
-            let _ = done.send(Done { at, attempt, token, result });
+            let _ = done.send(Done { at, attempt, token, result, meter });
         });
-        self.running.insert(at, Running { token, abort: task.abort_handle() });
+        self.running.insert(at, Running { token, abort: task.abort_handle(), meter: spent });
     }
 
     /// What happens instead of the node, where something stands in for it.
@@ -174,21 +184,23 @@ impl Owner {
         }
         self.running.remove(&done.at);
         self.pending.urgent = true;
-        self.settle(done.at, done.attempt, done.result);
+        self.settle(done.at, done.attempt, done.result, Beside::take(&done.meter));
     }
 
-    /// Goes on with a waiting node.
-    pub(super) fn resume(&mut self, at: Addr, with: Resume) {
+    /// Goes on with a waiting node; `usage` is what the run used that it waited for.
+    pub(super) fn resume(&mut self, at: Addr, with: Resume, usage: &Spent) {
         let Some(attempt) = self.state.node(at).map(|node| node.attempt) else { return };
         let plan = self.plan.clone();
         let node = self.node(&plan, at);
-        let ctx = self.context(at, attempt, None);
+        let ctx = self.context(at, attempt, None, self.meter.clone());
         self.pending.urgent = true;
         let result = match AssertUnwindSafe(node.node.resume(&ctx, with)).catch_unwind().now_or_never() {
             Some(result) => flatten(result),
             None => Err(NodeError::internal("a node that goes on must not wait for anything else")),
         };
-        self.settle(at, attempt, result);
+        let mut beside = Beside::take(&self.meter);
+        beside.usage += usage;
+        self.settle(at, attempt, result, beside);
     }
 
     /// Goes on with a node whose child run ended.
@@ -199,7 +211,7 @@ impl Owner {
             return;
         }
         if !self.may_start(at) {
-            self.record(Event::NodeCancelled { node: at });
+            self.record(Event::NodeCancelled { node: at, usage: end.usage });
             return;
         }
         let result = match (end.status, end.error) {
@@ -211,19 +223,29 @@ impl Owner {
                     .report(name))
             }
         };
-        self.resume(at, Resume::ChildEnded { result });
+        self.resume(at, Resume::ChildEnded { result }, &end.usage);
     }
 
     /// Journals what came of an attempt.
-    fn settle(&mut self, at: Addr, attempt: u32, result: Result<Outcome<Value>, NodeError>) {
+    fn settle(&mut self, at: Addr, attempt: u32, result: Result<Outcome<Value>, NodeError>, beside: Beside) {
         let outcome = match result {
             Ok(outcome) => outcome,
-            Err(error) => return self.failed(at, attempt, &error),
+            Err(error) => return self.failed(at, attempt, &error, beside),
         };
         match outcome {
-            Outcome::Done(output) => self.succeeded(at, attempt, None, output, Vec::new()),
-            Outcome::Port(port, output) => self.succeeded(at, attempt, Some(port), output, Vec::new()),
-            Outcome::Wrote(output, writes) => self.succeeded(at, attempt, None, output, writes),
+            Outcome::Done(output) => self.succeeded(at, attempt, None, output, Vec::new(), beside),
+            Outcome::Port(port, output) => self.succeeded(at, attempt, Some(port), output, Vec::new(), beside),
+            Outcome::Wrote(output, writes) => self.succeeded(at, attempt, None, output, writes, beside),
+            Outcome::Items { .. }
+            | Outcome::Rounds { .. }
+            | Outcome::Composite { .. }
+            | Outcome::Calls { .. }
+            | Outcome::Child { .. }
+                if !beside.usage.is_nothing() =>
+            {
+                let error = NodeError::internal("a node that opens passes or starts a run must not use models itself");
+                self.failed(at, attempt, &error, beside);
+            }
             Outcome::Wait(mut wait) => {
                 let plan = self.plan.clone();
                 let node = self.node(&plan, at);
@@ -237,11 +259,11 @@ impl Owner {
                 }
                 wait.ask = self.redactor.value(wait.ask);
                 self.pending.urgent = true;
-                self.record(Event::NodeWaiting { node: at, attempt, wait });
+                self.record(Event::NodeWaiting { node: at, attempt, wait, usage: beside.usage });
             }
             Outcome::Items { items, parallel, on_item_error } => {
                 if let Some(error) = too_many(items.len(), "items", "split the list, or start a run for each part") {
-                    return self.failed(at, attempt, &error);
+                    return self.failed(at, attempt, &error, beside);
                 }
                 let items = self.redactor.value(Value::List(items)).into();
                 self.open(at, attempt, Over::Items { items, parallel: parallel.max(1), on_item_error }, None);
@@ -260,7 +282,7 @@ impl Owner {
             }
             Outcome::Calls { calls, parallel } => {
                 if let Some(error) = too_many(calls.len(), "calls", "ask the model for fewer calls at once") {
-                    return self.failed(at, attempt, &error);
+                    return self.failed(at, attempt, &error, beside);
                 }
                 let calls = self.redactor.value(Value::List(calls)).into();
                 self.open(at, attempt, Over::Calls { calls, parallel: parallel.max(1) }, None);
@@ -280,11 +302,12 @@ impl Owner {
         port: Option<String>,
         output: Value,
         writes: Vec<crate::event::Write>,
+        beside: Beside,
     ) {
         if output.as_object().is_none() {
             let found = output.kind();
             let error = NodeError::internal(format!("the output of a node must be an object, found {found}"));
-            return self.failed(at, attempt, &error);
+            return self.failed(at, attempt, &error, beside);
         }
         let output = self.redactor.value(output);
         let plan = self.plan.clone();
@@ -298,24 +321,39 @@ impl Owner {
                 self.pending.fills.push((key, hit, self.engine.clock.now() + policy.ttl));
             }
         }
-        let output = output.into();
-        self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes, cached: false });
+        let (output, Beside { usage, log }) = (output.into(), self.kept(beside));
+        self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes, cached: false, usage, log });
     }
 
     /// Journals a failed attempt and what follows from it.
-    pub(super) fn failed(&mut self, at: Addr, attempt: u32, error: &NodeError) {
+    pub(super) fn failed(&mut self, at: Addr, attempt: u32, error: &NodeError, beside: Beside) {
         let plan = self.plan.clone();
         let now = self.engine.clock.now();
         let then = policy::after_failure(self.node(&plan, at), error, attempt, now, rand::random());
-        self.record_failure(at, attempt, error, then);
+        self.record_failure(at, attempt, error, then, beside);
     }
 
-    pub(super) fn record_failure(&mut self, at: Addr, attempt: u32, error: &NodeError, then: AfterFailure) {
+    /// What the journal keeps of what an attempt left behind.
+    fn kept(&self, beside: Beside) -> Beside {
+        // Secrets first: one that the cut goes through would not be found any more.
+        let log = beside.log.map(|log| shortened(self.redactor.text(&log).unwrap_or(log)));
+        Beside { log, ..beside }
+    }
+
+    pub(super) fn record_failure(
+        &mut self,
+        at: Addr,
+        attempt: u32,
+        error: &NodeError,
+        then: AfterFailure,
+        beside: Beside,
+    ) {
         let mut report = error.report(&*path::path(&self.plan, &self.state, at));
         if let Some(message) = self.redactor.text(&report.message) {
             report.message = message;
         }
-        self.record(Event::NodeFailed { node: at, attempt, error: report, then });
+        let Beside { usage, log } = self.kept(beside);
+        self.record(Event::NodeFailed { node: at, attempt, error: report, then, usage, log });
     }
 
     /// Starts a run of its own for a node.
@@ -327,7 +365,7 @@ impl Owner {
                 self.pending.children.push(child);
                 self.pending.urgent = true;
             }
-            Err(error) => self.failed(at, attempt, &error),
+            Err(error) => self.failed(at, attempt, &error, Beside::default()),
         }
     }
 
@@ -360,7 +398,7 @@ impl Owner {
     }
 
     /// What a node is given for one attempt.
-    fn context(&self, at: Addr, attempt: u32, deadline: Option<Millis>) -> NodeCtx {
+    fn context(&self, at: Addr, attempt: u32, deadline: Option<Millis>, meter: Arc<Meter>) -> NodeCtx {
         let plan = &self.plan;
         NodeCtx {
             scope: self.scope(at.frame, &self.node(plan, at).reads, attempt),
@@ -373,6 +411,7 @@ impl Owner {
             deadline,
             caps: self.engine.caps.clone(),
             deltas: self.deltas.clone(),
+            meter,
         }
     }
 

@@ -81,6 +81,7 @@ impl Owner {
             conversation: self.state.conversation.clone(),
             now: self.state.now,
             attempt,
+            usage: self.state.usage.clone(),
             secrets: Value::Null,
         })
     }

@@ -13,7 +13,7 @@ use crate::{
     composite::Placed,
     definition::{Exit, Need},
     node::{Container, Registry},
-    shape::{self, Finding, Shape, Site},
+    shape::{self, FileSite, Finding, Shape, Site},
     template::Compiled,
 };
 
@@ -68,7 +68,7 @@ impl<'a> Builder<'a> {
         WorkflowGraph { body, on_failure, finally, outputs, sites, findings: self.findings }
     }
 
-    pub(super) fn files(mut self) -> Vec<String> {
+    pub(super) fn files(mut self) -> Vec<FileSite> {
         let mut files = self.outer_shape().files;
         for key in ["nodes", "on_failure", "finally"] {
             self.files_of(self.workflow.get(key), &format!("/{key}"), &mut files);
@@ -76,7 +76,7 @@ impl<'a> Builder<'a> {
         files
     }
 
-    fn files_of(&mut self, nodes: Option<&'a Json>, pointer: &str, files: &mut Vec<String>) {
+    fn files_of(&mut self, nodes: Option<&'a Json>, pointer: &str, files: &mut Vec<FileSite>) {
         for (id, node) in nodes.and_then(Json::as_object).into_iter().flatten().filter(|(_, node)| node.is_object()) {
             let shape = self.shape(node, &format!("{pointer}/{}", escape(id)));
             files.extend(shape.files);

@@ -85,6 +85,9 @@ impl Resolver<'_> {
         let Some(facts) = self.unit.facts(pointer) else { return };
         if let Some(spec) = facts.spec {
             node.insert("type".to_owned(), spec.type_name.into());
+            if spec.config_schema.pointer("/properties/model").is_some() {
+                self.default(node, "model");
+            }
         }
         self.default(node, "retry");
         // A timeout ends the wait of a node that waits, by a port of its own: that is for its author to say.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::{
-    capability::{Capabilities, Code, Destination, Http, mcp::Mcp, model::Models},
+    capability::{Capabilities, Code, Destination, History, Http, mcp::Mcp, model::Models},
     codes,
     error::{ErrorClass, NodeError},
     id::RunId,
@@ -14,6 +14,7 @@ use crate::{
     template::{FromValue, SecretTemplate, Template, TemplateTree},
     types::Type,
     units::Millis,
+    usage::{Meter, Usage},
     value::Value,
 };
 
@@ -40,6 +41,8 @@ pub struct NodeCtx {
     pub caps: Arc<Capabilities>,
     /// Where live pieces of text go.
     pub deltas: Arc<dyn DeltaSink>,
+    /// What the attempt has used of models, and printed.
+    pub meter: Arc<Meter>,
 }
 
 /// Takes the live pieces of text that a node gives out while it runs. They are not journaled.
@@ -94,6 +97,19 @@ impl NodeCtx {
         self.deltas.delta(self.run, &self.path, self.attempt, text);
     }
 
+    /// Says what a call of a model used, as soon as that is known: it counts whether the attempt then succeeds, fails or
+    /// is stopped. `model` is `provider/model`, never an alias. A usage without a number of calls is that of one; one
+    /// that is nothing, such as that of an answer from a cache, does not count.
+    pub fn spend(&self, model: &str, usage: Usage) {
+        self.meter.add(model, usage);
+    }
+
+    /// Leaves lines for people, which the journal keeps beside the result of the attempt, cut in the middle where they are
+    /// long. What is left before a node waits or opens frames is not kept.
+    pub fn log(&self, lines: &str) {
+        self.meter.print(lines);
+    }
+
     /// Outgoing HTTP.
     ///
     /// # Errors
@@ -124,6 +140,14 @@ impl NodeCtx {
     /// When the run was given none.
     pub fn code(&self) -> Result<&dyn Code, NodeError> {
         self.caps.code.as_deref().ok_or_else(|| absent("sandbox"))
+    }
+
+    /// What was said before in the conversation.
+    ///
+    /// # Errors
+    /// When the run was given none.
+    pub fn history(&self) -> Result<&dyn History, NodeError> {
+        self.caps.history.as_deref().ok_or_else(|| absent("conversations"))
     }
 
     /// Language models.

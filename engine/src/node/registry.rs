@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::Value as Json;
 
-use super::{ConfigError, ErasedNode, Node, NodeMeta, schema_of};
+use super::{ConfigError, ErasedNode, Known, Node, NodeMeta, schema_of};
 use crate::{codes, composite::Composite};
 
 /// Builds a node from its fields.
@@ -91,10 +91,11 @@ pub(crate) fn pointer(path: &serde_path_to_error::Path) -> String {
     pointer
 }
 
-/// Every node type that a process knows, in the order of registration.
+/// Every node type that a process knows, in the order of registration, and what checks know of the installation.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
     specs: IndexMap<&'static str, Arc<NodeSpec>>,
+    known: Known,
 }
 
 impl Registry {
@@ -114,6 +115,17 @@ impl Registry {
     /// Adds a composite. One of the same name gives way: a bundle brings the composites that its runs are pinned to.
     pub(crate) fn insert(&mut self, spec: NodeSpec) {
         self.specs.insert(spec.type_name, Arc::new(spec));
+    }
+
+    /// Says what checks know of the installation.
+    pub fn knowing(mut self, known: Known) -> Self {
+        self.known = known;
+        self
+    }
+
+    /// What checks know of the installation.
+    pub fn known(&self) -> &Known {
+        &self.known
     }
 
     /// The node type with this name or alias.

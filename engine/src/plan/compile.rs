@@ -12,7 +12,7 @@ use crate::{
     event::Handler,
     graph::{BodyGraph, NodeInfo, Read, TemplateSite, WorkflowGraph},
     id::Digest,
-    node::{ConfigError, Container, ErasedNode, Registry},
+    node::{ANSWER, ConfigError, Container, ErasedNode, Registry},
     template::Compiled,
     value::Value,
 };
@@ -204,6 +204,7 @@ impl<'a> Compiler<'a> {
         Ok(PlanNode {
             id: info.id.clone(),
             kind: spec.type_name.into(),
+            answers: spec.type_name == ANSWER,
             effect: node.effect(),
             gate,
             reads,

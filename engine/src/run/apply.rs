@@ -28,6 +28,9 @@ impl RunState {
         self.seq = record.seq;
         self.now = self.now.max(record.at);
         self.deaths.apply(&record.event);
+        if let Some((node, usage)) = record.event.usage_of_node() {
+            self.count(*node, usage);
+        }
 
         match &record.event {
             Event::RunStarted {
@@ -67,7 +70,7 @@ impl RunState {
                 self.reopen_container(plan, *node);
             }
             Event::FrameFinished { node, index, end } => self.frame_finished(plan, *node, *index, end),
-            Event::NodeWaiting { node, attempt, wait } => self.node_waiting(plan, *node, *attempt, wait),
+            Event::NodeWaiting { node, attempt, wait, .. } => self.node_waiting(plan, *node, *attempt, wait),
             Event::NodeSucceeded { node, attempt, port, output, writes, .. } => {
                 self.set_attempt(*node, *attempt);
                 self.release_signal(*node);
@@ -76,17 +79,21 @@ impl RunState {
                 self.started += u64::from(folded.is_none());
                 let output = folded.unwrap_or_else(|| output.value());
                 let port = port.as_deref().map(Arc::from);
+                if plan.chat {
+                    self.hear(plan, *node, &output);
+                }
                 self.settle(plan, *node, Status::Ended { port, output, error: None });
             }
-            Event::NodeFailed { node, attempt, error, then } => {
+            Event::NodeFailed { node, attempt, error, then, .. } => {
                 self.set_attempt(*node, *attempt);
                 self.release_signal(*node);
                 self.started += 1;
                 self.node_failed(plan, *node, *attempt, error, then);
             }
             Event::NodeSkipped { node, .. } => self.settle(plan, *node, Status::Skipped),
-            Event::NodeLost { node, .. } => {
-                let counts = self.deaths.died_alone;
+            Event::NodeLost { node, usage, .. } => {
+                // Only who gave the run back in good order knows what the attempt used.
+                let counts = self.deaths.died_alone && usage.is_nothing();
                 if let Some(node) = self.node_mut(*node) {
                     node.losses += u32::from(counts);
                     node.lost = true;
@@ -94,7 +101,7 @@ impl RunState {
                 self.transition(*node, Status::Pending);
                 self.push_ready(plan, *node);
             }
-            Event::NodeCancelled { node } => {
+            Event::NodeCancelled { node, .. } => {
                 self.release_signal(*node);
                 self.keep_container(*node);
                 self.settle(plan, *node, Status::Cancelled);

@@ -6,7 +6,7 @@ use std::{
     sync::Arc,
 };
 
-use super::deaths::Deaths;
+use super::{deaths::Deaths, said::Said};
 use crate::{
     error::ErrorReport,
     event::{Handler, OnItemError, Place, RunStatus, Seq, SignalTo, SkipReason, Wait},
@@ -15,6 +15,7 @@ use crate::{
     plan::{BodyIx, NodeIx, Plan},
     scope::NodeView,
     units::Millis,
+    usage::{Spent, Usage},
     value::Value,
 };
 
@@ -47,6 +48,12 @@ pub struct RunState {
     pub conversation: Value,
     /// How many nodes started, failed attempts included.
     pub started: u64,
+    /// What was used of models, with the runs that it started.
+    pub used: Spent,
+    /// What its own nodes used: `used` without the runs that it started.
+    pub used_here: Spent,
+    /// `sys.usage`; `null` while nothing was used.
+    pub usage: Value,
     /// How many failures were handled by `on_error`.
     pub handled_errors: u32,
     /// How the owners of the run went.
@@ -66,6 +73,7 @@ pub struct RunState {
     pub(super) cancels: VecDeque<Addr>,
     pub(super) signals: Vec<Signal>,
     pub(super) finishing: bool,
+    pub(super) said: Vec<Said>,
 }
 
 /// What `RunStarted` said.
@@ -167,6 +175,8 @@ pub struct NodeState {
     pub attempt: u32,
     /// How often a process that executed nothing but its run died while it ran.
     pub losses: u32,
+    /// What all its attempts used of models, with everything inside it and the runs that it started.
+    pub(super) used: Option<Box<Usage>>,
     /// Whether the newest attempt was lost: it is used again.
     pub(super) lost: bool,
     pub(super) pending: u32,
@@ -396,6 +406,13 @@ impl RunState {
         let priority = plan.bodies[frame.body].node(at.node).priority;
         self.ready_count += 1;
         self.ready.push(Ready { priority, order: Reverse(self.ready_count), at });
+    }
+}
+
+impl NodeState {
+    /// What all its attempts used of models, with everything inside it and the runs that it started.
+    pub fn used(&self) -> Usage {
+        self.used.as_deref().copied().unwrap_or_default()
     }
 }
 

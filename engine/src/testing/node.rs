@@ -63,8 +63,9 @@ impl NodeTest {
     /// - the roots `inputs`, `env`, `trigger`, `sys` and `conversation`,
     /// - the locals `item`, `index`, `state`, `round`, `error`, `status`, `call`, `page`,
     /// - `variables`: the declared types of the conversation's variables,
-    /// - `fakes`: `http`, a list of answers (see [`super::FakeHttp::answering`]); `files`, a folder that can be read and
-    ///   written, as contents by path; `kv`, values by key,
+    /// - `fakes`: `http`, a list of answers (see [`super::FakeHttp::answering`]); `models`, a list of answers (see
+    ///   [`super::FakeModels::answering`]); `history`, a list of turns `{ message, files, answer }`; `files`, a folder that
+    ///   can be read and written, as contents by path; `kv`, values by key,
     /// - nodes by id with their outputs; `null` is a node that was skipped.
     pub fn scope(mut self, yaml: &str) -> Self {
         yaml.clone_into(&mut self.scope);
@@ -111,6 +112,7 @@ impl NodeTest {
             deadline: None,
             caps: Arc::new(caps),
             deltas: deltas.clone(),
+            meter: Arc::default(),
         };
         Ok(TestNode { node, ctx, deltas, _folder: folder })
     }

@@ -6,6 +6,7 @@ use liteagent_engine::{
     event::{AfterFailure, Event, OnItemError, Place},
     id::SessionId,
     run::{Addr, Command, Phase, RunState, Status, decide},
+    usage::Spent,
     value::Value,
 };
 use proptest::prelude::*;
@@ -173,7 +174,7 @@ proptest! {
                     sim.record(Event::RunTaken { epoch: epoch + 1, owner: SessionId(uuid::Uuid::nil()), deaths: 0, alone: false });
                     prop_assert_eq!(sim.state.lost(), vec![at]);
                     sim.running.retain(|(running, _)| *running != at);
-                    sim.record(Event::NodeLost { node: at, attempt });
+                    sim.record(Event::NodeLost { node: at, attempt, usage: Spent::default() });
                     prop_assert!(sim.state.lost().is_empty());
                 }
                 22 if index.index(8) == 0 => sim.record(Event::CancelRequested { by: None }),

@@ -7,6 +7,7 @@ use liteagent_engine::{
     node::Container,
     plan::Plan,
     run::{Addr, Command, ContainerEnd, Ending, Phase, RunState, Status, decide, path},
+    usage::Spent,
     value,
     value::Value,
 };
@@ -18,11 +19,14 @@ pub(super) struct Sim {
     pub(super) journal: Vec<Record<Addr>>,
     /// Attempts that were started and have not ended.
     pub(super) running: Vec<(Addr, u32)>,
+    /// What the next attempt that ends has used.
+    pub(super) uses: Spent,
 }
 
 impl Sim {
     pub(super) fn new(plan: Plan) -> Self {
-        let mut sim = Self { plan, state: RunState::default(), journal: Vec::new(), running: Vec::new() };
+        let mut sim =
+            Self { plan, state: RunState::default(), journal: Vec::new(), running: Vec::new(), uses: Spent::default() };
         sim.record(Event::RunStarted {
             subject: None,
             workflow: "test".to_owned(),
@@ -82,7 +86,7 @@ impl Sim {
             Command::Skip { at, why } => self.record(Event::NodeSkipped { node: at, why }),
             Command::Cancel { at } => {
                 self.running.retain(|(running, _)| *running != at);
-                self.record(Event::NodeCancelled { node: at });
+                self.record(Event::NodeCancelled { node: at, usage: Spent::default() });
             }
             Command::CloseFrame { frame, failed } => {
                 let inner = self.state.frame(frame).unwrap();
@@ -101,10 +105,17 @@ impl Sim {
                 let attempt = self.state.node(at).unwrap().attempt;
                 match end {
                     ContainerEnd::Done => self.succeed(at, attempt, None),
-                    ContainerEnd::Stopped => self.record(Event::NodeCancelled { node: at }),
+                    ContainerEnd::Stopped => self.record(Event::NodeCancelled { node: at, usage: Spent::default() }),
                     ContainerEnd::Failed(error) => {
                         let then = if attempt < 2 { AfterFailure::Retry(0) } else { AfterFailure::Fail };
-                        self.record(Event::NodeFailed { node: at, attempt, error, then });
+                        self.record(Event::NodeFailed {
+                            node: at,
+                            attempt,
+                            error,
+                            then,
+                            usage: Spent::default(),
+                            log: None,
+                        });
                     }
                 }
             }
@@ -141,7 +152,9 @@ impl Sim {
                 return self.record(Event::HandlerStarted { handler });
             }
         }
-        self.record(Event::RunEnded { status: ending.status, outputs: None, error: ending.error, handled_errors: 0 });
+        let Ending { status, error } = ending;
+        let usage = Spent::default();
+        self.record(Event::RunEnded { status, outputs: None, error, handled_errors: 0, usage });
     }
 
     fn container(&self, at: Addr) -> bool {
@@ -182,7 +195,17 @@ impl Sim {
         self.running.retain(|(running, _)| *running != at);
         let output = value!({ "text": "x" }).into();
         let port = port.map(str::to_owned);
-        self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes: Vec::new(), cached: false });
+        let usage = std::mem::take(&mut self.uses);
+        self.record(Event::NodeSucceeded {
+            node: at,
+            attempt,
+            port,
+            output,
+            writes: Vec::new(),
+            cached: false,
+            usage,
+            log: None,
+        });
     }
 
     pub(super) fn waits(&self, at: Addr) -> bool {
@@ -190,7 +213,8 @@ impl Sim {
     }
 
     pub(super) fn wait(&mut self, at: Addr, attempt: u32, ask: Value) {
-        self.record(Event::NodeWaiting { node: at, attempt, wait: Wait { signal: None, until: None, ask } });
+        let usage = std::mem::take(&mut self.uses);
+        self.record(Event::NodeWaiting { node: at, attempt, wait: Wait { signal: None, until: None, ask }, usage });
     }
 
     pub(super) fn signal(&mut self, at: Addr) {
@@ -201,7 +225,8 @@ impl Sim {
 
     pub(super) fn fail(&mut self, at: Addr, attempt: u32, then: AfterFailure) {
         self.running.retain(|(running, _)| *running != at);
-        self.record(Event::NodeFailed { node: at, attempt, error: error(), then });
+        let usage = std::mem::take(&mut self.uses);
+        self.record(Event::NodeFailed { node: at, attempt, error: error(), then, usage, log: None });
     }
 
     /// Ends a node by name, as the test says.

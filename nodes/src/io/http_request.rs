@@ -219,7 +219,7 @@ impl Node for HttpRequest {
         Some(schema)
     }
 
-    fn check(&self) -> Vec<ConfigFinding> {
+    fn check(&self, _: &Known) -> Vec<ConfigFinding> {
         advice::findings(&self.config)
     }
 

@@ -1,6 +1,6 @@
 //! `tool`: one call of a tool.
 
-use liteagent_engine::node::prelude::*;
+use liteagent_engine::{diagnostic::Severity, node::prelude::*};
 
 pub use super::tools::ToolOutput;
 use super::tools::{Builtin, Kind, KindFields};
@@ -96,6 +96,11 @@ impl Node for Tool {
 
     fn acts(&self) -> bool {
         self.kind.acts()
+    }
+
+    fn check(&self, known: &Known) -> Vec<ConfigFinding> {
+        let unknown = self.kind.unknown_server(known);
+        unknown.into_iter().map(|error| ConfigFinding { severity: Severity::Error, error }).collect()
     }
 
     async fn run(&self, ctx: &NodeCtx) -> Result<Outcome<Self::Output>, NodeError> {

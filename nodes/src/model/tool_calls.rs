@@ -93,8 +93,8 @@ impl Node for ToolCalls {
         self.tools.branches()
     }
 
-    fn check(&self) -> Vec<ConfigFinding> {
-        self.tools.check("/tools")
+    fn check(&self, known: &Known) -> Vec<ConfigFinding> {
+        self.tools.check("/tools", known)
     }
 
     async fn run(&self, ctx: &NodeCtx) -> Result<Outcome<Self::Output>, NodeError> {

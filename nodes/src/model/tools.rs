@@ -7,7 +7,7 @@ use liteagent_engine::{
     capability::model::ToolSpec,
     definition::{NodeMap, Retry},
     diagnostic::Severity,
-    node::prelude::*,
+    node::{Spot, prelude::*},
 };
 use schemars::SchemaGenerator;
 
@@ -211,14 +211,21 @@ impl ToolSet {
 
     /// What the author must say and did not: about approval, and about the world outside. Of workflows the checks of the
     /// file know more.
-    pub fn check(&self, field: &str) -> Vec<ConfigFinding> {
-        let unasked = self.0.iter().filter(|(_, entry)| entry.def.approval.is_none());
-        let found = unasked.filter_map(|(name, entry)| {
-            let (message, hint) = entry.kind.needs_approval(name)?;
-            let error = ConfigError::new(codes::TOOL_APPROVAL, format!("{field}/{name}"), message).hint(hint);
-            Some(ConfigFinding { severity: Severity::Error, error })
-        });
-        found.collect()
+    pub fn check(&self, field: &str, known: &Known) -> Vec<ConfigFinding> {
+        let mut findings = Vec::new();
+        for (name, entry) in &self.0 {
+            let at = format!("{field}/{name}");
+            if entry.def.approval.is_none()
+                && let Some((message, hint)) = entry.kind.needs_approval(name)
+            {
+                let error = ConfigError::new(codes::TOOL_APPROVAL, &at, message).at(Spot::Key).hint(hint);
+                findings.push(error.label("acts on the outside"));
+            }
+            findings.extend(
+                entry.kind.unknown_server(known).map(|error| ConfigError { field: format!("{at}/mcp"), ..error }),
+            );
+        }
+        findings.into_iter().map(|error| ConfigFinding { severity: Severity::Error, error }).collect()
     }
 
     /// Whether a call of one changes something outside; what workflows do is not known here.

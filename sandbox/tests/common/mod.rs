@@ -15,10 +15,12 @@ pub(crate) fn sandbox() -> &'static Sandbox {
 }
 
 /// The usual configuration.
+#[expect(clippy::disallowed_methods, reason = "tests look where make puts the guests")]
 pub(crate) fn config() -> Config {
-    let folder = liteagent_guests::folder();
+    let config = Config::of_cache(|name| std::env::var(name).ok());
+    let folder = &config.guests;
     assert!(folder.join("python.wasm").is_file(), "no guests in {}: run `cargo xtask guests`", folder.display());
-    Config::new(folder)
+    config
 }
 
 /// Calls `main`.

@@ -1,15 +1,14 @@
 //! Agents end to end: rounds, calls of tools, approvals, crashes. The model says what the test writes.
 
-use liteagent_engine::capability::model::Message;
-use liteagent_tests::llm::{Llm, Say, Scripted};
+use liteagent_engine::{capability::model::Message, testing::FakeModels};
 
 use super::*;
 
 fn registry() -> liteagent_engine::node::Registry {
-    liteagent_nodes::with_library(liteagent_nodes::registry().with::<Probe>().with::<Llm>())
+    liteagent_nodes::registry().with::<Probe>()
 }
 
-async fn world_of(stores: Stores, models: &Arc<Scripted>) -> World {
+async fn world_of(stores: Stores, models: &Arc<FakeModels>) -> World {
     let clock = Arc::new(VirtualClock::at(1_000_000));
     let caps = Capabilities { models: Some(models.clone()), ..Capabilities::default() };
     let engine = Engine::open(EngineConfig {
@@ -26,8 +25,8 @@ async fn world_of(stores: Stores, models: &Arc<Scripted>) -> World {
     World { engine, stores, clock }
 }
 
-async fn world_saying(answers: impl Into<Vec<Say>>) -> (World, Arc<Scripted>) {
-    let models = Arc::new(Scripted::new(answers));
+async fn world_saying(answers: impl IntoIterator<Item = Value>) -> (World, Arc<FakeModels>) {
+    let models = Arc::new(FakeModels::answering(answers));
     (world_of(Stores::memory().0, &models).await, models)
 }
 
@@ -45,7 +44,7 @@ fn agent(tools: Json, more: Json) -> Arc<Bundle> {
         "inputs": { "message": "string" },
         "nodes": { "agent": node },
         "outputs": { "text": "{{ agent.text }}", "stopped_by": "{{ agent.stopped_by }}", "rounds": "{{ agent.rounds }}",
-            "calls": "{{ agent.tool_calls }}", "tokens": "{{ agent.usage.input_tokens }}", "data": "{{ agent.data }}" },
+            "calls": "{{ agent.tool_calls }}", "asked": "{{ agent.usage.calls }}", "data": "{{ agent.data }}" },
     });
     let lookup = json!({
         "inputs": { "order": { "type": "string", "pattern": "^[0-9]+$" }, "shop": "string" },
@@ -74,7 +73,7 @@ fn refund(approval: Json) -> Json {
 }
 
 /// What the tools told the model before its question of this number.
-fn told(models: &Scripted, question: usize) -> Vec<(String, bool)> {
+fn told(models: &FakeModels, question: usize) -> Vec<(String, bool)> {
     let messages = &models.asked()[question].messages;
     let tool = |message: &Message| match message {
         Message::Tool { text, failed, .. } => Some((text.clone(), *failed)),
@@ -86,18 +85,18 @@ fn told(models: &Scripted, question: usize) -> Vec<(String, bool)> {
 #[tokio::test]
 async fn rounds_call_tools_at_once_and_their_results_are_told() {
     let (world, models) = world_saying([
-        Say::Calls(&[
-            ("lookup", r#"{ "order": "1" }"#),
-            ("lookup", r#"{ "order": "2" }"#),
-            ("sums", r#"{ "expression": "0.1 + 0.2" }"#),
-        ]),
-        Say::Calls(&[
-            ("lookupp", "{}"),
-            ("lookup", r#"{ "order": "#),
-            ("lookup", r#"{ "order": "x", "shop": "mine" }"#),
-            ("breaks", r#"{ "expression": "1 / 0" }"#),
-        ]),
-        Say::Text("Both are on their way."),
+        value!({ "call": [
+            { "lookup": { "order": "1" } },
+            { "lookup": { "order": "2" } },
+            { "sums": { "expression": "0.1 + 0.2" } },
+        ] }),
+        value!({ "call": [
+            { "lookupp": {} },
+            { "lookup": "{ \"order\": " },
+            { "lookup": { "order": "x", "shop": "mine" } },
+            { "breaks": { "expression": "1 / 0" } },
+        ] }),
+        value!({ "text": "Both are on their way." }),
     ])
     .await;
     let tools = json!({
@@ -109,7 +108,7 @@ async fn rounds_call_tools_at_once_and_their_results_are_told() {
     let end = world.end(run).await;
     let member = |name: &str| end.outputs.get(name).cloned().unwrap_or_default();
     assert_eq!(member("text"), value!("Both are on their way."), "{:?}", end.error);
-    assert_eq!((member("stopped_by"), member("rounds"), member("tokens")), (value!("answer"), value!(3), value!(30)));
+    assert_eq!((member("stopped_by"), member("rounds"), member("asked")), (value!("answer"), value!(3), value!(3)));
     assert_eq!(member("calls").as_list().unwrap().len(), 7);
 
     let first = [("Order 1: shipped", false), ("Order 2: shipped", false), ("0.3", false)];
@@ -139,9 +138,11 @@ async fn rounds_call_tools_at_once_and_their_results_are_told() {
 async fn an_approval_is_waited_for_and_a_refusal_is_told_to_the_model() {
     let approval = json!({ "when": "{{ call.amount > 50 }}", "message": "Refund {{ call.amount }}?", "to": "billing",
         "timeout": "1d" });
-    const CALLS: &[(&str, &str)] =
-        &[("refund", r#"{ "order": "small", "amount": 40 }"#), ("refund", r#"{ "order": "large", "amount": 80 }"#)];
-    let script = [Say::Calls(CALLS), Say::Text("done")];
+    let calls = value!([
+        { "refund": { "order": "small", "amount": 40 } },
+        { "refund": { "order": "large", "amount": 80 } },
+    ]);
+    let script = [value!({ "call": calls }), value!({ "text": "done" })];
     for (name, outcome) in [
         ("rejected", "A person refused this call; it was not made. They say: too old"),
         ("late", "Nobody answered in time whether this call may be made; it was not."),
@@ -188,9 +189,8 @@ async fn a_crash_between_rounds_asks_no_model_and_calls_no_tool_again() {
         "lookup": lookup("crash"),
         "refund": refund(json!({ "to": "billing" })),
     });
-    let calls: &[(&str, &str)] =
-        &[("lookup", r#"{ "order": "7" }"#), ("refund", r#"{ "order": "crash", "amount": 1 }"#)];
-    let first = Arc::new(Scripted::new([Say::Calls(calls)]));
+    let calls = value!({ "lookup": { "order": "7" }, "refund": { "order": "crash", "amount": 1 } });
+    let first = Arc::new(FakeModels::answering([value!({ "call": calls })]));
     let world = world_of(stores.clone(), &first).await;
     let run = world.start_bundle(agent(tools, json!({})), value!({ "message": "x" })).await;
     // The lookup is done and the refund waits: now the process dies.
@@ -198,7 +198,7 @@ async fn a_crash_between_rounds_asks_no_model_and_calls_no_tool_again() {
     memory.kill_session(world.engine.session());
     drop(world);
 
-    let second = Arc::new(Scripted::new([Say::Text("Paid.")]));
+    let second = Arc::new(FakeModels::answering([value!({ "text": "Paid." })]));
     let world = world_of(stores.clone(), &second).await;
     let payload = value!({ "action": "approve" });
     world.engine.signal(run, SignalTo::Node(waits[0].node.clone()), payload, None).await.unwrap();
@@ -218,7 +218,10 @@ async fn a_process_that_dies_while_the_model_answers_asks_that_question_again_an
     let (stores, memory) = Stores::memory();
     let tools = json!({ "lookup": lookup("again") });
     // The second question has no answer yet: the run fails there unless its process dies first.
-    let first = Arc::new(Scripted::new([Say::Calls(&[("lookup", r#"{ "order": "9" }"#)]), Say::Fails]));
+    let first = Arc::new(FakeModels::answering([
+        value!({ "call": { "lookup": { "order": "9" } } }),
+        value!({ "error": "LA2501" }),
+    ]));
     let world = world_of(stores.clone(), &first).await;
     let retry = json!({ "retry": { "attempts": 9, "backoff": "1h", "jitter": 0.0 } });
     let run = world.start_bundle(agent(tools, retry), value!({ "message": "x" })).await;
@@ -227,7 +230,7 @@ async fn a_process_that_dies_while_the_model_answers_asks_that_question_again_an
     }
     memory.kill_session(world.engine.session());
     drop(world);
-    let second = Arc::new(Scripted::new([Say::Text("There.")]));
+    let second = Arc::new(FakeModels::answering([value!({ "text": "There." })]));
     let world = world_of(stores.clone(), &second).await;
     world.clock.advance_to(1_000_000 + 2 * HOUR);
     world.engine.resume(run).await.unwrap();
@@ -238,7 +241,7 @@ async fn a_process_that_dies_while_the_model_answers_asks_that_question_again_an
 
 #[tokio::test]
 async fn an_agent_stops_at_its_limit_and_its_answer_has_the_declared_form() {
-    let call = Say::Calls(&[("clock", "{}")]);
+    let call = value!({ "call": { "clock": {} } });
     let (world, models) = world_saying([call.clone(), call.clone(), call]).await;
     let tools = json!({ "clock": { "builtin": "time" } });
     let run = world.start_bundle(agent(tools, json!({ "max_rounds": 2 })), value!({ "message": "x" })).await;
@@ -246,7 +249,7 @@ async fn an_agent_stops_at_its_limit_and_its_answer_has_the_declared_form() {
     assert_eq!(end.outputs.get("stopped_by"), Some(&value!("max_rounds")), "{:?}", end.error);
     assert_eq!(models.asked().len(), 2);
 
-    let (world, _) = world_saying([Say::Text(r#"{ "total": 7 }"#)]).await;
+    let (world, _) = world_saying([value!({ "text": r#"{ "total": 7 }"# })]).await;
     let returns = json!({ "returns": { "total": "integer" } });
     let run = world.start_bundle(agent(json!({}), returns), value!({ "message": "x" })).await;
     assert_eq!(world.end(run).await.outputs.get("data"), Some(&value!({ "total": 7 })));
@@ -255,10 +258,13 @@ async fn an_agent_stops_at_its_limit_and_its_answer_has_the_declared_form() {
 #[tokio::test]
 async fn a_restart_from_inside_keeps_earlier_rounds_and_the_other_calls_of_the_round() {
     let stores = Stores::memory().0;
-    let round = |calls| Say::Calls(calls);
-    const FIRST: &[(&str, &str)] = &[("lookup", r#"{ "order": "21" }"#)];
-    const SECOND: &[(&str, &str)] = &[("lookup", r#"{ "order": "22" }"#), ("lookup", r#"{ "order": "23" }"#)];
-    let models = Arc::new(Scripted::new([round(FIRST), round(SECOND), Say::Text("one"), Say::Text("two")]));
+    let second = value!([{ "lookup": { "order": "22" } }, { "lookup": { "order": "23" } }]);
+    let models = Arc::new(FakeModels::answering([
+        value!({ "call": { "lookup": { "order": "21" } } }),
+        value!({ "call": second }),
+        value!({ "text": "one" }),
+        value!({ "text": "two" }),
+    ]));
     let world = world_of(stores, &models).await;
     let tools = json!({ "lookup": lookup("cut") });
     let run = world.start_bundle(agent(tools, json!({})), value!({ "message": "x" })).await;

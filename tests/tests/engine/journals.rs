@@ -156,6 +156,7 @@ async fn scenarios() -> Vec<(&'static str, Export)> {
     let (parent, child) = parent_and_child().await;
     all.push(("parent", parent));
     all.push(("child", child));
+    all.push(("usage", used().await));
     all
 }
 
@@ -402,4 +403,35 @@ async fn parent_and_child() -> (Export, Export) {
     assert_eq!(world.end(run).await.status, RunStatus::Succeeded);
     let child = RunId::child(run, "child", 1);
     (export(&world, run).await, export(&world, child).await)
+}
+
+/// Attempts that used models: one that failed, one that succeeded, a run of its own, and one that was cancelled.
+async fn used() -> Export {
+    let world = world().await;
+    let uses = json!({ "a/small": { "input_tokens": 7, "output_tokens": 2, "cost": 0.000_009 },
+        "b/unknown": { "input_tokens": 3, "unpriced": 1 } });
+    let spender = |name: &str, more: Json| {
+        let mut node = probe(name, more);
+        node["uses"] = uses.clone();
+        node
+    };
+    let parent = json!({
+        "nodes": {
+            "again": spender("fixture-again", json!({ "failures": 1, "retry": { "backoff": "1s", "jitter": 0.0 } })),
+            "child": { "type": "workflow", "workflow": "child" },
+            "said": { "type": "json", "needs": ["again", "child"], "value": "{{ sys.usage }}" },
+            "hang": spender("fixture-hangs", json!({ "hangs": true, "needs": ["said"] })),
+        },
+    });
+    let child = json!({ "nodes": { "one": spender("fixture-one", json!({})) } });
+    let run = world.start_bundle(bundle(&[("parent", parent), ("child", child)]), Value::object()).await;
+    while probe::calls("fixture-hangs") == 0 {
+        idle().await;
+        if let Some(next) = world.clock.next_wake() {
+            world.clock.advance_to(next);
+        }
+    }
+    world.engine.cancel(run, None).await.unwrap();
+    assert_eq!(world.end(run).await.usage.total().calls, 8);
+    export(&world, run).await
 }

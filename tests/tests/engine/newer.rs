@@ -91,7 +91,8 @@ async fn a_run_that_only_a_newer_release_can_read_is_released_untouched_and_not_
             // A process that knows more can take it at once; here it also ends it, for the next case.
             let newer = open(&*stores.journal, before.updated_at).await;
             let owned = Owned::take(&*stores.journal, run, newer, before.updated_at).await;
-            let end = Release::Ended { status: RunStatus::Succeeded, error: None, conversation: None };
+            let end =
+                Release::Ended { status: RunStatus::Succeeded, error: None, conversation: None, usage: Box::default() };
             stores.journal.append(owned.release(end)).await.unwrap();
             world.engine.close().await.unwrap();
         }

@@ -75,7 +75,12 @@ pub(super) async fn code(ctx: &NodeCtx, inputs: &Value) -> Result<ToolOutput, No
     let text = |name: &str| inputs.get(name).and_then(Value::as_str).unwrap_or_default();
     let language = if text("language") == "javascript" { "javascript" } else { "python" };
     let call = CodeCall { language, code: text("code").into(), inputs: Value::object(), limits: CodeLimits::default() };
-    let reply = ctx.code()?.run(call).await?;
+    let reply = ctx.code()?.run(call).await.map_err(|failure| {
+        // The model wrote the code: where it went wrong helps it to mend it.
+        let traceback = failure.traceback.map_or_else(String::new, |frames| format!("\n{}", frames.trim_end()));
+        let message = format!("{}{traceback}", failure.error.message);
+        NodeError { message, ..failure.error }
+    })?;
     let mut told = reply.outputs.to_string();
     for (what, printed) in [("printed", &reply.stdout), ("warned", &reply.stderr)] {
         if !printed.trim().is_empty() {

@@ -161,6 +161,16 @@ impl Kind {
         }
     }
 
+    /// An MCP server that the installation does not have.
+    pub(crate) fn unknown_server(&self, known: &Known) -> Option<ConfigError> {
+        let Self::Mcp { server, .. } = self else { return None };
+        let servers = known.mcp.as_ref().filter(|servers| !servers.contains(server))?;
+        let message = format!("no MCP server is called `{server}`");
+        let hint = liteagent_engine::suggest::hint(server, servers.iter().map(String::as_str));
+        let hint = hint.unwrap_or_else(|| format!("add `[mcp.{server}]` with its `url` to `liteagent.toml`"));
+        Some(ConfigError::new(codes::MCP_UNKNOWN, "/mcp", message).label("not in `liteagent.toml`").hint(hint))
+    }
+
     /// What another attempt of a call may repeat.
     pub(crate) fn effect(&self) -> Effect {
         match self {
