@@ -16,9 +16,10 @@ use liteagent_engine::{capability::Root, codes, source::read_text};
 use liteagent_providers::{Names, ProviderSettings};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use self::{sandbox::SandboxConfig, secrets::SecretConfig};
+use self::{mcp::McpConfig, sandbox::SandboxConfig, secrets::SecretConfig};
 use crate::failure::Failure;
 
+mod mcp;
 pub(crate) mod models;
 mod sandbox;
 mod secrets;
@@ -40,6 +41,8 @@ pub(crate) struct Config {
     pub(crate) providers: BTreeMap<String, ProviderSettings>,
     /// What code may use, and how much of it runs at once.
     pub(crate) sandbox: SandboxConfig,
+    /// The MCP servers that workflows may name.
+    pub(crate) mcp: BTreeMap<String, McpConfig>,
     /// Which secrets may be sent where, and who may declare them. Their values stand elsewhere.
     pub(crate) secrets: BTreeMap<String, SecretConfig>,
     /// How runs are stored.

@@ -60,9 +60,10 @@ impl Platform {
         let Backends { stores, files, kv } = open_stores(project).await?;
         let policy = EgressPolicy::parse(&project.config.http.allow)
             .map_err(|error| Failure::usage(codes::CONFIG, format!("`http.allow` of `{}`: {error}", config::FILE)))?;
-        let secrets = project.config.secrets(&project.root)?;
+        let secrets = Arc::new(project.config.secrets(&project.root)?);
         let models = project.config.router(&secrets).await?;
         let caps = Capabilities {
+            mcp: Some(Arc::new(project.config.mcp_servers(secrets.clone())?)),
             http: Some(Arc::new(Egress::new(policy))),
             files: Some(files.clone()),
             roots: project.config.roots(&project.root),
@@ -70,7 +71,7 @@ impl Platform {
             history: Some(Arc::new(StoredHistory(stores.journal.clone()))),
             code: Some(sandbox::code(sandbox::runner(project)?)),
             models: Some(models.clone()),
-            secrets: Arc::new(secrets),
+            secrets,
             ..Capabilities::default()
         };
         let config = EngineConfig {

@@ -2,6 +2,7 @@
 
 mod cli {
     mod code;
+    mod composites;
     pub(crate) mod docs;
     mod full_disk;
     pub(crate) mod harness;

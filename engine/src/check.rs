@@ -11,6 +11,7 @@ use crate::{codes, diagnostic::Diagnostic, graph::BodyGraph};
 
 mod budget;
 mod children;
+mod composite;
 mod conversation;
 mod cycles;
 mod decision;
@@ -25,6 +26,7 @@ mod references;
 mod runs;
 mod secrets;
 mod shape;
+mod tools;
 mod triggers;
 mod unit;
 mod unused;
@@ -57,7 +59,9 @@ const RULES: &[Rule] = &[
     policies::check,
     budget::check,
     children::check,
+    tools::check,
     conversation::check,
+    composite::check,
 ];
 
 /// Every finding about one workflow; `children` are those that it names, by how it names them.

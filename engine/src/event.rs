@@ -146,6 +146,9 @@ pub enum Event<A = String> {
         attempt: u32,
         /// What it passes over.
         over: Over,
+        /// The fields of a composite by name: what its body sees as `inputs`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fields: Option<Payload>,
     },
     /// A container that failed or was lost goes on: what finished stays.
     ContainerReopened {
@@ -375,7 +378,9 @@ impl<A> Event<A> {
             E::RunTaken { epoch, owner, deaths, alone } => E::RunTaken { epoch, owner, deaths, alone },
             E::VariablesRead { variables } => E::VariablesRead { variables },
             E::NodeStarted { node, attempt, place } => E::NodeStarted { node: name(node), attempt, place },
-            E::ContainerOpened { node, attempt, over } => E::ContainerOpened { node: name(node), attempt, over },
+            E::ContainerOpened { node, attempt, over, fields } => {
+                E::ContainerOpened { node: name(node), attempt, over, fields }
+            }
             E::ContainerReopened { node, attempt } => E::ContainerReopened { node: name(node), attempt },
             E::FrameFinished { node, index, end } => E::FrameFinished { node: name(node), index, end },
             E::NodeWaiting { node, attempt, wait, usage } => E::NodeWaiting { node: name(node), attempt, wait, usage },

@@ -7,9 +7,13 @@
 //! * [`decide`] says what to do next;
 //! * `budget.rs` says which limit stands in the way of a node;
 //! * [`gate`] is the rule that says whether a node runs;
-//! * [`path`] turns addresses into paths such as `each[3].fetch`, and back.
+//! * [`path`] turns addresses into paths such as `each[3].fetch` and `agent[2].tools.refund[0].call`, and back.
 
-pub(crate) use self::{apply::apply_writes, budget::spent, container::items_output};
+pub(crate) use self::{
+    apply::apply_writes,
+    budget::spent,
+    container::{calls_output, items_output},
+};
 pub use self::{
     budget::{Limit, Overrun},
     container::ContainerEnd,

@@ -22,8 +22,12 @@ use liteagent_engine::{
 use liteagent_tests::probe::{self, ModelProbe, Probe};
 use serde_json::{Value as Json, json};
 
+#[path = "engine/agent.rs"]
+mod agent;
 #[path = "engine/budget.rs"]
 mod budget;
+#[path = "engine/composites.rs"]
+mod composites;
 #[path = "engine/deaths.rs"]
 mod deaths;
 #[path = "engine/journals.rs"]

@@ -11,7 +11,7 @@ use serde_json::Value;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("liteagent-engine", &[]),
     ("liteagent-backends", &["liteagent-engine"]),
-    ("liteagent-nodes", &["liteagent-engine", "liteagent-sandbox-protocol"]),
+    ("liteagent-nodes", &["liteagent-definitions", "liteagent-engine", "liteagent-sandbox-protocol"]),
     ("liteagent-providers", &["liteagent-engine"]),
     ("liteagent-definitions", &[]),
     ("liteagent-sandbox-protocol", &[]),

@@ -317,7 +317,7 @@ fn models(here: &Project) -> Finding {
 }
 
 fn workflows(here: &Project) -> Finding {
-    let registry = liteagent_nodes::registry();
+    let registry = here.node_types();
     let found = here.workflows(&here.root);
     let is_bad = |path: &Path| {
         let loaded = load(path, &registry, &LoadOptions::default());

@@ -21,7 +21,7 @@ pub(crate) struct Story {
     frames_too: bool,
     color: bool,
     started: HashMap<String, Millis>,
-    items: HashMap<String, usize>,
+    items: HashMap<String, (usize, &'static str)>,
     used: HashMap<String, Usage>,
     total: Spent,
 }
@@ -75,15 +75,16 @@ impl Story {
             }
             Event::ContainerOpened { node, over, .. } => {
                 self.started.insert(node.clone(), record.at);
-                if let Over::Items { items, .. } = over {
+                if let Over::Items { items, .. } | Over::Calls { calls: items, .. } = over {
                     let count = items.value().as_list().map_or(0, <[_]>::len);
-                    self.items.insert(node.clone(), count);
+                    let what = if matches!(over, Over::Calls { .. }) { "call" } else { "item" };
+                    self.items.insert(node.clone(), (count, what));
                 }
                 None
             }
             Event::NodeSucceeded { node, port, cached, .. } => {
                 let mut words: Vec<String> = port.iter().map(|port| format!("port `{port}`")).collect();
-                words.extend(self.items.remove(node).map(|items| count(items, "item")));
+                words.extend(self.items.remove(node).map(|(items, what)| count(items, what)));
                 words.extend(cached.then(|| "from the cache".to_owned()));
                 words.extend(self.started.remove(node).map(|start| duration(record.at - start)));
                 words.extend(self.used.get(node).filter(|usage| usage.calls > 0).map(used_by_node));

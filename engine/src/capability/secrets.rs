@@ -133,7 +133,8 @@ impl fmt::Debug for Secrets {
 }
 
 impl HostRule {
-    fn fits(&self, to: &Destination) -> bool {
+    /// Whether a place is one of this host.
+    pub fn fits(&self, to: &Destination) -> bool {
         let host = bare(&to.host).to_ascii_lowercase();
         let is_named = match host.strip_suffix(&self.host) {
             Some(rest) if self.below => rest.len() > 1 && rest.ends_with('.'),

@@ -7,7 +7,8 @@ use crate::{
     codes,
     error::{ErrorClass, NodeError},
     event::{Event, FrameEnd, Handler, RunStatus, Write},
-    node::{FrameClose, FrameInfo},
+    node::{Container, FrameClose, FrameInfo},
+    plan::ScopeRead,
     run::{Addr, Command, ContainerEnd, Ending, FrameId, Phase},
     store::{ConversationEnd, Message, MessageBody, Release, RunUsage},
     usage::Spent,
@@ -80,7 +81,16 @@ impl Owner {
 
     fn frame_end(&self, id: FrameId, container: Addr, index: u32) -> Result<FrameEnd, NodeError> {
         let node = self.node(&self.plan, container);
-        let scope = self.scope(id, &node.inner_reads, 1);
+        let is_call = node.passes.as_ref().is_some_and(|passes| passes.kind == Container::Calls);
+        let scope = if is_call {
+            // Its result depends on how each of its nodes ended.
+            let body = self.state.frame(id).map_or(0, |frame| frame.body);
+            let nodes = self.plan.bodies[body].graph.node_weights().zip(0..);
+            let reads: Vec<_> = nodes.map(|(node, at)| ScopeRead { id: node.id.clone(), up: 0, node: at }).collect();
+            self.scope(id, &reads, 1)
+        } else {
+            self.scope(id, &node.inner_reads, 1)
+        };
         let close = node.node.close_frame(&scope, FrameInfo { index })?;
         let state = self.state.frame(id).map(|frame| frame.item.clone()).unwrap_or_default();
         let hide = |value| self.redactor.value(value);

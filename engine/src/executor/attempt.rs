@@ -237,7 +237,13 @@ impl Owner {
             Outcome::Done(output) => self.succeeded(at, attempt, None, output, Vec::new(), beside),
             Outcome::Port(port, output) => self.succeeded(at, attempt, Some(port), output, Vec::new(), beside),
             Outcome::Wrote(output, writes) => self.succeeded(at, attempt, None, output, writes, beside),
-            Outcome::Items { .. } | Outcome::Rounds { .. } | Outcome::Child { .. } if !beside.usage.is_nothing() => {
+            Outcome::Items { .. }
+            | Outcome::Rounds { .. }
+            | Outcome::Composite { .. }
+            | Outcome::Calls { .. }
+            | Outcome::Child { .. }
+                if !beside.usage.is_nothing() =>
+            {
                 let error = NodeError::internal("a node that opens passes or starts a run must not use models itself");
                 self.failed(at, attempt, &error, beside);
             }
@@ -257,25 +263,37 @@ impl Owner {
                 self.record(Event::NodeWaiting { node: at, attempt, wait, usage: beside.usage });
             }
             Outcome::Items { items, parallel, on_item_error } => {
-                if items.len() > MOST_FRAMES {
-                    let error = NodeError::new(
-                        codes::TOO_MANY_FRAMES,
-                        ErrorClass::LimitExceeded,
-                        format!("expected at most {MOST_FRAMES} items, found {}", items.len()),
-                    );
-                    let error = error.hint("split the list, or start a run for each part");
+                if let Some(error) = too_many(items.len(), "items", "split the list, or start a run for each part") {
                     return self.failed(at, attempt, &error, beside);
                 }
                 let items = self.redactor.value(Value::List(items)).into();
-                let over = Over::Items { items, parallel: parallel.max(1), on_item_error };
-                self.record(Event::ContainerOpened { node: at, attempt, over });
+                self.open(at, attempt, Over::Items { items, parallel: parallel.max(1), on_item_error }, None);
             }
             Outcome::Rounds { state } => {
                 let state = self.redactor.value(state);
-                self.record(Event::ContainerOpened { node: at, attempt, over: Over::Rounds { state } });
+                self.open(at, attempt, Over::Rounds { state }, None);
+            }
+            Outcome::Composite { fields, state } => {
+                let over = match state {
+                    Some(state) => Over::Rounds { state: self.redactor.value(state) },
+                    None => Over::Once {},
+                };
+                let fields = self.redactor.value(fields);
+                self.open(at, attempt, over, Some(fields));
+            }
+            Outcome::Calls { calls, parallel } => {
+                if let Some(error) = too_many(calls.len(), "calls", "ask the model for fewer calls at once") {
+                    return self.failed(at, attempt, &error, beside);
+                }
+                let calls = self.redactor.value(Value::List(calls)).into();
+                self.open(at, attempt, Over::Calls { calls, parallel: parallel.max(1) }, None);
             }
             Outcome::Child { workflow, inputs } => self.child(at, attempt, &workflow, inputs),
         }
+    }
+
+    fn open(&mut self, at: Addr, attempt: u32, over: Over, fields: Option<Value>) {
+        self.record(Event::ContainerOpened { node: at, attempt, over, fields: fields.map(Into::into) });
     }
 
     fn succeeded(
@@ -413,6 +431,13 @@ fn flatten(result: std::thread::Result<Result<Outcome<Value>, NodeError>>) -> Re
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(NodeError::internal(format!("the node type panicked: {}", text.unwrap_or_else(|| "no message".into()))))
     })
+}
+
+/// A container with more passes than a run can have.
+fn too_many(found: usize, what: &str, hint: &str) -> Option<NodeError> {
+    let message = format!("expected at most {MOST_FRAMES} {what}, found {found}");
+    let error = || NodeError::new(codes::TOO_MANY_FRAMES, ErrorClass::LimitExceeded, message).hint(hint);
+    (found > MOST_FRAMES).then(error)
 }
 
 fn timed_out(limit: crate::units::Duration) -> NodeError {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::{
-    capability::{Capabilities, Code, Destination, History, Http, model::Models},
+    capability::{Capabilities, Code, Destination, History, Http, mcp::Mcp, model::Models},
     codes,
     definition::Limits,
     error::{ErrorClass, NodeError},
@@ -171,6 +171,14 @@ impl NodeCtx {
     /// When the run was given none.
     pub fn models(&self) -> Result<&dyn Models, NodeError> {
         self.caps.models.as_deref().ok_or_else(|| absent("models"))
+    }
+
+    /// MCP servers.
+    ///
+    /// # Errors
+    /// When the run was given none.
+    pub fn mcp(&self) -> Result<&dyn Mcp, NodeError> {
+        self.caps.mcp.as_deref().ok_or_else(|| absent("MCP servers"))
     }
 }
 

@@ -72,10 +72,10 @@ impl RunState {
                 self.epoch = *epoch;
             }
             Event::NodeStarted { node, attempt, place } => self.node_started(*node, *attempt, *place),
-            Event::ContainerOpened { node, attempt, over } => {
+            Event::ContainerOpened { node, attempt, over, fields } => {
                 self.set_attempt(*node, *attempt);
                 self.started += 1;
-                self.open_container(plan, *node, over);
+                self.open_container(plan, *node, over, fields.as_ref());
             }
             Event::ContainerReopened { node, attempt } => {
                 self.set_attempt(*node, *attempt);

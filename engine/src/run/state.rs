@@ -142,7 +142,7 @@ pub struct Frame {
     pub parent: Option<Addr>,
     /// Which pass, from 0.
     pub index: u32,
-    /// `item` or `state`.
+    /// `item`, `state`, or the call.
     pub item: Value,
     /// What the paths of its nodes begin with: `each[3].`; empty for the workflow itself.
     pub prefix: Arc<str>,
@@ -243,6 +243,8 @@ pub struct Waiting {
 #[derive(Debug)]
 pub struct OpenContainer {
     pub(super) over: OpenOver,
+    /// The fields of a composite.
+    pub(super) fields: Option<Value>,
     /// The frames that are open, by index.
     pub(super) frames: HashMap<u32, FrameId>,
     /// Frames that failed or were stopped, kept for a retry of the container.
@@ -267,6 +269,15 @@ pub(super) enum OpenOver {
         state: Value,
         /// The output of the last round.
         done: Option<Value>,
+    },
+    Once {
+        done: Option<Value>,
+    },
+    Calls {
+        calls: Arc<Vec<Value>>,
+        parallel: u32,
+        /// By index: the result, or the failure.
+        results: Vec<Option<Result<Value, Value>>>,
     },
 }
 
@@ -320,6 +331,14 @@ impl RunState {
     /// The open frames.
     pub fn frames(&self) -> impl Iterator<Item = (FrameId, &Frame)> {
         self.frames.iter().enumerate().filter_map(|(id, frame)| Some((id as FrameId, frame.as_deref()?)))
+    }
+
+    /// The fields of a composite that is open.
+    pub fn fields(&self, composite: Addr) -> Option<&Value> {
+        match &self.node(composite)?.status {
+            Status::Open(open) => open.fields.as_ref(),
+            _ => None,
+        }
     }
 
     /// The nodes that wait, with what they wait for.

@@ -165,7 +165,8 @@ impl TestNode {
 }
 
 /// An outcome as a value that a test can compare with YAML: an object with `output`, and `port` and `writes` where
-/// they apply; or `wait`; or `items`, `parallel` and `on_item_error`; or `state`; or `child`; or `error` and `message`.
+/// they apply; or `wait`; or `items`, `parallel` and `on_item_error`; or `state`; or `fields` and perhaps `state`; or
+/// `calls` and `parallel`; or `child`; or `error` and `message`.
 pub fn outcome_value(outcome: &Result<Outcome<Value>, NodeError>) -> Value {
     let value = |value: &dyn Fn() -> Result<Value, NoJson>| value().expect("an event has a JSON form");
     match outcome {
@@ -184,6 +185,13 @@ pub fn outcome_value(outcome: &Result<Outcome<Value>, NodeError>) -> Value {
             ("on_item_error", value(&|| Value::from_serialize(on_item_error))),
         ]),
         Ok(Outcome::Rounds { state }) => Value::from_pairs([("state", state.clone())]),
+        Ok(Outcome::Composite { fields, state }) => {
+            let state = state.clone().map(|state| ("state", state));
+            Value::from_pairs([("fields", fields.clone())].into_iter().chain(state))
+        }
+        Ok(Outcome::Calls { calls, parallel }) => {
+            Value::from_pairs([("calls", Value::List(calls.clone())), ("parallel", Value::from(u64::from(*parallel)))])
+        }
         Ok(Outcome::Child { workflow, inputs }) => {
             let child = [("workflow", Value::from(workflow.as_str())), ("inputs", inputs.clone())];
             Value::from_pairs([("child", Value::from_pairs(child))])

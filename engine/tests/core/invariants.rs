@@ -20,7 +20,7 @@ struct Shape {
     edges: Vec<(prop::sample::Index, u8)>,
     uses_model: bool,
     budget: Option<u64>,
-    body: Option<(bool, Vec<Shape>)>,
+    body: Option<(&'static str, Vec<Shape>)>,
 }
 
 fn shape(depth: u32) -> BoxedStrategy<Shape> {
@@ -30,7 +30,8 @@ fn shape(depth: u32) -> BoxedStrategy<Shape> {
         let shape = |(edges, (uses_model, budget))| Shape { edges, uses_model, budget, body: None };
         return (edges, spends).prop_map(shape).boxed();
     }
-    let body = prop::option::weighted(0.25, (any::<bool>(), prop::collection::vec(shape(depth - 1), 1..4)));
+    let kind = prop::sample::select(vec!["each", "rounds", "once", "calls"]);
+    let body = prop::option::weighted(0.25, (kind, prop::collection::vec(shape(depth - 1), 1..4)));
     let shape = |(edges, (uses_model, budget), body)| Shape { edges, uses_model, budget, body };
     (edges, spends, body).prop_map(shape).boxed()
 }
@@ -56,10 +57,7 @@ fn nodes(shapes: &[Shape], prefix: &str) -> Json {
         }
         let mut node = match &shape.body {
             None => json!({ "type": if shape.uses_model { "model" } else { "step" }, "ports": ["left", "right"] }),
-            Some((rounds, body)) => json!({
-                "type": if *rounds { "rounds" } else { "each" },
-                "nodes": nodes(body, &format!("{prefix}{at}_")),
-            }),
+            Some((kind, body)) => json!({ "type": kind, "nodes": nodes(body, &format!("{prefix}{at}_")) }),
         };
         node["needs"] = needs.into();
         node["reads"] = reads.into();

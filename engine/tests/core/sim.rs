@@ -6,6 +6,7 @@ use liteagent_engine::{
     error::{ErrorClass, ErrorReport},
     event::{AfterFailure, Event, FrameEnd, OnItemError, Over, Record, RunStatus, SignalTo, SkipReason, Wait},
     id::{Digest, SessionId},
+    node::Container,
     plan::Plan,
     run::{Addr, Command, ContainerEnd, Ending, FrameId, Phase, RunState, Status, decide, path},
     usage::Spent,
@@ -138,7 +139,9 @@ impl Sim {
                 let end = match failed {
                     Some(error) => FrameEnd::Failed { error },
                     None if self.rounds(node) && index < 2 => FrameEnd::Next { ops: Vec::new() },
-                    None if self.rounds(node) => FrameEnd::Last { ops: Vec::new(), output: Value::Null.into() },
+                    None if matches!(self.kind(node), Some(Container::Rounds | Container::Once)) => {
+                        FrameEnd::Last { ops: Vec::new(), output: value!({ "text": "z" }).into() }
+                    }
                     None => FrameEnd::Item { output: Value::from(u64::from(index)).into() },
                 };
                 self.record(Event::FrameFinished { node, index, end });
@@ -206,22 +209,37 @@ impl Sim {
     }
 
     fn container(&self, at: Addr) -> bool {
-        self.plan.bodies[self.state.frame(at.frame).unwrap().body].node(at.node).container.is_some()
+        self.plan.bodies[self.state.frame(at.frame).unwrap().body].node(at.node).passes.is_some()
     }
 
     fn rounds(&self, at: Addr) -> bool {
-        let kind = self.plan.bodies[self.state.frame(at.frame).unwrap().body].node(at.node).container;
-        matches!(kind, Some((liteagent_engine::node::Container::Rounds, _)))
+        self.kind(at) == Some(Container::Rounds)
+    }
+
+    fn kind(&self, at: Addr) -> Option<Container> {
+        let passes = &self.plan.bodies[self.state.frame(at.frame).unwrap().body].node(at.node).passes;
+        passes.as_ref().map(|passes| passes.kind)
     }
 
     pub(super) fn open(&mut self, at: Addr, attempt: u32, items: u32, parallel: u32, on_item_error: OnItemError) {
-        let over = if self.rounds(at) {
-            Over::Rounds { state: Value::object() }
-        } else {
-            let items = Value::from((0..items).map(|i| Value::from(u64::from(i))).collect::<Vec<_>>());
-            Over::Items { items: items.into(), parallel, on_item_error }
+        let list = |item: &dyn Fn(u32) -> Value| Value::from((0..items).map(item).collect::<Vec<_>>());
+        let over = match self.kind(at) {
+            Some(Container::Rounds) => Over::Rounds { state: Value::object() },
+            Some(Container::Once) => Over::Once {},
+            Some(Container::Calls) => {
+                // One of three cannot be called at all.
+                let call = |i: u32| match i % 3 {
+                    0 => value!({ "id": "0", "name": "a", "tool": "a", "arguments": {} }),
+                    1 => {
+                        value!({ "id": "1", "name": "c", "arguments": {}, "result": { "text": "no", "failed": true } })
+                    }
+                    _ => value!({ "id": "2", "name": "b", "tool": "b", "arguments": {} }),
+                };
+                Over::Calls { calls: list(&call).into(), parallel }
+            }
+            _ => Over::Items { items: list(&|i| Value::from(u64::from(i))).into(), parallel, on_item_error },
         };
-        self.record(Event::ContainerOpened { node: at, attempt, over });
+        self.record(Event::ContainerOpened { node: at, attempt, over, fields: None });
     }
 
     pub(super) fn succeed(&mut self, at: Addr, attempt: u32, port: Option<&str>) {

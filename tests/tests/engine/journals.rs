@@ -148,6 +148,8 @@ async fn scenarios() -> Vec<(&'static str, Export)> {
     all.push(("cancel_with_finally", cancelled().await));
     all.push(("conversation", conversed().await));
     all.push(("waiting", waiting().await));
+    all.push(("composites", composed().await));
+    all.push(("calls", called().await));
     all.push(("lost", lost().await));
     let (stores, run, _) = deaths::suspect("fixture-deadly").await;
     all.push(("deadly", Export::of(&stores, run).await.unwrap().unwrap()));
@@ -314,6 +316,45 @@ async fn waiting() -> Export {
         }))
         .await;
     assert!(matches!(world.settled(run).await, Settled::Waiting(_)));
+    export(&world, run).await
+}
+
+/// A composite that passes once and one that repeats, one inside of another.
+async fn composed() -> Export {
+    let world = world().await;
+    let definition = json!({
+        "nodes": { "all": { "type": "both", "name": "Ada", "probe": "fixture-composed" } },
+        "outputs": { "all": "{{ all.all }}" },
+    });
+    let run = world.start_bundle(composites::with_composites(definition), Value::object()).await;
+    assert_eq!(world.end(run).await.status, RunStatus::Succeeded);
+    export(&world, run).await
+}
+
+/// Calls of tools: two of one tool, one that fails, one that cannot be made, one that a person refuses.
+async fn called() -> Export {
+    let world = world().await;
+    let run = world
+        .start(json!({
+            "nodes": { "calls": { "type": "tool-calls",
+                "calls": [
+                    { "id": "a", "name": "sums", "arguments": { "expression": "1 + 1" } },
+                    { "id": "b", "name": "sums", "arguments": "{ \"expression\": \"1 / 0\" }" },
+                    { "id": "c", "name": "sms", "arguments": {} },
+                    { "id": "d", "name": "asked", "arguments": { "expression": "2 + 2" } },
+                ],
+                "tools": {
+                    "sums": { "builtin": "calculator" },
+                    "asked": { "builtin": "calculator", "approval": { "when": "{{ call.expression != '1' }}" } },
+                } } },
+            "outputs": { "texts": "{{ calls.results | map(attribute='text') | list }}" },
+        }))
+        .await;
+    let Settled::Waiting(waits) = world.settled(run).await else { panic!("nobody is asked") };
+    let no = value!({ "action": "reject", "form": { "note": "not now" } });
+    world.engine.signal(run, SignalTo::Node(waits[0].node.clone()), no, Some("ada".to_owned())).await.unwrap();
+    let end = world.end(run).await;
+    assert_eq!(end.status, RunStatus::Succeeded, "{:?}", end.error);
     export(&world, run).await
 }
 
