@@ -43,7 +43,7 @@ impl Shop {
     fn with(self, wheel: &str, needs: &[&str], files: &[(&str, &str)]) -> Self {
         let mut parts = wheel.split('-');
         let (name, version) = (parts.next().unwrap(), parts.next().unwrap());
-        let needs: String = needs.iter().map(|need| format!("Requires-Dist: {need}\n")).collect();
+        let needs = needs.iter().fold(String::new(), |text, need| text + "Requires-Dist: " + need + "\n");
         let info = format!("{name}-{version}.dist-info");
         let mut all = json!({
             format!("{info}/METADATA"): format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}"),
@@ -289,7 +289,7 @@ fn a_lock_decides_and_must_fit() {
 
 fn guest_in(guests: &Path) -> String {
     let names = fs::read_dir(guests).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let found: Vec<String> = names.filter(|name| name.ends_with(".wasm")).collect();
+    let found: Vec<String> = names.filter(|name| name.strip_suffix(".wasm").is_some()).collect();
     assert_eq!(found.len(), 1, "{found:?}");
     found.into_iter().next().unwrap()
 }
