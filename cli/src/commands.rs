@@ -15,6 +15,7 @@ mod fmt;
 mod forget;
 mod graph;
 mod init;
+mod models;
 mod new;
 mod nodes;
 pub(crate) mod quarantine;
@@ -42,6 +43,8 @@ pub(crate) enum Verb {
     Graph(graph::Graph),
     /// Lists the node types, or shows one with its fields and examples
     Nodes(nodes::Nodes),
+    /// Lists the language models, or tries one
+    Models(models::Models),
     /// Prints the JSON Schema of workflow files, for editors
     Schema(schema::Schema),
     /// Writes a new workflow from a template
@@ -76,6 +79,7 @@ impl Verb {
             Self::Test(verb) => verb.run(shell),
             Self::Graph(verb) => verb.run(shell),
             Self::Nodes(verb) => verb.run(shell),
+            Self::Models(verb) => verb.run(shell),
             Self::Schema(verb) => verb.run(shell),
             Self::New(verb) => verb.run(shell),
             Self::Init(verb) => verb.run(shell),

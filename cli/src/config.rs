@@ -13,11 +13,14 @@ use figment::{
 };
 use liteagent_backends::Reserve;
 use liteagent_engine::{capability::Root, codes, source::read_text};
+use liteagent_providers::{Names, ProviderSettings};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use self::{sandbox::SandboxConfig, secrets::SecretConfig};
+use self::{mcp::McpConfig, sandbox::SandboxConfig, secrets::SecretConfig};
 use crate::failure::Failure;
 
+mod mcp;
+pub(crate) mod models;
 mod sandbox;
 mod secrets;
 
@@ -32,8 +35,14 @@ pub(crate) struct Config {
     pub(crate) files: FilesConfig,
     /// Where `http-request` may go.
     pub(crate) http: HttpConfig,
+    /// What aliases of models stand for.
+    pub(crate) models: BTreeMap<String, Names>,
+    /// Language models, by the names of their providers.
+    pub(crate) providers: BTreeMap<String, ProviderSettings>,
     /// What code may use, and how much of it runs at once.
     pub(crate) sandbox: SandboxConfig,
+    /// The MCP servers that workflows may name.
+    pub(crate) mcp: BTreeMap<String, McpConfig>,
     /// Which secrets may be sent where, and who may declare them. Their values stand elsewhere.
     pub(crate) secrets: BTreeMap<String, SecretConfig>,
     /// How runs are stored.

@@ -69,7 +69,7 @@ pub(crate) fn guests() -> PathBuf {
 
 /// The limits of the sandbox of a project.
 fn limits(project: &Project) -> Result<Config, Failure> {
-    Ok(Config { progress, ..project.config.sandbox.read(guests())? })
+    Ok(Config { progress, ..project.config.sandbox.over(Config::of_cache(setting))? })
 }
 
 /// The configuration of the sandbox of a project: its limits, and the guest that holds its packages.

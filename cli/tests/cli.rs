@@ -2,6 +2,7 @@
 
 mod cli {
     mod code;
+    mod composites;
     pub(crate) mod docs;
     mod full_disk;
     pub(crate) mod harness;
@@ -9,6 +10,7 @@ mod cli {
     mod http;
     mod looks;
     mod packages;
+    mod models;
     mod quarantine;
     mod runs;
     mod terminal;

@@ -11,7 +11,8 @@ use serde_json::Value;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("liteagent-engine", &[]),
     ("liteagent-backends", &["liteagent-engine"]),
-    ("liteagent-nodes", &["liteagent-engine", "liteagent-sandbox-protocol"]),
+    ("liteagent-nodes", &["liteagent-definitions", "liteagent-engine", "liteagent-sandbox-protocol"]),
+    ("liteagent-providers", &["liteagent-engine"]),
     ("liteagent-definitions", &[]),
     ("liteagent-sandbox-protocol", &[]),
     ("liteagent-sandbox", &["liteagent-sandbox-protocol"]),
@@ -26,6 +27,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "liteagent-engine",
             "liteagent-guests",
             "liteagent-nodes",
+            "liteagent-providers",
             "liteagent-sandbox",
             "liteagent-sandbox-client",
             "liteagent-sandbox-protocol",

@@ -8,6 +8,7 @@ use std::{
 
 use liteagent_backends::Room;
 use liteagent_engine::{
+    capability::model::Models as _,
     diagnostic::Severity,
     load::{LoadOptions, load},
 };
@@ -32,6 +33,7 @@ const SETTINGS: [&str; 8] = [
     "LITEAGENT_LEASE",
     "LITEAGENT_LOG",
     "LITEAGENT_MIN_FREE",
+    "LITEAGENT_MODEL",
     "LITEAGENT_PYTHON",
     "LITEAGENT_SECRET_",
 ];
@@ -64,6 +66,7 @@ const CHECKS: [Check; 10] = [
     ("sandbox", sandbox),
     ("environment", environment),
     ("secrets", secrets),
+    ("models", models),
     ("workflows", workflows),
 ];
 
@@ -291,8 +294,30 @@ fn secrets(here: &Project) -> Finding {
     Good(names.into_iter().map(shown).collect::<Vec<_>>().join(", "))
 }
 
+/// Nobody is called but an Ollama, and that only where nothing else stands for an alias.
+fn models(here: &Project) -> Finding {
+    let router = here.config.secrets(&here.root).and_then(|secrets| block_on(here.config.router(&secrets)));
+    let router = match router {
+        Ok(router) => router,
+        Err(failure) => {
+            let mend = failure.hint.unwrap_or_else(|| format!("change `[providers]` in `{}`", config::FILE));
+            return Bad(failure.message, mend);
+        }
+    };
+    let providers = router.providers();
+    if let Some((name, Some(missing))) = providers.iter().find(|(_, missing)| missing.is_some()) {
+        return Odd(format!("the provider `{name}` has no key"), missing.clone());
+    }
+    let Ok(default) = router.describe("default") else {
+        let mend = "set a key such as `OPENAI_API_KEY` or `ANTHROPIC_API_KEY`, or start Ollama".to_owned();
+        return Odd("none; workflows that ask a model cannot run".to_owned(), mend);
+    };
+    let stands = |alias: &str| router.describe(alias).map_or_else(|_| "none".to_owned(), |info| info.name);
+    Good(format!("default {}, fast {}, embed {}", default.name, stands("fast"), stands("embed")))
+}
+
 fn workflows(here: &Project) -> Finding {
-    let registry = liteagent_nodes::registry();
+    let registry = here.node_types();
     let found = here.workflows(&here.root);
     let is_bad = |path: &Path| {
         let loaded = load(path, &registry, &LoadOptions::default());

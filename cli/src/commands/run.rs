@@ -15,6 +15,7 @@ use liteagent_engine::{
 };
 
 use crate::{
+    config::models::asks_default,
     definition::load_for_use,
     failure::{Exit, Failure},
     follow::{by, follow},
@@ -95,6 +96,9 @@ impl Run {
         trigger: Value,
     ) -> Result<Exit, Failure> {
         let platform = Platform::open(project, self.show.progress(shell)).await?;
+        if !self.show.json && asks_default(&bundle, &liteagent_nodes::registry()) {
+            shell.note(platform.models.notice());
+        }
         let id = RunId::random();
         inputs.upload(id, &*platform.files, &entry(&bundle)?.inputs).await?;
         platform.progress.watch(id);

@@ -1,7 +1,5 @@
 //! `[sandbox]` of `liteagent.toml`.
 
-use std::path::PathBuf;
-
 use liteagent_engine::{
     codes,
     units::{Duration, Size},
@@ -48,9 +46,8 @@ struct LimitsConfig {
 }
 
 impl SandboxConfig {
-    /// The configuration of a sandbox with its guests in `folder`.
-    pub(crate) fn read(&self, folder: PathBuf) -> Result<sandbox::Config, Failure> {
-        let usual = sandbox::Config::new(folder);
+    /// The configuration of a sandbox: what is not said here is as usual.
+    pub(crate) fn over(&self, usual: sandbox::Config) -> Result<sandbox::Config, Failure> {
         let config = sandbox::Config {
             concurrency: self.concurrency.unwrap_or(usual.concurrency),
             queue: self.queue.unwrap_or(usual.queue),
@@ -115,7 +112,7 @@ mod tests {
 
     fn read(text: &str) -> Result<sandbox::Config, String> {
         let config: SandboxConfig = toml::from_str(text).map_err(|error| error.message().to_owned())?;
-        config.read("guests".into()).map_err(|failure| failure.message)
+        config.over(sandbox::Config::new("guests")).map_err(|failure| failure.message)
     }
 
     #[test]

@@ -22,6 +22,7 @@ use super::{
     file::{Answer, Crash, Expect, Fakes, Signal, Status, Test, Trigger, Turn},
     lookup::Lookup,
     matching::Mismatch,
+    path::shown,
     read::Suite,
     report::trace,
     world::{Trouble, World},
@@ -120,7 +121,7 @@ impl<'a> Script<'a> {
         let world = World::new(registry.clone(), code.clone(), secrets, at)?;
         world.fakes.add(&defaults.fakes);
         world.fakes.add(&test.fakes);
-        let lookup = Lookup { bundle: &suite.bundle, registry };
+        let lookup = Lookup::new(&suite.bundle, registry);
         Ok(Self { suite, lookup, world, run: None, failures: Vec::new(), updates: Vec::new() })
     }
 
@@ -315,7 +316,7 @@ impl<'a> Script<'a> {
             } else {
                 workflows.push(view.workflow);
             }
-            nodes.extend(view.nodes.into_iter().map(|(path, node)| (format!("{before}{path}"), node)));
+            nodes.extend(view.nodes.into_iter().map(|(path, node)| (format!("{before}{}", shown(&path)), node)));
         }
         let mut found = Found::new(end, nodes, workflows, self.world.fakes.calls());
         found.prompts = self.world.fakes.prompts();

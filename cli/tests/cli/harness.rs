@@ -51,6 +51,8 @@ impl Folder {
         command.args(args).current_dir(self.0.path()).stdin(Stdio::null()).env_clear();
         // However full the disk of the tests is.
         command.env("HOME", self.0.path()).env("LITEAGENT_MIN_FREE", "0B").env("LITEAGENT_CACHE", cache());
+        // An Ollama of this machine is none of the tests' business; nobody listens here.
+        command.env("OLLAMA_HOST", "127.0.0.1:9");
         command
     }
 

@@ -8,7 +8,7 @@ use super::{Engine, EngineError, Inner};
 use crate::{
     bundle::Bundle,
     codes,
-    definition::Durability,
+    definition::{Durability, Limits},
     error::{ErrorClass, NodeError},
     event::{Event, Payload, Record},
     executor::{Owner, OwnerError},
@@ -42,6 +42,8 @@ pub struct Start {
     pub subject: Option<String>,
     /// `env` as the deployment overrides it.
     pub env: Value,
+    /// What it may use at most, whatever the workflow says.
+    pub budget: Limits,
     /// Gives the same run again for 24 hours.
     pub idempotency: Option<Idempotency>,
 }
@@ -59,6 +61,7 @@ impl Start {
             beside: None,
             subject: None,
             env: Value::Null,
+            budget: Limits::default(),
             idempotency: None,
         }
     }
@@ -174,6 +177,7 @@ impl Inner {
             env: start.env.clone(),
             parent: origin.parent.as_ref().map(|parent| parent.run),
             depth: origin.depth,
+            budget: (!start.budget.is_none()).then(|| Box::new(start.budget)),
         };
         let stored = match blobs.first() {
             Some((digest, _)) => Payload::Blob(digest.clone()),

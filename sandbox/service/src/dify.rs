@@ -163,10 +163,11 @@ fn exited(failure: Failure) -> Output {
         Kind::Refused => (KILLED, format!("error: operation not permitted\n{}\n", error.message)),
         Kind::Exited => {
             let code = error.exit_code.unwrap_or(KILLED);
-            let is_told = error.message == format!("the code ended with sys.exit({code})");
+            let is_told = error.message.starts_with(&format!("the code ended with sys.exit({code})"));
             (code, if code == 0 || is_told { String::new() } else { format!("{}\n", error.message) })
         }
         _ => {
+            end_line(&mut stderr);
             stderr.push_str(error.traceback.as_deref().unwrap_or(&error.message));
             end_line(&mut stderr);
             (1, String::new())

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 /// `{"name": "Ada", "mark": "ü"}` as such a client passes inputs to Python.
 const INPUTS: &str = "eyJuYW1lIjogIkFkYSIsICJtYXJrIjogIsO8In0=";
 
+#[expect(clippy::disallowed_methods, reason = "tests look where make puts the guests")]
 fn routes() -> axum::Router {
     let runner = Sandbox::new(Config::of_cache(|name| std::env::var(name).ok())).unwrap();
     service(Arc::new(runner)).routes()

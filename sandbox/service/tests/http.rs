@@ -228,7 +228,7 @@ async fn dify_is_told_what_it_did_wrong(#[case] body: &'static str, #[case] stat
 #[case::syntax(Fault::new(Kind::Syntax, "SyntaxError: x").hint("mend it"), 1, "err\nSyntaxError: x\n",
     "process exited with code 1\nerr\nSyntaxError: x\nhint: mend it\n")]
 #[case::exit(
-    Fault { exit_code: Some(3), ..Fault::new(Kind::Exited, "the code ended with sys.exit(3)") },
+    Fault { exit_code: Some(3), ..Fault::new(Kind::Exited, "the code ended with sys.exit(3) (line 2)") },
     3, "err", "process exited with code 3\nerr"
 )]
 #[case::exit_with_a_text(
