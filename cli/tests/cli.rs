@@ -9,8 +9,8 @@ mod cli {
     mod hostile;
     mod http;
     mod looks;
-    mod packages;
     mod models;
+    mod packages;
     mod quarantine;
     mod runs;
     mod terminal;
