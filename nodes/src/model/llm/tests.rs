@@ -66,11 +66,7 @@ fakes:
     assert_eq!(shown(asked), expected);
     let kept = Message::Assistant {
         text: String::new(),
-        calls: vec![ToolCall {
-            id: "a".to_owned(),
-            name: "sums".to_owned(),
-            arguments: "{}".to_owned(),
-        }],
+        calls: vec![ToolCall { id: "a".to_owned(), name: "sums".to_owned(), arguments: "{}".to_owned() }],
         opaque: Some(liteagent_engine::value!({ "sign": "x" })),
     };
     assert_eq!(asked[4], kept, "what its provider wants to see again goes along");
