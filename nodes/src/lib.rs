@@ -6,7 +6,7 @@
 //! - [`condition`]: comparisons as imported files have them.
 //! - [`docs`]: the page of a node type, made from its schema and examples.
 
-use liteagent_engine::node::Registry;
+use liteagent_engine::node::{Known, Registry};
 
 pub mod code;
 mod compare;
@@ -21,7 +21,8 @@ mod list;
 pub mod model;
 mod port;
 
-/// Every node type of this crate.
+/// Every node type of this crate, and what is known of the sandbox as it is built.
 pub fn registry() -> Registry {
-    code::register(model::register(io::register(data::register(flow::register(Registry::default())))))
+    let registry = flow::register(Registry::default().knowing(Known { python: code::python_modules() }));
+    code::register(model::register(io::register(data::register(registry))))
 }

@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`Request`]: code, its inputs, and the limits that the caller wants;
 //! - [`Success`] and [`Failure`]: what came of it, each with what the code printed and what it used;
+//! - [`PYTHON_MODULES`]: what Python finds there;
 //! - [`Fault`]: what went wrong, with a code, a class and a hint.
 //!
 //! ```
@@ -16,6 +17,9 @@
 mod fault;
 mod limits;
 mod request;
+
+/// What Python in the sandbox can import: a name a line, and behind it why it cannot be there, if so.
+pub const PYTHON_MODULES: &str = include_str!("../../guests/python/modules.list");
 
 pub use fault::{Class, Fault, Kind};
 pub use limits::{Limit, Limits};
