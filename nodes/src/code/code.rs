@@ -7,7 +7,7 @@ use liteagent_engine::{
 };
 use serde_json::Map;
 
-use super::size::is_small;
+use super::{check, size::is_small};
 
 /// Runs code of your own, isolated: without files, network, environment or processes.
 ///
@@ -140,6 +140,15 @@ impl Node for Code {
             "required": required,
             "additionalProperties": false,
         }))
+    }
+
+    fn check(&self, known: &Known) -> Vec<ConfigFinding> {
+        check::findings(&check::Subject {
+            language: self.language,
+            code: &self.code,
+            inputs: self.inputs.keys().map(String::as_str).collect(),
+            modules: &known.python,
+        })
     }
 
     async fn run(&self, ctx: &NodeCtx) -> Result<Outcome<Self::Output>, NodeError> {
