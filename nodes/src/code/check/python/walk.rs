@@ -127,9 +127,13 @@ impl<'a> Walk<'a> {
                     walk.visit_expr(&generator.iter);
                 }
                 walk.visit_expr(&generator.target);
-                generator.ifs.iter().for_each(|condition| walk.visit_expr(condition));
+                for condition in &generator.ifs {
+                    walk.visit_expr(condition);
+                }
             }
-            elements.iter().for_each(|element| walk.visit_expr(element));
+            for element in elements {
+                walk.visit_expr(element);
+            }
         });
     }
 }
