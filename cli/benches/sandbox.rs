@@ -37,12 +37,15 @@ struct Way {
 }
 
 /// A service, killed when it is dropped.
-struct Served(Child, TempDir);
+struct Served {
+    child: Child,
+    _folder: TempDir,
+}
 
 impl Drop for Served {
     fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
+        let _ = self.child.kill();
+        let _ = self.child.wait();
     }
 }
 
@@ -151,5 +154,5 @@ fn service(environment: &str) -> (Remote, Served) {
         |line: &str, before: &str| line.split_once(before).unwrap().1.split([';', ' ']).next().unwrap().to_owned();
     let key = fs::read_to_string(folder.path().join(word(&lines[2], "key: "))).unwrap();
     let remote = Remote::new(&word(&lines[0], "sandbox: "), key.trim(), Duration::from_secs(30)).unwrap();
-    (remote, Served(process, folder))
+    (remote, Served { child: process, _folder: folder })
 }

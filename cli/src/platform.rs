@@ -72,7 +72,6 @@ impl Platform {
             code: Some(sandbox::code(sandbox::runner(project)?)),
             models: Some(models.clone()),
             secrets,
-            ..Capabilities::default()
         };
         let config = EngineConfig {
             registry: liteagent_nodes::registry(),

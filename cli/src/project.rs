@@ -7,6 +7,7 @@ use std::{
 };
 
 use liteagent_engine::{
+    capability::Modules,
     codes,
     node::{Known, Registry},
     source::MAX_BYTES,
@@ -16,6 +17,7 @@ use walkdir::{DirEntry, WalkDir};
 use crate::{
     config::{self, Config},
     failure::Failure,
+    sandbox,
 };
 
 /// Endings of workflow files.
@@ -81,7 +83,12 @@ impl Project {
     /// The node types, and what checks know of this installation.
     pub(crate) fn node_types(&self) -> Registry {
         let registry = liteagent_nodes::registry();
-        let known = Known { mcp: Some(self.config.mcp.keys().cloned().collect()), ..registry.known().clone() };
+        // Without the packages that the project wants nobody knows what Python finds: then nothing is said of imports.
+        let python = match self.modules(&sandbox::guests()) {
+            Ok(modules) => registry.known().python.with(modules.iter().map(String::as_str)),
+            Err(_) => Modules::default(),
+        };
+        let known = Known { mcp: Some(self.config.mcp.keys().cloned().collect()), python };
         registry.knowing(known)
     }
 

@@ -150,6 +150,12 @@ codes! {
     // LA113x: configuration of code
     CODE_TEXT = "LA1130": "a code node has no code, or two";
     CODE_LIMITS = "LA1131": "a limit of a code node lets nothing run";
+    CODE_UNPARSED = "LA1132": "the code of a node cannot be parsed";
+    CODE_NO_MAIN_FOUND = "LA1133": "the code of a node has no `main`";
+    CODE_PARAMETERS = "LA1134": "`main` and the inputs of a node do not go together";
+    CODE_IMPORT = "LA1135": "the code of a node imports a module that is not there";
+    CODE_BRACES = "LA1136": "the code of a node holds braces of a template";
+    CODE_UNCHECKED = "LA1137": "the code of a node is not checked";
 
     // LA12xx: configuration of nodes of the family io
     HTTP_CONFIG = "LA1201": "an HTTP request is described in a way that cannot be sent";

@@ -7,7 +7,11 @@
 //! - [`mcp`]: a client of MCP servers.
 //! - [`docs`]: the page of a node type, made from its schema and examples.
 
-use liteagent_engine::{composite::CompositeDef, node::Registry, source};
+use liteagent_engine::{
+    composite::CompositeDef,
+    node::{Known, Registry},
+    source,
+};
 
 pub mod code;
 mod compare;
@@ -23,12 +27,13 @@ pub mod mcp;
 pub mod model;
 mod port;
 
-/// Every node type of this crate, and those that the library makes of them.
+/// Every node type of this crate, those that the library makes of them, and what is known of the sandbox as it is built.
 ///
 /// # Panics
 /// When a composite of the library is wrong: a fault that any test finds.
 pub fn registry() -> Registry {
-    let all = code::register(model::register(io::register(data::register(flow::register(Registry::default())))));
+    let registry = Registry::default().knowing(Known { python: code::python_modules(), ..Known::default() });
+    let all = code::register(model::register(io::register(data::register(flow::register(registry)))));
     liteagent_definitions::composites().fold(all, |registry, (name, yaml)| {
         let (document, findings) = source::parse(&format!("composites/{name}.yaml"), yaml.to_owned());
         let document = document.unwrap_or_else(|| panic!("`{name}` is no YAML: {findings:?}"));

@@ -127,7 +127,7 @@ async fn test(shell: &Shell, router: &Router, model: &str) -> Result<Exit, Failu
         Ok(timed) => timed,
         Err(error) => return Err(Failure { exit: Exit::Failed, ..told(error) }),
     };
-    let rest = (timed.whole - timed.first).as_secs_f64();
+    let rest = timed.whole.saturating_sub(timed.first).as_secs_f64();
     let pace =
         if rest > 0.0 { format!("{:.0} tokens/s", timed.usage.output_tokens as f64 / rest) } else { "at once".into() };
     let cost = if timed.usage.unpriced > 0 { "no price known".to_owned() } else { Money(timed.usage.cost).to_string() };

@@ -41,7 +41,9 @@ impl Live {
     /// Shows a record; `line` is what stays of it.
     pub(crate) fn show(&mut self, record: &Record<String>, line: Option<String>) {
         match &record.event {
-            Event::NodeStarted { node, .. } => self.open(node, spinner(node)),
+            Event::NodeStarted { node, .. } | Event::ContainerOpened { node, over: Over::Once {}, .. } => {
+                self.open(node, spinner(node));
+            }
             Event::ContainerOpened {
                 node, over: Over::Items { items, .. } | Over::Calls { calls: items, .. }, ..
             } => {
@@ -49,7 +51,6 @@ impl Live {
                 self.open(node, bar(node, count as u64));
             }
             Event::ContainerOpened { node, over: Over::Rounds { .. }, .. } => self.open(node, rounds(node)),
-            Event::ContainerOpened { node, over: Over::Once {}, .. } => self.open(node, spinner(node)),
             Event::FrameFinished { node, .. } => {
                 if let Some(bar) = self.bars.get(node) {
                     bar.inc(1);

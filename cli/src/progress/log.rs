@@ -30,7 +30,7 @@ mod tests {
     #[test]
     fn a_long_log_shows_its_end_and_no_log_moves_the_cursor() {
         assert_eq!(shown("one\n\x1b[2Jtwo\t!\r\n", false), ["one", "[2Jtwo\t!"]);
-        let log = (0..25).map(|i| format!("line {i}\n")).collect::<String>();
+        let log = (0..25).fold(String::new(), |log, i| log + &format!("line {i}\n"));
         let short = shown(&log, false);
         assert_eq!((short.len(), &*short[0]), (11, "[15 lines before; `runs show --verbose` has all]"));
         assert_eq!((&*short[1], &*short[10]), ("line 15", "line 24"));

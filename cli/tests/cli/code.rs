@@ -1,7 +1,5 @@
 //! Code nodes: they run isolated, and what they print reaches people.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
-
 use super::harness::{Folder, looks_like};
 
 const CHAIN: &str = r#"

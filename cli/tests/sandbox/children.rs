@@ -23,6 +23,7 @@ fn program() -> Program {
     Program { path: BINARY.into(), arguments: vec!["sandbox-child".into()] }
 }
 
+#[expect(clippy::disallowed_methods, reason = "tests look where make puts the guests")]
 fn children(count: usize) -> Children {
     let guests = Config::of_cache(|name| std::env::var(name).ok()).guests;
     assert!(guests.join("python.wasm").is_file(), "no guests in {}: run `cargo xtask guests`", guests.display());
@@ -127,7 +128,7 @@ fn only_its_own(descriptors: &[(String, String)]) {
                 target.starts_with("socket:")
                     || target.starts_with("anon_inode:[event")
                     || target.ends_with("/pagemap")
-                    || target.ends_with(".cwasm")
+                    || Path::new(&target).extension().is_some_and(|ending| ending == "cwasm")
                     || target.starts_with("/memfd:")
             }
         };
@@ -245,7 +246,7 @@ async fn a_program_that_is_no_child_is_told() {
         (shell("echo 'why it fails' >&2; exit 3"), "exit status: 3: why it fails"),
         (shell(r"printf '\377\377\377\377' >&0; exec sleep 1000"), "it was killed, because it did not end by itself"),
         (
-            shell(r#"printf '\004\000\000\000null' >&0; exec sleep 1000"#),
+            shell(r"printf '\004\000\000\000null' >&0; exec sleep 1000"),
             "it was killed, because it did not end by itself",
         ),
     ];

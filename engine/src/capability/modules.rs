@@ -15,17 +15,20 @@ pub enum Import {
     Native,
     /// It is not: it is for the network, which the sandbox does not have.
     Network,
+    /// It is not: it is part of the language, but needs a machine.
+    Machine,
 }
 
 impl Modules {
-    /// Reads a list: a name a line, with `native` or `network` behind those that cannot be there. What follows a `#` is
-    /// a remark.
+    /// Reads a list: a name a line, with `native`, `network` or `machine` behind those that cannot be there. What
+    /// follows a `#` is a remark.
     pub fn parse(list: &str) -> Self {
         let lines = list.lines().filter_map(|line| {
             let mut words = line.split('#').next().unwrap_or_default().split_whitespace();
             let import = |word| match word {
                 Some("native") => Import::Native,
                 Some("network") => Import::Network,
+                Some("machine") => Import::Machine,
                 _ => Import::There,
             };
             Some((words.next()?.into(), import(words.next())))

@@ -7,7 +7,7 @@ use liteagent_engine::{
 };
 use serde_json::Map;
 
-use super::size::is_small;
+use super::{check, size::is_small};
 
 /// Runs code of your own, isolated: without files, network, environment or processes.
 ///
@@ -89,7 +89,7 @@ pub struct CodeOutput(#[schemars(with = "IndexMap<String, Value>")] Value);
 /// See [`CodeConfig`].
 pub struct Code {
     language: Language,
-    code: Arc<str>,
+    text: Arc<str>,
     inputs: IndexMap<String, TemplateTree>,
     returns: Arc<IndexMap<String, Type>>,
     limits: CodeLimits,
@@ -126,7 +126,7 @@ impl Node for Code {
                     .hint("add `code: |` with a function `main` below it, or `file: code/NAME`"));
             }
         };
-        Ok(Self { language, code, inputs, returns: Arc::new(returns), limits: limits.checked()? })
+        Ok(Self { language, text: code, inputs, returns: Arc::new(returns), limits: limits.checked()? })
     }
 
     fn output_schema(&self) -> Option<Schema> {
@@ -142,10 +142,19 @@ impl Node for Code {
         }))
     }
 
+    fn check(&self, known: &Known) -> Vec<ConfigFinding> {
+        check::findings(&check::Subject {
+            language: self.language,
+            code: &self.text,
+            inputs: self.inputs.keys().map(String::as_str).collect(),
+            modules: &known.python,
+        })
+    }
+
     async fn run(&self, ctx: &NodeCtx) -> Result<Outcome<Self::Output>, NodeError> {
         let inputs = self.inputs.iter().map(|(name, value)| Ok((name.as_str(), ctx.render_tree(value)?)));
         let inputs = Value::from_pairs(inputs.collect::<Result<Vec<_>, NodeError>>()?);
-        let (language, code) = (self.language.as_str(), self.code.clone());
+        let (language, code) = (self.language.as_str(), self.text.clone());
         let call = CodeCall { language, code, inputs, limits: self.limits };
         match ctx.code()?.run(call).await {
             Ok(CodeReply { outputs, stdout, stderr }) => {

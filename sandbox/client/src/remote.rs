@@ -21,7 +21,7 @@ use crate::work;
 /// How long a connection may take.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How much longer than the code an answer may take: waiting for a place, and the way.
-const MARGIN: Duration = Duration::from_secs(60);
+const MARGIN: Duration = Duration::from_mins(1);
 /// How long an idle connection is kept.
 const IDLE: Duration = Duration::from_mins(1);
 /// Waits before a call is sent again for which no connection could be made: it has not started.

@@ -1,5 +1,7 @@
 //! What is made of whatever a service answers, or does not. Against the real one: `cli/tests/sandbox/service.rs`.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::time::Duration;
 
 use liteagent_sandbox_client::Remote;

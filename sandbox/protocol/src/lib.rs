@@ -3,6 +3,7 @@
 //! # Layout
 //! - [`Request`]: code, its inputs, and the limits that the caller wants;
 //! - [`Success`] and [`Failure`]: what came of it, each with what the code printed and what it used;
+//! - [`PYTHON_MODULES`]: what Python finds there;
 //! - [`Fault`]: what went wrong, with a code, a class and a hint;
 //! - [`Runner`]: a way to run calls, of which there are several;
 //! - `testing`: what each of them must do (feature `testing`).
@@ -21,6 +22,9 @@ mod request;
 mod runner;
 #[cfg(feature = "testing")]
 pub mod testing;
+
+/// What Python in the sandbox can import: a name a line, and behind it why it cannot be there, if so.
+pub const PYTHON_MODULES: &str = include_str!("../../guests/python/modules.list");
 
 pub use fault::{Class, Fault, Kind};
 pub use limits::{Limit, Limits};

@@ -144,8 +144,11 @@ const ALLOWED: &[i64] = &[
     libc::SYS_exit_group,
 ];
 
+/// Tries what is forbidden.
+type Attempt = fn() -> io::Result<()>;
+
 /// What a child must not be able to do, by name.
-const FORBIDDEN: [(&str, fn() -> io::Result<()>); 15] = [
+const FORBIDDEN: [(&str, Attempt); 15] = [
     ("read a file", || File::open("/proc/self/status").map(drop)),
     ("write a file", || OpenOptions::new().write(true).open("/dev/null").map(drop)),
     ("look at a file", || fs::metadata("/").map(drop)),

@@ -39,9 +39,8 @@ impl Process {
             let Some(json) = wire::read(&mut reader).await? else { return Ok(None) };
             wire::parse::<FromChild>(&json).map(Some)
         };
-        let answer = match tokio::time::timeout(START, handshake).await {
-            Ok(answer) => answer,
-            Err(_) => return Err(failed(&format_args!("it said nothing for {} s", START.as_secs()))),
+        let Ok(answer) = tokio::time::timeout(START, handshake).await else {
+            return Err(failed(&format_args!("it said nothing for {} s", START.as_secs())));
         };
         match answer {
             Ok(Some(FromChild::Ready(locked))) => Ok((Self(child), Connection::new(id, locked, reader, writer))),

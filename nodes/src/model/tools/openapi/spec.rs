@@ -104,7 +104,7 @@ struct Reader<'r> {
 impl<'r> Reader<'r> {
     fn operation(&self, method: &str, path: &str, item: &'r Json, found: &'r Json) -> Result<Operation, ConfigError> {
         let mut parameters = IndexMap::new();
-        let all = [item, found].into_iter().flat_map(|of| of.get("parameters").and_then(Json::as_array)).flatten();
+        let all = [item, found].into_iter().filter_map(|of| of.get("parameters").and_then(Json::as_array)).flatten();
         for declared in all {
             let declared = self.resolved(declared)?;
             let text = |key: &str| declared.get(key).and_then(Json::as_str).unwrap_or_default();
