@@ -24,6 +24,7 @@ macro_rules! library {
 }
 
 const LIBRARY: &[(&str, &str)] = library![
+    "agent/orders",
     "approvals/purchase",
     "chat/assistant",
     "chat/support",
@@ -34,6 +35,7 @@ const LIBRARY: &[(&str, &str)] = library![
     "monitoring/site-watch",
     "orders/fulfil",
     "orders/lookup",
+    "orders/refund",
     "reports/markdown",
 ];
 

@@ -123,6 +123,8 @@ fn format_number() -> u32 {
 pub struct Composite {
     /// As its file has it.
     pub def: CompositeDef,
+    /// Whether something in it may ask a model.
+    pub(crate) may_use_models: bool,
     fields: IndexMap<String, Field>,
     config_schema: Schema,
     output_schema: Schema,
@@ -191,7 +193,9 @@ impl Composite {
         }
         let config_schema = config_schema(&def, &fields);
         let output_schema = output_schema(&def);
-        Ok(Self { def, fields, config_schema, output_schema })
+        let may_use_models =
+            def.node_types().iter().filter_map(|kind| registry.get(kind)).any(NodeSpec::may_use_models);
+        Ok(Self { def, may_use_models, fields, config_schema, output_schema })
     }
 
     /// Its name.

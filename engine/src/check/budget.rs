@@ -7,7 +7,7 @@ use crate::{
     codes,
     diagnostic::{Diagnostic, Severity},
     graph::{BodyGraph, NodeInfo},
-    node::Capability,
+    node::NodeSpec,
 };
 
 pub(super) fn check(cx: &Cx<'_>, findings: &mut Vec<Diagnostic>) {
@@ -42,8 +42,6 @@ fn check_one(cx: &Cx<'_>, pointer: &str, whose: &str, uses_models: bool, finding
 
 /// Whether a node, something inside it, or a run that it starts may use a model.
 fn may_use_models(cx: &Cx<'_>, node: &NodeInfo) -> bool {
-    let spec = cx.facts(&node.pointer).spec;
-    node.kind == "workflow"
-        || spec.is_some_and(|spec| spec.meta.requires.contains(&Capability::Models))
+    cx.facts(&node.pointer).spec.is_some_and(NodeSpec::may_use_models)
         || node.body.as_ref().is_some_and(|body| body.nodes.iter().any(|node| may_use_models(cx, node)))
 }

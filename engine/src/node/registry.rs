@@ -10,7 +10,7 @@ use indexmap::IndexMap;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::Value as Json;
 
-use super::{ConfigError, ErasedNode, Known, Node, NodeMeta, schema_of};
+use super::{Capability, ConfigError, ErasedNode, Known, Node, NodeMeta, schema_of};
 use crate::{codes, composite::Composite};
 
 /// Builds a node from its fields.
@@ -73,6 +73,16 @@ impl NodeSpec {
     /// Whether its body stands in its field `nodes`.
     pub fn has_nodes(&self) -> bool {
         self.meta.container.is_some_and(super::Container::has_nodes)
+    }
+
+    /// Whether a node of this type, something inside it, or a run that it starts may use a model.
+    pub(crate) fn may_use_models(&self) -> bool {
+        let fields = self.config_schema.get("properties").and_then(Json::as_object);
+        let starts_run =
+            |(name, rules): (&String, &Json)| name == "workflow" || rules.get("x-liteagent-tools").is_some();
+        self.meta.requires.contains(&Capability::Models)
+            || self.composite.as_ref().is_some_and(|composite| composite.may_use_models)
+            || fields.is_some_and(|fields| fields.iter().any(starts_run))
     }
 }
 

@@ -21,7 +21,7 @@ use crate::{
 /// and one of output a word of the answer.
 ///
 /// The model `embedder` and every other whose name holds `embed` makes vectors of the letters of a text, so that texts
-/// with the same words are near to each other; all others chat.
+/// with the same words are near to each other; all others chat. One whose name holds `plain` calls no tools.
 #[derive(Default)]
 pub struct FakeModels {
     answers: Mutex<VecDeque<Value>>,
@@ -51,7 +51,14 @@ impl Models for FakeModels {
     fn describe(&self, name: &str) -> Result<ModelInfo, NodeError> {
         let known = if name.contains('/') { name.to_owned() } else { format!("test/{name}") };
         let chats = !name.contains("embed");
-        Ok(ModelInfo { name: known, chats, tools: chats, structured: chats, images: chats, context: None })
+        Ok(ModelInfo {
+            name: known,
+            chats,
+            tools: chats && !name.contains("plain"),
+            structured: chats,
+            images: chats,
+            context: None,
+        })
     }
 
     async fn chat(&self, request: ChatRequest) -> Result<ChatStream, NodeError> {

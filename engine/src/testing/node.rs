@@ -158,6 +158,11 @@ impl TestNode {
         self.node.close_frame(&Arc::new(scope), FrameInfo { index })
     }
 
+    /// What it left for people since this was asked.
+    pub fn logged(&self) -> Option<String> {
+        self.ctx.meter.take_log()
+    }
+
     /// The pieces of text that it gave out.
     pub fn emitted(&self) -> Vec<String> {
         self.deltas.0.lock().unwrap_or_else(PoisonError::into_inner).clone()

@@ -175,11 +175,16 @@ impl Node for Llm {
         message::add_passages(&mut messages, &passages);
         let returns: Option<&Returns> = config.returns.as_ref();
         let mut request = ChatRequest { models, messages, sampling: self.sampling.clone(), ..ChatRequest::default() };
-        // A model that calls no tools is not confused by them.
-        let calls_tools =
-            |name: &String| ctx.models().and_then(|models| models.describe(name)).is_ok_and(|model| model.tools);
-        if !self.tools.is_empty() && request.models.iter().any(calls_tools) {
-            request.tools = self.tools.specs(ctx).await?;
+        if !self.tools.is_empty() {
+            let known = ctx.models()?;
+            // One that is not there says so when it is asked.
+            if request.models.iter().any(|name| known.describe(name).map_or(true, |model| model.tools)) {
+                request.tools = self.tools.specs(ctx).await?;
+            } else {
+                // A model that calls no tools is not confused by them.
+                let models = request.models.join("`, `");
+                ctx.log(&format!("`{models}` cannot call tools: the answer comes without them"));
+            }
         }
         let answer = ask(ctx, Question { request, returns, live: returns.is_none() }).await?;
         let said = Message::Assistant {

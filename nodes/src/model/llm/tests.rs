@@ -151,6 +151,19 @@ fn a_message_has_exactly_one_key() {
 }
 
 #[tokio::test]
+async fn a_model_that_calls_no_tools_is_told_of_none_and_people_of_that() {
+    for (models, is_told) in [("test/plain", false), ("[test/plain, test/other]", true), ("test/other", true)] {
+        let yaml =
+            format!("type: llm\nmodel: {models}\nmessages: [{{ user: Hi }}]\ntools: {{ now: {{ builtin: time }} }}");
+        let (node, models) = node(&yaml, "", "[{ text: Hi }]");
+        node.outcome().await;
+        assert_eq!(models.asked()[0].tools.len(), usize::from(is_told));
+        let logged = node.logged().unwrap_or_default();
+        assert_eq!(logged.contains("`test/plain` cannot call tools"), !is_told, "{logged}");
+    }
+}
+
+#[tokio::test]
 async fn calls_keep_what_is_no_json() {
     let yaml = "type: llm\nmessages: [{ user: Hi }]";
     let (node, _) = node(yaml, "", "[{ call: [{ find: { q: x } }, { find: '{ \"q\": ' }] }]");
