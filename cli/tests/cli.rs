@@ -2,12 +2,15 @@
 
 mod cli {
     mod code;
+    mod composites;
     pub(crate) mod docs;
     mod full_disk;
     pub(crate) mod harness;
     mod hostile;
     mod http;
     mod looks;
+    mod models;
+    mod packages;
     mod quarantine;
     mod runs;
     mod terminal;

@@ -6,13 +6,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-use self::model::Models;
 pub use self::{
     code::{Code, CodeCall, CodeFailure, CodeLimits, CodeReply},
     history::{History, Turn},
     modules::{Import, Modules},
     secrets::{Destination, HostRule, SecretRules, Secrets, WorkflowRule},
 };
+use self::{mcp::Mcp, model::Models};
 use crate::{
     error::NodeError,
     store::{Files, Kv},
@@ -21,6 +21,7 @@ use crate::{
 
 mod code;
 mod history;
+pub mod mcp;
 pub mod model;
 mod modules;
 mod secrets;
@@ -42,6 +43,8 @@ pub struct Capabilities {
     pub models: Option<Arc<dyn Models>>,
     /// What was said before in conversations.
     pub history: Option<Arc<dyn History>>,
+    /// MCP servers.
+    pub mcp: Option<Arc<dyn Mcp>>,
     /// Secrets by name.
     pub secrets: Arc<Secrets>,
 }

@@ -12,6 +12,7 @@ pub use self::parts::{
     AfterFailure, FrameEnd, Handler, OnItemError, Over, Place, RunStatus, SignalTo, SkipReason, Wait, Write,
 };
 use crate::{
+    definition::Limits,
     error::ErrorReport,
     id::{Digest, RunId, SessionId},
     units::Millis,
@@ -97,6 +98,9 @@ pub enum Event<A = String> {
         /// How deep below the first run it is; 0 for a run without parent.
         #[serde(default, skip_serializing_if = "is_zero")]
         depth: u32,
+        /// What whoever started it has given it to use; a parent gives what it has left.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        budget: Option<Box<Limits>>,
     },
     /// The run begins with what another one had settled; the records that follow are copies.
     RunForked {
@@ -142,6 +146,9 @@ pub enum Event<A = String> {
         attempt: u32,
         /// What it passes over.
         over: Over,
+        /// The fields of a composite by name: what its body sees as `inputs`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fields: Option<Payload>,
     },
     /// A container that failed or was lost goes on: what finished stays.
     ContainerReopened {
@@ -260,6 +267,13 @@ pub enum Event<A = String> {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
     },
+    /// Limits of the run are nearly used up, as `budget.warn_at` says. Each is told once.
+    BudgetWarned {
+        /// What was used of them.
+        used: Limits,
+        /// The limits.
+        limit: Limits,
+    },
     /// The run is out of time or budget, or its outputs cannot be computed: its result is fixed, nothing new starts.
     /// While a handler runs, it ends that handler only.
     RunStopping {
@@ -345,6 +359,7 @@ impl<A> Event<A> {
                 env,
                 parent,
                 depth,
+                budget,
             } => E::RunStarted {
                 workflow,
                 digest,
@@ -357,12 +372,15 @@ impl<A> Event<A> {
                 env,
                 parent,
                 depth,
+                budget,
             },
             E::RunForked { from, at_seq, kept } => E::RunForked { from, at_seq, kept },
             E::RunTaken { epoch, owner, deaths, alone } => E::RunTaken { epoch, owner, deaths, alone },
             E::VariablesRead { variables } => E::VariablesRead { variables },
             E::NodeStarted { node, attempt, place } => E::NodeStarted { node: name(node), attempt, place },
-            E::ContainerOpened { node, attempt, over } => E::ContainerOpened { node: name(node), attempt, over },
+            E::ContainerOpened { node, attempt, over, fields } => {
+                E::ContainerOpened { node: name(node), attempt, over, fields }
+            }
             E::ContainerReopened { node, attempt } => E::ContainerReopened { node: name(node), attempt },
             E::FrameFinished { node, index, end } => E::FrameFinished { node: name(node), index, end },
             E::NodeWaiting { node, attempt, wait, usage } => E::NodeWaiting { node: name(node), attempt, wait, usage },
@@ -378,6 +396,7 @@ impl<A> Event<A> {
             E::SignalReceived { id, to, payload, by } => E::SignalReceived { id, to, payload, by },
             E::SignalIgnored { id } => E::SignalIgnored { id },
             E::CancelRequested { by } => E::CancelRequested { by },
+            E::BudgetWarned { used, limit } => E::BudgetWarned { used, limit },
             E::RunStopping { error } => E::RunStopping { error },
             E::HandlerStarted { handler } => E::HandlerStarted { handler },
             E::HandlerFinished { handler, error } => E::HandlerFinished { handler, error },

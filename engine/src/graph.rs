@@ -9,6 +9,7 @@ use serde_json::Value as Json;
 use self::build::Builder;
 pub use self::site::{Target, TemplateSite};
 use crate::{
+    composite::Placed,
     definition::Need,
     node::{Container, Registry},
     shape::{FileSite, Finding},
@@ -17,6 +18,7 @@ use crate::{
 
 mod build;
 pub mod draw;
+mod open;
 mod schemas;
 mod site;
 
@@ -65,6 +67,8 @@ pub struct NodeInfo {
     pub sites: Vec<TemplateSite>,
     /// What is wrong with the form of its fields.
     pub findings: Vec<Finding>,
+    /// Its maps of tools, as pointers from the workflow.
+    pub tools: Vec<String>,
     /// Its kind, when it is a container.
     pub container: Option<Container>,
     /// The body of a container.
@@ -94,6 +98,12 @@ impl WorkflowGraph {
     /// Reads the graph off a workflow in its JSON form, resolved or as it stands in a file.
     pub fn new(workflow: &Json, registry: &Registry) -> Self {
         Builder::new(workflow, registry).workflow()
+    }
+
+    /// Reads the graph off the nodes of a composite. What an author placed there is left out: its templates belong to the
+    /// author's node.
+    pub(crate) fn placed(view: &Json, registry: &Registry, placed: &[Placed]) -> Self {
+        Builder::new(view, registry).leaving_out(placed).workflow()
     }
 
     /// The texts of a workflow that stand in files of their own.

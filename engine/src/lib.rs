@@ -4,6 +4,7 @@ pub mod bundle;
 pub mod capability;
 pub mod check;
 pub mod codes;
+pub mod composite;
 pub mod definition;
 pub mod diagnostic;
 pub mod editor;

@@ -2,16 +2,19 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
+use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::{Serialize, de::DeserializeOwned};
 
-pub(crate) use self::registry::pointer;
+pub(crate) use self::registry::{intern, pointer};
 pub use self::{
     config::{ConfigError, ConfigFinding, Known, Spot},
     context::{DeltaSink, NoDeltas, NodeCtx},
-    registry::{NodeSpec, Registry},
+    registry::{Build, ConfigIn, NodeSpec, Registry},
 };
 use crate::{
+    composite::Inner,
+    definition::NodeMap,
     error::NodeError,
     event::{OnItemError, Wait, Write},
     scope::Scope,
@@ -55,6 +58,17 @@ pub trait Node: Sized + Send + Sync + 'static {
     /// What another attempt may repeat, as configured.
     fn effect(&self) -> Effect {
         Self::META.effect
+    }
+
+    /// Whether it changes something outside, as configured, so that a model must not do it without being allowed to.
+    fn acts(&self) -> bool {
+        Self::META.family != Family::Model && self.effect() == Effect::AtLeastOnce
+    }
+
+    /// Of [`Container::Calls`]: the nodes that run for a call, by the name of the tool. They are tied by `needs` alone:
+    /// what their templates see is what this node sees, and `call`.
+    fn branches(&self) -> IndexMap<String, NodeMap> {
+        IndexMap::new()
     }
 
     /// Findings that are no errors, and errors that need no run to be seen.
@@ -138,10 +152,17 @@ pub struct Example {
     pub gives: &'static str,
 }
 
+/// The node type whose output `text` is said to the caller of a chat.
+pub const ANSWER: &str = "answer";
+
 /// Where a node type stands in the documentation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Family {
     /// Branches, containers, waits.
+    #[default]
     Flow,
     /// Language models and tools.
     Model,
@@ -166,13 +187,17 @@ pub enum Effect {
     AtLeastOnce,
 }
 
-/// The two kinds of containers.
+/// The kinds of containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Container {
     /// One frame per item, in parallel.
     Items,
     /// One frame after the other.
     Rounds,
+    /// One frame: a composite that repeats nothing.
+    Once,
+    /// One frame per call of a tool, in parallel. Which nodes it has depends on the tool.
+    Calls,
 }
 
 impl Container {
@@ -181,7 +206,14 @@ impl Container {
         match self {
             Self::Items => &["item", "index"],
             Self::Rounds => &["state", "round"],
+            Self::Once => &[],
+            Self::Calls => &["call"],
         }
+    }
+
+    /// Whether its body stands in its field `nodes`.
+    pub const fn has_nodes(self) -> bool {
+        !matches!(self, Self::Calls)
     }
 }
 
@@ -224,6 +256,20 @@ pub enum Outcome<T> {
     Rounds {
         /// The state of the first round: an object.
         state: Value,
+    },
+    /// A composite begins. What its last frame gives is its output.
+    Composite {
+        /// Its fields by name, which its body sees as `inputs`.
+        fields: Value,
+        /// The state of its first round; `None` when it passes once.
+        state: Option<Value>,
+    },
+    /// It calls tools: one frame per call. The engine makes `{ messages, calls, results }` of them.
+    Calls {
+        /// The calls, each an object as [`crate::event::Over::Calls`] has it.
+        calls: Arc<Vec<Value>>,
+        /// How many frames are open at once.
+        parallel: u32,
     },
     /// It starts a run of its own; `resume` is called when that ends.
     Child {
@@ -284,6 +330,12 @@ pub trait ErasedNode: Send + Sync + 'static {
     fn output_schema(&self) -> Schema;
     /// See [`Node::effect`].
     fn effect(&self) -> Effect;
+    /// See [`Node::acts`].
+    fn acts(&self) -> bool;
+    /// See [`Node::branches`].
+    fn branches(&self) -> IndexMap<String, NodeMap>;
+    /// The nodes inside of it whose body does not stand in the file: of a composite, and of calls of tools.
+    fn inner(&self, registry: &Registry) -> Vec<Inner>;
     /// See [`Node::check`].
     fn check(&self, known: &Known) -> Vec<ConfigFinding>;
     /// See [`Node::run`].
@@ -308,6 +360,18 @@ impl<N: Node> ErasedNode for N {
 
     fn effect(&self) -> Effect {
         Node::effect(self)
+    }
+
+    fn acts(&self) -> bool {
+        Node::acts(self)
+    }
+
+    fn branches(&self) -> IndexMap<String, NodeMap> {
+        Node::branches(self)
+    }
+
+    fn inner(&self, registry: &Registry) -> Vec<Inner> {
+        crate::composite::of_calls(self, registry)
     }
 
     fn check(&self, known: &Known) -> Vec<ConfigFinding> {
@@ -339,6 +403,8 @@ fn erase<T: Serialize>(outcome: Outcome<T>) -> Result<Outcome<Value>, NodeError>
         Outcome::Wait(wait) => Outcome::Wait(wait),
         Outcome::Items { items, parallel, on_item_error } => Outcome::Items { items, parallel, on_item_error },
         Outcome::Rounds { state } => Outcome::Rounds { state },
+        Outcome::Composite { fields, state } => Outcome::Composite { fields, state },
+        Outcome::Calls { calls, parallel } => Outcome::Calls { calls, parallel },
         Outcome::Child { workflow, inputs } => Outcome::Child { workflow, inputs },
     })
 }

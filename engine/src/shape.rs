@@ -107,6 +107,8 @@ pub struct Shape {
     pub bodies: Vec<String>,
     /// The pointers of declared types. They were checked.
     pub types: Vec<String>,
+    /// The pointers of maps of tools.
+    pub tools: Vec<String>,
     /// The texts that files may fill and do. What a file holds is walked when it stands in its place.
     pub files: Vec<FileSite>,
 }
@@ -242,6 +244,9 @@ impl<'s> Walker<'s> {
         if rules.contains_key("x-liteagent-nodes") {
             self.shape.bodies.push(self.pointer.clone());
             return;
+        }
+        if rules.contains_key("x-liteagent-tools") {
+            self.shape.tools.push(self.pointer.clone());
         }
         let known = rules.get("properties").and_then(Value::as_object);
         let further = rules.get("additionalProperties");

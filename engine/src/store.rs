@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    conversation::{ConversationEnd, ConversationRow, NewTurn, StoredHistory, StoredTurn, title_of},
     error::{AppendError, StoreError},
     hold::Hold,
     memory::{DEFAULT_LEASE, MemoryStore},
@@ -24,6 +25,7 @@ use crate::{
     value::Value,
 };
 
+mod conversation;
 mod error;
 pub mod hold;
 mod memory;
@@ -88,6 +90,8 @@ pub struct NewRun {
     pub trigger: String,
     /// The conversation.
     pub conversation: Option<String>,
+    /// What a person says with it, in its conversation.
+    pub turn: Option<NewTurn>,
     /// Whom it is about; its children are about the same.
     pub subject: Option<String>,
     /// What it is counted under.
@@ -287,8 +291,8 @@ pub enum Release {
         status: RunStatus,
         /// Why it did not succeed.
         error: Option<ErrorReport>,
-        /// The variables of its conversation, stored in the same transaction.
-        conversation: Option<(String, Value)>,
+        /// What it leaves in its conversation, stored in the same transaction.
+        conversation: Option<ConversationEnd>,
         /// What it used of models, counted in the same transaction.
         usage: Box<RunUsage>,
     },
@@ -407,6 +411,12 @@ pub trait Journal: Send + Sync {
     async fn first_in_line(&self, key: &str) -> Result<Option<RunId>, StoreError>;
     /// The variables of a conversation.
     async fn conversation(&self, id: &str) -> Result<Option<Value>, StoreError>;
+    /// The turns that the turn of a run stands after, oldest first, at most the last `most`; none when it has no turn.
+    async fn turns_before(&self, run: RunId, most: usize) -> Result<Vec<StoredTurn>, StoreError>;
+    /// The turn of a run.
+    async fn turn(&self, run: RunId) -> Result<Option<StoredTurn>, StoreError>;
+    /// Conversations with something said in them, the newest first; of one workflow when it is named.
+    async fn conversations(&self, workflow: Option<&str>, limit: u32) -> Result<Vec<ConversationRow>, StoreError>;
     /// Deletes whole ended runs that ended before `before`, with their records, inboxes and blob rows; at most
     /// `limit`. Returns how many.
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;

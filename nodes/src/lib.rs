@@ -2,11 +2,16 @@
 //!
 //! # Layout
 //! - [`flow`]: branches, containers, waits, ends; [`data`]: shaping values; [`io`]: the outside world;
-//!   [`model`]: language models; [`code`]: code of authors.
+//!   [`model`]: language models and what they call; [`code`]: code of authors.
 //! - [`condition`]: comparisons as imported files have them.
+//! - [`mcp`]: a client of MCP servers.
 //! - [`docs`]: the page of a node type, made from its schema and examples.
 
-use liteagent_engine::node::{Known, Registry};
+use liteagent_engine::{
+    composite::CompositeDef,
+    node::{Known, Registry},
+    source,
+};
 
 pub mod code;
 mod compare;
@@ -18,11 +23,22 @@ pub mod egress;
 pub mod flow;
 pub mod io;
 mod list;
+pub mod mcp;
 pub mod model;
 mod port;
 
-/// Every node type of this crate, and what is known of the sandbox as it is built.
+/// Every node type of this crate, those that the library makes of them, and what is known of the sandbox as it is built.
+///
+/// # Panics
+/// When a composite of the library is wrong: a fault that any test finds.
 pub fn registry() -> Registry {
-    let registry = flow::register(Registry::default().knowing(Known { python: code::python_modules() }));
-    code::register(model::register(io::register(data::register(registry))))
+    let empty = Registry::default().knowing(Known { python: code::python_modules() });
+    let all = code::register(model::register(io::register(data::register(flow::register(empty)))));
+    liteagent_definitions::composites().fold(all, |registry, (name, yaml)| {
+        let (document, findings) = source::parse(&format!("composites/{name}.yaml"), yaml.to_owned());
+        let document = document.unwrap_or_else(|| panic!("`{name}` is no YAML: {findings:?}"));
+        let def: CompositeDef =
+            serde_json::from_value(document.value).unwrap_or_else(|error| panic!("`{name}`: {error}"));
+        registry.with_composite(def).unwrap_or_else(|findings| panic!("`{name}`: {findings:?}"))
+    })
 }

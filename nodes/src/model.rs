@@ -1,4 +1,4 @@
-//! Node types that ask language models.
+//! Node types that ask language models, and that make the calls of tools that models ask for.
 
 use liteagent_engine::node::Registry;
 
@@ -8,6 +8,9 @@ pub mod llm;
 pub mod parameter_extractor;
 pub mod question_classifier;
 mod structured;
+pub mod tool;
+pub mod tool_calls;
+pub mod tools;
 
 /// Adds the node types of this family.
 pub fn register(registry: Registry) -> Registry {
@@ -15,4 +18,6 @@ pub fn register(registry: Registry) -> Registry {
         .with::<llm::Llm>()
         .with::<question_classifier::QuestionClassifier>()
         .with::<parameter_extractor::ParameterExtractor>()
+        .with::<tool::Tool>()
+        .with::<tool_calls::ToolCalls>()
 }

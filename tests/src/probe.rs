@@ -30,6 +30,9 @@ pub struct ProbeConfig {
     /// What each call uses, by model; also one that fails or hangs.
     #[serde(default)]
     pub uses: IndexMap<String, Usage>,
+    /// Of a model: how many further calls it makes, each with the same usage.
+    #[serde(default)]
+    pub more_calls: u32,
     /// What it gives back.
     #[serde(default)]
     pub gives: TemplateTree,
@@ -48,6 +51,14 @@ pub struct ProbeOutput {
 #[derive(Debug)]
 pub struct Probe {
     config: ProbeConfig,
+}
+
+impl Probe {
+    fn spend(&self, ctx: &NodeCtx) {
+        for (model, usage) in &self.config.uses {
+            ctx.spend(model, *usage);
+        }
+    }
 }
 
 impl Node for Probe {
@@ -69,9 +80,7 @@ impl Node for Probe {
             *call
         };
         ctx.log(&self.config.says);
-        for (model, usage) in &self.config.uses {
-            ctx.spend(model, *usage);
-        }
+        self.spend(ctx);
         if self.config.hangs {
             std::future::pending::<()>().await;
         }
@@ -80,6 +89,30 @@ impl Node for Probe {
             return Err(NodeError::new(codes::HTTP_UNREACHABLE, class, format!("call {call} failed")));
         }
         Ok(Outcome::Done(ProbeOutput { value: ctx.render_tree(&self.config.gives)?, call }))
+    }
+}
+
+/// A probe that counts as a call of a model.
+#[derive(Debug)]
+pub struct ModelProbe(Probe);
+
+impl Node for ModelProbe {
+    const TYPE: &'static str = "model-probe";
+    const META: NodeMeta = NodeMeta { requires: &[Capability::Models], effect: Effect::Idempotent, ..Probe::META };
+    type Config = ProbeConfig;
+    type Output = ProbeOutput;
+
+    fn new(config: ProbeConfig) -> Result<Self, ConfigError> {
+        Probe::new(config).map(Self)
+    }
+
+    async fn run(&self, ctx: &NodeCtx) -> Result<Outcome<ProbeOutput>, NodeError> {
+        let outcome = self.0.run(ctx).await?;
+        for _ in 0..self.0.config.more_calls {
+            ctx.may_call()?;
+            self.0.spend(ctx);
+        }
+        Ok(outcome)
     }
 }
 

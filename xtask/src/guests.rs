@@ -12,7 +12,9 @@ pub(crate) fn build(javascript: bool) -> Result<String, String> {
         let built = guests::javascript::build(&folder.join("build-javascript")).map_err(|error| error.to_string())?;
         crate::print(&format!("built {}; build again, so that it is part of the program", built.display()));
     }
-    guests::python::build(&folder, crate::print).map_err(|error| format!("the Python guest: {error}"))?;
+    guests::python::build(&folder, crate::print).map_err(|error| {
+        format!("the Python guest: {error}{}", error.hint.as_ref().map_or_else(String::new, |hint| format!("\n{hint}")))
+    })?;
 
     let sandbox = Sandbox::new(config).map_err(|fault| fault.to_string())?;
     let runtime = tokio::runtime::Builder::new_current_thread().build().map_err(|error| error.to_string())?;

@@ -5,7 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -17,6 +17,7 @@ use liteagent_engine::{
     node::Registry,
     source,
 };
+use liteagent_sandbox::Sandbox;
 use serde_json::Value;
 use walkdir::WalkDir;
 
@@ -48,12 +49,12 @@ pub(crate) struct Test {
 
 impl Test {
     pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
-        let registry = liteagent_nodes::registry();
+        let registry = self.node_types()?;
         let (mut suites, mut findings) = self.suites(&registry)?;
-        let mut verdicts = self.verdicts(&suites, &registry);
+        let mut verdicts = self.verdicts(&suites, &registry)?;
         if self.update && update(&verdicts, shell)? {
             (suites, findings) = self.suites(&registry)?;
-            verdicts = self.verdicts(&suites, &registry);
+            verdicts = self.verdicts(&suites, &registry)?;
         }
         if !findings.is_empty() {
             shell.note(render::text(&findings, shell.colors_err()).trim_end());
@@ -75,6 +76,16 @@ impl Test {
             (true, 0) => Exit::Done,
             (true, _) => Exit::Failed,
         })
+    }
+
+    /// The node types of the project of the first test file.
+    fn node_types(&self) -> Result<Registry, Failure> {
+        let first = self.files()?.first().and_then(|file| file.canonicalize().ok());
+        let project = match first.as_deref().and_then(Path::parent) {
+            Some(folder) => Project::around(folder)?,
+            None => Project::here()?,
+        };
+        Ok(project.node_types())
     }
 
     fn suites(&self, registry: &Registry) -> Result<(Vec<Suite>, Vec<Diagnostic>), Failure> {
@@ -122,22 +133,33 @@ impl Test {
     }
 
     /// Runs the tests on every core, and gives the verdicts in the order of the files.
-    fn verdicts(&self, suites: &[Suite], registry: &Registry) -> Vec<Verdict> {
+    fn verdicts(&self, suites: &[Suite], registry: &Registry) -> Result<Vec<Verdict>, Failure> {
+        let project = match suites.first().and_then(|suite| suite.path().parent()) {
+            Some(folder) => Project::around(folder)?,
+            None => return Ok(Vec::new()),
+        };
         let tests = suites.iter().flat_map(|suite| suite.tests().iter().map(move |test| (suite, test)));
         let wanted = |title: &str| self.filter.as_deref().is_none_or(|filter| title.contains(filter));
         let tests: Vec<_> = tests.filter(|(suite, test)| wanted(&suite.title(test))).collect();
+        let sandbox = Arc::new(Sandbox::new(sandbox::config(&project)?).map_err(sandbox::unusable)?);
         let languages = testing::languages(tests.iter().map(|(suite, _)| *suite));
         if !languages.is_empty() {
             // The patience of a test is not for the first start of an interpreter. Where there is none, the node says so,
             // unless it is faked.
-            let _ = block_on(async { Ok(sandbox::prepare(languages).await) });
+            block_on(async {
+                for language in languages {
+                    let _ = sandbox.prepare(language).await;
+                }
+                Ok(())
+            })?;
         }
+        let code = sandbox::code(sandbox);
         let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
         let work = || {
             loop {
                 let position = next.fetch_add(1, Ordering::Relaxed);
                 let Some((suite, test)) = tests.get(position) else { return };
-                let verdict = testing::run(suite, test, registry);
+                let verdict = testing::run(suite, test, registry, &code);
                 done.lock().unwrap_or_else(PoisonError::into_inner).push((position, verdict));
             }
         };
@@ -148,7 +170,7 @@ impl Test {
         });
         let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
         done.sort_by_key(|(position, _)| *position);
-        done.into_iter().map(|(_, verdict)| verdict).collect()
+        Ok(done.into_iter().map(|(_, verdict)| verdict).collect())
     }
 }
 

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 
 use liteagent_engine::{
+    definition::Limits,
     event::{AfterFailure, Event, Over, Record, SkipReason, Wait},
     time::iso,
     units::Millis,
@@ -10,14 +11,17 @@ use liteagent_engine::{
     value::Value,
 };
 
-use super::{log::shown, usage::used_by_node};
+use super::{
+    log::shown,
+    usage::{grouped, used_by_node},
+};
 
 /// Turns records into lines. Remembers when nodes started, how many frames a container has, and what was used.
 pub(crate) struct Story {
     frames_too: bool,
     color: bool,
     started: HashMap<String, Millis>,
-    items: HashMap<String, usize>,
+    items: HashMap<String, (usize, &'static str)>,
     used: HashMap<String, Usage>,
     total: Spent,
 }
@@ -71,15 +75,16 @@ impl Story {
             }
             Event::ContainerOpened { node, over, .. } => {
                 self.started.insert(node.clone(), record.at);
-                if let Over::Items { items, .. } = over {
+                if let Over::Items { items, .. } | Over::Calls { calls: items, .. } = over {
                     let count = items.value().as_list().map_or(0, <[_]>::len);
-                    self.items.insert(node.clone(), count);
+                    let what = if matches!(over, Over::Calls { .. }) { "call" } else { "item" };
+                    self.items.insert(node.clone(), (count, what));
                 }
                 None
             }
             Event::NodeSucceeded { node, port, cached, .. } => {
                 let mut words: Vec<String> = port.iter().map(|port| format!("port `{port}`")).collect();
-                words.extend(self.items.remove(node).map(|items| count(items, "item")));
+                words.extend(self.items.remove(node).map(|(items, what)| count(items, what)));
                 words.extend(cached.then(|| "from the cache".to_owned()));
                 words.extend(self.started.remove(node).map(|start| duration(record.at - start)));
                 words.extend(self.used.get(node).filter(|usage| usage.calls > 0).map(used_by_node));
@@ -107,6 +112,7 @@ impl Story {
             Event::RunForked { from, kept, .. } => {
                 Some(format!("  kept {} from {from}", count(*kept as usize, "settled node")))
             }
+            Event::BudgetWarned { used, limit } => Some(format!("  budget nearly used up: {}", near(used, limit))),
             Event::RunStopping { error } => Some(format!("  stopping: {}: {}", error.code, error.message)),
             _ => None,
         }
@@ -122,6 +128,17 @@ impl Story {
         let indent = "  ".repeat(node.matches('.').count());
         format!("  {indent}{start}{mark}{end} {node:<24} {words}").trim_end().to_owned()
     }
+}
+
+/// What was used of limits: `812 of 1,000 tokens`.
+fn near(used: &Limits, limit: &Limits) -> String {
+    let counted = |used: Option<u64>, most: Option<u64>, what: &str| {
+        Some(format!("{} of {} {what}", grouped(used?), grouped(most?)))
+    };
+    let money = || Some(format!("{} of {}", used.cost?, limit.cost?));
+    let tokens = counted(used.tokens, limit.tokens, "tokens");
+    let nodes = counted(used.nodes, limit.nodes, "starts of nodes");
+    [tokens, money(), nodes].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// Why a node was skipped, in words.
@@ -168,6 +185,7 @@ mod tests {
     use liteagent_engine::{
         error::{ErrorClass, ErrorReport},
         event::{Payload, Place},
+        units::Money,
         value,
     };
 
@@ -221,6 +239,10 @@ mod tests {
             succeeded("found", Some("else")),
             Event::NodeSkipped { node: "there".into(), why: SkipReason::NotNeeded { need: "found.yes".into() } },
             Event::NodeWaiting { node: "ask".into(), attempt: 1, wait: ask, usage: Spent::default() },
+            Event::BudgetWarned {
+                used: Limits { tokens: Some(2_468), cost: Some(Money(2_400)), nodes: None },
+                limit: Limits { tokens: Some(3_000), cost: Some(Money(2_500)), nodes: None },
+            },
         ];
         let lines: Vec<String> = events
             .into_iter()
@@ -233,6 +255,7 @@ mod tests {
         ✓ found                    port `else`
         · there                    skipped: `found.yes` was not taken
         … ask                      waits for an answer, until 1970-01-01T00:00:09.000Z
+        budget nearly used up: 2,468 of 3,000 tokens, 0.0024 USD of 0.0025 USD
         ");
     }
 

@@ -1,16 +1,19 @@
 //! Code of workflows in tests: it runs for real, since it cannot reach anything outside.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicUsize, Ordering},
+use std::{
+    collections::HashSet,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
 };
 
 use async_trait::async_trait;
 use liteagent_engine::capability::{Code, CodeCall, CodeFailure, CodeReply};
 use liteagent_sandbox::protocol::Language;
-use serde_json::Value as Json;
 
 use super::read::Suite;
+use crate::sandbox;
 
 /// Knows whether code is running: that takes time of the machine, not of the test.
 pub(super) struct Computing {
@@ -48,23 +51,6 @@ impl Drop for Call<'_> {
 }
 
 /// The languages of the code that tests may run.
-pub(crate) fn languages<'s>(suites: impl IntoIterator<Item = &'s Suite>) -> Vec<Language> {
-    let mut found = Vec::new();
-    for definition in suites.into_iter().flat_map(|suite| suite.bundle.workflows.values()) {
-        let whole = serde_json::to_value(definition).unwrap_or_default();
-        gather(&whole, &mut found);
-    }
-    found
-}
-
-fn gather(value: &Json, found: &mut Vec<Language>) {
-    if value.get("type").and_then(Json::as_str) == Some("code") {
-        let language = value.get("language").and_then(Json::as_str).and_then(|name| name.parse().ok());
-        found.extend(language.filter(|language| !found.contains(language)));
-    }
-    match value {
-        Json::Object(members) => members.values().for_each(|member| gather(member, found)),
-        Json::Array(items) => items.iter().for_each(|item| gather(item, found)),
-        _ => {}
-    }
+pub(crate) fn languages<'s>(suites: impl IntoIterator<Item = &'s Suite>) -> HashSet<Language> {
+    suites.into_iter().flat_map(|suite| sandbox::languages(&suite.bundle)).collect()
 }

@@ -41,6 +41,11 @@ impl Suite {
         &self.file.tests
     }
 
+    /// The file of the tests.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// `workflow › test`.
     pub(crate) fn title(&self, test: &Test) -> String {
         format!("{} › {}", self.bundle.entry, test.name)
@@ -98,7 +103,7 @@ pub(crate) fn read(
             return Err(findings);
         }
     };
-    let mut check = Check { document: &document, lookup: Lookup { bundle: &bundle, registry }, findings };
+    let mut check = Check { document: &document, lookup: Lookup::new(&bundle, registry), findings };
     check.file(&file);
     let findings = check.findings;
     if has_errors(&findings) {
@@ -364,7 +369,7 @@ impl Check<'_> {
     /// `text`, `json` and `call` are what a model says, so a model must be asked, and the node itself runs.
     fn of_model(&mut self, pointer: &str, path: &str, fake: &Fake, kind: &str) {
         let asks = |spec: &NodeSpec| spec.meta.requires.contains(&Capability::Models);
-        if !self.lookup.registry.get(kind).is_some_and(asks) {
+        if !self.lookup.spec(kind).is_some_and(asks) {
             let message = format!("`{path}` ({kind}) asks no model, so nothing can be said by one");
             return self.add(codes::TEST_FAKE, pointer, message, "write `outputs` to stand in for the node");
         }

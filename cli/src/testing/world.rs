@@ -9,12 +9,12 @@ use std::{
 };
 
 use liteagent_engine::{
-    capability::{Capabilities, Secrets},
+    capability::{Capabilities, Code, Secrets},
     engine::{Engine, EngineConfig, EngineError, Start},
     event::{SignalTo, Wait},
     id::RunId,
     node::Registry,
-    store::{Journal, MemoryStore, RunFilter, RunPhase, RunRow, Stores},
+    store::{Journal, MemoryStore, RunFilter, RunPhase, RunRow, StoredHistory, Stores},
     time::{Clock, VirtualClock},
     units::{self, Millis},
     value::Value,
@@ -23,7 +23,6 @@ use liteagent_engine::{
 use tokio::{runtime::Runtime, sync::Notify};
 
 use super::{computing::Computing, fakes::Fakes, models::ScriptedModels, seen::Seen};
-use crate::sandbox;
 
 /// How long a test may take on the clock of the machine.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -73,15 +72,16 @@ struct Due {
 }
 
 impl World {
-    pub(super) fn new(registry: Registry, secrets: Secrets, at: Millis) -> Result<Self, Trouble> {
+    pub(super) fn new(registry: Registry, code: Arc<dyn Code>, secrets: Secrets, at: Millis) -> Result<Self, Trouble> {
         let clock = Arc::new(VirtualClock::at(at));
         let store = Arc::new(MemoryStore::new(LEASE, clock.clone()));
         let seen = Arc::<Seen>::default();
         let fakes = Arc::new(Fakes::new(clock.clone(), seen.clone()));
-        let code = Arc::new(Computing::new(sandbox::code()));
+        let code = Arc::new(Computing::new(code));
         let caps = Capabilities {
             files: Some(store.clone()),
             kv: Some(store.clone()),
+            history: Some(Arc::new(StoredHistory(store.clone()))),
             code: Some(code.clone()),
             models: Some(Arc::new(ScriptedModels::new(fakes.clone(), clock.clone()))),
             secrets: Arc::new(secrets),

@@ -29,6 +29,7 @@ mod runs;
 mod session;
 #[cfg(test)]
 mod tests;
+mod turns;
 mod usage;
 mod values;
 mod writer;

@@ -30,6 +30,11 @@ pub trait Models: Send + Sync {
     /// # Errors
     /// When the model cannot be called, or refuses a text.
     async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, NodeError>;
+
+    /// The models that are known by name; others may work too. Calls nobody.
+    fn list(&self) -> Vec<ModelInfo> {
+        Vec::new()
+    }
 }
 
 /// What is known of a model.
@@ -60,8 +65,9 @@ pub struct ChatRequest {
     pub tools: Vec<ToolSpec>,
     /// Whether it must call, or must not.
     pub tool_choice: ToolChoice,
-    /// The JSON Schema that the answer has to fit; the text of the answer is then JSON. Schema keywords that the provider
-    /// does not know are left out of its request: the caller validates.
+    /// The JSON Schema that the answer has to fit; the text of the answer is then JSON. Where a model cannot be held to it
+    /// ([`ModelInfo::structured`]), the messages ask for it in words, too. Keywords that the provider does not know are
+    /// left out of its request: the caller validates.
     pub schema: Option<Value>,
     /// How tokens are chosen.
     pub sampling: Sampling,
@@ -209,6 +215,13 @@ pub enum ChatEvent {
     Reasoning(String),
     /// A whole call of a tool.
     Call(ToolCall),
+    /// What was used although the answer breaks off: it comes right before the error. A whole answer says it in its end.
+    Spent {
+        /// The model that answered, `provider/model`.
+        model: String,
+        /// What it used.
+        usage: Usage,
+    },
     /// It is complete.
     End(ChatEnd),
 }

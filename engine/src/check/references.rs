@@ -198,6 +198,11 @@ fn check_root(
         let finding = Diagnostic::error(codes::ROOT_NOT_HERE, span(), message);
         return Some(finding.label("not in sight").hint(before.hint()));
     }
+    if cx.unit.composite.is_some() && !matches!(root, "inputs" | "sys") {
+        let message = format!("a composite sees only its fields, and not `{root}` of the workflow around it");
+        let finding = Diagnostic::error(codes::COMPOSITE_ROOT, span(), message).label("not in sight");
+        return Some(finding.hint("declare a field for it, and let the author of the node give it"));
+    }
     let Some(Segment::Member(name)) = reference.path.first() else { return None };
     match root {
         "inputs" => check_input(cx, name, reference, span),
@@ -242,7 +247,7 @@ fn declared(cx: &Cx<'_>, pointer: &str, what: &str, name: &str, span: impl FnOnc
     if known.clone().any(|known| known == name) {
         return None;
     }
-    let place = pointer.trim_start_matches('/').replace('/', ".");
+    let place = cx.unit.in_file(pointer).trim_start_matches('/').replace('/', ".");
     let hint = super::did_you_mean(name, known, || format!("declare it under `{place}`"));
     let finding = Diagnostic::error(codes::UNKNOWN_MEMBER, span(), format!("unknown {what} `{name}`"));
     Some(finding.label("not declared").hint(hint))

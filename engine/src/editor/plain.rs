@@ -49,6 +49,9 @@ pub(super) fn plain(schema: Json) -> Json {
     if is_any {
         rules.insert("type".to_owned(), json!(ANY));
     }
+    if is_template && rules.get("type").is_some_and(|kind| kind == "array") {
+        return list_or_template(rules);
+    }
     if may_be_file { text_or_file(rules) } else { rules.into() }
 }
 
@@ -173,6 +176,23 @@ fn allow_merges(rules: &mut Map<String, Json>) {
     if let Some(Json::String(pattern)) = rules.get_mut("propertyNames").and_then(|names| names.get_mut("pattern")) {
         *pattern = format!("^<<$|{pattern}");
     }
+}
+
+/// A list that may be computed as a whole.
+fn list_or_template(mut rules: Map<String, Json>) -> Json {
+    let (title, description) = (rules.remove("title"), rules.remove("description"));
+    let template = json!({
+        "type": "string",
+        "pattern": r"^\s*\{\{[\s\S]*\}\}\s*$",
+        "errorMessage": "expected a list, or a template such as {{ inputs.name }}",
+    });
+    let mut whole = json!({ "anyOf": [rules, template] });
+    for (key, value) in [("title", title), ("description", description)] {
+        if let Some(value) = value {
+            whole[key] = value;
+        }
+    }
+    whole
 }
 
 fn text_or_file(mut rules: Map<String, Json>) -> Json {

@@ -7,9 +7,10 @@ use crate::{
     codes,
     error::{ErrorClass, NodeError},
     event::{Event, FrameEnd, Handler, RunStatus, Write},
-    node::{FrameClose, FrameInfo},
+    node::{Container, FrameClose, FrameInfo},
+    plan::ScopeRead,
     run::{Addr, Command, ContainerEnd, Ending, FrameId, Phase},
-    store::{Message, MessageBody, Release, RunUsage},
+    store::{ConversationEnd, Message, MessageBody, Release, RunUsage},
     usage::Spent,
     value::Value,
 };
@@ -25,43 +26,23 @@ impl Owner {
             Command::CloseFrame { frame, failed } => self.close_frame(frame, failed),
             Command::EndContainer { at, end } => self.end_container(at, end),
             Command::Cancel { at } => self.cancel(at),
-            Command::OutOfBudget => {
-                let budget = self.plan.budget_nodes.unwrap_or(0);
-                self.stop(
-                    codes::OUT_OF_BUDGET,
-                    ErrorClass::LimitExceeded,
-                    format!("expected at most {budget} attempts of nodes, and another one is due"),
-                    "raise `budget.nodes`",
-                );
-            }
+            Command::OutOfBudget { at, attempt, over } => self.out_of_budget(at, attempt, over),
+            Command::WarnOfBudget { used, limit } => self.record(Event::BudgetWarned { used, limit }),
             Command::OutOfTime => {
                 let limit = self.plan.timeout.map_or_else(String::new, |timeout| timeout.to_string());
-                self.stop(
-                    codes::RUN_TIMEOUT,
-                    ErrorClass::Timeout,
-                    format!("expected the run to end within {limit}, it did not"),
-                    "raise `timeout` of the workflow",
-                );
+                let message = format!("expected the run to end within {limit}, it did not");
+                let error = NodeError::new(codes::RUN_TIMEOUT, ErrorClass::Timeout, message);
+                self.stop(error.hint("raise `timeout` of the workflow"));
             }
             Command::HandlerOutOfTime(handler) => {
-                let name = handler.as_str();
-                self.stop(
-                    codes::HANDLER_TIMEOUT,
-                    ErrorClass::Timeout,
-                    format!("expected `{name}` to end within 60s, it did not"),
-                    "make it shorter",
-                );
+                let message = format!("expected `{}` to end within 60s, it did not", handler.as_str());
+                let error = NodeError::new(codes::HANDLER_TIMEOUT, ErrorClass::Timeout, message);
+                self.stop(error.hint("make it shorter"));
             }
             Command::EndHandler { handler, error } => self.record(Event::HandlerFinished { handler, error }),
             Command::Finish => return self.finish().await,
         }
         Ok(None)
-    }
-
-    fn stop(&mut self, code: crate::error::Code, class: ErrorClass, message: String, hint: &str) {
-        let mut report = NodeError::new(code, class, message).hint(hint).report("");
-        report.node = None;
-        self.record(Event::RunStopping { error: report });
     }
 
     /// Stops a node. A child run is told, and reports its end.
@@ -100,7 +81,16 @@ impl Owner {
 
     fn frame_end(&self, id: FrameId, container: Addr, index: u32) -> Result<FrameEnd, NodeError> {
         let node = self.node(&self.plan, container);
-        let scope = self.scope(id, &node.inner_reads, 1);
+        let is_call = node.passes.as_ref().is_some_and(|passes| passes.kind == Container::Calls);
+        let scope = if is_call {
+            // Its result depends on how each of its nodes ended.
+            let body = self.state.frame(id).map_or(0, |frame| frame.body);
+            let nodes = self.plan.bodies[body].graph.node_weights().zip(0..);
+            let reads: Vec<_> = nodes.map(|(node, at)| ScopeRead { id: node.id.clone(), up: 0, node: at }).collect();
+            self.scope(id, &reads, 1)
+        } else {
+            self.scope(id, &node.inner_reads, 1)
+        };
         let close = node.node.close_frame(&scope, FrameInfo { index })?;
         let state = self.state.frame(id).map(|frame| frame.item.clone()).unwrap_or_default();
         let hide = |value| self.redactor.value(value);
@@ -211,7 +201,7 @@ impl Owner {
                 node: parent.node,
                 attempt: parent.attempt,
                 status: ending.status,
-                outputs: outputs.unwrap_or_default(),
+                outputs: outputs.clone().unwrap_or_default(),
                 error: ending.error.clone(),
                 usage: Spent { models, nodes: self.state.started },
             };
@@ -222,7 +212,11 @@ impl Owner {
         let release = Release::Ended {
             status: ending.status,
             error: ending.error,
-            conversation: conversation.map(|id| (id, self.state.conversation.clone())),
+            conversation: conversation.map(|id| ConversationEnd {
+                id,
+                variables: self.state.conversation.clone(),
+                answer: self.state.said().or_else(|| answer_of(outputs.as_ref()?)),
+            }),
             usage: Box::new(RunUsage { total: self.state.used.total(), own: self.state.used_here.models.clone() }),
         };
         match self.flush(Some(release)).await? {
@@ -244,6 +238,11 @@ impl Owner {
             }
         }
     }
+}
+
+/// What a workflow without `answer` nodes says: its output `text`.
+fn answer_of(outputs: &Value) -> Option<String> {
+    Some(outputs.get("text")?.as_str()?.to_owned())
 }
 
 /// How the state of a loop changed: never the whole state, and of a list that grew only what was added.

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     codes,
+    definition::Limits,
     engine::{Attempt, Origin, Prepared, StandIn, Start},
     error::{ErrorClass, ErrorReport, NodeError},
     event::{AfterFailure, Event, Over, Place, RunStatus, SkipReason},
@@ -96,7 +97,7 @@ impl Owner {
         Ok(())
     }
 
-    fn may_start(&self, at: Addr) -> bool {
+    pub(super) fn may_start(&self, at: Addr) -> bool {
         self.state.frame(at.frame).is_some_and(|frame| !frame.is_stopping())
     }
 
@@ -236,7 +237,13 @@ impl Owner {
             Outcome::Done(output) => self.succeeded(at, attempt, None, output, Vec::new(), beside),
             Outcome::Port(port, output) => self.succeeded(at, attempt, Some(port), output, Vec::new(), beside),
             Outcome::Wrote(output, writes) => self.succeeded(at, attempt, None, output, writes, beside),
-            Outcome::Items { .. } | Outcome::Rounds { .. } | Outcome::Child { .. } if !beside.usage.is_nothing() => {
+            Outcome::Items { .. }
+            | Outcome::Rounds { .. }
+            | Outcome::Composite { .. }
+            | Outcome::Calls { .. }
+            | Outcome::Child { .. }
+                if !beside.usage.is_nothing() =>
+            {
                 let error = NodeError::internal("a node that opens passes or starts a run must not use models itself");
                 self.failed(at, attempt, &error, beside);
             }
@@ -256,25 +263,37 @@ impl Owner {
                 self.record(Event::NodeWaiting { node: at, attempt, wait, usage: beside.usage });
             }
             Outcome::Items { items, parallel, on_item_error } => {
-                if items.len() > MOST_FRAMES {
-                    let error = NodeError::new(
-                        codes::TOO_MANY_FRAMES,
-                        ErrorClass::LimitExceeded,
-                        format!("expected at most {MOST_FRAMES} items, found {}", items.len()),
-                    );
-                    let error = error.hint("split the list, or start a run for each part");
+                if let Some(error) = too_many(items.len(), "items", "split the list, or start a run for each part") {
                     return self.failed(at, attempt, &error, beside);
                 }
                 let items = self.redactor.value(Value::List(items)).into();
-                let over = Over::Items { items, parallel: parallel.max(1), on_item_error };
-                self.record(Event::ContainerOpened { node: at, attempt, over });
+                self.open(at, attempt, Over::Items { items, parallel: parallel.max(1), on_item_error }, None);
             }
             Outcome::Rounds { state } => {
                 let state = self.redactor.value(state);
-                self.record(Event::ContainerOpened { node: at, attempt, over: Over::Rounds { state } });
+                self.open(at, attempt, Over::Rounds { state }, None);
+            }
+            Outcome::Composite { fields, state } => {
+                let over = match state {
+                    Some(state) => Over::Rounds { state: self.redactor.value(state) },
+                    None => Over::Once {},
+                };
+                let fields = self.redactor.value(fields);
+                self.open(at, attempt, over, Some(fields));
+            }
+            Outcome::Calls { calls, parallel } => {
+                if let Some(error) = too_many(calls.len(), "calls", "ask the model for fewer calls at once") {
+                    return self.failed(at, attempt, &error, beside);
+                }
+                let calls = self.redactor.value(Value::List(calls)).into();
+                self.open(at, attempt, Over::Calls { calls, parallel: parallel.max(1) }, None);
             }
             Outcome::Child { workflow, inputs } => self.child(at, attempt, &workflow, inputs),
         }
+    }
+
+    fn open(&mut self, at: Addr, attempt: u32, over: Over, fields: Option<Value>) {
+        self.record(Event::ContainerOpened { node: at, attempt, over, fields: fields.map(Into::into) });
     }
 
     fn succeeded(
@@ -366,6 +385,7 @@ impl Owner {
         let start = Start {
             user: self.state.start.user.clone(),
             subject: self.state.start.subject.clone(),
+            budget: self.state.left(&self.plan, at),
             ..Start::new(self.plan.bundle.clone(), inputs, trigger)
         };
         let origin = Origin {
@@ -382,8 +402,9 @@ impl Owner {
     /// What a node is given for one attempt.
     fn context(&self, at: Addr, attempt: u32, deadline: Option<Millis>, meter: Arc<Meter>) -> NodeCtx {
         let plan = &self.plan;
+        let node = self.node(plan, at);
         NodeCtx {
-            scope: self.scope(at.frame, &self.node(plan, at).reads, attempt),
+            scope: self.scope(at.frame, &node.reads, attempt),
             run: self.run,
             workflow: plan.workflow.clone(),
             variables: plan.variables.clone(),
@@ -394,6 +415,7 @@ impl Owner {
             caps: self.engine.caps.clone(),
             deltas: self.deltas.clone(),
             meter,
+            left: if node.uses_models { self.state.left(plan, at) } else { Limits::default() },
         }
     }
 
@@ -409,6 +431,13 @@ fn flatten(result: std::thread::Result<Result<Outcome<Value>, NodeError>>) -> Re
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(NodeError::internal(format!("the node type panicked: {}", text.unwrap_or_else(|| "no message".into()))))
     })
+}
+
+/// A container with more passes than a run can have.
+fn too_many(found: usize, what: &str, hint: &str) -> Option<NodeError> {
+    let message = format!("expected at most {MOST_FRAMES} {what}, found {found}");
+    let error = || NodeError::new(codes::TOO_MANY_FRAMES, ErrorClass::LimitExceeded, message).hint(hint);
+    (found > MOST_FRAMES).then(error)
 }
 
 fn timed_out(limit: crate::units::Duration) -> NodeError {

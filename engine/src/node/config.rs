@@ -9,6 +9,8 @@ use crate::{capability::Modules, diagnostic::Severity, error::Code};
 pub struct Known {
     /// What Python code can import. When it is empty, imports are not checked.
     pub python: Modules,
+    /// The names of the MCP servers. When it is `None`, they are not checked.
+    pub mcp: Option<Vec<String>>,
 }
 
 /// A configuration that can never run.

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::{
-    capability::{Capabilities, Code, Destination, History, Http, model::Models},
+    capability::{Capabilities, Code, Destination, History, Http, mcp::Mcp, model::Models},
     codes,
+    definition::Limits,
     error::{ErrorClass, NodeError},
     id::RunId,
     scope::Scope,
@@ -43,6 +44,8 @@ pub struct NodeCtx {
     pub deltas: Arc<dyn DeltaSink>,
     /// What the attempt has used of models, and printed.
     pub meter: Arc<Meter>,
+    /// What it may use of models, by the budgets around it, as of its start.
+    pub left: Limits,
 }
 
 /// Takes the live pieces of text that a node gives out while it runs. They are not journaled.
@@ -110,6 +113,18 @@ impl NodeCtx {
         self.meter.print(lines);
     }
 
+    /// Asks whether the attempt may call a model once more. The engine asks before the first call; a node that makes
+    /// several asks before each further one.
+    ///
+    /// # Errors
+    /// LA2470 when what was left of a budget at the start is used up, LA2471 when what was spent of it is not known.
+    pub fn may_call(&self) -> Result<(), NodeError> {
+        match crate::run::spent(self.left, &self.meter.total()) {
+            Some(limit) => Err(crate::executor::refused(limit)),
+            None => Ok(()),
+        }
+    }
+
     /// Outgoing HTTP.
     ///
     /// # Errors
@@ -156,6 +171,14 @@ impl NodeCtx {
     /// When the run was given none.
     pub fn models(&self) -> Result<&dyn Models, NodeError> {
         self.caps.models.as_deref().ok_or_else(|| absent("models"))
+    }
+
+    /// MCP servers.
+    ///
+    /// # Errors
+    /// When the run was given none.
+    pub fn mcp(&self) -> Result<&dyn Mcp, NodeError> {
+        self.caps.mcp.as_deref().ok_or_else(|| absent("MCP servers"))
     }
 }
 

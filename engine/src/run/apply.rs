@@ -7,6 +7,7 @@ use super::{
     state::{Addr, Due, Ending, Phase, RunState, Signal, Start, Status, Waiting},
 };
 use crate::{
+    definition::Limits,
     error::ErrorReport,
     event::{AfterFailure, Event, Handler, Place, Record, SignalTo, SkipReason, Wait, Write},
     id::RunId,
@@ -34,7 +35,17 @@ impl RunState {
 
         match &record.event {
             Event::RunStarted {
-                inputs, trigger, user, conversation, subject, variables, env, parent, depth, ..
+                inputs,
+                trigger,
+                user,
+                conversation,
+                subject,
+                variables,
+                env,
+                parent,
+                depth,
+                budget,
+                ..
             } => {
                 self.start = Start {
                     inputs: inputs.value(),
@@ -45,11 +56,13 @@ impl RunState {
                     subject: subject.clone(),
                     parent: *parent,
                     depth: *depth,
+                    budget: budget.as_deref().copied().unwrap_or_default(),
                     at: record.at,
                 };
                 self.begin(plan, variables);
             }
             Event::RunForked { .. } => {}
+            Event::BudgetWarned { limit, .. } => self.warned = self.warned.min(*limit),
             Event::VariablesRead { variables } => self.conversation = Self::variables(plan, variables),
             Event::RunTaken { epoch, .. } => {
                 // What a fork kept does not count against the new run's budget.
@@ -59,10 +72,10 @@ impl RunState {
                 self.epoch = *epoch;
             }
             Event::NodeStarted { node, attempt, place } => self.node_started(*node, *attempt, *place),
-            Event::ContainerOpened { node, attempt, over } => {
+            Event::ContainerOpened { node, attempt, over, fields } => {
                 self.set_attempt(*node, *attempt);
                 self.started += 1;
-                self.open_container(plan, *node, over);
+                self.open_container(plan, *node, over, fields.as_ref());
             }
             Event::ContainerReopened { node, attempt } => {
                 self.set_attempt(*node, *attempt);
@@ -79,6 +92,9 @@ impl RunState {
                 self.started += u64::from(folded.is_none());
                 let output = folded.unwrap_or_else(|| output.value());
                 let port = port.as_deref().map(Arc::from);
+                if plan.chat {
+                    self.hear(plan, *node, &output);
+                }
                 self.settle(plan, *node, Status::Ended { port, output, error: None });
             }
             Event::NodeFailed { node, attempt, error, then, .. } => {
@@ -151,6 +167,8 @@ impl RunState {
     fn begin(&mut self, plan: &Plan, variables: &Value) {
         self.conversation = Self::variables(plan, variables);
         self.phase = Phase::Running;
+        self.limits = Limits::from(&plan.budget).min(self.start.budget);
+        self.is_limited = !self.limits.is_none();
         if let Some(timeout) = plan.timeout {
             self.push_due(self.start.at + timeout.millis(), Due::Run);
         }

@@ -6,8 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use super::deaths::Deaths;
+use super::{deaths::Deaths, said::Said};
 use crate::{
+    definition::Limits,
     error::ErrorReport,
     event::{Handler, OnItemError, Place, RunStatus, Seq, SignalTo, SkipReason, Wait},
     id::RunId,
@@ -54,6 +55,12 @@ pub struct RunState {
     pub used_here: Spent,
     /// `sys.usage`; `null` while nothing was used.
     pub usage: Value,
+    /// What it may use: the tighter of its own budget and what whoever started it has given it.
+    pub limits: Limits,
+    /// Whether it has any limit.
+    pub(super) is_limited: bool,
+    /// The limits of which it was told that they are nearly used up.
+    pub warned: Limits,
     /// How many failures were handled by `on_error`.
     pub handled_errors: u32,
     /// How the owners of the run went.
@@ -73,6 +80,7 @@ pub struct RunState {
     pub(super) cancels: VecDeque<Addr>,
     pub(super) signals: Vec<Signal>,
     pub(super) finishing: bool,
+    pub(super) said: Vec<Said>,
 }
 
 /// What `RunStarted` said.
@@ -94,6 +102,8 @@ pub struct Start {
     pub parent: Option<RunId>,
     /// How deep below the first run it is.
     pub depth: u32,
+    /// What whoever started it has given it to use.
+    pub budget: Limits,
     /// When it started.
     pub at: Millis,
 }
@@ -132,7 +142,7 @@ pub struct Frame {
     pub parent: Option<Addr>,
     /// Which pass, from 0.
     pub index: u32,
-    /// `item` or `state`.
+    /// `item`, `state`, or the call.
     pub item: Value,
     /// What the paths of its nodes begin with: `each[3].`; empty for the workflow itself.
     pub prefix: Arc<str>,
@@ -233,6 +243,8 @@ pub struct Waiting {
 #[derive(Debug)]
 pub struct OpenContainer {
     pub(super) over: OpenOver,
+    /// The fields of a composite.
+    pub(super) fields: Option<Value>,
     /// The frames that are open, by index.
     pub(super) frames: HashMap<u32, FrameId>,
     /// Frames that failed or were stopped, kept for a retry of the container.
@@ -257,6 +269,15 @@ pub(super) enum OpenOver {
         state: Value,
         /// The output of the last round.
         done: Option<Value>,
+    },
+    Once {
+        done: Option<Value>,
+    },
+    Calls {
+        calls: Arc<Vec<Value>>,
+        parallel: u32,
+        /// By index: the result, or the failure.
+        results: Vec<Option<Result<Value, Value>>>,
     },
 }
 
@@ -310,6 +331,14 @@ impl RunState {
     /// The open frames.
     pub fn frames(&self) -> impl Iterator<Item = (FrameId, &Frame)> {
         self.frames.iter().enumerate().filter_map(|(id, frame)| Some((id as FrameId, frame.as_deref()?)))
+    }
+
+    /// The fields of a composite that is open.
+    pub fn fields(&self, composite: Addr) -> Option<&Value> {
+        match &self.node(composite)?.status {
+            Status::Open(open) => open.fields.as_ref(),
+            _ => None,
+        }
     }
 
     /// The nodes that wait, with what they wait for.

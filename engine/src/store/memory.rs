@@ -21,6 +21,7 @@ use crate::{
 mod journal;
 mod line;
 mod runs;
+mod talk;
 mod usage;
 mod values;
 

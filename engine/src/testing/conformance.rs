@@ -11,6 +11,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests: a failure says where")]
 #![expect(missing_docs, reason = "the name of a case is the sentence that it checks")]
 
+pub mod conversations;
 pub mod creation;
 pub mod fencing;
 pub mod holds;
@@ -28,6 +29,10 @@ pub mod values;
 macro_rules! journal_conformance {
     ($store:expr) => {
         $crate::conformance_cases! { $store,
+            conversations::turns_follow_each_other_and_get_their_answers,
+            conversations::a_turn_beside_another_leaves_that_one_as_it_was,
+            conversations::what_was_said_outlives_the_run_but_not_its_subject,
+            conversations::conversations_are_listed_the_newest_first,
             creation::a_run_begins_queued_with_its_records,
             creation::creating_the_same_id_again_changes_nothing,
             creation::an_idempotency_key_gives_the_same_run,

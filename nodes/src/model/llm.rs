@@ -1,16 +1,17 @@
 //! `llm`: a question to a language model.
 
 use liteagent_engine::{
-    capability::model::{ChatRequest, Finish, Sampling, ToolCall},
+    capability::model::{ChatRequest, Finish, Message, Sampling, ToolCall},
     node::{prelude::*, schema_of},
     usage::UsageReport,
 };
 
-use self::message::MessageConfig;
+use self::message::Messages;
 use super::{
     ask::{Question, ask},
     choice::ModelChoice,
     structured::{self, Returns},
+    tools::{ToolSet, Tools},
 };
 
 mod citations;
@@ -29,9 +30,13 @@ pub struct LlmConfig {
     /// The models that a template in `model` may name.
     #[serde(default)]
     pub allow: Vec<String>,
-    /// What is said, oldest first. Each entry has exactly one key.
-    #[schemars(length(min = 1))]
-    pub messages: Vec<MessageConfig>,
+    /// What is said, oldest first. Each entry has exactly one key. Or a template that gives such a list, in which
+    /// `message` of an earlier answer and `messages` of a `tool-calls` may stand as well.
+    pub messages: Messages,
+    /// What the model may call. Which calls it asks for stands in `calls`; `tool-calls` makes them, and an `agent` does
+    /// both until there is an answer.
+    #[serde(default)]
+    pub tools: Tools,
     /// Passages that the answer is to come from: texts, or documents as `knowledge-retrieval` gives them. The model sees
     /// them numbered, as `[1]`, before the last message of the user.
     pub context: Option<Template<Value>>,
@@ -71,6 +76,9 @@ pub struct LlmOutput {
     pub reasoning: String,
     /// The tools that it wants to call.
     pub calls: Vec<CallOutput>,
+    /// The answer as a message, to be passed on with the next question.
+    #[schemars(with = "Value")]
+    pub message: Message,
     /// The passages that the text names by their number, in the order in which they are named.
     pub citations: Vec<Value>,
     /// Why it stopped: `stop`, `length` (cut off at the most tokens) or `tools`.
@@ -111,6 +119,7 @@ impl From<ToolCall> for CallOutput {
 pub struct Llm {
     config: LlmConfig,
     sampling: Sampling,
+    tools: ToolSet,
 }
 
 impl Node for Llm {
@@ -130,7 +139,8 @@ impl Node for Llm {
 
     fn new(config: Self::Config) -> Result<Self, ConfigError> {
         ModelChoice::check(config.model.as_ref(), &config.allow)?;
-        message::check(&config.messages)?;
+        config.messages.check()?;
+        let tools = ToolSet::new(&config.tools, "/tools")?;
         let sampling = Sampling {
             temperature: config.temperature,
             top_p: config.top_p,
@@ -140,7 +150,11 @@ impl Node for Llm {
             frequency_penalty: config.frequency_penalty,
             presence_penalty: config.presence_penalty,
         };
-        Ok(Self { config, sampling })
+        Ok(Self { config, sampling, tools })
+    }
+
+    fn check(&self, known: &Known) -> Vec<ConfigFinding> {
+        self.tools.check("/tools", known)
     }
 
     fn output_schema(&self) -> Option<Schema> {
@@ -153,15 +167,26 @@ impl Node for Llm {
     async fn run(&self, ctx: &NodeCtx) -> Result<Outcome<Self::Output>, NodeError> {
         let config = &self.config;
         let models = ModelChoice::names(config.model.as_ref(), &config.allow, ctx)?;
-        let mut messages = message::render(&config.messages, ctx, &models).await?;
+        let mut messages = config.messages.render(ctx, &models).await?;
         let passages = match &config.context {
             Some(context) => citations::given(&ctx.render(context)?)?,
             None => Vec::new(),
         };
         message::add_passages(&mut messages, &passages);
         let returns: Option<&Returns> = config.returns.as_ref();
-        let request = ChatRequest { models, messages, sampling: self.sampling.clone(), ..ChatRequest::default() };
+        let mut request = ChatRequest { models, messages, sampling: self.sampling.clone(), ..ChatRequest::default() };
+        // A model that calls no tools is not confused by them.
+        let calls_tools =
+            |name: &String| ctx.models().and_then(|models| models.describe(name)).is_ok_and(|model| model.tools);
+        if !self.tools.is_empty() && request.models.iter().any(calls_tools) {
+            request.tools = self.tools.specs(ctx).await?;
+        }
         let answer = ask(ctx, Question { request, returns, live: returns.is_none() }).await?;
+        let said = Message::Assistant {
+            text: answer.text.clone(),
+            calls: answer.calls.clone(),
+            opaque: answer.end.opaque.clone(),
+        };
         let passages = if config.context.is_some() { passages } else { citations::retrieved(&ctx.scope) };
         Ok(Outcome::Done(LlmOutput {
             citations: citations::named(&answer.text, &passages),
@@ -169,6 +194,7 @@ impl Node for Llm {
             data: answer.data,
             reasoning: answer.reasoning,
             calls: answer.calls.into_iter().map(CallOutput::from).collect(),
+            message: said,
             finish: answer.end.finish,
             model: answer.end.model,
             usage: answer.end.usage.report(),
@@ -227,6 +253,20 @@ fakes:
   models: [{ text: \"You have 30 days [2].\" }]
 ",
         gives: "output: { citations: [{ number: 2, content: You have 30 days off., title: Holidays }] }",
+    },
+    Example {
+        title: "The model asks for calls of tools",
+        yaml: "\
+type: llm
+messages: [{ user: \"{{ inputs.question }}\" }]
+tools:
+  sums: { builtin: calculator }
+",
+        scope: "\
+inputs: { question: What is 2 + 2? }
+fakes: { models: [{ call: { sums: { expression: 2 + 2 } } }] }
+",
+        gives: "output: { finish: tools, calls: [{ id: call_1, name: sums, arguments: { expression: 2 + 2 } }] }",
     },
     Example {
         title: "The model may not be there",

@@ -3,8 +3,10 @@
 //! # Layout
 //! - [`Request`]: code, its inputs, and the limits that the caller wants;
 //! - [`Success`] and [`Failure`]: what came of it, each with what the code printed and what it used;
+//! - [`Fault`]: what went wrong, with a code, a class and a hint;
 //! - [`PYTHON_MODULES`]: what Python finds there;
-//! - [`Fault`]: what went wrong, with a code, a class and a hint.
+//! - [`Runner`]: a way to run calls, of which there are several;
+//! - `testing`: what each of them must do (feature `testing`).
 //!
 //! ```
 //! use liteagent_sandbox_protocol::{Language, Request};
@@ -17,6 +19,9 @@
 mod fault;
 mod limits;
 mod request;
+mod runner;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 /// What Python in the sandbox can import: a name a line, and behind it why it cannot be there, if so.
 pub const PYTHON_MODULES: &str = include_str!("../../guests/python/modules.list");
@@ -24,3 +29,4 @@ pub const PYTHON_MODULES: &str = include_str!("../../guests/python/modules.list"
 pub use fault::{Class, Fault, Kind};
 pub use limits::{Limit, Limits};
 pub use request::{Failure, Language, Mode, Reply, Request, Success, UnknownLanguage, Usage};
+pub use runner::{Load, Package, Runner};

@@ -31,7 +31,7 @@ fn fixtures() -> BTreeMap<String, Export> {
 }
 
 fn registry() -> liteagent_engine::node::Registry {
-    liteagent_nodes::registry().with::<Probe>()
+    liteagent_nodes::registry().with::<Probe>().with::<ModelProbe>()
 }
 
 fn last_event(export: &Export) -> Event {
@@ -148,6 +148,8 @@ async fn scenarios() -> Vec<(&'static str, Export)> {
     all.push(("cancel_with_finally", cancelled().await));
     all.push(("conversation", conversed().await));
     all.push(("waiting", waiting().await));
+    all.push(("composites", composed().await));
+    all.push(("calls", called().await));
     all.push(("lost", lost().await));
     let (stores, run, _) = deaths::suspect("fixture-deadly").await;
     all.push(("deadly", Export::of(&stores, run).await.unwrap().unwrap()));
@@ -155,6 +157,10 @@ async fn scenarios() -> Vec<(&'static str, Export)> {
     all.push(("parent", parent));
     all.push(("child", child));
     all.push(("usage", used().await));
+    all.push(("logs", logged().await));
+    let (parent, child) = budgeted().await;
+    all.push(("budget", parent));
+    all.push(("budget_child", child));
     all
 }
 
@@ -314,6 +320,45 @@ async fn waiting() -> Export {
     export(&world, run).await
 }
 
+/// A composite that passes once and one that repeats, one inside of another.
+async fn composed() -> Export {
+    let world = world().await;
+    let definition = json!({
+        "nodes": { "all": { "type": "both", "name": "Ada", "probe": "fixture-composed" } },
+        "outputs": { "all": "{{ all.all }}" },
+    });
+    let run = world.start_bundle(composites::with_composites(definition), Value::object()).await;
+    assert_eq!(world.end(run).await.status, RunStatus::Succeeded);
+    export(&world, run).await
+}
+
+/// Calls of tools: two of one tool, one that fails, one that cannot be made, one that a person refuses.
+async fn called() -> Export {
+    let world = world().await;
+    let run = world
+        .start(json!({
+            "nodes": { "calls": { "type": "tool-calls",
+                "calls": [
+                    { "id": "a", "name": "sums", "arguments": { "expression": "1 + 1" } },
+                    { "id": "b", "name": "sums", "arguments": "{ \"expression\": \"1 / 0\" }" },
+                    { "id": "c", "name": "sms", "arguments": {} },
+                    { "id": "d", "name": "asked", "arguments": { "expression": "2 + 2" } },
+                ],
+                "tools": {
+                    "sums": { "builtin": "calculator" },
+                    "asked": { "builtin": "calculator", "approval": { "when": "{{ call.expression != '1' }}" } },
+                } } },
+            "outputs": { "texts": "{{ calls.results | map(attribute='text') | list }}" },
+        }))
+        .await;
+    let Settled::Waiting(waits) = world.settled(run).await else { panic!("nobody is asked") };
+    let no = value!({ "action": "reject", "form": { "note": "not now" } });
+    world.engine.signal(run, SignalTo::Node(waits[0].node.clone()), no, Some("ada".to_owned())).await.unwrap();
+    let end = world.end(run).await;
+    assert_eq!(end.status, RunStatus::Succeeded, "{:?}", end.error);
+    export(&world, run).await
+}
+
 /// The process dies while a node acts; another one goes on.
 async fn lost() -> Export {
     let (stores, memory) = Stores::memory();
@@ -338,6 +383,21 @@ async fn lost() -> Export {
     let losses = second.engine.view(run).await.unwrap().unwrap().nodes["lost"].losses;
     assert_eq!(losses, 1);
     export(&second, run).await
+}
+
+/// Attempts that printed something, one of them a secret.
+async fn logged() -> Export {
+    let world = world().await;
+    let run = world
+        .start(json!({
+            "secrets": ["TOKEN"],
+            "nodes": { "twice": probe("fixture-logs", json!({ "says": "with hush-hush-hush", "failures": 1,
+                "retry": { "attempts": 2, "backoff": "1s" } })) },
+            "outputs": { "call": "{{ twice.call }}" },
+        }))
+        .await;
+    assert_eq!(world.end(run).await.status, RunStatus::Succeeded);
+    export(&world, run).await
 }
 
 async fn parent_and_child() -> (Export, Export) {
@@ -393,4 +453,32 @@ async fn used() -> Export {
     world.engine.cancel(run, None).await.unwrap();
     assert_eq!(world.end(run).await.usage.total().calls, 8);
     export(&world, run).await
+}
+
+/// A child that uses up what its parent had left, after it was told that this is near.
+async fn budgeted() -> (Export, Export) {
+    let world = world().await;
+    let model = |name: &str, more: Json| {
+        let mut node = probe(name, more);
+        node["type"] = "model-probe".into();
+        node["uses"] = json!({ "a/small": { "input_tokens": 10, "cost": 0.000_01 } });
+        node
+    };
+    let parent = json!({
+        "budget": { "tokens": 25, "cost": "0.01 USD", "warn_at": 0.4 },
+        "nodes": {
+            "own": model("fixture-own", json!({})),
+            "child": { "type": "workflow", "workflow": "child", "needs": ["own"], "on_error": "continue" },
+            "never": model("fixture-over", json!({ "needs": ["child.error"] })),
+        },
+        "on_failure": { "told": { "type": "json", "value": "{{ error.code }} after {{ sys.usage.tokens }}" } },
+    });
+    let child = json!({ "nodes": {
+        "one": model("fixture-child-one", json!({})),
+        "two": model("fixture-child-two", json!({ "needs": ["one"], "budget": { "tokens": 5 } })),
+        "three": model("fixture-child-three", json!({ "needs": ["two"] })),
+    } });
+    let run = world.start_bundle(bundle(&[("parent", parent), ("child", child)]), Value::object()).await;
+    assert_eq!(world.end(run).await.error.unwrap().code, "LA2010");
+    (export(&world, run).await, export(&world, RunId::child(run, "child", 1)).await)
 }

@@ -109,7 +109,7 @@ async fn a_fork_and_a_child_open_the_files_of_the_run_they_came_from() {
             ..Capabilities::default()
         };
         let engine = Engine::open(EngineConfig {
-            registry: liteagent_nodes::registry().with::<Probe>(),
+            registry: liteagent_nodes::registry().with::<Probe>().with::<ModelProbe>(),
             stores: stores.clone(),
             caps: Arc::new(caps),
             clock: Arc::new(VirtualClock::at(1_000_000)),

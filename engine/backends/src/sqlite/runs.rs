@@ -16,6 +16,7 @@ use super::{
     error::Error,
     line,
     row::{hash, phase_number, run_columns, run_row, status_number},
+    turns,
 };
 
 /// How many bits of a record's place hold its seq.
@@ -56,6 +57,7 @@ pub(super) fn create(db: &Db, new: &NewRun, end: Option<&Release>) -> Result<Cre
     insert_records(db, row, &new.records)?;
     name_blobs(db, new.id, &new.blobs)?;
     line::stand(db, new.id, row, &holds, new.at)?;
+    turns::say(db, new)?;
     if let Some(end) = end {
         release(db, new.id, row, end)?;
     }
@@ -211,9 +213,7 @@ fn release(db: &Db, run: RunId, row: i64, release: &Release) -> Result<(), Error
             super::usage::count(db, row, usage)?;
             db.execute("DELETE FROM inbox WHERE run = ?1", [row])?;
             line::leave(db, row)?;
-            let Some((id, variables)) = conversation else { return Ok(()) };
-            let sql = "INSERT OR REPLACE INTO conversations (id, variables) VALUES (?1, ?2)";
-            db.execute(sql, params![id, serde_json::to_string(variables)?]).map(drop)
+            conversation.as_ref().map_or(Ok(()), |end| turns::end(db, run, end))
         }
     }
 }

@@ -4,8 +4,8 @@ use crate::{
     event::{RunStatus, Seq, SignalTo},
     id::{Digest, RunId, SessionId},
     store::{
-        Append, Idempotency, Journal, Message, MessageBody, NewRun, Parent, Release, RunPhase, RunUsage, StoredRecord,
-        Take,
+        Append, ConversationEnd, Idempotency, Journal, Message, MessageBody, NewRun, Parent, Release, RunPhase,
+        RunUsage, StoredRecord, Take,
     },
     units::Millis,
     usage::{Spent, Usage},
@@ -34,6 +34,7 @@ pub fn new_run(workflow: &str, at: Millis) -> NewRun {
         parent: None,
         trigger: "api".to_owned(),
         conversation: None,
+        turn: None,
         subject: None,
         holds: Vec::new(),
         idempotency: None,
@@ -63,6 +64,11 @@ pub fn message(id: &str) -> Message {
 
 pub fn ended(status: RunStatus) -> Release {
     Release::Ended { status, error: None, conversation: None, usage: Box::default() }
+}
+
+/// What a run leaves in its conversation, without an answer.
+pub fn left(id: &str, variables: impl Into<Value>) -> ConversationEnd {
+    ConversationEnd { id: id.to_owned(), variables: variables.into(), answer: None }
 }
 
 /// What a run used of models, in tokens of questions.

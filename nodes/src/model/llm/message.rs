@@ -8,16 +8,99 @@ use liteagent_engine::{
     node::prelude::*,
 };
 
+use schemars::SchemaGenerator;
+use serde::{
+    Deserializer,
+    de::{SeqAccess, Visitor, value::SeqAccessDeserializer},
+};
+
 use super::citations::numbered;
 use crate::io::file_value;
+
+mod given;
 
 /// How many turns are read at most where tokens bound them.
 const MOST_TURNS: usize = 1000;
 /// The bytes that a token has on average in English.
 const BYTES_A_TOKEN: u64 = 4;
 
+/// What is said: messages as an author writes them, or a template that gives a list.
+#[derive(Debug)]
+pub enum Messages {
+    /// As an author writes them.
+    Written(Vec<MessageConfig>),
+    /// Computed.
+    Given(Template<Value>),
+}
+
+impl<'de> Deserialize<'de> for Messages {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Either;
+
+        impl<'de> Visitor<'de> for Either {
+            type Value = Messages;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("a list of messages, or a template that gives one")
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Messages, E> {
+                let template = Template::parse(text).map_err(|findings| match findings.into_iter().next() {
+                    Some(finding) => E::custom(finding.message),
+                    None => E::custom("the template cannot be compiled"),
+                })?;
+                Ok(Messages::Given(template))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<Messages, A::Error> {
+                Vec::deserialize(SeqAccessDeserializer::new(list)).map(Messages::Written)
+            }
+        }
+
+        deserializer.deserialize_any(Either)
+    }
+}
+
+impl JsonSchema for Messages {
+    fn schema_name() -> std::borrow::Cow<'static, str> {
+        "Messages".into()
+    }
+
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let message = generator.subschema_for::<MessageConfig>();
+        schemars::json_schema!({
+            "type": "array",
+            "items": message,
+            "minItems": 1,
+            "x-liteagent-template": "text",
+        })
+    }
+}
+
+impl Messages {
+    /// Checks what types cannot.
+    pub(super) fn check(&self) -> Result<(), ConfigError> {
+        match self {
+            Self::Written(messages) => check(messages),
+            Self::Given(_) => Ok(()),
+        }
+    }
+
+    /// The messages with what their templates give, and with what was said before.
+    pub(super) async fn render(&self, ctx: &NodeCtx, models: &[String]) -> Result<Vec<Message>, NodeError> {
+        match self {
+            Self::Written(messages) => render(messages, ctx, models).await,
+            Self::Given(template) => given::render(&ctx.render(template)?, ctx, models).await,
+        }
+    }
+}
+
 /// A message: exactly one of its keys.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct MessageConfig {
     /// What the model is told to be, and how to answer.
@@ -44,7 +127,7 @@ pub enum UserConfig {
 }
 
 /// A part of what a person says: exactly one of its keys.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PartConfig {
     /// A text.
@@ -68,7 +151,7 @@ pub struct HistoryConfig {
 }
 
 /// Checks what types cannot.
-pub(super) fn check(messages: &[MessageConfig]) -> Result<(), ConfigError> {
+fn check(messages: &[MessageConfig]) -> Result<(), ConfigError> {
     if messages.is_empty() {
         return Err(ConfigError::new(codes::MESSAGE_FORM, "/messages", "expected at least one message, found none")
             .hint("add one such as `- user: \"{{ inputs.question }}\"`"));
@@ -101,11 +184,7 @@ fn one_of(given: &[bool], names: &str, place: &str) -> Result<(), ConfigError> {
 }
 
 /// The messages with what their templates give, and with what was said before.
-pub(super) async fn render(
-    configs: &[MessageConfig],
-    ctx: &NodeCtx,
-    models: &[String],
-) -> Result<Vec<Message>, NodeError> {
+async fn render(configs: &[MessageConfig], ctx: &NodeCtx, models: &[String]) -> Result<Vec<Message>, NodeError> {
     let mut messages = Vec::with_capacity(configs.len());
     for config in configs {
         let MessageConfig { system, user, assistant, history } = config;

@@ -38,6 +38,49 @@ async fn the_text_is_seen_as_it_comes() {
 }
 
 #[tokio::test]
+async fn messages_may_be_given_whole_and_braces_in_them_are_text() {
+    let scope = "\
+state:
+  messages:
+    - { system: Be brief. }
+    - { history: { last: 2 } }
+    - { user: '{{ secrets.TOKEN }} and {{ 1 + 1 }}' }
+    - { role: assistant, text: '', calls: [{ id: a, name: sums, arguments: '{}' }], opaque: { sign: x } }
+    - { role: tool, call: a, name: sums, text: '2' }
+    - { user: [{ text: 7 }] }
+fakes:
+  history: [{ message: Hello, answer: Hi }]
+";
+    let (node, models) = node("type: llm\nmessages: '{{ state.messages }}'", scope, "[{ text: ok }]");
+    let outcome = node.outcome().await;
+    let asked = &models.asked()[0].messages;
+    let expected = [
+        "system: Be brief.",
+        "user: Hello",
+        "assistant: Hi",
+        "user: {{ secrets.TOKEN }} and {{ 1 + 1 }}",
+        "assistant: ",
+        "tool: 2",
+        "user: 7",
+    ];
+    assert_eq!(shown(asked), expected);
+    let kept = Message::Assistant {
+        text: String::new(),
+        calls: vec![ToolCall { id: "a".to_owned(), name: "sums".to_owned(), arguments: "{}".to_owned() }],
+        opaque: Some(liteagent_engine::value!({ "sign": "x" })),
+    };
+    assert_eq!(asked[4], kept, "what its provider wants to see again goes along");
+    let message = outcome.get("output").unwrap().get("message").unwrap();
+    assert_eq!(message, &liteagent_engine::value!({ "role": "assistant", "text": "ok" }));
+
+    for wrong in ["{ user: [{ sound: x }] }", "{ role: nobody }", "{ tool: x }", "hello", "{ history: {} }"] {
+        let scope = format!("state: {{ messages: [{wrong}] }}");
+        let (node, _) = self::node("type: llm\nmessages: '{{ state.messages }}'", &scope, "[]");
+        assert_eq!(node.outcome().await.get("error").and_then(Value::as_str), Some("LA2503"), "{wrong}");
+    }
+}
+
+#[tokio::test]
 async fn history_is_cut_by_messages_and_by_tokens() {
     let scope = "\
 fakes:
