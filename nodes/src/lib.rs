@@ -32,8 +32,8 @@ mod port;
 /// # Panics
 /// When a composite of the library is wrong: a fault that any test finds.
 pub fn registry() -> Registry {
-    let empty = Registry::default().knowing(Known { python: code::python_modules() });
-    let all = code::register(model::register(io::register(data::register(flow::register(empty)))));
+    let registry = Registry::default().knowing(Known { python: code::python_modules(), ..Known::default() });
+    let all = code::register(model::register(io::register(data::register(flow::register(registry)))));
     liteagent_definitions::composites().fold(all, |registry, (name, yaml)| {
         let (document, findings) = source::parse(&format!("composites/{name}.yaml"), yaml.to_owned());
         let document = document.unwrap_or_else(|| panic!("`{name}` is no YAML: {findings:?}"));

@@ -26,7 +26,7 @@ use crate::{
 };
 
 /// Settings of the environment that this program reads.
-const SETTINGS: [&str; 8] = [
+const SETTINGS: [&str; 9] = [
     "LITEAGENT_CACHE",
     "LITEAGENT_DATA",
     "LITEAGENT_ENV",
@@ -56,7 +56,7 @@ use Finding::{Bad, Good, Odd};
 /// One thing to check. A check that cannot look says so, it does not fail the command.
 type Check = (&'static str, fn(&Project) -> Finding);
 
-const CHECKS: [Check; 10] = [
+const CHECKS: [Check; 11] = [
     ("project", project),
     ("data folder", data_folder),
     ("database", database),

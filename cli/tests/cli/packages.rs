@@ -43,7 +43,7 @@ impl Shop {
     fn with(self, wheel: &str, needs: &[&str], files: &[(&str, &str)]) -> Self {
         let mut parts = wheel.split('-');
         let (name, version) = (parts.next().unwrap(), parts.next().unwrap());
-        let needs: String = needs.iter().map(|need| format!("Requires-Dist: {need}\n")).collect();
+        let needs = needs.iter().fold(String::new(), |text, need| format!("{text}Requires-Dist: {need}\n"));
         let info = format!("{name}-{version}.dist-info");
         let mut all = json!({
             format!("{info}/METADATA"): format!("Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}"),
@@ -288,10 +288,10 @@ fn a_lock_decides_and_must_fit() {
 }
 
 fn guest_in(guests: &Path) -> String {
-    let names = fs::read_dir(guests).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let found: Vec<String> = names.filter(|name| name.ends_with(".wasm")).collect();
+    let paths = fs::read_dir(guests).unwrap().map(|entry| entry.unwrap().path());
+    let found: Vec<PathBuf> = paths.filter(|path| path.extension().is_some_and(|ending| ending == "wasm")).collect();
     assert_eq!(found.len(), 1, "{found:?}");
-    found.into_iter().next().unwrap()
+    found[0].file_name().unwrap().to_str().unwrap().to_owned()
 }
 
 fn sha256(path: &Path) -> String {

@@ -100,13 +100,13 @@ fn config(cx: &Cx<'_>, node: &NodeInfo, severity: Severity, error: &ConfigError)
     }
     let mut finding = match &error.spot {
         Spot::Text(range) => {
-            let span = cx.unit.text(&pointer, range.clone());
+            let span = cx.unit.text(&pointer, (**range).clone());
             Diagnostic { severity, ..Diagnostic::error(error.code, span, &error.message) }
         }
         Spot::Value if !error.field.is_empty() => cx.unit.finding(severity, error.code, &pointer, &error.message),
         Spot::Key | Spot::Value => cx.unit.at_key(severity, error.code, &pointer, &error.message),
     };
-    finding.label.clone_from(&error.label);
+    finding.label = error.label.to_string();
     finding.hint.clone_from(&error.hint);
     if finding.hint.is_none() && error.code == codes::INVALID_CONFIG {
         finding.hint = Some(format!("run `liteagent nodes show {}` for every field", node.kind));

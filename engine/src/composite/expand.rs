@@ -70,20 +70,17 @@ impl Composite {
         let outputs: Map<_, _> =
             self.def.outputs.iter().map(|(name, output)| (name.clone(), json!(output.value))).collect();
         let placer = Placer { composite: self, config, outer };
-        let view = match &self.def.rounds {
-            Some(rounds) => {
-                let mut node = rounds.clone();
-                placer.fields(&mut node, &format!("/nodes/{ROUNDS}"), &mut placed);
-                placer.nodes(&mut nodes, &format!("/nodes/{ROUNDS}/nodes"), &mut placed);
-                node.insert("type".to_owned(), "loop".into());
-                node.insert("nodes".to_owned(), nodes);
-                node.insert("output".to_owned(), outputs.into());
-                json!({ "nodes": { ROUNDS: node } })
-            }
-            None => {
-                placer.nodes(&mut nodes, "/nodes", &mut placed);
-                json!({ "nodes": nodes, "outputs": outputs })
-            }
+        let view = if let Some(rounds) = &self.def.rounds {
+            let mut node = rounds.clone();
+            placer.fields(&mut node, &format!("/nodes/{ROUNDS}"), &mut placed);
+            placer.nodes(&mut nodes, &format!("/nodes/{ROUNDS}/nodes"), &mut placed);
+            node.insert("type".to_owned(), "loop".into());
+            node.insert("nodes".to_owned(), nodes);
+            node.insert("output".to_owned(), outputs.into());
+            json!({ "nodes": { ROUNDS: node } })
+        } else {
+            placer.nodes(&mut nodes, "/nodes", &mut placed);
+            json!({ "nodes": nodes, "outputs": outputs })
         };
         Expansion { view, placed, is_loop: self.def.rounds.is_some() }
     }

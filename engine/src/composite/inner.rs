@@ -58,12 +58,11 @@ fn gather(nodes: &Json, pointer: &str, registry: &Registry, into: &mut Vec<Inner
             gather(nodes, &format!("{pointer}/nodes"), registry, into);
         }
         let starts_run = def.config.contains_key("workflow");
-        let node = match spec {
-            Some(spec) => (spec.build)(Json::Object(def.config)),
-            None => {
-                let message = format!("this program knows no node type `{}`", def.kind);
-                Err(ConfigError::new(codes::UNKNOWN_NODE_TYPE, "/type", message))
-            }
+        let node = if let Some(spec) = spec {
+            (spec.build)(Json::Object(def.config))
+        } else {
+            let message = format!("this program knows no node type `{}`", def.kind);
+            Err(ConfigError::new(codes::UNKNOWN_NODE_TYPE, "/type", message))
         };
         into.push(Inner { pointer, kind: if starts_run { "workflow".to_owned() } else { def.kind }, node });
     }

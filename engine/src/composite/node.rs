@@ -170,7 +170,7 @@ impl CompositeNode {
         findings
     }
 
-    fn composed(&self, fields: &Value, scope: &Scope) -> Arc<Scope> {
+    fn composed(fields: &Value, scope: &Scope) -> Arc<Scope> {
         let roots =
             Roots { inputs: fields.clone(), env: Value::object(), trigger: Value::Null, sys: scope.roots.sys.clone() };
         Arc::new(Scope {
@@ -245,7 +245,7 @@ impl ErasedNode for CompositeNode {
         Box::pin(async move {
             let fields = self.fields(&ctx.scope)?;
             let Some(rounds) = &self.rounds else { return Ok(Outcome::Composite { fields, state: None }) };
-            let ctx = NodeCtx { scope: self.composed(&fields, &ctx.scope), ..ctx.clone() };
+            let ctx = NodeCtx { scope: Self::composed(&fields, &ctx.scope), ..ctx.clone() };
             match rounds.run(&ctx).await? {
                 Outcome::Rounds { state } => Ok(Outcome::Composite { fields, state: Some(state) }),
                 other => Err(NodeError::internal(format!("expected the rounds of a loop, found {other:?}"))),

@@ -156,6 +156,14 @@ struct Keeper<'a> {
     inputs_kept: bool,
 }
 
+/// Frames of a node.
+enum Frames {
+    /// Every one: it has one without a number.
+    All,
+    /// This one.
+    One(u32),
+}
+
 impl Keeper<'_> {
     fn keep(&self, records: &[Record], first: &Record<Addr>) -> Result<Kept, EngineError> {
         let mut state = RunState::default();
@@ -194,7 +202,11 @@ impl Keeper<'_> {
         match event {
             Event::ContainerOpened { .. } => same_node && !self.restarts_at(name),
             Event::FrameFinished { index, .. } => {
-                let restarts = self.restarts_below(name).is_some_and(|frame| frame.is_none_or(|frame| frame == *index));
+                let restarts = match self.restarts_below(name) {
+                    Some(Frames::All) => true,
+                    Some(Frames::One(frame)) => frame == *index,
+                    None => false,
+                };
                 same_node && same_body && !restarts && !self.is_later_round(name, *index)
             }
             _ => same_node && same_body && !self.restarts_at(name) && self.restarts_below(name).is_none(),
@@ -207,18 +219,19 @@ impl Keeper<'_> {
 
     /// Whether the node that restarts stands inside of this one, and in which of its frames; a composite that repeats
     /// nothing has one frame without a number.
-    fn restarts_below(&self, name: &str) -> Option<Option<u32>> {
+    fn restarts_below(&self, name: &str) -> Option<Frames> {
         let Cut::Restart { node } = self.cut else { return None };
         let rest = node.strip_prefix(name)?;
         if !rest.starts_with(['[', '.']) {
             return None;
         }
         let of_call = || rest.strip_prefix('.').and_then(|rest| path::indexed(path::cut(rest).0));
-        Some(match place(self.new, name)?.passes.as_ref()?.kind {
+        let frame = match place(self.new, name)?.passes.as_ref()?.kind {
             Container::Items | Container::Rounds => path::indexed(path::cut(rest).0).and_then(|(_, index)| index),
             Container::Calls => of_call().and_then(|(_, index)| index),
             Container::Once => None,
-        })
+        };
+        Some(frame.map_or(Frames::All, Frames::One))
     }
 
     /// Whether a pass of a loop comes after the one that restarts; it began with that one's state.
@@ -227,7 +240,7 @@ impl Keeper<'_> {
             let passes = place(self.new, name).and_then(|node| node.passes.as_ref());
             passes.is_some_and(|passes| passes.kind == Container::Rounds)
         };
-        self.restarts_below(name).flatten().is_some_and(|restarted| index >= restarted && is_loop())
+        matches!(self.restarts_below(name), Some(Frames::One(restarted)) if index >= restarted && is_loop())
     }
 
     /// Whether a node is configured as before and reads the same inputs, and whether its body is as before.

@@ -1,12 +1,11 @@
 //! What is said when a budget is used up or nearly so.
 
-use super::owner::Owner;
+use super::{beside::Beside, owner::Owner};
 use crate::{
     codes,
     error::{ErrorClass, NodeError},
     event::{AfterFailure, Event},
     run::{Addr, Limit, Overrun, path},
-    usage::Spent,
 };
 
 impl Owner {
@@ -41,7 +40,7 @@ impl Owner {
         };
         // Whoever has the budget decides what its end means.
         let then = if of == at { super::policy::unhandled(self.node(&plan, at)) } else { AfterFailure::Fail };
-        self.record_failure(at, attempt, &error.hint(hint), then, Spent::default());
+        self.record_failure(at, attempt, &error.hint(hint), then, Beside::default());
     }
 
     /// Fixes the result of the run.

@@ -26,7 +26,7 @@ pub struct ConfigError {
     /// What was expected and what was found.
     pub message: String,
     /// A few words under the caret; may be empty.
-    pub label: String,
+    pub label: Box<str>,
     /// What to do about it.
     pub hint: Option<String>,
 }
@@ -40,14 +40,14 @@ pub enum Spot {
     /// Its name.
     Key,
     /// A part of its text, in bytes of the text as the node sees it.
-    Text(Range<usize>),
+    Text(Box<Range<usize>>),
 }
 
 impl ConfigError {
     /// An error about a field.
     pub fn new(code: Code, field: impl Into<String>, message: impl Into<String>) -> Self {
         let (field, message) = (field.into(), message.into());
-        Self { code, field, spot: Spot::Value, message, label: String::new(), hint: None }
+        Self { code, field, spot: Spot::Value, message, label: Box::default(), hint: None }
     }
 
     /// Says what of the field is meant.
@@ -58,7 +58,7 @@ impl ConfigError {
 
     /// Adds the words under the caret.
     pub fn label(mut self, label: impl Into<String>) -> Self {
-        self.label = label.into();
+        self.label = label.into().into();
         self
     }
 

@@ -39,7 +39,7 @@ pub enum CompileError {
         /// The node.
         node: String,
         /// Why.
-        error: ConfigError,
+        error: Box<ConfigError>,
     },
     /// A reference leads nowhere.
     #[error("`{node}`: there is no node `{name}`")]
@@ -179,8 +179,8 @@ impl<'a> Compiler<'a> {
             .get(&def.kind)
             .ok_or_else(|| CompileError::UnknownType { node: info.id.to_string(), kind: def.kind.clone() })?;
         let config = serde_json::Value::Object(def.config.clone());
-        let node =
-            (spec.build)(config.clone()).map_err(|error| CompileError::Config { node: info.id.to_string(), error })?;
+        let node = (spec.build)(config.clone())
+            .map_err(|error| CompileError::Config { node: info.id.to_string(), error: error.into() })?;
         let own = info.sites.iter().filter(|site| !site.inner).flat_map(TemplateSite::reads);
         let own: Vec<Read> = own.collect();
         let reads = self.scope_reads(&info.id, own.iter(), body)?;
@@ -286,7 +286,7 @@ impl<'a> Compiler<'a> {
 fn node_map(id: &str, nodes: &serde_json::Value) -> Result<NodeMap, CompileError> {
     serde_json::from_value(nodes.clone()).map_err(|error| CompileError::Config {
         node: id.to_owned(),
-        error: ConfigError::new(crate::codes::INVALID_CONFIG, "/nodes", error.to_string()),
+        error: ConfigError::new(crate::codes::INVALID_CONFIG, "/nodes", error.to_string()).into(),
     })
 }
 

@@ -75,7 +75,7 @@ impl Found {
 impl From<Found> for ConfigFinding {
     fn from(found: Found) -> Self {
         let Found { severity, code, range, message, label, hint } = found;
-        let error = ConfigError { hint, ..ConfigError::new(code, "/code", message).at(Spot::Text(range)).label(label) };
+        let error = ConfigError { hint, ..ConfigError::new(code, "/code", message).at(Spot::Text(Box::new(range))).label(label) };
         Self { severity, error }
     }
 }

@@ -3,8 +3,8 @@
 //! # Layout
 //! - [`Request`]: code, its inputs, and the limits that the caller wants;
 //! - [`Success`] and [`Failure`]: what came of it, each with what the code printed and what it used;
-//! - [`Fault`]: what went wrong, with a code, a class and a hint;
 //! - [`PYTHON_MODULES`]: what Python finds there;
+//! - [`Fault`]: what went wrong, with a code, a class and a hint;
 //! - [`Runner`]: a way to run calls, of which there are several;
 //! - `testing`: what each of them must do (feature `testing`).
 //!

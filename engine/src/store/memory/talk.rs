@@ -82,7 +82,7 @@ impl Talks {
     pub(super) fn list(&self, workflow: Option<&str>, limit: u32) -> Vec<ConversationRow> {
         let rows = self.conversations.values().filter_map(|talk| talk.row.clone());
         let mut rows: Vec<_> = rows.filter(|row| workflow.is_none_or(|name| row.workflow == name)).collect();
-        rows.sort_by(|a, b| (b.updated_at, b.head).cmp(&(a.updated_at, a.head)));
+        rows.sort_by_key(|row| std::cmp::Reverse((row.updated_at, row.head)));
         rows.truncate(limit as usize);
         rows
     }

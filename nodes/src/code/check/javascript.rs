@@ -40,7 +40,7 @@ fn first_error(parsed: &ParserReturn<'_>) -> usize {
 }
 
 fn place(error: &OxcDiagnostic) -> Range<usize> {
-    error.labels.first().map_or(0..0, |label| label.offset()..label.offset() + label.len())
+    error.labels.first().map_or(0..0, |label| label.offset() as usize..(label.offset() + label.len()) as usize)
 }
 
 fn bytes(span: Span) -> Range<usize> {

@@ -70,7 +70,7 @@ fn missing(language: Language, only: Option<&(String, Range<usize>)>) -> ConfigF
     let error = ConfigError::new(codes::CODE_NO_MAIN_FOUND, "/code", "the code defines no function `main`");
     let error = match only {
         Some((name, range)) => {
-            let error = error.at(Spot::Text(range.clone())).label("not called by anyone");
+            let error = error.at(Spot::Text(Box::new(range.clone()))).label("not called by anyone");
             error.hint(format!("rename `{name}` to `main`: it is called with the inputs and returns the outputs"))
         }
         None => error
@@ -83,7 +83,7 @@ fn missing(language: Language, only: Option<&(String, Range<usize>)>) -> ConfigF
 fn not_exported(range: &Range<usize>) -> ConfigFinding {
     let error =
         ConfigError::new(codes::CODE_NO_MAIN_FOUND, "/code", "`main` is not exported, and the code is a module");
-    let error = error.at(Spot::Text(range.clone())).label("seen in the module only");
+    let error = error.at(Spot::Text(Box::new(range.clone()))).label("seen in the module only");
     let hint = "write `export` before it: code with `import`, `export` or `await` outside of functions is a module";
     ConfigFinding { severity: Severity::Error, error: error.hint(hint) }
 }
@@ -130,7 +130,7 @@ impl Signature {
 
 fn not_passed(parameter: &Parameter, language: Language, severity: Severity, inputs: &[&str]) -> ConfigFinding {
     let name = &parameter.name;
-    let range = Spot::Text(parameter.range.clone());
+    let range = Spot::Text(Box::new(parameter.range.clone()));
     if parameter.way == Way::Place {
         let (message, hint) = match language {
             Language::Python => (

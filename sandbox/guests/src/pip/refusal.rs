@@ -128,10 +128,9 @@ fn seen(line: &str, name: &str, version: Option<&str>) -> Option<Seen> {
         let file = word.rsplit('/').next()?;
         [".whl", ".tar.gz", ".zip"].iter().any(|ending| file.ends_with(ending)).then_some(file)
     })?;
-    let stem = file.trim_end_matches(".whl").trim_end_matches(".tar.gz").trim_end_matches(".zip");
-    let (of, rest) = match file.ends_with(".whl") {
-        true => stem.split_once('-')?,
-        false => stem.rsplit_once('-')?,
+    let (of, rest) = match file.strip_suffix(".whl") {
+        Some(stem) => stem.split_once('-')?,
+        None => file.trim_end_matches(".tar.gz").trim_end_matches(".zip").rsplit_once('-')?,
     };
     let found = rest.split('-').next()?;
     if normal(of) != name || version.is_some_and(|version| version != found) {
