@@ -1,14 +1,17 @@
 #!/usr/bin/env bash
-# Builds `liteagent`, then runs an example on the Markdown files of this repository and shows its report.
+# Builds `liteagent`, then runs two examples: a report on the Markdown files of this repository, and one with code.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 need_rust
 need_packages cc:build-essential
+need_venv
 binary="$CARGO_TARGET_DIR/debug/liteagent"
-if [ ! -x "$binary" ]; then
-  say "1. build liteagent: about 300 crates, 60 MB to download, 4 minutes on two cores, 1.5 GB in $cache"
+if [ ! -x "$binary" ] || [ ! -f "$cache/guests/python.wasm" ]; then
+  say "1. build liteagent: about 500 crates, 100 MB to download, 8 minutes on two cores, 2.5 GB in $cache"
   say "2. run definitions/reports/markdown.yaml on the Markdown files of this folder"
+  say "3. build the Python of the sandbox: 55 MB of wheels, 2 minutes, 120 MB in $cache/guests"
+  say "4. run definitions/data/sales-by-month.yaml, whose nodes are Python and JavaScript"
 fi
 start=$SECONDS
 if [ -x "$binary" ]; then quiet=-q; else quiet=; fi
@@ -21,5 +24,13 @@ say "running: ./liteagent run definitions/reports/markdown.yaml"
 say
 say "out/report.md begins:"
 sed -n 1,16p out/report.md
+say
+
+start=$SECONDS
+./liteagent sandbox build >&2 # says what it does; a moment once that was done
+say "the sandbox is there after $((SECONDS - start)) s"
+say "running: ./liteagent run definitions/data/sales-by-month.yaml --input csv=..."
+csv=$'date,product,amount\n2026-01-15,Chair,120\n2026-01-20,Lamp,19.90\n2026-02-03,Lamp,19.90\n'
+./liteagent run definitions/data/sales-by-month.yaml --input "csv=$csv"
 say
 say "next: ./liteagent runs list | ./liteagent new hello | ./liteagent --help"

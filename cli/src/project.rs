@@ -7,7 +7,6 @@ use std::{
 };
 
 use liteagent_engine::{
-    capability::Modules,
     codes,
     node::{Known, Registry},
     source::MAX_BYTES,
@@ -83,13 +82,8 @@ impl Project {
     /// The node types, and what checks know of this installation.
     pub(crate) fn node_types(&self) -> Registry {
         let registry = liteagent_nodes::registry();
-        // Without the packages that the project wants nobody knows what Python finds: then nothing is said of imports.
-        let python = match self.modules(&sandbox::guests()) {
-            Ok(modules) => registry.known().python.with(modules.iter().map(String::as_str)),
-            Err(_) => Modules::default(),
-        };
-        let known = Known { mcp: Some(self.config.mcp.keys().cloned().collect()), python };
-        registry.knowing(known)
+        let mcp = Some(self.config.mcp.keys().cloned().collect());
+        registry.knowing(Known { python: sandbox::modules(self), mcp })
     }
 
     /// The files that arguments name: files, folders, names of workflows; without one, everything below the root.

@@ -5,8 +5,13 @@ pub(crate) mod key;
 use std::{io::Write as _, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
-use liteagent_engine::{bundle::Bundle, capability, codes, error::Code};
-use liteagent_nodes::code::Sandboxed;
+use liteagent_engine::{
+    bundle::Bundle,
+    capability::{self, Modules},
+    codes,
+    error::Code,
+};
+use liteagent_nodes::code::{Sandboxed, python_modules};
 use liteagent_sandbox::{Config, Sandbox};
 use liteagent_sandbox_client::{Children, Program, Remote};
 use liteagent_sandbox_protocol::{Class, Failure as CallFailure, Fault, Kind, Language, Load, Reply, Request, Runner};
@@ -65,6 +70,17 @@ pub(crate) fn code(runner: Arc<dyn Runner>) -> Arc<dyn capability::Code> {
 /// The folder of the guests.
 pub(crate) fn guests() -> PathBuf {
     Config::of_cache(setting).guests
+}
+
+/// What Python code of a project can import. Nothing is known of another sandbox, and of packages before they are built.
+pub(crate) fn modules(project: &Project) -> Modules {
+    let is_known = matches!(is_elsewhere(project), Ok(false));
+    match project.modules(&guests()) {
+        Ok(packages) if is_known && packages.is_empty() => python_modules(),
+        Ok(packages) if is_known => python_modules().with(packages.iter().map(String::as_str)),
+        // What is wrong with the settings or the packages is told to whom runs code.
+        _ => Modules::default(),
+    }
 }
 
 /// The limits of the sandbox of a project.

@@ -30,6 +30,7 @@ const LIBRARY: &[(&str, &str)] = library![
     "chat/support",
     "chat/todo",
     "data/clean-customers",
+    "data/sales-by-month",
     "integrations/github-issues",
     "model/extract-invoice",
     "monitoring/site-watch",

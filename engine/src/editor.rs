@@ -14,6 +14,9 @@ use crate::{
     node::{NodeSpec, Registry, schema_generator},
 };
 
+/// What a field begins with in a new node.
+const SNIPPET: &str = "x-liteagent-snippet";
+
 /// The schema of workflow files.
 pub fn workflow_schema(registry: &Registry) -> Json {
     let mut generator = schema_generator();
@@ -122,9 +125,14 @@ fn title(spec: &NodeSpec) -> String {
     format!("new {} (required fields)", spec.type_name)
 }
 
-/// Inserts a node with its required fields.
+/// Inserts a node with its required fields, and those that have a text to begin with: the mark `x-liteagent-snippet`, in
+/// which each `$?` is a place to fill in.
 fn snippet(spec: &NodeSpec) -> Json {
     let required = spec.config_schema.get("required").and_then(Json::as_array);
+    let required: Vec<_> = required.into_iter().flatten().filter_map(Json::as_str).collect();
+    let fields = fields(&spec.config_schema);
+    let begun = fields.iter().filter(|(_, rules)| rules.get(SNIPPET).is_some()).map(|(name, _)| name.as_str());
+    let begun: Vec<_> = begun.filter(|name| !required.contains(name)).collect();
     let mut stop = 0;
     let mut next = || {
         stop += 1;
@@ -132,11 +140,16 @@ fn snippet(spec: &NodeSpec) -> Json {
     };
     let mut body = Map::new();
     body.insert("type".to_owned(), spec.type_name.into());
-    for field in required.into_iter().flatten().filter_map(Json::as_str) {
-        let rules = spec.config_schema.pointer(&format!("/properties/{field}"));
+    for field in required.into_iter().chain(begun) {
+        let rules = fields.get(field);
+        let begin = rules.and_then(|rules| rules.get(SNIPPET)?.as_str());
         let is_map = rules.is_some_and(|rules| rules.get("type") == Some(&json!("object")));
         let is_body = field == "nodes";
-        let value = if is_body {
+        let value = if let Some(begin) = begin {
+            let mut parts = begin.split("$?");
+            let first = parts.next().unwrap_or_default().to_owned();
+            parts.fold(first, |text, part| format!("{text}{}{part}", next())).into()
+        } else if is_body {
             json!({ next(): { "type": next() } })
         } else if is_map {
             json!({ next(): next() })

@@ -62,10 +62,18 @@ pub fn registry() -> Registry {
 /// # Panics
 /// When the store fails.
 pub async fn engine(stores: Stores) -> Engine {
+    engine_with(stores, Capabilities::default()).await
+}
+
+/// An engine on these stores, whose nodes have these capabilities.
+///
+/// # Panics
+/// When the store fails.
+pub async fn engine_with(stores: Stores, caps: Capabilities) -> Engine {
     let config = EngineConfig {
         registry: registry(),
         stores,
-        caps: Arc::new(Capabilities::default()),
+        caps: Arc::new(caps),
         clock: Arc::new(SystemClock),
         observer: None,
         hold: Duration::from_secs(10),
@@ -79,9 +87,17 @@ pub async fn engine(stores: Stores) -> Engine {
 /// # Panics
 /// When the store fails.
 pub async fn engine_on_disk(folder: &Path) -> Engine {
+    engine_on_disk_with(folder, Capabilities::default()).await
+}
+
+/// An engine on SQLite in a folder, whose nodes have these capabilities.
+///
+/// # Panics
+/// When the store fails.
+pub async fn engine_on_disk_with(folder: &Path, caps: Capabilities) -> Engine {
     let options = SqliteOptions { reserve: Reserve::NONE, ..SqliteOptions::default() };
     let backends = liteagent_backends::open(folder, options);
-    engine(backends.await.expect("the store opens").stores).await
+    engine_with(backends.await.expect("the store opens").stores, caps).await
 }
 
 /// A workflow named `bench`.

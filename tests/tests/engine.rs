@@ -32,6 +32,8 @@ mod composites;
 mod deaths;
 #[path = "engine/journals.rs"]
 mod journals;
+#[path = "engine/logs.rs"]
+mod logs;
 #[path = "engine/newer.rs"]
 mod newer;
 #[path = "engine/usage.rs"]

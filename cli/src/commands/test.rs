@@ -49,7 +49,7 @@ pub(crate) struct Test {
 
 impl Test {
     pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
-        let registry = liteagent_nodes::registry();
+        let registry = self.node_types()?;
         let (mut suites, mut findings) = self.suites(&registry)?;
         let mut verdicts = self.verdicts(&suites, &registry)?;
         if self.update && update(&verdicts, shell)? {
@@ -76,6 +76,16 @@ impl Test {
             (true, 0) => Exit::Done,
             (true, _) => Exit::Failed,
         })
+    }
+
+    /// The node types of the project of the first test file.
+    fn node_types(&self) -> Result<Registry, Failure> {
+        let first = self.files()?.first().and_then(|file| file.canonicalize().ok());
+        let project = match first.as_deref().and_then(Path::parent) {
+            Some(folder) => Project::around(folder)?,
+            None => Project::here()?,
+        };
+        Ok(project.node_types())
     }
 
     fn suites(&self, registry: &Registry) -> Result<(Vec<Suite>, Vec<Diagnostic>), Failure> {

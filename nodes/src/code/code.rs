@@ -31,7 +31,7 @@ pub struct CodeConfig {
     pub language: Language,
     /// The code. It defines `main`. It is never a template: what it works on is passed in `inputs`. It may be
     /// `{ file: code/clean.py }`.
-    #[schemars(extend("x-liteagent-file" = "text", "x-liteagent-literal" = true))]
+    #[schemars(extend("x-liteagent-file" = "text", "x-liteagent-literal" = true, "x-liteagent-snippet" = SNIPPET))]
     pub code: Option<String>,
     /// Instead of `code`: the file that holds it, `code/clean.py`, below the folder of the workflow or in `code`,
     /// `prompts` or `assets` of the project.
@@ -94,6 +94,9 @@ pub struct Code {
     returns: Arc<IndexMap<String, Type>>,
     limits: CodeLimits,
 }
+
+/// What code begins with in an editor.
+const SNIPPET: &str = "|\n  def main($?):\n      return {\"$?\": $?}";
 
 impl Node for Code {
     const TYPE: &'static str = "code";

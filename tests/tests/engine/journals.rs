@@ -157,6 +157,7 @@ async fn scenarios() -> Vec<(&'static str, Export)> {
     all.push(("parent", parent));
     all.push(("child", child));
     all.push(("usage", used().await));
+    all.push(("logs", logged().await));
     let (parent, child) = budgeted().await;
     all.push(("budget", parent));
     all.push(("budget_child", child));
@@ -382,6 +383,21 @@ async fn lost() -> Export {
     let losses = second.engine.view(run).await.unwrap().unwrap().nodes["lost"].losses;
     assert_eq!(losses, 1);
     export(&second, run).await
+}
+
+/// Attempts that printed something, one of them a secret.
+async fn logged() -> Export {
+    let world = world().await;
+    let run = world
+        .start(json!({
+            "secrets": ["TOKEN"],
+            "nodes": { "twice": probe("fixture-logs", json!({ "says": "with hush-hush-hush", "failures": 1,
+                "retry": { "attempts": 2, "backoff": "1s" } })) },
+            "outputs": { "call": "{{ twice.call }}" },
+        }))
+        .await;
+    assert_eq!(world.end(run).await.status, RunStatus::Succeeded);
+    export(&world, run).await
 }
 
 async fn parent_and_child() -> (Export, Export) {

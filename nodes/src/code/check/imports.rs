@@ -115,7 +115,7 @@ pub(super) fn python(modules: &Modules, name: &str, range: Range<usize>) -> Opti
             let near = NAMES.iter().find(|(package, _)| *package == top).map(|(_, import)| *import);
             let hint = match near.or_else(|| nearest(modules, name)) {
                 Some(near) => format!("did you mean `{near}`?"),
-                None => "use the standard library or a package of the sandbox; `liteagent explain LA1135` lists them"
+                None => "`liteagent explain LA1135` lists what there is; `[sandbox] packages` in `liteagent.toml` adds packages"
                     .to_owned(),
             };
             found(format!("there is no module `{name}` in the sandbox"), "not there", hint)
