@@ -199,6 +199,15 @@ codes! {
     SANDBOX_REQUEST = "LA2309": "the sandbox cannot serve a request as it is";
     SANDBOX_BUSY = "LA2310": "too many calls wait for the sandbox";
     SANDBOX_FAILED = "LA2311": "the sandbox is not there or failed";
+
+    // LA244x: models that run in the process
+    LOCAL_UNKNOWN = "LA2440": "there is no such local model";
+    LOCAL_MISSING = "LA2441": "the weights of a local model are not there";
+    LOCAL_BROKEN = "LA2442": "the weights of a local model cannot be used";
+    LOCAL_CONTEXT = "LA2443": "a question is longer than a local model can read";
+    LOCAL_UNABLE = "LA2444": "a local model cannot do what is asked";
+    LOCAL_SCHEMA = "LA2445": "a local model cannot be held to a schema";
+    LOCAL_FETCH = "LA2446": "the weights of a local model could not be fetched";
     NODE_PANICKED = "LA2999": "a node type has a fault";
 
     // LA3xxx: use
