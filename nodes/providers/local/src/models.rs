@@ -39,7 +39,7 @@ pub struct LocalConfig {
     /// each two cores.
     pub answers: usize,
     /// How many tokens of conversations are kept, so that a follow-up question is not read from its begin: 46 kB each. By
-    /// default 8,192.
+    /// default 4,096.
     pub kept: usize,
 }
 
@@ -47,7 +47,7 @@ impl LocalConfig {
     /// The defaults, and the weights of this folder.
     pub fn new(folder: impl Into<PathBuf>) -> Self {
         let threads = available_parallelism().map_or(1, usize::from);
-        Self { folder: folder.into(), threads, answers: (threads / 2).max(1), kept: 8192 }
+        Self { folder: folder.into(), threads, answers: (threads / 2).max(1), kept: 4096 }
     }
 }
 

@@ -20,42 +20,40 @@ use crate::kernel::{
 const LOOKING: usize = 64;
 
 /// Mixes the values of a layer for the tokens after those that the cache counts as read; their keys and values are in it
-/// already. `queries` and `mixed` have a row for each element, all heads below each other, and a column for each token.
+/// already. `queries` and `mixed` have head by head, one token after the other.
 pub(super) fn attend(queries: &[f32], mixed: &mut [f32], cache: &Cache, layer: usize, shape: &Shape) {
     let tokens = queries.len() / (shape.heads * shape.head);
-    let rows = shape.head * tokens;
-    mixed.par_chunks_mut(rows).enumerate().for_each_init(Vec::new, |scores, (head, mixed)| {
+    let length = shape.head * tokens;
+    mixed.par_chunks_mut(length).enumerate().for_each_init(Vec::new, |scores, (head, mixed)| {
         let parts: Vec<Part> = cache.parts(layer, head * shape.key_heads / shape.heads, shape).collect();
-        let queries = &queries[head * rows..][..rows];
+        let queries = &queries[head * length..][..length];
         if tokens == 1 {
             scores.resize(parts.len() * PAGE, 0.0);
             look(queries, &parts, cache.len() + 1, scores, mixed);
             return;
         }
-        for first in (0..tokens).step_by(LOOKING) {
-            let some = LOOKING.min(tokens - first);
-            look_together(queries, &parts, first..first + some, cache.len(), tokens, scores, mixed);
+        let some = queries.chunks(LOOKING * shape.head).zip(mixed.chunks_mut(LOOKING * shape.head));
+        for (index, (queries, mixed)) in some.enumerate() {
+            look_together(queries, &parts, cache.len() + index * LOOKING, shape.head, scores, mixed);
         }
     });
 }
 
-/// Some tokens of a chunk look, after `before` tokens of the cache.
+/// Some tokens look, after `before` others.
 fn look_together(
     queries: &[f32],
     parts: &[Part],
-    looking: std::ops::Range<usize>,
     before: usize,
-    tokens: usize,
+    head: usize,
     scores: &mut Vec<f32>,
     mixed: &mut [f32],
 ) {
-    let head = queries.len() / tokens;
-    let some = looking.len();
-    let seen = before + looking.end;
-    let width = seen.next_multiple_of(PAGE);
+    let some = queries.len() / head;
+    let seen = before + some;
+    let pages = seen.div_ceil(PAGE);
+    let width = pages * PAGE;
     scores.resize(some * width, 0.0);
-    let looks = Matrix { data: &queries[looking.start..], rows: some, columns: head, row_step: 1, column_step: tokens };
-    for (page, part) in parts[..width / PAGE].iter().enumerate() {
+    for (page, part) in parts[..pages].iter().enumerate() {
         let to = MatrixMut {
             data: &mut scores[page * PAGE..],
             rows: some,
@@ -63,14 +61,14 @@ fn look_together(
             row_step: width,
             column_step: 1,
         };
-        multiply(to, false, looks, Matrix::of(part.keys, head, PAGE));
+        multiply(to, false, Matrix::of(queries, some, head), Matrix::of(part.keys, head, PAGE));
     }
     for (token, row) in scores.chunks_exact_mut(width).enumerate() {
-        let (own, beyond) = row.split_at_mut(before + looking.start + token + 1);
+        let (own, beyond) = row.split_at_mut(before + token + 1);
         math::softmax(own, 1.0 / (head as f32).sqrt());
         beyond.fill(0.0);
     }
-    for (page, part) in parts[..width / PAGE].iter().enumerate() {
+    for (page, part) in parts[..pages].iter().enumerate() {
         let filled = PAGE.min(seen - page * PAGE);
         let weights = Matrix {
             data: &scores[page * PAGE..],
@@ -79,14 +77,8 @@ fn look_together(
             row_step: width,
             column_step: 1,
         };
-        let to = MatrixMut {
-            data: &mut mixed[looking.start..],
-            rows: some,
-            columns: head,
-            row_step: 1,
-            column_step: tokens,
-        };
-        multiply(to, page > 0, weights, Matrix::of(&part.values[..filled * head], filled, head));
+        let values = Matrix::of(&part.values[..filled * head], filled, head);
+        multiply(MatrixMut::of(mixed, some, head), page > 0, weights, values);
     }
 }
 

@@ -46,28 +46,23 @@ impl Cache {
         self.pages.resize_with(pages, || Arc::new(Page(vec![0.0; length])));
     }
 
-    /// Puts in the keys and values of the tokens after those that were read, for one layer: a row for each element, all
-    /// heads below each other, and a column for each token.
+    /// Puts in the keys and values of the tokens after those that were read, for one layer: head by head, one token after the
+    /// other.
     pub(super) fn put(&mut self, layer: usize, shape: &Shape, keys: &[f32], values: &[f32]) {
         let head = shape.head;
         let tokens = keys.len() / (shape.key_heads * head);
-        let mut first = 0;
-        while first < tokens {
-            let (page, at) = ((self.len() + first) / PAGE, (self.len() + first) % PAGE);
-            let some = (PAGE - at).min(tokens - first);
-            let page = Arc::get_mut(&mut self.pages[page]).expect("`reserve` has copied shared pages");
-            for key_head in 0..shape.key_heads {
-                let start = part(layer, key_head, shape);
+        let heads = keys.chunks_exact(tokens * head).zip(values.chunks_exact(tokens * head));
+        for (key_head, (keys, values)) in heads.enumerate() {
+            let start = part(layer, key_head, shape);
+            for (token, (key, value)) in keys.chunks_exact(head).zip(values.chunks_exact(head)).enumerate() {
+                let (page, at) = ((self.tokens.len() + token) / PAGE, (self.tokens.len() + token) % PAGE);
+                let page = Arc::get_mut(&mut self.pages[page]).expect("`reserve` has copied shared pages");
                 let (to_keys, to_values) = page.0[start..start + 2 * head * PAGE].split_at_mut(head * PAGE);
-                for element in 0..head {
-                    let from = (key_head * head + element) * tokens + first;
-                    to_keys[element * PAGE + at..][..some].copy_from_slice(&keys[from..][..some]);
-                    for (token, value) in values[from..][..some].iter().enumerate() {
-                        to_values[(at + token) * head + element] = *value;
-                    }
+                for (row, element) in to_keys.chunks_exact_mut(PAGE).zip(key) {
+                    row[at] = *element;
                 }
+                to_values[at * head..][..head].copy_from_slice(value);
             }
-            first += some;
         }
     }
 

@@ -81,17 +81,15 @@ impl Writer<'_> {
     /// Leaves only tokens that may come next.
     fn hold(&self, logits: &mut [f32]) {
         let vocabulary = &self.chat.vocabulary;
-        let mut allowed = vec![false; logits.len()];
-        let mut allow = |token: u32| allowed[token as usize] = true;
-        match &self.grammar {
-            Some(grammar) => {
-                grammar.tokens(self.chat.sorted(), &mut allow);
-                if grammar.may_end() {
-                    allow(vocabulary.end);
-                }
+        let Some(grammar) = &self.grammar else {
+            for mark in vocabulary.marks().iter().filter(|mark| !vocabulary.ends(**mark)) {
+                logits[*mark as usize] = f32::NEG_INFINITY;
             }
-            None => vocabulary.text().chain([vocabulary.end, vocabulary.end_of_text]).for_each(allow),
-        }
+            return;
+        };
+        let mut allowed = vec![false; logits.len()];
+        grammar.tokens(self.chat.sorted(), |token| allowed[token as usize] = true);
+        allowed[vocabulary.end as usize] = grammar.may_end();
         for (logit, allowed) in logits.iter_mut().zip(allowed) {
             if !allowed {
                 *logit = f32::NEG_INFINITY;

@@ -1,5 +1,7 @@
-//! The forward pass of Llama. Activations have a row for each element and a column for each token, so that what a thread
-//! computes lies together.
+//! The forward pass of Llama. What is multiplied has one token after the other; what comes out has tiles of elements, and in
+//! each tile one token after the other, as [`crate::kernel::quantised`] writes it. A head is a tile.
+
+use std::ops::Range;
 
 use rayon::{
     iter::{IndexedParallelIterator as _, ParallelIterator as _},
@@ -13,8 +15,8 @@ use super::{
 };
 use crate::{
     kernel::{
-        LANES, math,
-        quantised::{Bits, Quantised},
+        math,
+        quantised::{Bits, Quantised, TILE},
     },
     stop::Stop,
 };
@@ -81,7 +83,7 @@ impl Llama {
             head: width / heads,
             context: gguf.count("llama.context_length")?,
         };
-        if width % heads != 0 || heads % shape.key_heads != 0 || shape.head % LANES != 0 {
+        if shape.head != TILE || shape.head * heads != width || heads % shape.key_heads != 0 || shape.inner % TILE != 0 {
             return Err(format!("the sizes do not fit each other: {shape:?}"));
         }
         let base = gguf.number("llama.rope.freq_base")?;
@@ -114,84 +116,109 @@ impl Llama {
     /// When there is no token, or more than the context holds: a bug of the caller.
     pub(super) fn read_tokens(&self, tokens: &[u32], cache: &mut Cache, stop: &Stop) -> Option<Vec<f32>> {
         assert!(!tokens.is_empty() && cache.len() + tokens.len() <= self.shape.context, "the context holds no more");
-        let mut last = vec![0.0; self.shape.width];
+        let width = self.shape.width;
+        let mut last = vec![0.0; width];
         for tokens in tokens.chunks(CHUNK) {
             let states = self.read_chunk(tokens, cache, stop)?;
-            for (last, row) in last.iter_mut().zip(states.chunks_exact(tokens.len())) {
-                *last = row[tokens.len() - 1];
+            for (last, tile) in last.chunks_exact_mut(TILE).zip(states.chunks_exact(TILE * tokens.len())) {
+                last.copy_from_slice(&tile[TILE * (tokens.len() - 1)..]);
             }
         }
-        let mut normed = vec![0.0; self.shape.width];
-        math::rms_norm(&last, &self.norm, self.epsilon, &mut normed);
+        let mut normed = vec![0.0; width];
+        in_order(&last, width, &mut normed, |_, row| math::rms_norm(row, &self.norm, self.epsilon));
         let mut logits = vec![0.0; self.vocabulary()];
         self.tokens.apply(&normed, &mut logits, false);
         Some(logits)
     }
 
+    /// The states of tokens after the last layer, in tiles.
     fn read_chunk(&self, tokens: &[u32], cache: &mut Cache, stop: &Stop) -> Option<Vec<f32>> {
         let Shape { width, inner, heads, key_heads, head, .. } = self.shape;
         let count = tokens.len();
         cache.reserve(count, &self.shape);
         let angles = self.angles(cache.len(), count);
         let mut states = self.vectors(tokens);
-        let mut normed = vec![0.0; width * count];
+        let mut x = vec![0.0; width * count];
         let mut attention = vec![0.0; (heads + 2 * key_heads) * head * count];
         let mut mixed = vec![0.0; width * count];
         let mut inside = vec![0.0; 2 * inner * count];
+        let mut gated = vec![0.0; inner * count];
         for (index, layer) in self.layers.iter().enumerate() {
             if stop.is_set() {
                 return None;
             }
-            math::rms_norm(&states, &layer.attention_norm, self.epsilon, &mut normed);
-            layer.attention.apply(&normed, &mut attention, false);
-            let (queries, rest) = attention.split_at_mut(heads * head * count);
-            let (keys, values) = rest.split_at_mut(key_heads * head * count);
-            for rows in [&mut *queries, &mut *keys] {
-                rows.chunks_exact_mut(head * count).for_each(|head| turn(head, &angles, count));
-            }
+            in_order(&states, width, &mut x, |_, row| math::rms_norm(row, &layer.attention_norm, self.epsilon));
+            layer.attention.apply(&x, &mut attention, false);
+            let (turned, values) = attention.split_at_mut((heads + key_heads) * head * count);
+            turned.par_chunks_mut(head * count).for_each(|head| turn(head, &angles));
+            let (queries, keys) = turned.split_at(heads * head * count);
             cache.put(index, &self.shape, keys, values);
             attention::attend(queries, &mut mixed, cache, index, &self.shape);
-            layer.output.apply(&mixed, &mut states, true);
+            in_order(&mixed, width, &mut x, |_, _| {});
+            layer.output.apply(&x, &mut states, true);
 
-            math::rms_norm(&states, &layer.norm, self.epsilon, &mut normed);
-            layer.up.apply(&normed, &mut inside, false);
-            let (gate, up) = inside.split_at_mut(inner * count);
-            let piece = (inner / 4 * count).max(1);
-            gate.par_chunks_mut(piece).enumerate().for_each(|(at, gate)| math::silu_times(gate, &up[at * piece..]));
-            layer.down.apply(gate, &mut states, true);
+            in_order(&states, width, &mut x, |_, row| math::rms_norm(row, &layer.norm, self.epsilon));
+            layer.up.apply(&x, &mut inside, false);
+            let (gate, up) = inside.split_at(inner * count);
+            in_order(gate, inner, &mut gated, |token, row| {
+                for (tile, part) in row.chunks_exact_mut(TILE).enumerate() {
+                    math::silu_times(part, &up[place(tile, token, count)]);
+                }
+            });
+            layer.down.apply(&gated, &mut states, true);
         }
         cache.extend(tokens);
         Some(states)
     }
 
-    /// The vectors of tokens, a column for each.
+    /// The vectors of tokens, in tiles.
     fn vectors(&self, tokens: &[u32]) -> Vec<f32> {
         let mut vectors = vec![0.0; self.shape.width * tokens.len()];
         let mut vector = vec![0.0; self.shape.width];
-        for (column, token) in tokens.iter().enumerate() {
+        for (index, token) in tokens.iter().enumerate() {
             self.tokens.row(*token as usize, &mut vector);
-            for (row, value) in vectors.chunks_exact_mut(tokens.len()).zip(&vector) {
-                row[column] = *value;
+            for (tile, part) in vectors.chunks_exact_mut(TILE * tokens.len()).zip(vector.chunks_exact(TILE)) {
+                tile[place(0, index, tokens.len())].copy_from_slice(part);
             }
         }
         vectors
     }
 
-    /// Cosine and sine for each pair of elements and each token from a position on.
+    /// Cosine and sine for each token from a position on and each pair of elements.
     fn angles(&self, position: usize, count: usize) -> Vec<(f32, f32)> {
-        let angles = self.turns.iter().flat_map(|turn| (position..position + count).map(move |at| at as f64 * turn));
+        let angles = (position..position + count).flat_map(|at| self.turns.iter().map(move |turn| at as f64 * turn));
         angles.map(|angle| (angle.cos() as f32, angle.sin() as f32)).collect()
     }
 }
 
 /// Turns neighbouring elements of a head by the angles of their tokens.
-fn turn(head: &mut [f32], angles: &[(f32, f32)], tokens: usize) {
-    for (pair, angles) in head.chunks_exact_mut(2 * tokens).zip(angles.chunks_exact(tokens)) {
-        let (first, second) = pair.split_at_mut(tokens);
-        for ((first, second), (cos, sin)) in first.iter_mut().zip(second).zip(angles) {
-            (*first, *second) = (*first * cos - *second * sin, *first * sin + *second * cos);
-        }
+fn turn(head: &mut [f32], angles: &[(f32, f32)]) {
+    for (pair, (cos, sin)) in head.as_chunks_mut::<2>().0.iter_mut().zip(angles) {
+        let [first, second] = *pair;
+        *pair = [first * cos - second * sin, first * sin + second * cos];
     }
+}
+
+/// Where a tile of a token lies among all of them.
+fn place(tile: usize, token: usize, tokens: usize) -> Range<usize> {
+    let start = (tile * tokens + token) * TILE;
+    start..start + TILE
+}
+
+/// Brings the tiles of each token into a row, and then does something with the row.
+fn in_order(tiles: &[f32], width: usize, to: &mut [f32], with: impl Fn(usize, &mut [f32]) + Sync) {
+    let tokens = to.len() / width;
+    // Some for each thread, and a few more, so that none waits for long.
+    let some = tokens.div_ceil(4 * rayon::current_num_threads());
+    to.par_chunks_mut(some * width).enumerate().for_each(|(index, rows)| {
+        for (token, row) in rows.chunks_exact_mut(width).enumerate() {
+            let token = index * some + token;
+            for (tile, part) in row.chunks_exact_mut(TILE).enumerate() {
+                part.copy_from_slice(&tiles[place(tile, token, tokens)]);
+            }
+            with(token, row);
+        }
+    });
 }
 
 impl Layer {

@@ -104,12 +104,12 @@ mod tests {
         Sampler::new(&Sampling { seed: Some(7), ..sampling })
     }
 
-    /// How often each of the tokens is chosen in 4,000 draws.
+    /// How often each of the tokens is chosen in 4,096 draws.
     fn draws(sampling: Sampling, logits: &[f32]) -> Vec<f64> {
         let mut sampler = sampler(sampling);
         let mut found = vec![0.0; logits.len()];
-        for _ in 0..4000 {
-            found[sampler.choose(&mut logits.to_vec()).unwrap() as usize] += 1.0 / 4000.0;
+        for _ in 0..4096 {
+            found[sampler.choose(&mut logits.to_vec()).unwrap() as usize] += 1.0 / 4096.0;
         }
         found
     }

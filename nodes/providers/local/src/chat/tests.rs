@@ -156,7 +156,7 @@ fn request(text: &str) -> ChatRequest {
 #[test]
 fn an_answer_that_nobody_waits_for_ends_within_a_token() {
     let request = ChatRequest {
-        sampling: Sampling { max_tokens: Some(500), ..Sampling::default() },
+        sampling: Sampling { max_tokens: Some(5000), ..Sampling::default() },
         schema: Some(serde_json::json!({ "type": "array", "items": { "type": "integer" }, "minItems": 400 }).into()),
         ..request("Count to a thousand.")
     };

@@ -20,6 +20,7 @@ pub(super) struct Vocabulary {
     tokenizer: Tokenizer,
     /// What each token stands for; empty for marks.
     bytes: Vec<Box<[u8]>>,
+    marks: Vec<u32>,
     /// Before the role of a message.
     pub(super) begin: u32,
     /// After a message.
@@ -60,8 +61,9 @@ impl Vocabulary {
             TEXT => token.chars().filter_map(byte).collect(),
             _ => Box::default(),
         };
-        let bytes = tokens.iter().zip(kinds).map(bytes).collect();
-        Ok(Self { tokenizer, bytes, begin, end, end_of_text })
+        let bytes: Vec<Box<[u8]>> = tokens.iter().zip(kinds).map(bytes).collect();
+        let marks = bytes.iter().zip(0..).filter(|(bytes, _)| bytes.is_empty()).map(|(_, token)| token).collect();
+        Ok(Self { tokenizer, bytes, marks, begin, end, end_of_text })
     }
 
     /// How many tokens there are.
@@ -75,9 +77,9 @@ impl Vocabulary {
         Ok(encoded.get_ids().to_vec())
     }
 
-    /// Every token that is text.
-    pub(super) fn text(&self) -> impl Iterator<Item = u32> {
-        self.bytes.iter().zip(0..).filter(|(bytes, _)| !bytes.is_empty()).map(|(_, token)| token)
+    /// The tokens that are no text, those that end an answer among them.
+    pub(super) fn marks(&self) -> &[u32] {
+        &self.marks
     }
 
     /// What a token stands for; nothing for a mark.

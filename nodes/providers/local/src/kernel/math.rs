@@ -21,8 +21,8 @@ wide! {
     pub(crate) fn layer_norm<'a>(row: &'a mut [f32], scale: &'a [f32], shift: &'a [f32], epsilon: f32) = layer_norm_body;
 }
 wide! {
-    /// Brings each column to a mean square of 1, then scales each row.
-    pub(crate) fn rms_norm<'a>(columns: &'a [f32], scale: &'a [f32], epsilon: f32, to: &'a mut [f32]) = rms_norm_body;
+    /// Brings a row to a mean square of 1, then scales each element.
+    pub(crate) fn rms_norm<'a>(row: &'a mut [f32], scale: &'a [f32], epsilon: f32) = rms_norm_body;
 }
 wide! {
     /// `to += by * of`.
@@ -117,25 +117,11 @@ fn layer_norm_body<S: Simd>(row: &mut [f32], scale: &[f32], shift: &[f32], epsil
 }
 
 #[inline(always)]
-fn rms_norm_body<S: Simd>(columns: &[f32], scale: &[f32], epsilon: f32, to: &mut [f32]) {
-    let count = columns.len() / scale.len();
-    let mut by = vec![0.0; count];
-    if count == 1 {
-        by[0] = total::<S>(columns, |value| value * value);
-    } else {
-        for row in columns.chunks_exact(count) {
-            for (by, value) in by.iter_mut().zip(row) {
-                *by = madd::<S>(*value, *value, *by);
-            }
-        }
-    }
-    for by in &mut by {
-        *by = 1.0 / (*by / scale.len() as f32 + epsilon).sqrt();
-    }
-    for ((to, row), scale) in to.chunks_exact_mut(count).zip(columns.chunks_exact(count)).zip(scale) {
-        for ((to, value), by) in to.iter_mut().zip(row).zip(&by) {
-            *to = *value * by * scale;
-        }
+fn rms_norm_body<S: Simd>(row: &mut [f32], scale: &[f32], epsilon: f32) {
+    let square = total::<S>(row, |value| value * value) / row.len() as f32;
+    let by = 1.0 / (square + epsilon).sqrt();
+    for (value, scale) in row.iter_mut().zip(scale) {
+        *value *= by * scale;
     }
 }
 
@@ -187,6 +173,10 @@ mod tests {
         (0..1001).map(|index| (index as f32 - 500.0) * 0.024).collect()
     }
 
+    fn exact_squares(row: &[f32]) -> f64 {
+        row.iter().map(|x| f64::from(*x).powi(2)).sum()
+    }
+
     #[test]
     fn a_softmax_is_that_of_double_precision() {
         for length in [1, 7, 32, 33, 1001] {
@@ -229,19 +219,11 @@ mod tests {
         layer_norm(&mut row, &scale, &shift, 1e-12);
         close(&row, exact.iter().map(|x| (x - mean) / variance.sqrt() * 2.0 + 0.5), 1e-5);
 
-        for count in [1, 7] {
-            let columns = &values()[..91 * count];
-            let mut normed = vec![0.0; columns.len()];
-            rms_norm(columns, &scale[..91], 1e-5, &mut normed);
-            let exact = (0..columns.len()).map(|at| {
-                let squares = (0..91).map(|row| f64::from(columns[row * count + at % count]).powi(2)).sum::<f64>();
-                f64::from(columns[at]) / (squares / 91.0 + 1e-5).sqrt() * 2.0
-            });
-            close(&normed, exact, 1e-5);
-        }
-
-        let product: f64 = values().iter().zip(&scale).map(|(a, b)| f64::from(a * b)).sum();
-        close(&[dot(&values(), &scale)], [product], 1e-4);
+        let mut row = values();
+        let square = exact_squares(&row) / row.len() as f64;
+        rms_norm(&mut row, &scale, 1e-5);
+        close(&row, values().iter().map(|x| f64::from(*x) / (square + 1e-5).sqrt() * 2.0), 1e-5);
+        close(&[dot(&row, &row)], [exact_squares(&row)], 1e-5);
         let mut to = values();
         add_scaled(&mut to, -0.5, &scale);
         close(&to, values().into_iter().map(|x| f64::from(x) - 1.0), 1e-6);

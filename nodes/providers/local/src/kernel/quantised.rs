@@ -1,8 +1,11 @@
 //! Matrices whose elements are kept in four or eight bits, in blocks of 32 along a row, as GGUF has them.
 //!
-//! They are kept in tiles of 32 rows, in which the rows lie side by side: so a vector of the machine holds the same column of
+//! They are kept in tiles of 64 rows, in which the rows lie side by side: so a vector of the machine holds the same column of
 //! many rows, and sums need no shuffling. They are widened to `f32` while they are used; what they are multiplied with
 //! is never rounded.
+//!
+//! What comes out is in tiles as well: for each tile of rows, one token after the other. So each tile is written by one
+//! thread.
 
 use pulp::Simd;
 use rayon::{
@@ -17,29 +20,25 @@ use super::{
 };
 
 /// Rows of a tile.
-pub(crate) const ROWS: usize = 32;
+pub(crate) const TILE: usize = 64;
 /// Elements of a block.
-pub(crate) const BLOCK: usize = 32;
-/// Tiles that are widened together for a product of matrices.
-const WIDENED: usize = 2;
-/// Tiles that a thread takes at once for a product with one vector.
-const TAKEN: usize = 2;
+const BLOCK: usize = 32;
 
 /// Half of a precision: 1 bit for the sign, 5 for the power, 10 for the fraction.
 type Half = u16;
 
-/// Blocks of 32 rows with four bits an element: `scale * bits + least`.
+/// Blocks of 64 rows with four bits an element: `scale * bits + least`.
 struct Four {
-    scale: [Half; ROWS],
-    least: [Half; ROWS],
+    scale: [Half; TILE],
+    least: [Half; TILE],
     /// The low four bits are of the first half of the block, the high ones of the second.
-    bits: [[u8; ROWS]; BLOCK / 2],
+    bits: [[u8; TILE]; BLOCK / 2],
 }
 
-/// Blocks of 32 rows with eight bits an element: `scale * bits`.
+/// Blocks of 64 rows with eight bits an element: `scale * bits`.
 struct Eight {
-    scale: [Half; ROWS],
-    bits: [[i8; ROWS]; BLOCK],
+    scale: [Half; TILE],
+    bits: [[i8; TILE]; BLOCK],
 }
 
 enum Tiles {
@@ -80,11 +79,11 @@ impl Quantised {
     pub(crate) fn of(bits: Bits, inputs: usize, parts: &[&[u8]]) -> Result<Self, String> {
         let row = inputs / BLOCK * bits.block();
         let outputs = parts.iter().map(|part| part.len()).sum::<usize>() / row.max(1);
-        if row == 0 || inputs % BLOCK != 0 || outputs % ROWS != 0 || parts.iter().any(|part| part.len() % row != 0) {
-            return Err(format!("{outputs} rows of {inputs} elements do not fill tiles of {ROWS} rows"));
+        if row == 0 || inputs % BLOCK != 0 || outputs % TILE != 0 || parts.iter().any(|part| part.len() % row != 0) {
+            return Err(format!("{outputs} rows of {inputs} elements do not fill tiles of {TILE} rows"));
         }
         let rows: Vec<&[u8]> = parts.iter().flat_map(|part| part.chunks_exact(row)).collect();
-        let blocks = rows.chunks_exact(ROWS).flat_map(|tile| (0..inputs / BLOCK).map(move |block| (tile, block)));
+        let blocks = rows.chunks_exact(TILE).flat_map(|tile| (0..inputs / BLOCK).map(move |block| (tile, block)));
         let part = |row: &'_ [u8], block: usize| row[block * bits.block()..][..bits.block()].to_vec();
         let half = |part: &[u8], at: usize| Half::from_le_bytes([part[at], part[at + 1]]);
         let tiles = match bits {
@@ -127,30 +126,29 @@ impl Quantised {
         self.outputs
     }
 
-    /// `y = matrix * x`, or `y += matrix * x`, where `x` has a row for each input, `y` one for each output, and both a column
-    /// for each token. On the threads of the pool that this is called in.
+    /// `y = matrix * x`, or `y += matrix * x`, for each token. `x` has one token after the other, `y` too within each tile of
+    /// outputs. On the threads of the pool that this is called in.
     pub(crate) fn apply(&self, x: &[f32], y: &mut [f32], add: bool) {
         let tokens = y.len() / self.outputs;
+        let tiles = y.par_chunks_mut(TILE * tokens).enumerate();
         if tokens == 1 {
             let all: Vec<f32> = x.chunks_exact(BLOCK).map(|x| x.iter().sum()).collect();
-            let some = y.par_chunks_mut(TAKEN * ROWS).enumerate();
-            some.for_each(|(index, y)| self.tiles_by_vector(index * TAKEN, x, &all, y, add));
+            tiles.for_each(|(tile, y)| self.tile_by_vector(tile, x, &all, y, add));
             return;
         }
-        let scratch = || vec![0.0; WIDENED * ROWS * self.inputs];
-        y.par_chunks_mut(WIDENED * ROWS * tokens).enumerate().for_each_init(scratch, |widened, (index, y)| {
-            let rows = y.len() / tokens;
-            let widened = &mut widened[..rows * self.inputs];
-            self.widen(index * WIDENED, widened);
-            let matrix = Matrix::of(widened, self.inputs, rows).turned();
-            multiply(MatrixMut::of(y, rows, tokens), add, matrix, Matrix::of(x, self.inputs, tokens));
+        let scratch = || vec![0.0; TILE * self.inputs];
+        tiles.for_each_init(scratch, |widened, (tile, y)| {
+            self.widen(tile, widened);
+            let matrix = Matrix::of(widened, self.inputs, TILE).turned();
+            let to = MatrixMut { data: y, rows: TILE, columns: tokens, row_step: 1, column_step: TILE };
+            multiply(to, add, matrix, Matrix::of(x, tokens, self.inputs).turned());
         });
     }
 
     /// A row of the matrix.
     pub(crate) fn row(&self, row: usize, to: &mut [f32]) {
-        let at = row % ROWS;
-        let start = row / ROWS * self.blocks();
+        let at = row % TILE;
+        let start = row / TILE * self.blocks();
         match &self.tiles {
             Tiles::Four(tiles) => {
                 for (to, four) in to.chunks_exact_mut(BLOCK).zip(&tiles[start..]) {
@@ -178,113 +176,100 @@ impl Quantised {
     }
 
     /// `all` holds the sum of each block of `x`.
-    fn tiles_by_vector(&self, tile: usize, x: &[f32], all: &[f32], y: &mut [f32], add: bool) {
-        let start = tile * self.blocks();
+    fn tile_by_vector(&self, tile: usize, x: &[f32], all: &[f32], y: &mut [f32], add: bool) {
+        let blocks = tile * self.blocks()..(tile + 1) * self.blocks();
         match &self.tiles {
-            Tiles::Four(tiles) => four_by_vector(&tiles[start..], x, all, y, add),
-            Tiles::Eight(tiles) => eight_by_vector(&tiles[start..], x, y, add),
+            Tiles::Four(tiles) => four_by_vector(&tiles[blocks], x, all, y, add),
+            Tiles::Eight(tiles) => eight_by_vector(&tiles[blocks], x, y, add),
         }
     }
 
-    /// Writes some tiles as they are multiplied: a row for each input.
+    /// Writes a tile as it is multiplied: a row for each input.
     fn widen(&self, tile: usize, to: &mut [f32]) {
-        let start = tile * self.blocks();
+        let blocks = tile * self.blocks()..(tile + 1) * self.blocks();
         match &self.tiles {
-            Tiles::Four(tiles) => widen_four(&tiles[start..], self.blocks(), to),
-            Tiles::Eight(tiles) => widen_eight(&tiles[start..], self.blocks(), to),
+            Tiles::Four(tiles) => widen_four(&tiles[blocks], to),
+            Tiles::Eight(tiles) => widen_eight(&tiles[blocks], to),
         }
     }
 }
 
 wide! {
-    fn four_by_vector<'a>(tiles: &'a [Four], x: &'a [f32], all: &'a [f32], y: &'a mut [f32], add: bool) = four_by_vector_body;
+    fn four_by_vector<'a>(tile: &'a [Four], x: &'a [f32], all: &'a [f32], y: &'a mut [f32], add: bool) =
+        four_by_vector_body;
 }
 wide! {
-    fn eight_by_vector<'a>(tiles: &'a [Eight], x: &'a [f32], y: &'a mut [f32], add: bool) = eight_by_vector_body;
+    fn eight_by_vector<'a>(tile: &'a [Eight], x: &'a [f32], y: &'a mut [f32], add: bool) = eight_by_vector_body;
 }
 wide! {
-    fn widen_four<'a>(tiles: &'a [Four], blocks: usize, to: &'a mut [f32]) = widen_four_body;
+    fn widen_four<'a>(tile: &'a [Four], to: &'a mut [f32]) = widen_four_body;
 }
 wide! {
-    fn widen_eight<'a>(tiles: &'a [Eight], blocks: usize, to: &'a mut [f32]) = widen_eight_body;
+    fn widen_eight<'a>(tile: &'a [Eight], to: &'a mut [f32]) = widen_eight_body;
 }
 
 #[inline(always)]
-fn four_by_vector_body<S: Simd>(tiles: &[Four], x: &[f32], all: &[f32], y: &mut [f32], add: bool) {
-    let x = x.as_chunks::<BLOCK>().0;
-    for (tile, y) in tiles.chunks_exact(x.len()).zip(y.as_chunks_mut::<ROWS>().0) {
-        let mut sums = if add { *y } else { [0.0; ROWS] };
-        for ((four, x), all) in tile.iter().zip(x).zip(all) {
-            let (low, high) = x.split_at(BLOCK / 2);
-            let mut part = [0.0; ROWS];
-            for ((bits, low), high) in four.bits.iter().zip(low).zip(high) {
-                for row in 0..ROWS {
-                    part[row] = madd::<S>(f32::from(bits[row] & 15), *low, part[row]);
-                }
-                for row in 0..ROWS {
-                    part[row] = madd::<S>(f32::from(bits[row] >> 4), *high, part[row]);
-                }
+fn four_by_vector_body<S: Simd>(tile: &[Four], x: &[f32], all: &[f32], y: &mut [f32], add: bool) {
+    let y: &mut [f32; TILE] = y.try_into().expect("a tile of outputs");
+    let mut sums = if add { *y } else { [0.0; TILE] };
+    for ((four, x), all) in tile.iter().zip(x.as_chunks::<BLOCK>().0).zip(all) {
+        let (low, high) = x.split_at(BLOCK / 2);
+        let mut part = [0.0; TILE];
+        for ((bits, low), high) in four.bits.iter().zip(low).zip(high) {
+            for row in 0..TILE {
+                part[row] = madd::<S>(f32::from(bits[row] & 15), *low, part[row]);
             }
-            for row in 0..ROWS {
-                let least = madd::<S>(widened(four.least[row]), *all, sums[row]);
-                sums[row] = madd::<S>(widened(four.scale[row]), part[row], least);
+            for row in 0..TILE {
+                part[row] = madd::<S>(f32::from(bits[row] >> 4), *high, part[row]);
             }
         }
-        *y = sums;
+        for row in 0..TILE {
+            let least = madd::<S>(widened(four.least[row]), *all, sums[row]);
+            sums[row] = madd::<S>(widened(four.scale[row]), part[row], least);
+        }
     }
+    *y = sums;
 }
 
 #[inline(always)]
-fn eight_by_vector_body<S: Simd>(tiles: &[Eight], x: &[f32], y: &mut [f32], add: bool) {
-    let x = x.as_chunks::<BLOCK>().0;
-    for (tile, y) in tiles.chunks_exact(x.len()).zip(y.as_chunks_mut::<ROWS>().0) {
-        let mut sums = if add { *y } else { [0.0; ROWS] };
-        for (eight, x) in tile.iter().zip(x) {
-            let mut part = [0.0; ROWS];
-            for (bits, x) in eight.bits.iter().zip(x) {
-                for row in 0..ROWS {
-                    part[row] = madd::<S>(f32::from(bits[row]), *x, part[row]);
-                }
-            }
-            for row in 0..ROWS {
-                sums[row] = madd::<S>(widened(eight.scale[row]), part[row], sums[row]);
+fn eight_by_vector_body<S: Simd>(tile: &[Eight], x: &[f32], y: &mut [f32], add: bool) {
+    let y: &mut [f32; TILE] = y.try_into().expect("a tile of outputs");
+    let mut sums = if add { *y } else { [0.0; TILE] };
+    for (eight, x) in tile.iter().zip(x.as_chunks::<BLOCK>().0) {
+        let mut part = [0.0; TILE];
+        for (bits, x) in eight.bits.iter().zip(x) {
+            for row in 0..TILE {
+                part[row] = madd::<S>(f32::from(bits[row]), *x, part[row]);
             }
         }
-        *y = sums;
+        for row in 0..TILE {
+            sums[row] = madd::<S>(widened(eight.scale[row]), part[row], sums[row]);
+        }
     }
+    *y = sums;
 }
 
 #[inline(always)]
-fn widen_four_body<S: Simd>(tiles: &[Four], blocks: usize, to: &mut [f32]) {
-    let rows = to.len() / (blocks * BLOCK);
-    for (tile, fours) in tiles.chunks_exact(blocks).take(rows / ROWS).enumerate() {
-        for (four, to) in fours.iter().zip(to.chunks_exact_mut(BLOCK * rows)) {
-            let (scale, least) = (four.scale.map(widened), four.least.map(widened));
-            let (low, high) = to.split_at_mut(BLOCK / 2 * rows);
-            let halves = low.chunks_exact_mut(rows).zip(high.chunks_exact_mut(rows));
-            for (bits, (low, high)) in four.bits.iter().zip(halves) {
-                let low = &mut low.as_chunks_mut::<ROWS>().0[tile];
-                let high = &mut high.as_chunks_mut::<ROWS>().0[tile];
-                for row in 0..ROWS {
-                    low[row] = madd::<S>(f32::from(bits[row] & 15), scale[row], least[row]);
-                    high[row] = madd::<S>(f32::from(bits[row] >> 4), scale[row], least[row]);
-                }
+fn widen_four_body<S: Simd>(tile: &[Four], to: &mut [f32]) {
+    for (four, to) in tile.iter().zip(to.as_chunks_mut::<TILE>().0.as_chunks_mut::<BLOCK>().0) {
+        let (scale, least) = (four.scale.map(widened), four.least.map(widened));
+        let (low, high) = to.split_at_mut(BLOCK / 2);
+        for ((bits, low), high) in four.bits.iter().zip(low).zip(high) {
+            for row in 0..TILE {
+                low[row] = madd::<S>(f32::from(bits[row] & 15), scale[row], least[row]);
+                high[row] = madd::<S>(f32::from(bits[row] >> 4), scale[row], least[row]);
             }
         }
     }
 }
 
 #[inline(always)]
-fn widen_eight_body<S: Simd>(tiles: &[Eight], blocks: usize, to: &mut [f32]) {
-    let rows = to.len() / (blocks * BLOCK);
-    for (tile, eights) in tiles.chunks_exact(blocks).take(rows / ROWS).enumerate() {
-        for (eight, to) in eights.iter().zip(to.chunks_exact_mut(BLOCK * rows)) {
-            let scale = eight.scale.map(widened);
-            for (bits, to) in eight.bits.iter().zip(to.chunks_exact_mut(rows)) {
-                let to = &mut to.as_chunks_mut::<ROWS>().0[tile];
-                for row in 0..ROWS {
-                    to[row] = f32::from(bits[row]) * scale[row];
-                }
+fn widen_eight_body<S: Simd>(tile: &[Eight], to: &mut [f32]) {
+    for (eight, to) in tile.iter().zip(to.as_chunks_mut::<TILE>().0.as_chunks_mut::<BLOCK>().0) {
+        let scale = eight.scale.map(widened);
+        for (bits, to) in eight.bits.iter().zip(to) {
+            for row in 0..TILE {
+                to[row] = f32::from(bits[row]) * scale[row];
             }
         }
     }
@@ -353,7 +338,7 @@ mod tests {
         #[values(1, 2, 50)] tokens: usize,
         #[values(false, true)] add: bool,
     ) {
-        let (inputs, outputs) = (96, 160);
+        let (inputs, outputs) = (96, 192);
         let (bytes, values) = rows(bits, inputs, outputs);
         // Two matrices below each other.
         let (above, below) = bytes.split_at(bytes.len() / outputs * 64);
@@ -367,9 +352,9 @@ mod tests {
             matrix.row(output, &mut kept);
             assert!(kept.iter().zip(row).all(|(kept, value)| (f64::from(*kept) - value).abs() < 1e-4));
             for token in 0..tokens {
-                let exact: f64 = row.iter().enumerate().map(|(k, w)| w * f64::from(x[k * tokens + token])).sum();
+                let exact: f64 = row.iter().zip(&x[token * inputs..]).map(|(w, x)| w * f64::from(*x)).sum();
                 let exact = if add { exact + 1.0 } else { exact };
-                let found = f64::from(y[output * tokens + token]);
+                let found = f64::from(y[(output / TILE * tokens + token) * TILE + output % TILE]);
                 assert!((found - exact).abs() < 1e-3 * (1.0 + exact.abs()), "{output} {token}: {found} {exact}");
             }
         }
@@ -384,7 +369,7 @@ mod tests {
 
     #[test]
     fn rows_that_fill_no_tile_are_refused() {
-        let (bytes, _) = rows(Bits::Eight, 64, 33);
+        let (bytes, _) = rows(Bits::Eight, 64, 65);
         assert!(Quantised::of(Bits::Eight, 64, &[&bytes]).is_err());
         assert!(Quantised::of(Bits::Eight, 65, &[&bytes]).is_err());
         assert!(Quantised::of(Bits::Eight, 0, &[]).is_err());
