@@ -74,7 +74,8 @@ pub(crate) const ALL: &[Step] = &[
 ];
 
 /// The benchmarks.
-pub(crate) const BENCHES: &[Step] = &[GUESTS, MODELS, step("benchmarks", &["cargo", "bench", "--workspace", "--benches"])];
+pub(crate) const BENCHES: &[Step] =
+    &[GUESTS, MODELS, step("benchmarks", &["cargo", "bench", "--workspace", "--benches"])];
 
 /// Runs every step, also after one that fails, and says which failed.
 #[expect(clippy::disallowed_methods, reason = "progress lines say how long a step took")]

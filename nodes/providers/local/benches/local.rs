@@ -70,7 +70,8 @@ fn print(models: &LocalModels) {
     say(&format!("chat model, first start      {:8.1} ms", load.elapsed().as_secs_f64() * 1e3));
     for words in [60, 240, 800, 2000] {
         let text = "the quick brown fox jumps over the lazy dog and "[..].repeat(words / 10);
-        let best = (0..3).map(|_| chat(models, &format!("Tell a long story of {text}"), 48)).min_by_key(|run| run.first);
+        let best =
+            (0..3).map(|_| chat(models, &format!("Tell a long story of {text}"), 48)).min_by_key(|run| run.first);
         let run = best.expect("it ran");
         say(&format!(
             "question of {:5} tokens     {:8.1} ms to the first token, {:5.0} tokens/s read, {:5.1} tokens/s written",

@@ -9,8 +9,8 @@
 mod answer;
 mod attention;
 mod cache;
-mod gguf;
 mod generate;
+mod gguf;
 mod grammar;
 mod llama;
 mod prompt;

@@ -44,13 +44,18 @@ pub(crate) fn unable(model: &Model, what: &str) -> NodeError {
     } else {
         "it makes vectors of texts: use it where an embedding model is wanted"
     };
-    NodeError::new(codes::LOCAL_UNABLE, ErrorClass::Invalid, format!("`{}` cannot {what}", model.full_name())).hint(hint)
+    NodeError::new(codes::LOCAL_UNABLE, ErrorClass::Invalid, format!("`{}` cannot {what}", model.full_name()))
+        .hint(hint)
 }
 
 /// An answer cannot be held to a schema.
 pub(crate) fn schema(what: String) -> NodeError {
-    NodeError::new(codes::LOCAL_SCHEMA, ErrorClass::Invalid, format!("a local model cannot be held to this schema: {what}"))
-        .hint("use a simpler schema, or a model of another provider")
+    NodeError::new(
+        codes::LOCAL_SCHEMA,
+        ErrorClass::Invalid,
+        format!("a local model cannot be held to this schema: {what}"),
+    )
+    .hint("use a simpler schema, or a model of another provider")
 }
 
 /// A question leaves no room for an answer.

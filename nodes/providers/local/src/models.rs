@@ -150,7 +150,8 @@ impl Models for LocalModels {
         let stop = Stop::default();
         let _guard = stop.when_dropped();
         let embedded = blocking(move || embedder.embed(&request.texts, &stop)).await?;
-        let embedded = embedded.ok_or_else(|| NodeError::internal("embedding was stopped while someone waits for it"))?;
+        let embedded =
+            embedded.ok_or_else(|| NodeError::internal("embedding was stopped while someone waits for it"))?;
         Ok(Embeddings {
             model: EMBEDDING.full_name(),
             vectors: embedded.vectors,
@@ -165,7 +166,9 @@ fn find(name: &str) -> Result<&'static Model, NodeError> {
 }
 
 /// Computes outside the threads that wait for the network.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T, NodeError> + Send + 'static) -> Result<T, NodeError> {
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, NodeError> + Send + 'static,
+) -> Result<T, NodeError> {
     let done = spawn_blocking(work).await;
     done.unwrap_or_else(|error| Err(NodeError::internal(format!("a local model failed: {error}"))))
 }

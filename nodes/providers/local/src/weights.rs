@@ -137,9 +137,9 @@ impl Model {
 
     /// Whether every file in its folder has the digest that it should have.
     fn is_good(&self, folder: &Path) -> bool {
-        self.files.iter().all(|file| {
-            self.file(folder, file).is_ok_and(|path| sha256(&path).is_ok_and(|found| found == file.sha256))
-        })
+        self.files
+            .iter()
+            .all(|file| self.file(folder, file).is_ok_and(|path| sha256(&path).is_ok_and(|found| found == file.sha256)))
     }
 }
 

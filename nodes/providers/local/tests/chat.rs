@@ -113,10 +113,7 @@ async fn a_follow_up_question_is_not_read_from_its_begin() {
 #[case(json!({ "type": "array", "items": { "type": "number" }, "minItems": 2, "maxItems": 4 }))]
 #[case(json!({ "type": "object", "required": ["any"] }))]
 #[tokio::test]
-async fn an_answer_has_the_form_of_its_schema(
-    #[case] schema: serde_json::Value,
-    #[values(0.0, 1.5)] temperature: f64,
-) {
+async fn an_answer_has_the_form_of_its_schema(#[case] schema: serde_json::Value, #[values(0.0, 1.5)] temperature: f64) {
     let validator = jsonschema::validator_for(&schema).unwrap();
     let mut held = request([user("Ada is 36 and paid 12.50 for an order.")]);
     held.sampling.max_tokens = Some(60);

@@ -78,10 +78,10 @@ mod tests {
 
     #[test]
     fn texts_that_end_the_answer_are_no_part_of_it() {
-        assert_eq!(pieces(&["END"], &[b"say E", b"N", b"D more", b"more"]), (
-            ["say ", "", "", "", ""].map(str::to_owned).to_vec(),
-            true
-        ));
+        assert_eq!(
+            pieces(&["END"], &[b"say E", b"N", b"D more", b"more"]),
+            (["say ", "", "", "", ""].map(str::to_owned).to_vec(), true)
+        );
         assert_eq!(pieces(&["END"], &[b"E", b"N", b"TER"]), (["", "", "ENTER", ""].map(str::to_owned).to_vec(), false));
         assert_eq!(pieces(&["\n\n", "b"], &[b"a\n", b"\n"]), (["a", "", ""].map(str::to_owned).to_vec(), true));
         assert_eq!(pieces(&["later", "x"], &[b"an x later"]), (["an ", ""].map(str::to_owned).to_vec(), true));

@@ -54,13 +54,8 @@ fn look_together(
     let width = pages * PAGE;
     scores.resize(some * width, 0.0);
     for (page, part) in parts[..pages].iter().enumerate() {
-        let to = MatrixMut {
-            data: &mut scores[page * PAGE..],
-            rows: some,
-            columns: PAGE,
-            row_step: width,
-            column_step: 1,
-        };
+        let to =
+            MatrixMut { data: &mut scores[page * PAGE..], rows: some, columns: PAGE, row_step: width, column_step: 1 };
         multiply(to, false, Matrix::of(queries, some, head), Matrix::of(part.keys, head, PAGE));
     }
     for (token, row) in scores.chunks_exact_mut(width).enumerate() {
@@ -70,13 +65,8 @@ fn look_together(
     }
     for (page, part) in parts[..pages].iter().enumerate() {
         let filled = PAGE.min(seen - page * PAGE);
-        let weights = Matrix {
-            data: &scores[page * PAGE..],
-            rows: some,
-            columns: filled,
-            row_step: width,
-            column_step: 1,
-        };
+        let weights =
+            Matrix { data: &scores[page * PAGE..], rows: some, columns: filled, row_step: width, column_step: 1 };
         let values = Matrix::of(&part.values[..filled * head], filled, head);
         multiply(MatrixMut::of(mixed, some, head), page > 0, weights, values);
     }

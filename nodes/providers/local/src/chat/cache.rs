@@ -117,7 +117,8 @@ impl Kept {
     pub(super) fn take(&mut self, question: &[u32]) -> Cache {
         let shared = self.conversations.iter().map(|kept| kept.shared(question)).enumerate();
         // The last of the longest: it was used most recently.
-        let Some((index, shared)) = shared.max_by_key(|(_, shared)| *shared).filter(|(_, shared)| *shared >= WORTH) else {
+        let Some((index, shared)) = shared.max_by_key(|(_, shared)| *shared).filter(|(_, shared)| *shared >= WORTH)
+        else {
             return Cache::default();
         };
         let whole = self.conversations[index].len() == shared;

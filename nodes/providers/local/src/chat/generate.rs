@@ -26,12 +26,10 @@ impl Chat {
     /// threads of the pool that this is called in.
     pub(crate) fn answer(&self, question: Question, events: &Events, stop: &Stop) {
         let mut cache = self.begun(&question.tokens);
-        let mut usage = Usage {
-            input_tokens: question.tokens.len() as u64,
-            cached_tokens: cache.len() as u64,
-            ..Usage::default()
-        };
-        let mut writer = Writer { chat: self, grammar: question.grammar, said: Answer::new(&question.sampling.stop), events };
+        let mut usage =
+            Usage { input_tokens: question.tokens.len() as u64, cached_tokens: cache.len() as u64, ..Usage::default() };
+        let mut writer =
+            Writer { chat: self, grammar: question.grammar, said: Answer::new(&question.sampling.stop), events };
         let mut sampler = Sampler::new(&question.sampling);
         let mut logits = self.llama.read_tokens(&question.tokens[cache.len()..], &mut cache, stop);
         let finish = loop {

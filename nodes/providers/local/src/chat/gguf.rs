@@ -87,7 +87,8 @@ impl Gguf {
         }
         let tensors = from.u64()?;
         let values = from.u64()?;
-        let values = (0..values).map(|_| Ok((from.text()?, from.value()?))).collect::<Result<HashMap<_, _>, String>>()?;
+        let values =
+            (0..values).map(|_| Ok((from.text()?, from.value()?))).collect::<Result<HashMap<_, _>, String>>()?;
         let tensors = (0..tensors).map(|_| from.tensor()).collect::<Result<HashMap<_, _>, _>>()?;
         let align = match values.get("general.alignment") {
             Some(Value::Number(align)) if *align >= 1.0 => *align as usize,
@@ -142,7 +143,8 @@ impl Gguf {
         if info.inputs == 0 || info.inputs % elements != 0 {
             return Err(format!("`{name}`: a row of {} elements is not whole", info.inputs));
         }
-        let end = |length: usize| self.content.checked_add(info.offset).map(|start| start..start.saturating_add(length));
+        let end =
+            |length: usize| self.content.checked_add(info.offset).map(|start| start..start.saturating_add(length));
         let content = (info.inputs / elements)
             .checked_mul(bytes)
             .and_then(|row| row.checked_mul(info.outputs))

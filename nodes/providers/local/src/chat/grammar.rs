@@ -99,22 +99,28 @@ mod tests {
 
     #[test]
     fn objects_have_their_members_in_order_and_the_required_ones_always() {
-        fits(INVOICE, &[
-            r#"{"number":"A-1","total":12.5,"currency":"EURO","note":null}"#,
-            r#"{"total": -0.5, "currency": "EUR", "note": "a \"quoted\" word"}"#,
-            r#"{"number": "größe","total":0,"currency":"USD"}"#,
-        ]);
-        misfits(INVOICE, &[
-            (r#"{"total":1}"#, 10),
-            (r#"{"currency"#, 2),
-            (r#"{"total":1,"note""#, 12),
-            (r#"{"number":"123456"#, 16),
-            (r#"{"total":01"#, 10),
-            (r#"{"total":1,"currency":"GBP""#, 23),
-            (r#"{  "total"#, 1),
-            (r#"{"total":1,"currency":"EUR"} "#, 28),
-            ("{}", 1),
-        ]);
+        fits(
+            INVOICE,
+            &[
+                r#"{"number":"A-1","total":12.5,"currency":"EURO","note":null}"#,
+                r#"{"total": -0.5, "currency": "EUR", "note": "a \"quoted\" word"}"#,
+                r#"{"number": "größe","total":0,"currency":"USD"}"#,
+            ],
+        );
+        misfits(
+            INVOICE,
+            &[
+                (r#"{"total":1}"#, 10),
+                (r#"{"currency"#, 2),
+                (r#"{"total":1,"note""#, 12),
+                (r#"{"number":"123456"#, 16),
+                (r#"{"total":01"#, 10),
+                (r#"{"total":1,"currency":"GBP""#, 23),
+                (r#"{  "total"#, 1),
+                (r#"{"total":1,"currency":"EUR"} "#, 28),
+                ("{}", 1),
+            ],
+        );
     }
 
     #[test]
@@ -146,7 +152,8 @@ mod tests {
 
     #[test]
     fn choices_constants_and_anything() {
-        let either = r#"{ "anyOf": [{ "const": { "a": [1] } }, { "type": "integer" }, { "type": "string", "maxLength": 2 }] }"#;
+        let either =
+            r#"{ "anyOf": [{ "const": { "a": [1] } }, { "type": "integer" }, { "type": "string", "maxLength": 2 }] }"#;
         fits(either, &[r#"{"a":[1]}"#, "7", r#""ab""#]);
         misfits(either, &[(r#"{"b"#, 2), ("\"abc", 3), ("null", 0)]);
         let any = r#"{ "type": "object", "required": ["x"] }"#;

@@ -128,13 +128,8 @@ fn attend(attention: &[f32], mixed: &mut [f32], scores: &mut [f32]) {
         for row in scores.chunks_exact_mut(tokens) {
             math::softmax(row, 1.0 / (HEAD as f32).sqrt());
         }
-        let to = MatrixMut {
-            data: &mut mixed[head * HEAD..],
-            rows: tokens,
-            columns: HEAD,
-            row_step: WIDTH,
-            column_step: 1,
-        };
+        let to =
+            MatrixMut { data: &mut mixed[head * HEAD..], rows: tokens, columns: HEAD, row_step: WIDTH, column_step: 1 };
         multiply(to, false, Matrix::of(scores, tokens, tokens), values);
     }
 }

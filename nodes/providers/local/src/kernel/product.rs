@@ -20,13 +20,7 @@ impl<'a> Matrix<'a> {
 
     /// The same matrix with rows and columns swapped.
     pub(crate) fn turned(self) -> Self {
-        Self {
-            rows: self.columns,
-            columns: self.rows,
-            row_step: self.column_step,
-            column_step: self.row_step,
-            ..self
-        }
+        Self { rows: self.columns, columns: self.rows, row_step: self.column_step, column_step: self.row_step, ..self }
     }
 }
 

