@@ -15,11 +15,14 @@ mod fmt;
 mod forget;
 mod graph;
 mod init;
+mod models;
 mod new;
 mod nodes;
 pub(crate) mod quarantine;
 pub(crate) mod run;
 mod runs;
+mod sandbox;
+mod sandbox_child;
 mod schema;
 mod test;
 
@@ -40,6 +43,8 @@ pub(crate) enum Verb {
     Graph(graph::Graph),
     /// Lists the node types, or shows one with its fields and examples
     Nodes(nodes::Nodes),
+    /// Lists the language models, or tries one
+    Models(models::Models),
     /// Prints the JSON Schema of workflow files, for editors
     Schema(schema::Schema),
     /// Writes a new workflow from a template
@@ -52,11 +57,16 @@ pub(crate) enum Verb {
     Explain(explain::Explain),
     /// Checks this machine and this project, and says how to mend what is wrong
     Doctor(doctor::Doctor),
+    /// Runs untrusted code for others, by HTTP; or builds what code runs in
+    Sandbox(sandbox::Sandbox),
     /// Prints a completion script for a shell
     Completions(completions::Completions),
     /// Executes one run and nothing else: started for runs that end the processes which execute them
     #[command(hide = true)]
     Quarantine(quarantine::Quarantine),
+    /// A child process of the sandbox: started to run code apart from everything else
+    #[command(name = crate::sandbox::CHILD, hide = true)]
+    SandboxChild(sandbox_child::SandboxChild),
 }
 
 impl Verb {
@@ -69,14 +79,17 @@ impl Verb {
             Self::Test(verb) => verb.run(shell),
             Self::Graph(verb) => verb.run(shell),
             Self::Nodes(verb) => verb.run(shell),
+            Self::Models(verb) => verb.run(shell),
             Self::Schema(verb) => verb.run(shell),
             Self::New(verb) => verb.run(shell),
             Self::Init(verb) => verb.run(shell),
             Self::Fmt(verb) => verb.run(shell),
             Self::Explain(verb) => verb.run(shell),
             Self::Doctor(verb) => verb.run(shell),
+            Self::Sandbox(verb) => verb.run(shell),
             Self::Completions(verb) => verb.run(shell),
             Self::Quarantine(verb) => verb.run(shell),
+            Self::SandboxChild(verb) => verb.run(shell),
         }
     }
 }

@@ -13,11 +13,15 @@ use figment::{
 };
 use liteagent_backends::Reserve;
 use liteagent_engine::{capability::Root, codes, source::read_text};
+use liteagent_providers::{Names, ProviderSettings};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use self::secrets::SecretConfig;
+use self::{mcp::McpConfig, sandbox::SandboxConfig, secrets::SecretConfig};
 use crate::failure::Failure;
 
+mod mcp;
+pub(crate) mod models;
+mod sandbox;
 mod secrets;
 
 /// The name of the configuration file; its folder is the root of the definitions.
@@ -31,6 +35,14 @@ pub(crate) struct Config {
     pub(crate) files: FilesConfig,
     /// Where `http-request` may go.
     pub(crate) http: HttpConfig,
+    /// What aliases of models stand for.
+    pub(crate) models: BTreeMap<String, Names>,
+    /// Language models, by the names of their providers.
+    pub(crate) providers: BTreeMap<String, ProviderSettings>,
+    /// What code may use, and how much of it runs at once.
+    pub(crate) sandbox: SandboxConfig,
+    /// The MCP servers that workflows may name.
+    pub(crate) mcp: BTreeMap<String, McpConfig>,
     /// Which secrets may be sent where, and who may declare them. Their values stand elsewhere.
     pub(crate) secrets: BTreeMap<String, SecretConfig>,
     /// How runs are stored.
@@ -115,7 +127,7 @@ impl Config {
 }
 
 /// The text of a file that need not be there.
-fn text_of(path: &Path) -> Result<Option<String>, Failure> {
+pub(crate) fn text_of(path: &Path) -> Result<Option<String>, Failure> {
     if matches!(path.symlink_metadata(), Err(error) if error.kind() == io::ErrorKind::NotFound) {
         return Ok(None);
     }

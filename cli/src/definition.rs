@@ -11,14 +11,19 @@ use liteagent_engine::{
 
 use crate::{
     failure::{Exit, Failure},
+    project::Project,
     shell::Shell,
 };
 
 /// Loads a workflow; errors are shown on stderr, warnings only by `check`.
 pub(crate) fn load_for_use(path: &Path, shell: &Shell) -> Result<Bundle, Failure> {
-    let loaded = load(path, &liteagent_nodes::registry(), &LoadOptions::default());
+    let loaded = load(path, &Project::here()?.node_types(), &LoadOptions::default());
     if let Some(bundle) = loaded.bundle {
         return Ok(bundle);
+    }
+    if let Some(name) = loaded.composite {
+        let message = format!("`{}` makes the node type `{name}`, and is no workflow", path.display());
+        return Err(Failure::usage(codes::NO_WORKFLOW, message).hint(format!("use it in a workflow: `type: {name}`")));
     }
     let errors: Vec<Diagnostic> =
         loaded.diagnostics.into_iter().filter(|finding| finding.severity == Severity::Error).collect();

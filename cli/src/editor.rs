@@ -5,7 +5,7 @@ use std::{
     path::{Component, Path, PathBuf},
 };
 
-use liteagent_engine::{codes, editor};
+use liteagent_engine::{codes, editor, node::Registry};
 use serde_json::Value as Json;
 
 use crate::{failure::Failure, shell::Shell, testing};
@@ -42,8 +42,13 @@ impl SchemaKind {
 
     /// The JSON Schema (draft 7) as a file.
     pub fn text(self) -> String {
+        self.text_with(&liteagent_nodes::registry())
+    }
+
+    /// The same with these node types.
+    pub(crate) fn text_with(self, registry: &Registry) -> String {
         let mut schema = match self {
-            Self::Workflow => editor::workflow_schema(&liteagent_nodes::registry()),
+            Self::Workflow => editor::workflow_schema(registry),
             Self::Test => editor::file_schema(testing::schema()),
         };
         schema["$comment"] = format!("{MADE_BY}{}", env!("CARGO_PKG_VERSION")).into();

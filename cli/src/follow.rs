@@ -18,7 +18,7 @@ use crate::{
     answer,
     failure::{Exit, Failure},
     platform::Platform,
-    progress::{count, waits},
+    progress::{count, used, waits},
     shell::Shell,
 };
 
@@ -157,6 +157,7 @@ fn report(shell: &Shell, run: RunId, end: &RunEnd, as_json: bool) -> Result<Exit
             "outputs": end.outputs,
             "error": end.error,
             "handled_errors": end.handled_errors,
+            "usage": end.usage.report(),
         }))?;
         return Ok(exit);
     }
@@ -177,6 +178,9 @@ fn report(shell: &Shell, run: RunId, end: &RunEnd, as_json: bool) -> Result<Exit
         }
         RunStatus::Cancelled => shell.note(format!("cancelled: {run}")),
         RunStatus::Failed => {}
+    }
+    if end.usage.total().calls > 0 {
+        shell.note(format!("used: {}", used(&end.usage.total())));
     }
     Ok(exit)
 }

@@ -5,9 +5,11 @@
 //! * `shell`: where output goes, with or without colour
 //! * `failure`: why a command did not do what it was asked, and the exit codes
 //! * `project`, `config`: `liteagent.toml`, the folder around it, the environment
+//! * `packages`: the packages of a project for Python, and the guest that holds them
 //! * `editor`: schemas and settings for editors
 //! * `testing`: what `test` does
 //! * `platform`: the engine with its stores, as every command that runs something opens it
+//! * `sandbox`: where code runs
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -29,9 +31,11 @@ mod failure;
 mod follow;
 mod inputs;
 mod output;
+mod packages;
 mod platform;
 mod progress;
 mod project;
+mod sandbox;
 mod shell;
 mod testing;
 

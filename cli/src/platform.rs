@@ -9,12 +9,13 @@ use liteagent_engine::{
     engine::{Engine, EngineConfig, EngineError},
     error::Code,
     id::RunId,
-    store::{Files, StoreError, Stores},
+    store::{Files, StoreError, StoredHistory, Stores},
     time::SystemClock,
     units::Duration,
 };
 
 use liteagent_nodes::egress::{Egress, EgressPolicy};
+use liteagent_providers::Router;
 
 use crate::{
     commands::quarantine::Ward,
@@ -23,6 +24,7 @@ use crate::{
     inputs::misfit,
     progress::{Detail, Progress},
     project::Project,
+    sandbox,
 };
 
 /// A wait that is longer gives the run up, and the command says how to go on.
@@ -36,6 +38,8 @@ pub(crate) struct Platform {
     pub(crate) stores: Stores,
     /// Files of runs.
     pub(crate) files: Arc<dyn Files>,
+    /// Language models.
+    pub(crate) models: Arc<Router>,
     /// Shows the run on stderr.
     pub(crate) progress: Arc<Progress>,
 }
@@ -56,12 +60,18 @@ impl Platform {
         let Backends { stores, files, kv } = open_stores(project).await?;
         let policy = EgressPolicy::parse(&project.config.http.allow)
             .map_err(|error| Failure::usage(codes::CONFIG, format!("`http.allow` of `{}`: {error}", config::FILE)))?;
+        let secrets = Arc::new(project.config.secrets(&project.root)?);
+        let models = project.config.router(&secrets).await?;
         let caps = Capabilities {
+            mcp: Some(Arc::new(project.config.mcp_servers(secrets.clone())?)),
             http: Some(Arc::new(Egress::new(policy))),
             files: Some(files.clone()),
             roots: project.config.roots(&project.root),
             kv: Some(kv),
-            secrets: Arc::new(project.config.secrets(&project.root)?),
+            history: Some(Arc::new(StoredHistory(stores.journal.clone()))),
+            code: Some(sandbox::code(sandbox::runner(project)?)),
+            models: Some(models.clone()),
+            secrets,
             ..Capabilities::default()
         };
         let config = EngineConfig {
@@ -77,7 +87,7 @@ impl Platform {
             Some(run) => Engine::open_alone(config, run).await?,
             None => Engine::open(config).await?,
         };
-        Ok(Self { engine, stores, files, progress })
+        Ok(Self { engine, stores, files, models, progress })
     }
 
     /// Gives up what still runs, so that another process can take it.

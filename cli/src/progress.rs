@@ -10,11 +10,17 @@ use std::sync::{
 use liteagent_engine::{engine::Observer, event::Record, id::RunId};
 
 use self::live::Live;
-pub(crate) use self::story::{Story, count, duration, waits};
+pub(crate) use self::{
+    log::shown,
+    story::{Story, count, duration, waits},
+    usage::{grouped, used},
+};
 use crate::follow::runs;
 
 mod live;
+mod log;
 mod story;
+mod usage;
 
 /// Shows the records of one run on stderr.
 pub(crate) struct Progress {

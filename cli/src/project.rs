@@ -6,7 +6,11 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use liteagent_engine::{codes, source::MAX_BYTES};
+use liteagent_engine::{
+    codes,
+    node::{Known, Registry},
+    source::MAX_BYTES,
+};
 use walkdir::{DirEntry, WalkDir};
 
 use crate::{
@@ -72,6 +76,13 @@ impl Project {
         let names = known.iter().map(|(_, name)| name.as_str());
         let failure = Failure::usage(codes::NO_WORKFLOW, format!("there is no file and no workflow `{workflow}`"));
         Err(failure.near(workflow, names.clone(), &listed(&names.collect::<Vec<_>>())))
+    }
+
+    /// The node types, and what checks know of this installation.
+    pub(crate) fn node_types(&self) -> Registry {
+        let registry = liteagent_nodes::registry();
+        let known = Known { mcp: Some(self.config.mcp.keys().cloned().collect()), ..registry.known().clone() };
+        registry.knowing(known)
     }
 
     /// The files that arguments name: files, folders, names of workflows; without one, everything below the root.

@@ -4,6 +4,8 @@
 //! * `read`: from a file on disk to findings, or to tests that can run
 //! * `lookup`: what a path of a test leads to in the workflow
 //! * `fakes`: stands in for nodes, counts calls
+//! * `computing`: code of workflows, which runs for real
+//! * `models`: stands in for models
 //! * `seen`: what the runs of a test did; lets the engine crash
 //! * `world`: an engine, its store and its clock, moved until everything rests
 //! * `script`: one test, turn by turn
@@ -12,17 +14,20 @@
 //! * `report`: lines for people, JUnit for machines
 
 pub(crate) use self::{
+    computing::languages,
     read::{Suite, read},
     record::record,
     report::{junit, lines},
     script::{Verdict, run},
 };
 
+mod computing;
 mod expect;
 mod fakes;
 mod file;
 mod lookup;
 mod matching;
+mod models;
 mod path;
 mod read;
 mod record;

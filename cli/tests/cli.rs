@@ -1,12 +1,16 @@
 //! The real binary, in a folder of its own.
 
 mod cli {
+    mod code;
+    mod composites;
     pub(crate) mod docs;
     mod full_disk;
     pub(crate) mod harness;
     mod hostile;
     mod http;
     mod looks;
+    mod models;
+    mod packages;
     mod quarantine;
     mod runs;
     mod terminal;

@@ -1,4 +1,4 @@
-//! The library: workflows that come with LiteAgent, each with its tests beside it.
+//! The library: workflows that come with LiteAgent, each with its tests beside it, and node types that are made of nodes.
 
 /// Every workflow of the library, by name: name and YAML.
 pub fn all() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -10,6 +10,13 @@ pub fn get(name: &str) -> Option<&'static str> {
     all().find(|(known, _)| *known == name).map(|(_, yaml)| yaml)
 }
 
+/// Every composite of the library: the node type that it makes, and its YAML.
+pub fn composites() -> impl Iterator<Item = (&'static str, &'static str)> {
+    COMPOSITES.iter().copied()
+}
+
+const COMPOSITES: &[(&str, &str)] = &[("agent", include_str!("../composites/agent.yaml"))];
+
 macro_rules! library {
     ($($name:literal),+ $(,)?) => {
         &[$(($name, include_str!(concat!("../", $name, ".yaml")))),+]
@@ -18,9 +25,12 @@ macro_rules! library {
 
 const LIBRARY: &[(&str, &str)] = library![
     "approvals/purchase",
+    "chat/assistant",
+    "chat/support",
     "chat/todo",
     "data/clean-customers",
     "integrations/github-issues",
+    "model/extract-invoice",
     "monitoring/site-watch",
     "orders/fulfil",
     "orders/lookup",
@@ -39,7 +49,7 @@ mod tests {
         let mut found = BTreeSet::new();
         for folder in fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path()) {
             let folder_name = folder.file_name().unwrap().to_string_lossy().into_owned();
-            if !folder.is_dir() || folder_name == "src" {
+            if !folder.is_dir() || folder_name == "src" || folder_name == "composites" {
                 continue;
             }
             for file in fs::read_dir(&folder).unwrap().map(|entry| entry.unwrap().file_name()) {
@@ -49,6 +59,11 @@ mod tests {
                     found.insert(format!("{folder_name}/{name}"));
                 }
             }
+        }
+        for file in fs::read_dir(root.join("composites")).unwrap().map(|entry| entry.unwrap().file_name()) {
+            let file = file.into_string().unwrap();
+            let name = file.strip_suffix(".yaml").unwrap_or_else(|| panic!("{file} is no composite"));
+            assert!(composites().any(|(known, _)| known == name), "composites/{name} is not listed");
         }
         let listed: BTreeSet<String> = all().map(|(name, _)| name.to_owned()).collect();
         assert_eq!(listed, found);

@@ -1,13 +1,19 @@
 //! Bundles: a workflow in resolved form, with every workflow that it names, pinned by a digest.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    borrow::Cow,
+    sync::{Arc, OnceLock},
+};
 
 use indexmap::IndexMap;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    composite::CompositeDef,
     definition::{Definition, FORMAT},
     id::Digest,
+    node::Registry,
+    plan::CompileError,
 };
 
 /// What a run is pinned to. Anchors are merged, included files stand in their place, defaults are filled in, so
@@ -21,6 +27,9 @@ pub struct Bundle {
     pub entry: String,
     /// That workflow and every one that it names, by name, sorted.
     pub workflows: IndexMap<String, Definition>,
+    /// The composites of which nodes of these workflows are, by name, sorted.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub composites: IndexMap<String, CompositeDef>,
     #[serde(skip)]
     stored: OnceLock<(Digest, Arc<str>)>,
 }
@@ -40,7 +49,34 @@ impl Bundle {
     /// A bundle of workflows by name.
     pub fn new(entry: impl Into<String>, mut workflows: IndexMap<String, Definition>) -> Self {
         workflows.sort_keys();
-        Self { format: FORMAT, entry: entry.into(), workflows, stored: OnceLock::new() }
+        let composites = IndexMap::new();
+        Self { format: FORMAT, entry: entry.into(), workflows, composites, stored: OnceLock::new() }
+    }
+
+    /// The bundle with these composites, which its workflows use.
+    pub fn with_composites(self, mut composites: IndexMap<String, CompositeDef>) -> Self {
+        composites.sort_keys();
+        Self { composites, stored: OnceLock::new(), ..self }
+    }
+
+    /// The node types of its nodes: those of this program, and its own composites, which it is pinned to.
+    ///
+    /// # Errors
+    /// When a composite is made of a node type that this program does not have.
+    pub fn node_types<'r>(&self, registry: &'r Registry) -> Result<Cow<'r, Registry>, CompileError> {
+        if self.composites.is_empty() {
+            return Ok(Cow::Borrowed(registry));
+        }
+        let (types, refused) = registry.with_composites(self.composites.values().cloned().collect());
+        if let Some((name, findings)) = refused.into_iter().next() {
+            let why = findings.into_iter().map(|finding| finding.message).collect::<Vec<_>>().join("; ");
+            return Err(CompileError::Composite { name, why });
+        }
+        if let Some(def) = self.composites.values().find(|def| !def.is_made_of(&types)) {
+            let why = "it is made of node types that this program does not have".to_owned();
+            return Err(CompileError::Composite { name: def.composite.clone(), why });
+        }
+        Ok(Cow::Owned(types))
     }
 
     /// The workflow that a run executes.

@@ -6,11 +6,13 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 
-use self::model::Models;
 pub use self::{
-    code::{Code, CodeCall, CodeLimits, CodeReply},
+    code::{Code, CodeCall, CodeFailure, CodeLimits, CodeReply},
+    history::{History, Turn},
+    modules::{Import, Modules},
     secrets::{Destination, HostRule, SecretRules, Secrets, WorkflowRule},
 };
+use self::{mcp::Mcp, model::Models};
 use crate::{
     error::NodeError,
     store::{Files, Kv},
@@ -18,7 +20,10 @@ use crate::{
 };
 
 mod code;
+mod history;
+pub mod mcp;
 pub mod model;
+mod modules;
 mod secrets;
 
 /// What nodes may use. What is absent is `None`, and a node that needs it fails with LA1004.
@@ -36,6 +41,10 @@ pub struct Capabilities {
     pub code: Option<Arc<dyn Code>>,
     /// Language models.
     pub models: Option<Arc<dyn Models>>,
+    /// What was said before in conversations.
+    pub history: Option<Arc<dyn History>>,
+    /// MCP servers.
+    pub mcp: Option<Arc<dyn Mcp>>,
     /// Secrets by name.
     pub secrets: Arc<Secrets>,
 }

@@ -6,10 +6,12 @@ use std::{
     sync::Arc,
 };
 
-pub use self::unit::{Child, Facts, Unit};
+pub use self::unit::{Child, Facts, Included, Unit};
 use crate::{codes, diagnostic::Diagnostic, graph::BodyGraph};
 
+mod budget;
 mod children;
+mod composite;
 mod conversation;
 mod cycles;
 mod decision;
@@ -24,6 +26,7 @@ mod references;
 mod runs;
 mod secrets;
 mod shape;
+mod tools;
 mod triggers;
 mod unit;
 mod unused;
@@ -54,8 +57,11 @@ const RULES: &[Rule] = &[
     writers::check,
     triggers::check,
     policies::check,
+    budget::check,
     children::check,
+    tools::check,
     conversation::check,
+    composite::check,
 ];
 
 /// Every finding about one workflow; `children` are those that it names, by how it names them.

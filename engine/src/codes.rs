@@ -43,7 +43,7 @@ codes! {
     WRONG_TYPE = "LA0103": "a field has a value of the wrong type";
     WRONG_CHOICE = "LA0104": "a field has none of the values that it allows";
     OUT_OF_RANGE = "LA0105": "a number or a length is out of range";
-    BARE_NUMBER = "LA0106": "a duration or size has no unit";
+    BARE_NUMBER = "LA0106": "a duration, a size or money has no unit";
     WRONG_FORM = "LA0107": "a text has the wrong form";
     TEMPLATE_NOT_READ = "LA0108": "a template stands where templates are not read";
     TEMPLATE_NOT_ALONE = "LA0109": "a template with text around it cannot give this type";
@@ -96,6 +96,20 @@ codes! {
     TEMPLATE_FUNCTION = "LA0237": "a template calls an unknown function or method";
     SECRET_NOT_WHOLE = "LA0238": "a secret does not stand whole";
     TEMPLATE_TOO_DEEP = "LA0239": "a template is nested too deep";
+    COMPOSITE_FIELD = "LA0260": "a field of a composite is declared in a way that cannot be";
+    COMPOSITE_PLACE = "LA0261": "a field of a composite stands where it cannot";
+    COMPOSITE_NAME = "LA0262": "the name of a composite is taken";
+    COMPOSITE_INSIDE = "LA0263": "the nodes of a composite cannot be built with these fields";
+    COMPOSITE_BROKEN = "LA0264": "a node is of a composite that has errors";
+    COMPOSITE_ROOT = "LA0265": "a node of a composite reads something of the workflow around it";
+    TOOL_NAME = "LA0266": "a tool has a name that a model cannot call";
+    TOOL_KIND = "LA0267": "a tool is not exactly one thing";
+    TOOL_APPROVAL = "LA0268": "a tool that acts on the outside is called without approval";
+    TOOL_HOSTS = "LA0269": "a tool does not say which hosts it may reach";
+    TOOL_UNDESCRIBED = "LA0270": "a model is not told when to use a tool";
+    TOOL_OPTION = "LA0271": "an option does not go with this kind of tool";
+    TOOL_OPENAPI = "LA0272": "an OpenAPI description cannot be used";
+    TOOL_FILES = "LA0273": "a model cannot pass files to a tool";
 
     // LA1xxx: configuration
     INVALID_CONFIG = "LA1001": "a field of a node has a wrong value";
@@ -130,6 +144,12 @@ codes! {
     UNTIL_CONSTANT = "LA1116": "`until` never changes";
     NOT_A_LIST_CONFIG = "LA1117": "a field that takes a list holds something else";
     WORKFLOW_NAME = "LA1118": "a `workflow` node names no workflow";
+    MODEL_CHOICE = "LA1150": "`model` names no model";
+    MESSAGE_FORM = "LA1151": "a message is not exactly one thing";
+
+    // LA113x: configuration of code
+    CODE_TEXT = "LA1130": "a code node has no code, or two";
+    CODE_LIMITS = "LA1131": "a limit of a code node lets nothing run";
 
     // LA12xx: configuration of nodes of the family io
     HTTP_CONFIG = "LA1201": "an HTTP request is described in a way that cannot be sent";
@@ -200,6 +220,25 @@ codes! {
     SANDBOX_BUSY = "LA2310": "too many calls wait for the sandbox";
     SANDBOX_FAILED = "LA2311": "the sandbox is not there or failed";
 
+    // LA24xx: language models
+    PROVIDER_UNKNOWN = "LA2400": "the provider of a model is not configured";
+    MODEL_NONE = "LA2401": "there is no language model";
+    PROVIDER_NO_KEY = "LA2402": "a provider has no key";
+    PROVIDER_WRONG_KEY = "LA2403": "a provider does not accept its key";
+    PROVIDER_NOT_ALLOWED = "LA2404": "a provider does not allow a call";
+    MODEL_UNKNOWN = "LA2405": "a provider does not know a model";
+    PROVIDER_CONTEXT = "LA2406": "a question is too long for a model";
+    PROVIDER_FILTERED = "LA2407": "a provider or a model refused a question";
+    PROVIDER_RATE = "LA2408": "a provider asks to slow down";
+    PROVIDER_CREDIT = "LA2409": "a provider wants to be paid";
+    PROVIDER_OVERLOADED = "LA2410": "a provider cannot serve a call";
+    PROVIDER_REQUEST = "LA2411": "a provider does not understand a call";
+    PROVIDER_ANSWER = "LA2412": "an answer of a provider is broken";
+    PROVIDER_STALLED = "LA2413": "a provider fell silent";
+    PROVIDER_UNREACHABLE = "LA2414": "a provider cannot be reached";
+    PROVIDER_RESTING = "LA2415": "a provider is left alone after failures";
+    PROVIDER_UNABLE = "LA2416": "a model cannot do what is asked of it";
+
     // LA244x: models that run in the process
     LOCAL_UNKNOWN = "LA2440": "there is no such local model";
     LOCAL_MISSING = "LA2441": "the weights of a local model are not there";
@@ -208,6 +247,29 @@ codes! {
     LOCAL_UNABLE = "LA2444": "a local model cannot do what is asked";
     LOCAL_SCHEMA = "LA2445": "a local model cannot be held to a schema";
     LOCAL_FETCH = "LA2446": "the weights of a local model could not be fetched";
+
+    // LA247x: budgets
+    NODE_BUDGET = "LA2470": "the budget of a node is used up";
+    COST_UNKNOWN = "LA2471": "a budget of money cannot be kept, because a price is not known";
+    BUDGET_WITHOUT_USE = "LA2472": "a budget limits nothing";
+
+    // LA248x: failures of composites and tools
+    FIELD_MISFIT = "LA2480": "a field of a composite has a value that does not fit";
+    TOOL_ARGUMENTS = "LA2481": "the arguments of a tool do not fit";
+    TOOL_CALLS = "LA2482": "what is to be called is not a list of calls";
+    CALCULATION = "LA2483": "an expression cannot be calculated";
+    TOOL_HOST = "LA2484": "a tool may not reach a host";
+    TOOL_ANSWER = "LA2485": "a tool was answered with an error";
+    MCP_UNKNOWN = "LA2486": "there is no MCP server of this name";
+    MCP_PROTOCOL = "LA2487": "an MCP server does not speak the protocol";
+    TOOL_OPERATION = "LA2488": "a tool does not have an operation";
+
+    // LA25xx: failures of nodes of the family model
+    MODEL_ANSWER = "LA2501": "the answer of a model does not fit";
+    MODEL_NOT_ALLOWED = "LA2502": "a template names a model that is not allowed";
+    MODEL_CONTEXT = "LA2503": "a value cannot be part of a question to a model";
+
+    // LA29xx: faults
     NODE_PANICKED = "LA2999": "a node type has a fault";
 
     // LA3xxx: use
@@ -233,6 +295,17 @@ codes! {
     NOT_FAKED = "LA3110": "a node that acts on the outside is not faked";
     FAKES_USED_UP = "LA3111": "a node was called more often than the test fakes";
     FAKED_FAILURE = "LA3112": "a test let a node fail";
+    SANDBOX_KEY_REFUSED = "LA3120": "the key of the sandbox could be guessed";
+    SANDBOX_NO_KEY = "LA3121": "the sandbox has no key";
+    SANDBOX_SETTINGS = "LA3122": "the settings of the sandbox do not go together";
+    SANDBOX_LISTEN = "LA3123": "the sandbox cannot listen";
+    PACKAGES_NOT_BUILT = "LA3130": "the packages of a project are not built";
+    PACKAGES_LOCK = "LA3131": "the lock of a project's packages does not fit";
+    PACKAGE_NATIVE = "LA3132": "a package needs C extensions";
+    PACKAGE_UNAVAILABLE = "LA3133": "a package cannot be had";
+    PACKAGES_CONFLICT = "LA3134": "packages cannot stand together";
+    PACKAGE_DIGEST = "LA3135": "a package is not what was locked";
+    GUEST_BUILD = "LA3136": "an interpreter of the sandbox cannot be built";
 
     // LA5xxx: stores
     STORE = "LA5001": "the store failed";

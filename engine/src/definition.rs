@@ -6,7 +6,10 @@ use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 
-pub use self::runs::{Concurrency, Conversation, WhenFull};
+pub use self::{
+    budget::{Budget, Limits, NodeBudget},
+    runs::{Concurrency, Conversation, WhenFull},
+};
 use crate::{
     error::ErrorClass,
     template::{Template, TemplateTree},
@@ -15,6 +18,7 @@ use crate::{
     value::Value,
 };
 
+mod budget;
 mod runs;
 
 /// The format number that this program writes, and the newest that it reads.
@@ -86,7 +90,7 @@ pub struct Definition {
     /// How many runs may go on at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub concurrency: Option<Concurrency>,
-    /// What a run may use up.
+    /// What a run may use up, with the runs that it starts.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub budget: Option<Budget>,
     /// When results are made durable.
@@ -178,6 +182,9 @@ pub struct NodeCommon {
     /// Reuses the output of an earlier run with the same configuration and key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cache: Option<Cache>,
+    /// What it may use of models, all its attempts together: with everything inside it, and the run that it starts.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget: Option<NodeBudget>,
     /// From 0 to 9; of the nodes that are ready, higher ones start first.
     #[serde(default, skip_serializing_if = "is_zero")]
     #[schemars(range(max = 9))]
@@ -404,6 +411,10 @@ pub struct Cache {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Defaults {
+    /// The model of nodes that ask one and name none: `provider/model`, an alias, or a list of which the next is asked when
+    /// one cannot answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<DefaultModel>,
     /// The retry policy of nodes that have none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry: Option<Retry>,
@@ -414,8 +425,18 @@ pub struct Defaults {
 
 impl Defaults {
     fn is_empty(&self) -> bool {
-        self.retry.is_none() && self.timeout.is_none()
+        self.model.is_none() && self.retry.is_none() && self.timeout.is_none()
     }
+}
+
+/// One model, or several in the order in which they are tried.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum DefaultModel {
+    /// One.
+    One(String),
+    /// Several.
+    Several(Vec<String>),
 }
 
 /// What starts runs by time. `liteagent run NAME --trigger KEY` fires one by hand.
@@ -434,16 +455,6 @@ pub struct Trigger {
 
 fn utc() -> String {
     "UTC".to_owned()
-}
-
-/// What a run may use up. It is checked before a node starts.
-#[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Budget {
-    /// How many nodes may start, failed attempts included.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(range(min = 1))]
-    pub nodes: Option<u64>,
 }
 
 /// When results are made durable.

@@ -12,9 +12,11 @@ pub use self::parts::{
     AfterFailure, FrameEnd, Handler, OnItemError, Over, Place, RunStatus, SignalTo, SkipReason, Wait, Write,
 };
 use crate::{
+    definition::Limits,
     error::ErrorReport,
     id::{Digest, RunId, SessionId},
     units::Millis,
+    usage::Spent,
     value::Value,
 };
 
@@ -96,6 +98,9 @@ pub enum Event<A = String> {
         /// How deep below the first run it is; 0 for a run without parent.
         #[serde(default, skip_serializing_if = "is_zero")]
         depth: u32,
+        /// What whoever started it has given it to use; a parent gives what it has left.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        budget: Option<Box<Limits>>,
     },
     /// The run begins with what another one had settled; the records that follow are copies.
     RunForked {
@@ -141,6 +146,9 @@ pub enum Event<A = String> {
         attempt: u32,
         /// What it passes over.
         over: Over,
+        /// The fields of a composite by name: what its body sees as `inputs`.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        fields: Option<Payload>,
     },
     /// A container that failed or was lost goes on: what finished stays.
     ContainerReopened {
@@ -166,6 +174,9 @@ pub enum Event<A = String> {
         attempt: u32,
         /// For what.
         wait: Wait,
+        /// What the attempt used of models until then.
+        #[serde(default, skip_serializing_if = "Spent::is_nothing")]
+        usage: Spent,
     },
     /// A node ended well.
     NodeSucceeded {
@@ -184,6 +195,12 @@ pub enum Event<A = String> {
         /// Whether the output came from the cache.
         #[serde(default, skip_serializing_if = "is_false")]
         cached: bool,
+        /// What the attempt used of models, with the run that it started; after a wait, since then.
+        #[serde(default, skip_serializing_if = "Spent::is_nothing")]
+        usage: Spent,
+        /// What it printed, for people: at most 64 KiB, without secrets.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        log: Option<String>,
     },
     /// An attempt failed.
     NodeFailed {
@@ -195,6 +212,12 @@ pub enum Event<A = String> {
         error: ErrorReport,
         /// What follows from it.
         then: AfterFailure,
+        /// What the attempt used of models all the same, with the run that it started.
+        #[serde(default, skip_serializing_if = "Spent::is_nothing")]
+        usage: Spent,
+        /// What it printed until then, for people: at most 64 KiB, without secrets.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        log: Option<String>,
     },
     /// A node was skipped.
     NodeSkipped {
@@ -209,11 +232,17 @@ pub enum Event<A = String> {
         node: A,
         /// The attempt that was lost; it is used again.
         attempt: u32,
+        /// What it used of models, as far as that is known: it is when the process gave the run back.
+        #[serde(default, skip_serializing_if = "Spent::is_nothing")]
+        usage: Spent,
     },
     /// A node was stopped because its run or frame ends.
     NodeCancelled {
         /// The node.
         node: A,
+        /// What it used of models until then, with the run that it started.
+        #[serde(default, skip_serializing_if = "Spent::is_nothing")]
+        usage: Spent,
     },
     /// A signal came in.
     SignalReceived {
@@ -237,6 +266,13 @@ pub enum Event<A = String> {
         /// Who.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         by: Option<String>,
+    },
+    /// Limits of the run are nearly used up, as `budget.warn_at` says. Each is told once.
+    BudgetWarned {
+        /// What was used of them.
+        used: Limits,
+        /// The limits.
+        limit: Limits,
     },
     /// The run is out of time or budget, or its outputs cannot be computed: its result is fixed, nothing new starts.
     /// While a handler runs, it ends that handler only.
@@ -270,6 +306,9 @@ pub enum Event<A = String> {
         /// How many failures were handled by `on_error`.
         #[serde(default, skip_serializing_if = "is_zero")]
         handled_errors: u32,
+        /// What the run used of models, with the runs that it started, without what a fork kept.
+        #[serde(default, skip_serializing_if = "Spent::is_nothing")]
+        usage: Spent,
     },
 }
 
@@ -284,6 +323,26 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl<A> Event<A> {
+    /// What a node used, in the events that say so.
+    pub fn usage_of_node(&self) -> Option<(&A, &Spent)> {
+        match self {
+            Self::NodeWaiting { node, usage, .. }
+            | Self::NodeSucceeded { node, usage, .. }
+            | Self::NodeFailed { node, usage, .. }
+            | Self::NodeLost { node, usage, .. }
+            | Self::NodeCancelled { node, usage } => (!usage.is_nothing()).then_some((node, usage)),
+            _ => None,
+        }
+    }
+
+    /// The same event, when what it used counts elsewhere.
+    pub(crate) fn without_usage(mut self) -> Self {
+        if let Self::NodeSucceeded { usage, .. } | Self::NodeFailed { usage, .. } = &mut self {
+            *usage = Spent::default();
+        }
+        self
+    }
+
     /// The same event with its node named otherwise.
     pub fn map<B>(self, name: impl FnOnce(A) -> B) -> Event<B> {
         use Event as E;
@@ -300,6 +359,7 @@ impl<A> Event<A> {
                 env,
                 parent,
                 depth,
+                budget,
             } => E::RunStarted {
                 workflow,
                 digest,
@@ -312,30 +372,36 @@ impl<A> Event<A> {
                 env,
                 parent,
                 depth,
+                budget,
             },
             E::RunForked { from, at_seq, kept } => E::RunForked { from, at_seq, kept },
             E::RunTaken { epoch, owner, deaths, alone } => E::RunTaken { epoch, owner, deaths, alone },
             E::VariablesRead { variables } => E::VariablesRead { variables },
             E::NodeStarted { node, attempt, place } => E::NodeStarted { node: name(node), attempt, place },
-            E::ContainerOpened { node, attempt, over } => E::ContainerOpened { node: name(node), attempt, over },
+            E::ContainerOpened { node, attempt, over, fields } => {
+                E::ContainerOpened { node: name(node), attempt, over, fields }
+            }
             E::ContainerReopened { node, attempt } => E::ContainerReopened { node: name(node), attempt },
             E::FrameFinished { node, index, end } => E::FrameFinished { node: name(node), index, end },
-            E::NodeWaiting { node, attempt, wait } => E::NodeWaiting { node: name(node), attempt, wait },
-            E::NodeSucceeded { node, attempt, port, output, writes, cached } => {
-                E::NodeSucceeded { node: name(node), attempt, port, output, writes, cached }
+            E::NodeWaiting { node, attempt, wait, usage } => E::NodeWaiting { node: name(node), attempt, wait, usage },
+            E::NodeSucceeded { node, attempt, port, output, writes, cached, usage, log } => {
+                E::NodeSucceeded { node: name(node), attempt, port, output, writes, cached, usage, log }
             }
-            E::NodeFailed { node, attempt, error, then } => E::NodeFailed { node: name(node), attempt, error, then },
+            E::NodeFailed { node, attempt, error, then, usage, log } => {
+                E::NodeFailed { node: name(node), attempt, error, then, usage, log }
+            }
             E::NodeSkipped { node, why } => E::NodeSkipped { node: name(node), why },
-            E::NodeLost { node, attempt } => E::NodeLost { node: name(node), attempt },
-            E::NodeCancelled { node } => E::NodeCancelled { node: name(node) },
+            E::NodeLost { node, attempt, usage } => E::NodeLost { node: name(node), attempt, usage },
+            E::NodeCancelled { node, usage } => E::NodeCancelled { node: name(node), usage },
             E::SignalReceived { id, to, payload, by } => E::SignalReceived { id, to, payload, by },
             E::SignalIgnored { id } => E::SignalIgnored { id },
             E::CancelRequested { by } => E::CancelRequested { by },
+            E::BudgetWarned { used, limit } => E::BudgetWarned { used, limit },
             E::RunStopping { error } => E::RunStopping { error },
             E::HandlerStarted { handler } => E::HandlerStarted { handler },
             E::HandlerFinished { handler, error } => E::HandlerFinished { handler, error },
-            E::RunEnded { status, outputs, error, handled_errors } => {
-                E::RunEnded { status, outputs, error, handled_errors }
+            E::RunEnded { status, outputs, error, handled_errors, usage } => {
+                E::RunEnded { status, outputs, error, handled_errors, usage }
             }
         }
     }

@@ -2,12 +2,15 @@
 //!
 //! * [`Owner`] is the loop (`owner.rs`); it is the only one that appends to its run. `take.rs` makes a process the owner.
 //! * `act.rs` carries out what [`crate::run::decide`] says, `attempt.rs` runs attempts of nodes.
+//! * `budget.rs` says what happens when a budget is used up.
 //! * `journal.rs` encodes records and makes them durable, `replay.rs` reads them back.
-//! * `scope.rs` builds what templates see, `policy.rs` decides on retries, `redact.rs` hides secrets.
+//! * `scope.rs` builds what templates see, `policy.rs` decides on retries, `redact.rs` hides secrets, `beside.rs` is what an
+//!   attempt used and printed.
 
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::replay::fold;
 pub(crate) use self::{
+    budget::refused,
     journal::{INLINE_BYTES, Outsourced, outsource},
     owner::{Exit, Owner, OwnerError, Taking},
     replay::{address, decode, load_payloads, load_records, payloads, read_all},
@@ -16,6 +19,8 @@ pub(crate) use self::{
 
 mod act;
 mod attempt;
+mod beside;
+mod budget;
 mod cache;
 mod journal;
 mod owner;

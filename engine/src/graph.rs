@@ -9,14 +9,16 @@ use serde_json::Value as Json;
 use self::build::Builder;
 pub use self::site::{Target, TemplateSite};
 use crate::{
+    composite::Placed,
     definition::Need,
     node::{Container, Registry},
-    shape::Finding,
+    shape::{FileSite, Finding},
     template::{Reads, Segment},
 };
 
 mod build;
 pub mod draw;
+mod open;
 mod schemas;
 mod site;
 
@@ -65,6 +67,8 @@ pub struct NodeInfo {
     pub sites: Vec<TemplateSite>,
     /// What is wrong with the form of its fields.
     pub findings: Vec<Finding>,
+    /// Its maps of tools, as pointers from the workflow.
+    pub tools: Vec<String>,
     /// Its kind, when it is a container.
     pub container: Option<Container>,
     /// The body of a container.
@@ -96,8 +100,14 @@ impl WorkflowGraph {
         Builder::new(workflow, registry).workflow()
     }
 
-    /// The pointers of `{ file: path }` in a workflow, where a field may hold that.
-    pub fn files(workflow: &Json, registry: &Registry) -> Vec<String> {
+    /// Reads the graph off the nodes of a composite. What an author placed there is left out: its templates belong to the
+    /// author's node.
+    pub(crate) fn placed(view: &Json, registry: &Registry, placed: &[Placed]) -> Self {
+        Builder::new(view, registry).leaving_out(placed).workflow()
+    }
+
+    /// The texts of a workflow that stand in files of their own.
+    pub fn files(workflow: &Json, registry: &Registry) -> Vec<FileSite> {
         Builder::new(workflow, registry).files()
     }
 

@@ -8,17 +8,19 @@ use std::{
 
 use indexmap::IndexMap;
 
-use self::{include::Includes, project::Project};
+use self::{composites::Composites, include::Includes, project::Project};
 use crate::{
     bundle::Bundle,
     check::{self, Child, Unit},
     codes,
+    composite::CompositeDef,
     definition::Definition,
     diagnostic::{Diagnostic, Severity, Span},
     node::Registry,
     source::{self, Document},
 };
 
+mod composites;
 mod include;
 mod project;
 mod resolve;
@@ -36,22 +38,34 @@ pub struct LoadOptions {
 pub struct Loaded {
     /// Every finding, by file and place.
     pub diagnostics: Vec<Diagnostic>,
-    /// The workflow and all that it names; `None` when there is an error.
+    /// The workflow and all that it names; `None` when there is an error, or the file is a composite.
     pub bundle: Option<Bundle>,
+    /// The node type that the file makes, when it is a composite and no workflow.
+    pub composite: Option<String>,
     /// Every file that was read, the definition first: what `--watch` watches.
     pub files: Vec<PathBuf>,
 }
 
-/// Reads a definition and every workflow and file that it names, and checks them all.
+/// The node types that files below a definitions root can use: those of the program, and the composites of the project
+/// that have no errors in their form.
+pub fn node_types(root: &Path, registry: &Registry) -> Registry {
+    Composites::of(&Project::around(&root.join("any"), Some(root)), registry).registry
+}
+
+/// Reads a definition and every workflow, composite and file that it names, and checks them all. A file that is a
+/// composite is checked as one.
 pub fn load(path: &Path, registry: &Registry, options: &LoadOptions) -> Loaded {
-    let mut loader = Loader::new(registry, Some(Project::around(path, options.root.as_deref())));
+    let project = Project::around(path, options.root.as_deref());
+    let composites = Composites::of(&project, registry);
+    let mut loader = Loader::new(&composites, Some(project));
     let entry = loader.file(path);
     loader.finish(entry)
 }
 
 /// Checks a definition that is no file: it may name no other workflow and include no file.
 pub fn load_text(name: &str, text: &str, registry: &Registry) -> Loaded {
-    let mut loader = Loader::new(registry, None);
+    let composites = Composites::none(registry);
+    let mut loader = Loader::new(&composites, None);
     let entry = loader.text(name, text);
     loader.finish(entry)
 }
@@ -59,6 +73,7 @@ pub fn load_text(name: &str, text: &str, registry: &Registry) -> Loaded {
 /// Reads definitions, each once, children before the workflows that name them.
 struct Loader<'a> {
     registry: &'a Registry,
+    composites: &'a Composites,
     project: Option<Project>,
     diagnostics: Vec<Diagnostic>,
     files: Vec<PathBuf>,
@@ -67,18 +82,25 @@ struct Loader<'a> {
     /// The definitions that are being read, outermost first: canonical path and name.
     open: Vec<(PathBuf, String)>,
     workflows: IndexMap<String, Definition>,
+    /// The composites that were read, by name, each resolved; `None` when it has errors.
+    made_of: IndexMap<String, Option<CompositeDef>>,
+    /// The composite that the first file is.
+    composite: Option<String>,
 }
 
 impl<'a> Loader<'a> {
-    fn new(registry: &'a Registry, project: Option<Project>) -> Self {
+    fn new(composites: &'a Composites, project: Option<Project>) -> Self {
         Self {
-            registry,
+            registry: &composites.registry,
+            composites,
             project,
             diagnostics: Vec::new(),
             files: Vec::new(),
             read: HashMap::new(),
             open: Vec::new(),
             workflows: IndexMap::new(),
+            made_of: IndexMap::new(),
+            composite: None,
         }
     }
 
@@ -91,7 +113,14 @@ impl<'a> Loader<'a> {
         let (document, findings) = source::read(path);
         self.diagnostics.extend(findings);
         let default_name = self.project.as_ref().and_then(|project| project.name_of(path));
-        let child = document.map(|document| self.document(document, path, canonical.clone(), default_name));
+        let child = document.and_then(|document| match composites::name_in(&document.value) {
+            Some(name) => {
+                let name = name.to_owned();
+                self.composite_file(&name, document, path, &canonical);
+                None
+            }
+            None => Some(self.document(document, path, canonical.clone(), default_name)),
+        });
         self.read.insert(canonical, child.clone());
         child
     }
@@ -117,19 +146,12 @@ impl<'a> Loader<'a> {
         let unit = Unit::new(document, includes.value, includes.files, self.registry);
         let name = unit.name().map(str::to_owned).or(default_name).unwrap_or_else(|| "workflow".to_owned());
 
-        self.open.push((canonical, name.clone()));
-        let mut children = BTreeMap::new();
-        for (pointer, named) in unit.workflows_named() {
-            if let Some(child) = self.child(&unit, path, &pointer, &named, &mut findings) {
-                children.insert(named, child);
-            }
-        }
-        self.open.pop();
-
+        let children = self.named(&unit, path, canonical, &name, &mut findings);
         findings.extend(check::check(&unit, &children));
+        self.tell_broken(&unit, &mut findings);
         let failed = findings.iter().any(|finding| finding.severity == Severity::Error);
         self.diagnostics.extend(findings);
-        let child = Arc::new(Child::of(&unit, name.clone()));
+        let child = Arc::new(Child::of(&unit, name.clone(), &children));
         if !failed {
             match resolve::definition(&unit, &name, &children) {
                 Ok(definition) => drop(self.workflows.insert(name, definition)),
@@ -137,6 +159,27 @@ impl<'a> Loader<'a> {
             }
         }
         child
+    }
+
+    /// The workflows and composites that a file names.
+    fn named(
+        &mut self,
+        unit: &Unit<'_>,
+        path: &Path,
+        canonical: PathBuf,
+        name: &str,
+        findings: &mut Vec<Diagnostic>,
+    ) -> BTreeMap<String, Arc<Child>> {
+        self.open.push((canonical, name.to_owned()));
+        self.composites_of(unit, findings);
+        let mut children = BTreeMap::new();
+        for (pointer, named) in unit.workflows_named() {
+            if let Some(child) = self.child(unit, path, &pointer, &named, findings) {
+                children.insert(named, child);
+            }
+        }
+        self.open.pop();
+        children
     }
 
     fn child(
@@ -165,14 +208,23 @@ impl<'a> Loader<'a> {
                 .push(recursion(unit.at(pointer), self.open[start..].iter().map(|(_, name)| name.as_str()).collect()));
             return None;
         }
-        self.file(&path)
+        let child = self.file(&path);
+        if let Some(name) = child.is_none().then(|| self.composites.at(&canonical)).flatten() {
+            let message = format!("`{named}` is a composite and no workflow");
+            let finding = Diagnostic::error(codes::UNKNOWN_WORKFLOW, unit.at(pointer), message);
+            findings.push(finding.label("makes a node type").hint(format!("write `type: {name}` instead")));
+        }
+        child
     }
 
     fn finish(mut self, entry: Option<Arc<Child>>) -> Loaded {
         check::arrange(&mut self.diagnostics, &self.files);
         let failed = self.diagnostics.iter().any(|finding| finding.severity == Severity::Error);
-        let bundle = entry.filter(|_| !failed).map(|entry| Bundle::new(entry.name.clone(), self.workflows));
-        Loaded { diagnostics: self.diagnostics, bundle, files: self.files }
+        let composites = self.made_of.into_iter().filter_map(|(name, def)| Some((name, def?))).collect();
+        let bundle = entry
+            .filter(|_| !failed)
+            .map(|entry| Bundle::new(entry.name.clone(), self.workflows).with_composites(composites));
+        Loaded { diagnostics: self.diagnostics, bundle, composite: self.composite, files: self.files }
     }
 }
 

@@ -2,23 +2,27 @@
 
 use std::{future::Future, pin::Pin, sync::Arc};
 
+use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
 use serde::{Serialize, de::DeserializeOwned};
 
-pub(crate) use self::registry::pointer;
+pub(crate) use self::registry::{intern, pointer};
 pub use self::{
+    config::{ConfigError, ConfigFinding, Known, Spot},
     context::{DeltaSink, NoDeltas, NodeCtx},
-    registry::{NodeSpec, Registry},
+    registry::{Build, ConfigIn, NodeSpec, Registry},
 };
 use crate::{
-    diagnostic::Severity,
-    error::{Code, NodeError},
+    composite::Inner,
+    definition::NodeMap,
+    error::NodeError,
     event::{OnItemError, Wait, Write},
     scope::Scope,
     units::Millis,
     value::Value,
 };
 
+mod config;
 mod context;
 pub mod prelude;
 mod registry;
@@ -56,8 +60,20 @@ pub trait Node: Sized + Send + Sync + 'static {
         Self::META.effect
     }
 
+    /// Whether it changes something outside, as configured, so that a model must not do it without being allowed to.
+    fn acts(&self) -> bool {
+        Self::META.family != Family::Model && self.effect() == Effect::AtLeastOnce
+    }
+
+    /// Of [`Container::Calls`]: the nodes that run for a call, by the name of the tool. They are tied by `needs` alone:
+    /// what their templates see is what this node sees, and `call`.
+    fn branches(&self) -> IndexMap<String, NodeMap> {
+        IndexMap::new()
+    }
+
     /// Findings that are no errors, and errors that need no run to be seen.
-    fn check(&self) -> Vec<ConfigFinding> {
+    fn check(&self, known: &Known) -> Vec<ConfigFinding> {
+        let _ = known;
         Vec::new()
     }
 
@@ -136,10 +152,17 @@ pub struct Example {
     pub gives: &'static str,
 }
 
+/// The node type whose output `text` is said to the caller of a chat.
+pub const ANSWER: &str = "answer";
+
 /// Where a node type stands in the documentation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize, JsonSchema,
+)]
+#[serde(rename_all = "snake_case")]
 pub enum Family {
     /// Branches, containers, waits.
+    #[default]
     Flow,
     /// Language models and tools.
     Model,
@@ -164,13 +187,17 @@ pub enum Effect {
     AtLeastOnce,
 }
 
-/// The two kinds of containers.
+/// The kinds of containers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Container {
     /// One frame per item, in parallel.
     Items,
     /// One frame after the other.
     Rounds,
+    /// One frame: a composite that repeats nothing.
+    Once,
+    /// One frame per call of a tool, in parallel. Which nodes it has depends on the tool.
+    Calls,
 }
 
 impl Container {
@@ -179,7 +206,14 @@ impl Container {
         match self {
             Self::Items => &["item", "index"],
             Self::Rounds => &["state", "round"],
+            Self::Once => &[],
+            Self::Calls => &["call"],
         }
+    }
+
+    /// Whether its body stands in its field `nodes`.
+    pub const fn has_nodes(self) -> bool {
+        !matches!(self, Self::Calls)
     }
 }
 
@@ -222,6 +256,20 @@ pub enum Outcome<T> {
     Rounds {
         /// The state of the first round: an object.
         state: Value,
+    },
+    /// A composite begins. What its last frame gives is its output.
+    Composite {
+        /// Its fields by name, which its body sees as `inputs`.
+        fields: Value,
+        /// The state of its first round; `None` when it passes once.
+        state: Option<Value>,
+    },
+    /// It calls tools: one frame per call. The engine makes `{ messages, calls, results }` of them.
+    Calls {
+        /// The calls, each an object as [`crate::event::Over::Calls`] has it.
+        calls: Arc<Vec<Value>>,
+        /// How many frames are open at once.
+        parallel: u32,
     },
     /// It starts a run of its own; `resume` is called when that ends.
     Child {
@@ -274,42 +322,6 @@ pub enum FrameClose {
     Last(Vec<(String, Value)>, Value),
 }
 
-/// A configuration that can never run.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("{message}")]
-pub struct ConfigError {
-    /// The stable code.
-    pub code: Code,
-    /// The field, as a JSON pointer below the node: `/cases/other`. Empty for the node as a whole.
-    pub field: String,
-    /// What was expected and what was found.
-    pub message: String,
-    /// What to do about it.
-    pub hint: Option<String>,
-}
-
-impl ConfigError {
-    /// An error about a field.
-    pub fn new(code: Code, field: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { code, field: field.into(), message: message.into(), hint: None }
-    }
-
-    /// Adds what to do about it.
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-}
-
-/// A finding about a configuration that could be built.
-#[derive(Clone, Debug)]
-pub struct ConfigFinding {
-    /// How much it weighs.
-    pub severity: Severity,
-    /// What it is.
-    pub error: ConfigError,
-}
-
 /// A node without its types: what plans and the executor hold.
 pub trait ErasedNode: Send + Sync + 'static {
     /// See [`Node::ports`].
@@ -318,8 +330,14 @@ pub trait ErasedNode: Send + Sync + 'static {
     fn output_schema(&self) -> Schema;
     /// See [`Node::effect`].
     fn effect(&self) -> Effect;
+    /// See [`Node::acts`].
+    fn acts(&self) -> bool;
+    /// See [`Node::branches`].
+    fn branches(&self) -> IndexMap<String, NodeMap>;
+    /// The nodes inside of it whose body does not stand in the file: of a composite, and of calls of tools.
+    fn inner(&self, registry: &Registry) -> Vec<Inner>;
     /// See [`Node::check`].
-    fn check(&self) -> Vec<ConfigFinding>;
+    fn check(&self, known: &Known) -> Vec<ConfigFinding>;
     /// See [`Node::run`].
     fn run<'a>(&'a self, ctx: &'a NodeCtx) -> NodeFuture<'a>;
     /// See [`Node::resume`].
@@ -344,8 +362,20 @@ impl<N: Node> ErasedNode for N {
         Node::effect(self)
     }
 
-    fn check(&self) -> Vec<ConfigFinding> {
-        Node::check(self)
+    fn acts(&self) -> bool {
+        Node::acts(self)
+    }
+
+    fn branches(&self) -> IndexMap<String, NodeMap> {
+        Node::branches(self)
+    }
+
+    fn inner(&self, registry: &Registry) -> Vec<Inner> {
+        crate::composite::of_calls(self, registry)
+    }
+
+    fn check(&self, known: &Known) -> Vec<ConfigFinding> {
+        Node::check(self, known)
     }
 
     fn run<'a>(&'a self, ctx: &'a NodeCtx) -> NodeFuture<'a> {
@@ -373,6 +403,8 @@ fn erase<T: Serialize>(outcome: Outcome<T>) -> Result<Outcome<Value>, NodeError>
         Outcome::Wait(wait) => Outcome::Wait(wait),
         Outcome::Items { items, parallel, on_item_error } => Outcome::Items { items, parallel, on_item_error },
         Outcome::Rounds { state } => Outcome::Rounds { state },
+        Outcome::Composite { fields, state } => Outcome::Composite { fields, state },
+        Outcome::Calls { calls, parallel } => Outcome::Calls { calls, parallel },
         Outcome::Child { workflow, inputs } => Outcome::Child { workflow, inputs },
     })
 }

@@ -8,7 +8,7 @@ use petgraph::graph::DiGraph;
 pub use self::compile::CompileError;
 use crate::{
     bundle::Bundle,
-    definition::{Concurrency, Durability, OnError, OnLost, Retry, WhenFull},
+    definition::{Budget, Concurrency, Durability, NodeBudget, OnError, OnLost, Retry, WhenFull},
     event::Handler,
     id::Digest,
     node::{Container, Effect, ErasedNode},
@@ -62,8 +62,10 @@ pub struct Plan {
     pub concurrency: Option<Concurrency>,
     /// What becomes of a run while another one of its conversation goes on.
     pub when_busy: WhenFull,
-    /// How many nodes may start.
-    pub budget_nodes: Option<u64>,
+    /// What a run may use up.
+    pub budget: Budget,
+    /// Whether a node has a budget of its own.
+    pub has_node_budgets: bool,
     /// When results are made durable.
     pub durability: Durability,
 }
@@ -78,6 +80,53 @@ pub struct Body {
     pub by_id: HashMap<Arc<str>, NodeIx>,
     /// Which handler it is.
     pub handler: Option<Handler>,
+    /// What its templates see of what is around it.
+    pub border: Border,
+}
+
+/// What the templates in a body see of what is around it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Border {
+    /// Everything.
+    Open,
+    /// The fields of the composite that it belongs to, as `inputs`.
+    Composite,
+    /// What the author's node sees that the calls belong to, and `call`. That node stands so many composites further out
+    /// than the container of the calls; 0 is the container itself.
+    Call {
+        /// How many composites.
+        out: u32,
+    },
+}
+
+/// How a container passes over its bodies.
+#[derive(Clone, Debug)]
+pub struct Passes {
+    /// The kind of container.
+    pub kind: Container,
+    /// Its bodies: one without a name; of [`Container::Calls`] one for each tool.
+    pub bodies: Vec<(Option<Arc<str>>, BodyIx)>,
+}
+
+impl Passes {
+    /// The body of a pass over this item; `None` when the tool of a call is not known.
+    pub fn body(&self, item: &Value) -> Option<BodyIx> {
+        if self.kind != Container::Calls {
+            return self.bodies.first().map(|(_, body)| *body);
+        }
+        let tool = item.get("tool").and_then(Value::as_str)?;
+        self.bodies.iter().find(|(name, _)| name.as_deref() == Some(tool)).map(|(_, body)| *body)
+    }
+
+    /// The name of a body.
+    pub fn name_of(&self, body: BodyIx) -> Option<&str> {
+        self.bodies.iter().find(|(_, known)| *known == body).and_then(|(name, _)| name.as_deref())
+    }
+
+    /// The body with this name.
+    pub fn named(&self, name: &str) -> Option<BodyIx> {
+        self.bodies.iter().find(|(known, _)| known.as_deref() == Some(name)).map(|(_, body)| *body)
+    }
 }
 
 /// A configured node, and how the engine treats it.
@@ -110,12 +159,18 @@ pub struct PlanNode {
     pub cache: Option<CachePolicy>,
     /// From 0 to 9; higher ones start first.
     pub priority: u8,
+    /// Whether its output `text` is said to the caller of a chat.
+    pub answers: bool,
+    /// What it may use of models, with everything inside it.
+    pub budget: Option<NodeBudget>,
+    /// Whether it calls models: it does not start when a budget is used up.
+    pub uses_models: bool,
     /// What another attempt may repeat.
     pub effect: Effect,
     /// Whether it is polled where it is.
     pub inline: bool,
-    /// The kind of container, and its body.
-    pub container: Option<(Container, BodyIx)>,
+    /// Of a container: how it passes over its bodies.
+    pub passes: Option<Passes>,
     /// Everything that its templates read.
     pub references: Vec<Reference>,
     /// The fields of its type, as they stand in the bundle.

@@ -2,13 +2,20 @@
 //!
 //! Nothing here is asynchronous, reads a clock, draws a random number or renders a template.
 //!
-//! * [`RunState::apply`] folds a record (`apply.rs`, with `container.rs` for frames and `stop.rs` for ends);
+//! * [`RunState::apply`] folds a record (`apply.rs`, with `container.rs` for frames, `stop.rs` for ends, `said.rs` for what it says and `usage.rs` for what was
+//!   used);
 //! * [`decide`] says what to do next;
+//! * `budget.rs` says which limit stands in the way of a node;
 //! * [`gate`] is the rule that says whether a node runs;
-//! * [`path`] turns addresses into paths such as `each[3].fetch`, and back.
+//! * [`path`] turns addresses into paths such as `each[3].fetch` and `agent[2].tools.refund[0].call`, and back.
 
-pub(crate) use self::{apply::apply_writes, container::items_output};
+pub(crate) use self::{
+    apply::apply_writes,
+    budget::spent,
+    container::{calls_output, items_output},
+};
 pub use self::{
+    budget::{Limit, Overrun},
     container::ContainerEnd,
     deaths::{Deaths, Verdict, Ward},
     decide::{Command, decide},
@@ -16,10 +23,13 @@ pub use self::{
 };
 
 mod apply;
+mod budget;
 mod container;
 mod deaths;
 mod decide;
 pub mod gate;
 pub mod path;
+mod said;
 pub mod state;
 mod stop;
+mod usage;

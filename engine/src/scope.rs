@@ -1,9 +1,10 @@
 //! What a template sees: one lazy object of roots, never a conversion.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use crate::{
     units::Millis,
+    usage::UsageReport,
     value::{Object, Value},
 };
 
@@ -76,6 +77,8 @@ pub struct Scope {
     pub now: Millis,
     /// `sys.attempt`: 1 for the first try.
     pub attempt: u32,
+    /// `sys.usage`: what the run had used of models when the node started; `null` is nothing.
+    pub usage: Value,
     /// `secrets`: resolved values by name; empty except while a field of type `Secret` is rendered.
     pub secrets: Value,
 }
@@ -120,6 +123,7 @@ impl Scope {
             conversation: self.conversation.clone(),
             now: self.now,
             attempt: self.attempt,
+            usage: self.usage.clone(),
             secrets: self.secrets.clone(),
         }
     }
@@ -128,6 +132,9 @@ impl Scope {
         let mut sys = self.roots.sys.clone();
         sys.insert("now".into(), Value::from(crate::time::iso(self.now)));
         sys.insert("attempt".into(), Value::from(u64::from(self.attempt)));
+        static NOTHING: LazyLock<Value> = LazyLock::new(|| UsageReport::default().to_value());
+        let usage = if self.usage.is_null() { &*NOTHING } else { &self.usage };
+        sys.entry("usage".into()).or_insert_with(|| usage.clone());
         Value::Object(Arc::new(sys))
     }
 }

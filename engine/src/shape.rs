@@ -87,6 +87,15 @@ pub struct Site {
     pub expects: Option<Schema>,
 }
 
+/// A text that stands in a file of its own: `prompt: { file: path }`, or `file: path` where a field is marked so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSite {
+    /// The pointer of the path.
+    pub path: String,
+    /// The pointer of the text.
+    pub text: String,
+}
+
 /// What a walk found.
 #[derive(Clone, Debug, Default)]
 pub struct Shape {
@@ -98,9 +107,10 @@ pub struct Shape {
     pub bodies: Vec<String>,
     /// The pointers of declared types. They were checked.
     pub types: Vec<String>,
-    /// The pointers of `{ file: path }` in fields that a file may fill. What the file holds is walked when it stands
-    /// there in its place.
-    pub files: Vec<String>,
+    /// The pointers of maps of tools.
+    pub tools: Vec<String>,
+    /// The texts that files may fill and do. What a file holds is walked when it stands in its place.
+    pub files: Vec<FileSite>,
 }
 
 /// Walks `value`, which stands at `pointer`, along a schema. The title of the schema names the whole in messages, else
@@ -149,17 +159,29 @@ impl<'s> Walker<'s> {
             return self.free(value);
         };
         let around = self.around.clone_if_marked(rules);
+        let before = self.shape.findings.len();
         self.visit_rules(schema, rules, value);
         if let Some(around) = around {
             self.around = around;
+        }
+        // A value that the field does not take, but for which there is something else.
+        let instead = rules.get("x-liteagent-instead").and_then(|all| all.get(value.as_str()?)?.as_str());
+        if let Some(instead) = instead {
+            self.shape.findings[before..].iter_mut().for_each(|finding| finding.hint = Some(instead.to_owned()));
         }
     }
 
     fn visit_rules(&mut self, schema: &'s Value, rules: &'s Map<String, Value>, value: &Value) {
         self.around.enter(rules);
         if rules.contains_key("x-liteagent-file") && is_file_form(value) {
-            self.shape.files.push(self.pointer.clone());
+            let text = self.pointer.clone();
+            self.shape.files.push(FileSite { path: format!("{text}/file"), text });
             return;
+        }
+        if let Some(Value::String(sibling)) = rules.get("x-liteagent-file-of") {
+            let around = self.pointer.rsplit_once('/').map_or("", |(around, _)| around);
+            let text = format!("{around}/{sibling}");
+            self.shape.files.push(FileSite { path: self.pointer.clone(), text });
         }
         if let Some(mark) = rules.get("x-liteagent-template") {
             return self.template(mark.as_str().unwrap_or("text"), schema, value);
@@ -222,6 +244,9 @@ impl<'s> Walker<'s> {
         if rules.contains_key("x-liteagent-nodes") {
             self.shape.bodies.push(self.pointer.clone());
             return;
+        }
+        if rules.contains_key("x-liteagent-tools") {
+            self.shape.tools.push(self.pointer.clone());
         }
         let known = rules.get("properties").and_then(Value::as_object);
         let further = rules.get("additionalProperties");

@@ -8,10 +8,12 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    conversation::{ConversationEnd, ConversationRow, NewTurn, StoredHistory, StoredTurn, title_of},
     error::{AppendError, StoreError},
     hold::Hold,
     memory::{DEFAULT_LEASE, MemoryStore},
     subject::{Forget, Forgotten},
+    usage::{DAY, RunUsage, UsageRow, UsageRowReport, day_of},
     values::{Blobs, Expect, FileValue, Files, Kv, KvEntry, OutputCache, file_id},
 };
 use crate::{
@@ -19,13 +21,16 @@ use crate::{
     event::{RunStatus, Seq, SignalTo},
     id::{Digest, RunId, SessionId},
     units::Millis,
+    usage::{Spent, Usage},
     value::Value,
 };
 
+mod conversation;
 mod error;
 pub mod hold;
 mod memory;
 mod subject;
+mod usage;
 mod values;
 
 pub(crate) use self::values::file_ids;
@@ -85,6 +90,8 @@ pub struct NewRun {
     pub trigger: String,
     /// The conversation.
     pub conversation: Option<String>,
+    /// What a person says with it, in its conversation.
+    pub turn: Option<NewTurn>,
     /// Whom it is about; its children are about the same.
     pub subject: Option<String>,
     /// What it is counted under.
@@ -189,6 +196,9 @@ pub struct RunRow {
     pub subject: Option<String>,
     /// Code and message of the failure.
     pub error: Option<String>,
+    /// What it used of models, with the runs that it started; known once it has ended.
+    #[serde(default, skip_serializing_if = "Usage::is_nothing")]
+    pub usage: Usage,
     /// When it was created.
     pub created_at: Millis,
     /// When it last changed.
@@ -281,8 +291,10 @@ pub enum Release {
         status: RunStatus,
         /// Why it did not succeed.
         error: Option<ErrorReport>,
-        /// The variables of its conversation, stored in the same transaction.
-        conversation: Option<(String, Value)>,
+        /// What it leaves in its conversation, stored in the same transaction.
+        conversation: Option<ConversationEnd>,
+        /// What it used of models, counted in the same transaction.
+        usage: Box<RunUsage>,
     },
 }
 
@@ -327,6 +339,9 @@ pub enum MessageBody {
         outputs: Value,
         /// Why it did not succeed.
         error: Option<ErrorReport>,
+        /// What it used of models, with the runs that it started, and how many nodes it started.
+        #[serde(default, skip_serializing_if = "Spent::is_nothing")]
+        usage: Spent,
     },
 }
 
@@ -396,12 +411,21 @@ pub trait Journal: Send + Sync {
     async fn first_in_line(&self, key: &str) -> Result<Option<RunId>, StoreError>;
     /// The variables of a conversation.
     async fn conversation(&self, id: &str) -> Result<Option<Value>, StoreError>;
+    /// The turns that the turn of a run stands after, oldest first, at most the last `most`; none when it has no turn.
+    async fn turns_before(&self, run: RunId, most: usize) -> Result<Vec<StoredTurn>, StoreError>;
+    /// The turn of a run.
+    async fn turn(&self, run: RunId) -> Result<Option<StoredTurn>, StoreError>;
+    /// Conversations with something said in them, the newest first; of one workflow when it is named.
+    async fn conversations(&self, workflow: Option<&str>, limit: u32) -> Result<Vec<ConversationRow>, StoreError>;
     /// Deletes whole ended runs that ended before `before`, with their records, inboxes and blob rows; at most
     /// `limit`. Returns how many.
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;
     /// Deletes the runs of a subject, at most `limit`, with all that belongs to them, the conversations that they belong
     /// to and the cached outputs that they filled; nothing while one of the runs has not ended.
     async fn forget(&self, subject: &str, limit: u32) -> Result<Forget, StoreError>;
+    /// What the runs that ended on these days used, by day, workflow and model, in that order. `from` and `until` are
+    /// moments of the first and the last day. It outlives the runs, and says nothing about whom they were about.
+    async fn usage(&self, from: Millis, until: Millis) -> Result<Vec<UsageRow>, StoreError>;
     /// The blobs that some run names.
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError>;
 }

@@ -19,9 +19,9 @@ pub fn hint<'c>(name: &str, candidates: impl IntoIterator<Item = &'c str>) -> Op
     nearest(name, candidates).map(|near| format!("did you mean `{near}`?"))
 }
 
-/// Names as messages list them: `` `a`, `b` or `c` ``; at most twelve.
+/// Names as messages list them: `` `a`, `b` or `c` ``; at most sixteen.
 pub fn list<'c>(names: impl IntoIterator<Item = &'c str>) -> String {
-    const MOST: usize = 12;
+    const MOST: usize = 16;
     let names: Vec<_> = names.into_iter().map(|name| format!("`{name}`")).collect();
     match names.as_slice() {
         [] => "nothing".to_owned(),

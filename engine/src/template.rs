@@ -5,6 +5,7 @@
 
 use std::{ops::Range, sync::Arc};
 
+pub(crate) use self::field::templated;
 pub use self::{
     docs::{Doc, filters, functions, tests},
     field::{SecretTemplate, Template, TemplateTree},

@@ -5,6 +5,7 @@ pub use self::{
     faults::{Fault, FaultyStore},
     fuzz::{fuzz, mutated},
     http::FakeHttp,
+    models::FakeModels,
     node::{NodeTest, TestNode, outcome_value},
 };
 pub use crate::time::VirtualClock;
@@ -14,5 +15,6 @@ mod faults;
 pub mod fuzz;
 mod http;
 pub mod journal;
+mod models;
 mod node;
 mod outside;

@@ -1,4 +1,4 @@
-//! Durations and sizes as authors write them: `30s`, `15m`, `10MiB`.
+//! Durations, sizes and money as authors write them: `30s`, `15m`, `10MiB`, `0.50 USD`.
 
 use std::{borrow::Cow, fmt, time::Duration as StdDuration};
 
@@ -15,6 +15,10 @@ pub struct Duration(pub StdDuration);
 /// A number of bytes: `512B`, `64KiB`, `10MiB`, `1GiB`. A bare number is an error that says so.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Size(pub u64);
+
+/// Money in millionths of a US dollar: `0.50 USD`. A bare number is an error that says so.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Money(pub u64);
 
 const DURATION_UNITS: [(&str, u64); 5] = [("ms", 1), ("s", 1_000), ("m", 60_000), ("h", 3_600_000), ("d", 86_400_000)];
 const SIZE_UNITS: [(&str, u64); 4] = [("KiB", 1 << 10), ("MiB", 1 << 20), ("GiB", 1 << 30), ("B", 1)];
@@ -61,6 +65,42 @@ impl Size {
         parse_unit(text, &SIZE_UNITS)
             .map(Self)
             .ok_or_else(|| format!("expected a size such as `64KiB`, `10MiB` or `1GiB`, found `{text}`"))
+    }
+}
+
+impl Money {
+    /// The pattern that editors check.
+    pub const PATTERN: &'static str = r"^[0-9]{1,9}(\.[0-9]{1,6})? USD$";
+
+    /// Reads `0.50 USD`.
+    ///
+    /// # Errors
+    /// Says what was expected and what was found.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        Self::read(text).ok_or_else(|| format!("expected an amount of money such as `0.50 USD`, found `{text}`"))
+    }
+
+    fn read(text: &str) -> Option<Self> {
+        const DECIMALS: usize = 6;
+        const WHOLE: usize = 9;
+        let number = text.strip_suffix(" USD")?;
+        let (whole, decimals) = number.split_once('.').unwrap_or((number, "0"));
+        let is_number = |text: &str, most: usize| {
+            (1..=most).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_digit())
+        };
+        if !is_number(whole, WHOLE) || !is_number(decimals, DECIMALS) {
+            return None;
+        }
+        format!("{whole}{decimals:0<DECIMALS$}").parse().ok().map(Self)
+    }
+}
+
+impl fmt::Display for Money {
+    /// As short as it is exact, with two decimals or more.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let decimals = format!("{:06}", self.0 % 1_000_000);
+        let (cents, rest) = decimals.split_at(2);
+        write!(f, "{}.{cents}{} USD", self.0 / 1_000_000, rest.trim_end_matches('0'))
     }
 }
 
@@ -122,6 +162,7 @@ macro_rules! as_text {
 }
 
 as_text!(Duration, "Duration", "expected a duration such as 500ms, 30s, 15m, 2h or 1d");
+as_text!(Money, "Money", "expected an amount of money such as 0.50 USD");
 as_text!(Size, "Size", "expected a size such as 64KiB, 10MiB or 1GiB");
 
 #[cfg(test)]
@@ -138,6 +179,18 @@ mod tests {
         }
         for text in ["", "5", "s", "5 s", "-5s", "99999999999999999999d", "18446744073709551615d"] {
             assert!(Duration::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn money_is_read_and_printed() {
+        for (text, millionths) in [("0.50 USD", 500_000), ("12.00 USD", 12_000_000), ("0.000123 USD", 123)] {
+            assert_eq!(Money::parse(text), Ok(Money(millionths)));
+            assert_eq!(Money(millionths).to_string(), text);
+        }
+        assert_eq!(Money::parse("3 USD"), Ok(Money(3_000_000)));
+        for text in ["", "0.5", "USD", "0.5USD", "$0.50", ".5 USD", "5. USD", "-1 USD", "0.1234567 USD", "1 EUR"] {
+            assert!(Money::parse(text).is_err(), "{text}");
         }
     }
 }

@@ -4,15 +4,16 @@ use indexmap::IndexMap;
 
 use crate::{
     bundle::{Bundle, BundleError},
-    definition::FORMAT,
+    definition::{FORMAT, Limits},
     engine::RunEnd,
     error::ErrorReport,
-    event::{AfterFailure, Event, FrameEnd, Handler, OnItemError, Over, Place, Record, SkipReason, Wait},
+    event::{AfterFailure, Event, FrameEnd, Handler, OnItemError, Over, Payload, Place, Record, SkipReason, Wait},
     executor,
     id::{Digest, RunId},
     run::apply_writes,
     store::{RunRow, StoreError, Stores},
     units::Millis,
+    usage::Spent,
     value::Value,
 };
 
@@ -43,6 +44,10 @@ pub struct RunView {
     pub stopping: Option<ErrorReport>,
     /// The handler that runs.
     pub handler: Option<Handler>,
+    /// Limits of its budget that are nearly used up, each with what was used of it then: `(used, limit)`.
+    pub warnings: Vec<(Limits, Limits)>,
+    /// What it used of models so far, with the runs that it started and that have ended.
+    pub usage: Spent,
     /// How it ended.
     pub end: Option<RunEnd>,
     /// Records that only a newer release can read: what they say is missing here.
@@ -64,6 +69,11 @@ pub struct NodeSeen {
     pub losses: u32,
     /// Each failure, with its attempt.
     pub failures: Vec<(u32, ErrorReport)>,
+    /// What each attempt printed that printed something.
+    pub logs: Vec<(u32, String)>,
+    /// What all its attempts used of models, with the runs that it started; not what is inside of it, see
+    /// [`RunView::usage_of`].
+    pub usage: Spent,
     container: Option<Passes>,
 }
 
@@ -102,8 +112,24 @@ pub enum ViewStatus {
 /// What a container has done.
 #[derive(Clone, Debug)]
 enum Passes {
-    Items { items: Vec<Value>, on_item_error: OnItemError, results: IndexMap<u32, Result<Value, ErrorReport>> },
-    Rounds { state: Value, rounds: u32, output: Value },
+    Items {
+        items: Vec<Value>,
+        on_item_error: OnItemError,
+        results: IndexMap<u32, Result<Value, ErrorReport>>,
+    },
+    Rounds {
+        state: Value,
+        rounds: u32,
+        output: Value,
+    },
+    /// A composite gives what its last pass gave.
+    Composite {
+        output: Value,
+    },
+    Calls {
+        calls: Vec<Value>,
+        results: IndexMap<u32, Result<Value, ErrorReport>>,
+    },
 }
 
 /// Whether this release can read all of a run, and so go on with it.
@@ -173,17 +199,34 @@ impl RunView {
             Event::RunStopping { error } => self.stopping = Some(error.clone()),
             Event::HandlerStarted { handler } => self.handler = Some(*handler),
             Event::HandlerFinished { .. } => self.handler = None,
-            Event::RunEnded { status, outputs, error, handled_errors } => {
+            Event::RunEnded { status, outputs, error, handled_errors, usage } => {
                 self.end = Some(RunEnd {
                     status: *status,
-                    outputs: outputs.as_ref().map_or_else(Value::object, crate::event::Payload::value),
+                    outputs: outputs.as_ref().map_or_else(Value::object, Payload::value),
                     error: error.clone(),
                     handled_errors: *handled_errors,
+                    usage: usage.clone(),
                 });
             }
+            Event::BudgetWarned { used, limit } => self.warnings.push((*used, *limit)),
             Event::RunTaken { .. } | Event::SignalReceived { .. } | Event::SignalIgnored { .. } => {}
             other => self.apply_node(other, record.at),
         }
+        if let Some((node, usage)) = record.event.usage_of_node() {
+            self.usage += usage;
+            if let Some(node) = self.nodes.get_mut(node) {
+                node.usage += usage;
+            }
+        }
+    }
+
+    /// What was used at a path and everywhere below it: by a node, `each`, with all its passes; by a pass, `each[3]`.
+    pub fn usage_of(&self, path: &str) -> Spent {
+        let mut sum = Spent::default();
+        let below =
+            |node: &str| node.strip_prefix(path).is_some_and(|rest| rest.is_empty() || rest.starts_with(['[', '.']));
+        self.nodes.iter().filter(|(node, _)| below(node)).for_each(|(_, node)| sum += &node.usage);
+        sum
     }
 
     fn apply_node(&mut self, event: &Event, at: Millis) {
@@ -195,10 +238,10 @@ impl RunView {
                 };
                 self.seen(node, *attempt, at).status = ViewStatus::Running { child };
             }
-            Event::ContainerOpened { node, attempt, over } => {
+            Event::ContainerOpened { node, attempt, over, fields } => {
                 let node = self.seen(node, *attempt, at);
                 node.status = ViewStatus::Running { child: None };
-                node.container = Some(Passes::open(over));
+                node.container = Some(Passes::open(over, fields.is_some()));
             }
             Event::ContainerReopened { node, attempt } => {
                 self.seen(node, *attempt, at).status = ViewStatus::Running { child: None };
@@ -208,17 +251,19 @@ impl RunView {
                     passes.finish(*index, end);
                 }
             }
-            Event::NodeWaiting { node, attempt, wait } => {
+            Event::NodeWaiting { node, attempt, wait, .. } => {
                 self.seen(node, *attempt, at).status = ViewStatus::Waiting(wait.clone());
             }
-            Event::NodeSucceeded { node, attempt, port, output, cached, .. } => {
+            Event::NodeSucceeded { node, attempt, port, output, cached, log, .. } => {
                 let node = self.seen(node, *attempt, at);
+                node.logs.extend(log.clone().map(|log| (*attempt, log)));
                 let output = node.container.as_ref().map_or_else(|| output.value(), Passes::output);
                 node.status = ViewStatus::Succeeded { port: port.clone(), output, cached: *cached };
                 node.ended_at = Some(at);
             }
-            Event::NodeFailed { node, attempt, error, then } => {
+            Event::NodeFailed { node, attempt, error, then, log, .. } => {
                 let node = self.seen(node, *attempt, at);
+                node.logs.extend(log.clone().map(|log| (*attempt, log)));
                 node.failures.push((*attempt, error.clone()));
                 node.status = match then {
                     AfterFailure::Retry(until) => ViewStatus::Sleeping(*until),
@@ -232,8 +277,8 @@ impl RunView {
                 node.status = ViewStatus::Skipped(why.clone());
                 node.ended_at = Some(at);
             }
-            Event::NodeLost { node, attempt } => self.seen(node, *attempt, at).losses += 1,
-            Event::NodeCancelled { node } => {
+            Event::NodeLost { node, attempt, .. } => self.seen(node, *attempt, at).losses += 1,
+            Event::NodeCancelled { node, .. } => {
                 let attempt = self.nodes.get(node).map_or(0, |node| node.attempt);
                 let node = self.seen(node, attempt, at);
                 node.status = ViewStatus::Cancelled;
@@ -251,6 +296,8 @@ impl RunView {
             ended_at: None,
             losses: 0,
             failures: Vec::new(),
+            logs: Vec::new(),
+            usage: Spent::default(),
             container: None,
         });
         node.attempt = attempt;
@@ -259,23 +306,31 @@ impl RunView {
 }
 
 impl Passes {
-    fn open(over: &Over) -> Self {
+    fn open(over: &Over, is_composite: bool) -> Self {
+        let list = |payload: &Payload| payload.value().as_list().map(<[Value]>::to_vec).unwrap_or_default();
         match over {
-            Over::Items { items, on_item_error, .. } => Self::Items {
-                items: items.value().as_list().map(<[Value]>::to_vec).unwrap_or_default(),
-                on_item_error: *on_item_error,
-                results: IndexMap::new(),
-            },
+            _ if is_composite => Self::Composite { output: Value::Null },
+            Over::Once {} => Self::Composite { output: Value::Null },
+            Over::Calls { calls, .. } => {
+                let calls = list(calls);
+                let answered =
+                    (0..).zip(&calls).filter_map(|(index, call)| Some((index, Ok(call.get("result")?.clone()))));
+                let results = answered.collect();
+                Self::Calls { calls, results }
+            }
+            Over::Items { items, on_item_error, .. } => {
+                Self::Items { items: list(items), on_item_error: *on_item_error, results: IndexMap::new() }
+            }
             Over::Rounds { state } => Self::Rounds { state: state.clone(), rounds: 0, output: Value::Null },
         }
     }
 
     fn finish(&mut self, index: u32, end: &FrameEnd) {
         match (self, end) {
-            (Self::Items { results, .. }, FrameEnd::Item { output }) => {
+            (Self::Items { results, .. } | Self::Calls { results, .. }, FrameEnd::Item { output }) => {
                 results.insert(index, Ok(output.value()));
             }
-            (Self::Items { results, .. }, FrameEnd::Failed { error }) => {
+            (Self::Items { results, .. } | Self::Calls { results, .. }, FrameEnd::Failed { error }) => {
                 results.insert(index, Err(error.clone()));
             }
             (Self::Rounds { state, rounds, .. }, FrameEnd::Next { ops }) => {
@@ -287,6 +342,7 @@ impl Passes {
                 *rounds += 1;
                 *output = last.value();
             }
+            (Self::Composite { output }, FrameEnd::Last { output: last, .. }) => *output = last.value(),
             _ => {}
         }
     }
@@ -298,6 +354,13 @@ impl Passes {
                     .map(|index| results.get(&index).map(|result| result.clone().map_err(|error| error.to_value(1))))
                     .collect();
                 crate::run::items_output(items, *on_item_error, &results)
+            }
+            Self::Composite { output } => output.clone(),
+            Self::Calls { calls, results } => {
+                let results: Vec<_> = (0..calls.len() as u32)
+                    .map(|index| results.get(&index).map(|result| result.clone().map_err(|error| error.to_value(1))))
+                    .collect();
+                crate::run::calls_output(calls, &results)
             }
             Self::Rounds { state, rounds, output } => Value::from_pairs([
                 ("output", output.clone()),

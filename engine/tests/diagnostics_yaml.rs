@@ -53,7 +53,8 @@ fn wrong_shapes_are_named() {
                 site.expects.as_ref().map_or_else(|| "-".to_owned(), |schema| schema.as_value().to_string()),
             ));
         }
-        let places = [("bodies", &shape.bodies), ("types", &shape.types), ("files", &shape.files)];
+        let files: Vec<_> = shape.files.iter().map(|file| file.text.clone()).collect();
+        let places = [("bodies", &shape.bodies), ("types", &shape.types), ("files", &files)];
         for (name, pointers) in places.iter().filter(|(_, pointers)| !pointers.is_empty()) {
             text.push_str(&format!("\n{name} {pointers:?}"));
         }

@@ -126,6 +126,16 @@ fn fields_of(example: &Example) -> Option<Json> {
 fn behaviour(spec: &NodeSpec) -> String {
     let meta = &spec.meta;
     let mut lines = vec![format!("Family: {}.", family(meta.family))];
+    if let Some(composite) = &spec.composite {
+        lines.push(
+            "Composite: it is made of nodes, which `liteagent graph --open` shows; from outside only its outputs can be \
+             read."
+                .to_owned(),
+        );
+        let passes = if composite.def.rounds.is_some() { "rounds that are done" } else { "nodes that are done" };
+        lines.push(format!("Retry: it goes on, {passes} stay done."));
+        return listed(&lines);
+    }
     lines.push(
         match meta.effect {
             Effect::Pure => "Effect: none. It changes nothing outside the run, so another attempt gives the same.",
@@ -142,6 +152,8 @@ fn behaviour(spec: &NodeSpec) -> String {
         let retry = match container {
             Container::Items => "items that are done stay done",
             Container::Rounds => "rounds that are done stay done",
+            Container::Once => "nodes that are done stay done",
+            Container::Calls => "calls that are done stay done",
         };
         lines.push(format!("Container: its nodes see {roots}; from outside only the container can be read."));
         lines.push(format!("Retry: the container goes on, {retry}."));
@@ -162,6 +174,10 @@ fn behaviour(spec: &NodeSpec) -> String {
     if !meta.aliases.is_empty() {
         lines.push(format!("Old names: {}.", meta.aliases.join(", ")));
     }
+    listed(&lines)
+}
+
+fn listed(lines: &[String]) -> String {
     lines.iter().map(|line| format!("- {line}")).collect::<Vec<_>>().join("\n")
 }
 

@@ -47,6 +47,7 @@ const SILENCE: StdDuration = StdDuration::from_mins(5);
 #[derive(Clone)]
 pub struct Egress {
     policy: Arc<EgressPolicy>,
+    silence: Option<StdDuration>,
     clients: Arc<OnceLock<Result<Clients, String>>>,
     clock: Arc<dyn Clock>,
 }
@@ -60,14 +61,20 @@ struct Clients {
 impl Egress {
     /// A client under a policy. Nothing is opened before the first request.
     pub fn new(policy: EgressPolicy) -> Self {
-        Self { policy: Arc::new(policy), clients: Arc::default(), clock: Arc::new(SystemClock) }
+        Self { policy: Arc::new(policy), silence: Some(SILENCE), clients: Arc::default(), clock: Arc::new(SystemClock) }
+    }
+
+    /// The same for callers that have their own limit for silence: models think for longer than other servers.
+    #[must_use]
+    pub fn without_limit_of_silence(self) -> Self {
+        Self { silence: None, clients: Arc::default(), ..self }
     }
 
     fn client(&self, named: bool) -> Result<&Client, NodeError> {
         let clients = self.clients.get_or_init(|| {
             // Fails when another part of the process was first, with the same provider.
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-            let build = |named| build(&self.policy, named).map_err(|error| format!("{error:?}"));
+            let build = |named| build(&self.policy, named, self.silence).map_err(|error| format!("{error:?}"));
             Ok(Clients { checked: build(false)?, named: build(true)? })
         });
         match clients {
@@ -156,16 +163,18 @@ fn location(response: &Response) -> Option<String> {
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the one outgoing client")]
-fn build(policy: &Arc<EgressPolicy>, named: bool) -> reqwest::Result<Client> {
-    Client::builder()
+fn build(policy: &Arc<EgressPolicy>, named: bool, silence: Option<StdDuration>) -> reqwest::Result<Client> {
+    let client = Client::builder()
         .user_agent(concat!("liteagent/", env!("CARGO_PKG_VERSION")))
         .redirect(redirect::Policy::none())
         .no_proxy()
         .dns_resolver(Arc::new(GuardedResolver { policy: policy.clone(), named }))
         .connect_timeout(CONNECT)
-        .read_timeout(SILENCE)
-        .referer(false)
-        .build()
+        .referer(false);
+    match silence {
+        Some(silence) => client.read_timeout(silence).build(),
+        None => client.build(),
+    }
 }
 
 fn request(client: &Client, hop: &Hop, until: Option<Instant>) -> Result<RequestBuilder, NodeError> {

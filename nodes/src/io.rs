@@ -4,7 +4,7 @@ use liteagent_engine::node::Registry;
 
 pub mod file_list;
 pub mod file_read;
-mod file_value;
+pub(crate) mod file_value;
 pub mod file_write;
 mod folder;
 pub mod http_request;

@@ -1,12 +1,15 @@
 //! The node types of LiteAgent: one file per type, one folder per family.
 //!
 //! # Layout
-//! - [`flow`]: branches, containers, waits, ends; [`data`]: shaping values; [`io`]: the outside world.
+//! - [`flow`]: branches, containers, waits, ends; [`data`]: shaping values; [`io`]: the outside world;
+//!   [`model`]: language models and what they call; [`code`]: code of authors.
 //! - [`condition`]: comparisons as imported files have them.
+//! - [`mcp`]: a client of MCP servers.
 //! - [`docs`]: the page of a node type, made from its schema and examples.
 
-use liteagent_engine::node::Registry;
+use liteagent_engine::{composite::CompositeDef, node::Registry, source};
 
+pub mod code;
 mod compare;
 pub mod condition;
 pub mod data;
@@ -16,9 +19,21 @@ pub mod egress;
 pub mod flow;
 pub mod io;
 mod list;
+pub mod mcp;
+pub mod model;
 mod port;
 
-/// Every node type of this crate.
+/// Every node type of this crate, and those that the library makes of them.
+///
+/// # Panics
+/// When a composite of the library is wrong: a fault that any test finds.
 pub fn registry() -> Registry {
-    io::register(data::register(flow::register(Registry::default())))
+    let all = code::register(model::register(io::register(data::register(flow::register(Registry::default())))));
+    liteagent_definitions::composites().fold(all, |registry, (name, yaml)| {
+        let (document, findings) = source::parse(&format!("composites/{name}.yaml"), yaml.to_owned());
+        let document = document.unwrap_or_else(|| panic!("`{name}` is no YAML: {findings:?}"));
+        let def: CompositeDef =
+            serde_json::from_value(document.value).unwrap_or_else(|error| panic!("`{name}`: {error}"));
+        registry.with_composite(def).unwrap_or_else(|findings| panic!("`{name}`: {findings:?}"))
+    })
 }

@@ -1,23 +1,46 @@
 //! What every node type promises, asked of each that the registry has.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{
+    collections::BTreeSet,
+    fs,
+    path::Path,
+    sync::{Arc, OnceLock},
+};
 
 use liteagent_engine::{
+    capability::Capabilities,
     node::{Capability, Family, NodeSpec},
     testing::NodeTest,
     value::Value,
 };
+use liteagent_nodes::code::Sandboxed;
+use liteagent_sandbox::{Config, Sandbox};
 use serde_json::Value as Json;
+
+/// What examples run with: code really runs, everything else is faked by their scope.
+#[expect(clippy::disallowed_methods, reason = "tests look where make puts the guests of the sandbox")]
+fn caps() -> Capabilities {
+    static SANDBOX: OnceLock<Sandbox> = OnceLock::new();
+    let sandbox =
+        || Sandbox::new(Config::of_cache(|name| std::env::var(name).ok())).expect("the usual configuration is served");
+    let code = Sandboxed::new(move |request| SANDBOX.get_or_init(sandbox).run(request));
+    Capabilities { code: Some(Arc::new(code)), ..Capabilities::default() }
+}
 
 fn specs() -> Vec<NodeSpec> {
     liteagent_nodes::registry().iter().cloned().collect()
+}
+
+/// The node types that are code: composites are shown by workflows of the library.
+fn coded() -> Vec<NodeSpec> {
+    specs().into_iter().filter(|spec| spec.composite.is_none()).collect()
 }
 
 #[test]
 fn every_file_of_a_family_is_registered_and_has_its_name() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = BTreeSet::new();
-    for family in [Family::Flow, Family::Data, Family::Io] {
+    for family in [Family::Flow, Family::Model, Family::Data, Family::Io, Family::Code] {
         let family = liteagent_nodes::docs::family(family);
         for entry in fs::read_dir(sources.join(family)).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();
@@ -27,7 +50,7 @@ fn every_file_of_a_family_is_registered_and_has_its_name() {
             }
         }
     }
-    let registered: BTreeSet<_> = specs()
+    let registered: BTreeSet<_> = coded()
         .iter()
         .map(|spec| format!("{}/{}", liteagent_nodes::docs::family(spec.meta.family), spec.type_name))
         .collect();
@@ -75,7 +98,7 @@ fn undescribed(schema: &Json, name: &str, wrong: &mut Vec<String>) {
 
 #[test]
 fn an_unknown_field_is_refused() {
-    for spec in specs() {
+    for spec in coded() {
         let Some(example) = spec.meta.examples.first() else { continue };
         let yaml = format!("{}\nno_such_field: 1\n", example.yaml.trim_end());
         let error = NodeTest::new(&liteagent_nodes::registry(), &yaml).build().err();
@@ -86,7 +109,7 @@ fn an_unknown_field_is_refused() {
 
 #[test]
 fn every_node_type_has_examples_of_both_kinds() {
-    for spec in specs() {
+    for spec in coded() {
         assert!(spec.meta.examples.len() >= 2, "{} has fewer than two examples", spec.type_name);
         for example in spec.meta.examples {
             let head = format!("type: {}\n", spec.type_name);
@@ -100,9 +123,9 @@ fn every_node_type_has_examples_of_both_kinds() {
 async fn every_example_gives_what_it_says() {
     let registry = liteagent_nodes::registry();
     let mut wrong = Vec::new();
-    for spec in specs() {
+    for spec in coded() {
         for example in spec.meta.examples {
-            let outcome = NodeTest::new(&registry, example.yaml).scope(example.scope).run().await;
+            let outcome = NodeTest::new(&registry, example.yaml).scope(example.scope).caps(caps()).run().await;
             let gives: Value = serde_saphyr::from_str::<Json>(example.gives).expect(example.title).into();
             if !holds(&outcome, &gives) {
                 wrong.push(format!("{}: {}\n  says  {gives}\n  gives {outcome}", spec.type_name, example.title));
@@ -153,7 +176,7 @@ fn misfits(spec: &NodeSpec, yaml: &str, outcome: &Value) -> Vec<String> {
 #[tokio::test]
 async fn what_a_node_type_requires_is_what_it_uses() {
     let registry = liteagent_nodes::registry();
-    for spec in specs() {
+    for spec in coded() {
         let mut missed = false;
         for example in spec.meta.examples {
             // The same scope without its fakes: nothing leads outside.
@@ -162,7 +185,7 @@ async fn what_a_node_type_requires_is_what_it_uses() {
                 text => serde_saphyr::from_str::<Json>(text).expect(example.title).into(),
             };
             if let Value::Object(members) = &mut scope {
-                std::sync::Arc::make_mut(members).shift_remove("fakes");
+                Arc::make_mut(members).shift_remove("fakes");
             }
             let outcome = NodeTest::new(&registry, example.yaml).scope(&scope.to_string()).run().await;
             missed |= outcome.get("error").and_then(Value::as_str) == Some("LA1004");

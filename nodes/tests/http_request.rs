@@ -331,7 +331,7 @@ fn a_request_that_contradicts_itself_is_a_finding(#[case] fields: &str, #[case] 
 fn a_secret_that_may_go_astray_is_a_warning(#[case] url: &str, #[case] warns: bool) {
     let findings = |more: &str| {
         let yaml = format!("type: http-request\nurl: '{url}'\n{more}");
-        NodeTest::new(&registry(), &yaml).build().unwrap().node.check()
+        NodeTest::new(&registry(), &yaml).build().unwrap().node.check(registry().known())
     };
     let found = findings("auth: { bearer: '{{ secrets.TOKEN }}' }");
     assert_eq!(found.iter().any(|finding| finding.error.code == codes::HTTP_SECRET), warns, "{url}");

@@ -4,7 +4,7 @@
 //! `cargo bench -p liteagent-sandbox -- calls memory`. Without any, everything is.
 
 #![expect(clippy::print_stdout, reason = "a benchmark speaks on stdout")]
-#![expect(clippy::disallowed_methods, reason = "a benchmark measures time")]
+#![expect(clippy::disallowed_methods, reason = "a benchmark measures time, and reads the environment")]
 #![expect(clippy::unwrap_used, reason = "a benchmark that fails should stop")]
 
 use std::{
@@ -101,9 +101,11 @@ impl Work {
 fn main() {
     let asked: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).collect();
     let wanted = |name: &str| asked.is_empty() || asked.iter().any(|asked| asked == name);
-    let sandbox =
-        Sandbox::new(Config { progress: |line| println!("{line}"), ..Config::new(liteagent_guests::folder()) })
-            .unwrap();
+    let sandbox = Sandbox::new(Config {
+        progress: |line| println!("{line}"),
+        ..Config::of_cache(|name| std::env::var(name).ok())
+    })
+    .unwrap();
     let runtime = Runtime::new().unwrap();
     for language in Language::ALL {
         runtime.block_on(sandbox.prepare(language)).unwrap();

@@ -3,13 +3,14 @@
 use std::{path::PathBuf, time::Duration};
 
 use liteagent_sandbox_protocol::{Fault, Kind, Limit, Limits};
+use serde::{Deserialize, Serialize};
 
 use crate::text::{size, time};
 
 const MIB: u64 = 1024 * 1024;
 
 /// What one call may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bounds {
     /// Elapsed time.
     pub wall: Duration,
@@ -25,8 +26,8 @@ pub struct Bounds {
     pub input: u64,
 }
 
-/// The configuration of a sandbox.
-#[derive(Clone, Debug)]
+/// The configuration of a sandbox. Child processes are told theirs as JSON.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Config {
     /// What a call may use that asks for nothing else.
     pub default: Bounds,
@@ -40,11 +41,15 @@ pub struct Config {
     pub memory_in_flight: u64,
     /// Threads that compute.
     pub threads: usize,
-    /// The folder of the guests that are not part of this program: `python.wasm`.
+    /// The folder of the guests that are not part of this program.
     pub guests: PathBuf,
+    /// The file of the Python guest in that folder: `python.wasm`, or the one with the packages of a project.
+    pub python: String,
     /// The folder of compiled guests. Only its owner may write there: what stands in it is executed.
     pub compiled: PathBuf,
-    /// Told in a line when something takes long: the first start on a machine compiles the guests.
+    /// Told in a line when something takes long: the first start on a machine compiles the guests. Told nobody where the
+    /// configuration came from another process.
+    #[serde(skip, default = "nobody")]
     pub progress: fn(&str),
 }
 
@@ -75,8 +80,34 @@ impl Config {
             threads: std::thread::available_parallelism().map_or(2, usize::from),
             compiled: folder.join("compiled"),
             guests: folder,
-            progress: |_| {},
+            progress: nobody(),
+            python: "python.wasm".to_owned(),
         }
+    }
+
+    /// The usual limits, with the guests where `liteagent sandbox build` puts them: the folder `guests` in
+    /// `$LITEAGENT_CACHE`, by default `~/.cache/liteagent`. `setting` reads the environment.
+    pub fn of_cache(setting: impl Fn(&str) -> Option<String>) -> Self {
+        let folder = |name| setting(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+        let cache = folder("LITEAGENT_CACHE").unwrap_or_else(|| {
+            let caches = folder("XDG_CACHE_HOME").or_else(|| folder("HOME").map(|home| home.join(".cache")));
+            caches.unwrap_or_else(|| PathBuf::from("/tmp")).join("liteagent")
+        });
+        Self::new(cache.join("guests"))
+    }
+
+    /// One of `count` equal parts of this sandbox, or of as many as can each run the largest call, and their number.
+    pub fn divided(&self, count: usize) -> (Self, usize) {
+        let most = self.memory_in_flight / self.maximum.memory.max(1);
+        let count = count.clamp(1, usize::try_from(most.max(1)).unwrap_or(usize::MAX));
+        let part = Self {
+            concurrency: self.concurrency.div_ceil(count as u32),
+            queue: self.queue.div_ceil(count),
+            memory_in_flight: self.memory_in_flight / count as u64,
+            threads: self.threads.div_ceil(count),
+            ..self.clone()
+        };
+        (part, count)
     }
 
     /// The bounds of a call: what it asks for, else the default.
@@ -110,6 +141,10 @@ impl Config {
     }
 }
 
+fn nobody() -> fn(&str) {
+    |_| {}
+}
+
 fn above(limit: Limit, asked: &str, most: &str) -> Fault {
     Fault {
         limit: Some(limit),
@@ -121,6 +156,36 @@ fn above(limit: Limit, asked: &str, most: &str) -> Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_guests_lie_in_the_cache() {
+        let guests = |settings: &[(&str, &str)]| {
+            let find = |name: &str| settings.iter().find(|(known, _)| *known == name);
+            Config::of_cache(|name| find(name).map(|(_, value)| (*value).to_owned())).guests
+        };
+        let home = ("HOME", "/home/ada");
+        assert_eq!(guests(&[home]), PathBuf::from("/home/ada/.cache/liteagent/guests"));
+        assert_eq!(guests(&[home, ("LITEAGENT_CACHE", "")]), guests(&[home]));
+        assert_eq!(guests(&[home, ("XDG_CACHE_HOME", "/cache")]), PathBuf::from("/cache/liteagent/guests"));
+        assert_eq!(guests(&[home, ("LITEAGENT_CACHE", "/mine")]), PathBuf::from("/mine/guests"));
+    }
+
+    #[test]
+    fn a_part_can_run_the_largest_call() {
+        let config = Config { threads: 6, ..Config::new("guests") };
+        let (part, count) = config.divided(3);
+        assert_eq!((count, part.concurrency, part.queue, part.threads), (3, 22, 86, 2));
+        let (part, count) = config.divided(100);
+        assert_eq!((count, part.memory_in_flight), (8, config.maximum.memory));
+        assert_eq!(config.divided(0).1, 1);
+    }
+
+    #[test]
+    fn a_configuration_reads_back_as_it_was_written() {
+        let config = Config::new("guests");
+        let read: Config = serde_json::from_str(&serde_json::to_string(&config).unwrap()).unwrap();
+        assert_eq!((read.maximum, read.guests, read.threads), (config.maximum, config.guests, config.threads));
+    }
 
     #[test]
     fn a_limit_above_the_maximum_is_refused_by_name() {

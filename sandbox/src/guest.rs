@@ -54,7 +54,8 @@ pub(crate) fn engine(language: Language, config: &Config) -> Result<Engine> {
     pool.total_core_instances(count)
         .total_memories(count)
         .total_tables(count * 2)
-        .total_stacks(count)
+        // A guest that is given a list, of random numbers or of what is ready, allocates it on a stack of its own.
+        .total_stacks(count * 2)
         .max_memories_per_module(1)
         .max_tables_per_module(2)
         .max_memory_size(usize::try_from(config.maximum.memory).unwrap_or(usize::MAX))
@@ -89,7 +90,7 @@ impl Guest {
         let wasm = source(language, config)?;
         Self::link(language, engine, config, &wasm).map_err(|error| {
             Fault::new(Kind::Sandbox, format!("the {language} guest cannot be loaded: {error:#}"))
-                .hint("build the guests anew with `cargo xtask guests`")
+                .hint("build the guests anew with `liteagent sandbox build`")
         })
     }
 
@@ -155,12 +156,12 @@ fn source(language: Language, config: &Config) -> Result<Cow<'static, [u8]>, Fau
     if language == Language::JavaScript {
         return Ok(Cow::Borrowed(JAVASCRIPT));
     }
-    let path = config.guests.join("python.wasm");
+    let path = config.guests.join(&config.python);
     fs::read(&path).map(Cow::Owned).map_err(|error| {
         let message = match error.kind() {
             ErrorKind::NotFound => format!("the Python guest is not there: expected `{}`", path.display()),
             _ => format!("the Python guest `{}` cannot be read: {error}", path.display()),
         };
-        Fault::new(Kind::Sandbox, message).hint("`cargo xtask guests` builds it")
+        Fault::new(Kind::Sandbox, message).hint("`liteagent sandbox build` builds it")
     })
 }

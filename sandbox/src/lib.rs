@@ -8,6 +8,8 @@
 //! # Layout
 //! - [`Sandbox`]: admits calls and runs them;
 //! - [`Config`] and [`Bounds`]: how many at once, and what each may use;
+//! - [`packages`]: what Python has beside its standard library;
+//! - `runner`: a sandbox as one of the ways to run code;
 //! - `guest`: an interpreter that is ready to be instantiated; `image`: its compiled form on disk;
 //! - `host`: everything that an instance can call;
 //! - `meter`: wall and CPU time;
@@ -19,10 +21,13 @@ mod host;
 mod image;
 mod meter;
 mod outcome;
+mod packages;
+mod runner;
 mod sandbox;
 mod text;
 mod ticker;
 
 pub use config::{Bounds, Config};
 pub use liteagent_sandbox_protocol as protocol;
+pub use packages::packages;
 pub use sandbox::Sandbox;

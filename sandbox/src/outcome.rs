@@ -1,6 +1,6 @@
 //! What a guest said, as a reply. A guest is not believed: what it says is checked, and cut where it is too long.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use liteagent_sandbox_protocol::{Failure, Fault, Kind, Limit, Reply, Success, Usage};
 use serde::{
@@ -45,10 +45,15 @@ struct Told {
     exit_code: Option<i32>,
 }
 
-/// The reply to a call.
-pub(crate) fn reply(ended: Ended, bounds: &Bounds) -> Reply {
+/// The reply to a call, which waited for its place.
+pub(crate) fn reply(ended: Ended, bounds: &Bounds, waited: Duration) -> Reply {
     let Ended { answer, times, host, script } = ended;
-    let usage = Usage { wall_us: micros(times.wall), cpu_us: micros(times.cpu), memory: host.memory_used as u64 };
+    let usage = Usage {
+        wait_us: micros(waited),
+        wall_us: micros(times.wall),
+        cpu_us: micros(times.cpu),
+        memory: host.memory_used as u64,
+    };
     let outputs = match answer {
         Err(limit) => Err(exceeded(limit, bounds)),
         Ok(Err(error)) => Err(stopped(&error, &host, bounds)),
@@ -139,7 +144,7 @@ fn exceeded(limit: Limit, bounds: &Bounds) -> Fault {
     Fault::limit(limit, format!("the code {did} than the limit `{limit}` allows: {most}"))
 }
 
-fn micros(duration: std::time::Duration) -> u64 {
+fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }
 

@@ -8,6 +8,7 @@ use std::{
         atomic::{AtomicUsize, Ordering},
     },
     task::Poll,
+    time::{Duration, Instant},
 };
 
 use liteagent_sandbox_protocol::{Failure, Fault, Kind, Language, Limit, Mode, Reply, Request};
@@ -57,6 +58,8 @@ struct LanguageState {
 
 /// The right of a call to run.
 struct Admission {
+    /// How long it waited for that.
+    waited: Duration,
     _slot: OwnedSemaphorePermit,
     _memory: OwnedSemaphorePermit,
 }
@@ -67,22 +70,48 @@ impl Sandbox {
     /// # Errors
     /// When the configuration cannot be served by this machine.
     pub fn new(config: Config) -> Result<Self, Fault> {
-        let failed = |what: &str, error: &dyn std::fmt::Display| Fault::new(Kind::Sandbox, format!("{what}: {error}"));
-        let state = |language| {
-            let engine = guest::engine(language, &config)
-                .map_err(|error| failed("the sandbox cannot be configured so", &format_args!("{error:#}")))?;
-            let slots = Arc::new(Semaphore::new(config.concurrency as usize));
-            Ok(LanguageState { engine, guest: OnceCell::new(), slots })
+        let languages =
+            [LanguageState::new(Language::Python, &config)?, LanguageState::new(Language::JavaScript, &config)?];
+        Self::start(config, languages)
+    }
+
+    /// Makes a sandbox that needs no file any more: it loads every guest on this thread, calls `seal`, and only then starts
+    /// its threads, which inherit what `seal` gave up.
+    ///
+    /// # Errors
+    /// When the configuration cannot be served by this machine, a guest cannot be loaded, or `seal` says so.
+    pub fn sealed(config: Config, seal: impl FnOnce() -> Result<(), Fault>) -> Result<Self, Fault> {
+        let loaded = |language| {
+            let state = LanguageState::new(language, &config)?;
+            let guest = OnceCell::new_with(Some(Arc::new(Guest::load(language, &state.engine, &config)?)));
+            Ok(LanguageState { guest, ..state })
         };
-        let languages = [state(Language::Python)?, state(Language::JavaScript)?];
+        let languages = [loaded(Language::Python)?, loaded(Language::JavaScript)?];
+        seal()?;
+        Self::start(config, languages)
+    }
+
+    /// Compiles every guest for this machine where that was not done yet. Processes that are started afterwards need not.
+    ///
+    /// # Errors
+    /// When a guest is not there, or the configuration cannot be served by this machine.
+    pub fn compile(config: &Config) -> Result<(), Fault> {
+        for language in Language::ALL {
+            let state = LanguageState::new(language, config)?;
+            Guest::load(language, &state.engine, config)?;
+        }
+        Ok(())
+    }
+
+    fn start(config: Config, languages: [LanguageState; 2]) -> Result<Self, Fault> {
         let ticker = Ticker::start(languages.iter().map(|state| state.engine.clone()).collect())
-            .map_err(|error| failed("the sandbox cannot start a thread", &error))?;
+            .map_err(|error| failed("the sandbox cannot start a thread", error))?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(config.threads.max(1))
             .thread_name("sandbox")
             .enable_time()
             .build()
-            .map_err(|error| failed("the sandbox cannot start its threads", &error))?;
+            .map_err(|error| failed("the sandbox cannot start its threads", error))?;
         let memory = Arc::new(Semaphore::new((config.memory_in_flight / MIB) as usize));
         let shared = Arc::new(Shared { config, languages, memory, waiting: AtomicUsize::new(0) });
         Ok(Self { shared, ticker, runtime: Some(runtime) })
@@ -106,6 +135,12 @@ impl Sandbox {
         self.shared.waiting.load(Ordering::Relaxed)
     }
 
+    /// Calls that were admitted and go on.
+    pub fn running(&self) -> usize {
+        let most = self.shared.config.concurrency as usize;
+        self.shared.languages.iter().map(|state| most - state.slots.available_permits()).sum()
+    }
+
     /// Runs code. A call that is dropped ends at once.
     ///
     /// # Errors
@@ -125,8 +160,9 @@ impl Sandbox {
         let runtime = self.runtime();
         let call = async move {
             let ended = run(guest, engine, request, bounds, runtime).await;
+            let waited = admission.waited;
             drop((admission, running));
-            outcome::reply(ended, &bounds)
+            outcome::reply(ended, &bounds, waited)
         };
         self.first_slice_here(call).await
     }
@@ -170,6 +206,14 @@ impl Drop for Sandbox {
     }
 }
 
+impl LanguageState {
+    fn new(language: Language, config: &Config) -> Result<Self, Fault> {
+        let engine = guest::engine(language, config)
+            .map_err(|error| failed("the sandbox cannot be configured so", format_args!("{error:#}")))?;
+        Ok(Self { engine, guest: OnceCell::new(), slots: Arc::new(Semaphore::new(config.concurrency as usize)) })
+    }
+}
+
 impl Shared {
     fn language(&self, language: Language) -> &LanguageState {
         &self.languages[match language {
@@ -179,22 +223,24 @@ impl Shared {
     }
 
     /// Waits for a slot and for memory, in a queue that is not endless.
+    #[expect(clippy::disallowed_methods, reason = "how long a call waited is a figure, not a decision of a run")]
     async fn admit(&self, language: Language, bounds: &Bounds) -> Result<Admission, Fault> {
         let slots = &self.language(language).slots;
         let pages = bounds.memory.div_ceil(MIB) as u32;
         let at_once = || {
             let slot = Arc::clone(slots).try_acquire_owned().ok()?;
             let memory = Arc::clone(&self.memory).try_acquire_many_owned(pages).ok()?;
-            Some(Admission { _slot: slot, _memory: memory })
+            Some(Admission { waited: Duration::ZERO, _slot: slot, _memory: memory })
         };
         if let Some(admission) = at_once() {
             return Ok(admission);
         }
         let _waiting = Waiting::enter(&self.waiting, self.config.queue)?;
+        let since = Instant::now();
         let closed = |_| Fault::new(Kind::Sandbox, "the sandbox is stopping");
         let slot = Arc::clone(slots).acquire_owned().await.map_err(closed)?;
         let memory = Arc::clone(&self.memory).acquire_many_owned(pages).await.map_err(closed)?;
-        Ok(Admission { _slot: slot, _memory: memory })
+        Ok(Admission { waited: since.elapsed(), _slot: slot, _memory: memory })
     }
 }
 
@@ -272,6 +318,10 @@ fn too_little_memory(request: &Request, bounds: &Bounds, guest: &Guest) -> Fault
             ),
         )
     }
+}
+
+fn failed(what: &str, error: impl std::fmt::Display) -> Fault {
+    Fault::new(Kind::Sandbox, format!("{what}: {error}"))
 }
 
 fn died(error: &JoinError) -> Fault {

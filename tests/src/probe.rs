@@ -21,9 +21,18 @@ pub struct ProbeConfig {
     /// The class of those failures.
     #[serde(default)]
     pub class: Option<ErrorClass>,
+    /// What it leaves behind for people.
+    #[serde(default)]
+    pub says: String,
     /// Whether it never ends.
     #[serde(default)]
     pub hangs: bool,
+    /// What each call uses, by model; also one that fails or hangs.
+    #[serde(default)]
+    pub uses: IndexMap<String, Usage>,
+    /// Of a model: how many further calls it makes, each with the same usage.
+    #[serde(default)]
+    pub more_calls: u32,
     /// What it gives back.
     #[serde(default)]
     pub gives: TemplateTree,
@@ -44,6 +53,14 @@ pub struct Probe {
     config: ProbeConfig,
 }
 
+impl Probe {
+    fn spend(&self, ctx: &NodeCtx) {
+        for (model, usage) in &self.config.uses {
+            ctx.spend(model, *usage);
+        }
+    }
+}
+
 impl Node for Probe {
     const TYPE: &'static str = "probe";
     const META: NodeMeta = NodeMeta { effect: Effect::AtLeastOnce, inline: false, ..NodeMeta::pure(Family::Io, &[]) };
@@ -62,6 +79,8 @@ impl Node for Probe {
             *call += 1;
             *call
         };
+        ctx.log(&self.config.says);
+        self.spend(ctx);
         if self.config.hangs {
             std::future::pending::<()>().await;
         }
@@ -70,6 +89,30 @@ impl Node for Probe {
             return Err(NodeError::new(codes::HTTP_UNREACHABLE, class, format!("call {call} failed")));
         }
         Ok(Outcome::Done(ProbeOutput { value: ctx.render_tree(&self.config.gives)?, call }))
+    }
+}
+
+/// A probe that counts as a call of a model.
+#[derive(Debug)]
+pub struct ModelProbe(Probe);
+
+impl Node for ModelProbe {
+    const TYPE: &'static str = "model-probe";
+    const META: NodeMeta = NodeMeta { requires: &[Capability::Models], effect: Effect::Idempotent, ..Probe::META };
+    type Config = ProbeConfig;
+    type Output = ProbeOutput;
+
+    fn new(config: ProbeConfig) -> Result<Self, ConfigError> {
+        Probe::new(config).map(Self)
+    }
+
+    async fn run(&self, ctx: &NodeCtx) -> Result<Outcome<ProbeOutput>, NodeError> {
+        let outcome = self.0.run(ctx).await?;
+        for _ in 0..self.0.config.more_calls {
+            ctx.may_call()?;
+            self.0.spend(ctx);
+        }
+        Ok(outcome)
     }
 }
 

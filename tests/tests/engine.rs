@@ -19,15 +19,23 @@ use liteagent_engine::{
     value::Value,
     view::ViewStatus,
 };
-use liteagent_tests::probe::{self, Probe};
+use liteagent_tests::probe::{self, ModelProbe, Probe};
 use serde_json::{Value as Json, json};
 
+#[path = "engine/agent.rs"]
+mod agent;
+#[path = "engine/budget.rs"]
+mod budget;
+#[path = "engine/composites.rs"]
+mod composites;
 #[path = "engine/deaths.rs"]
 mod deaths;
 #[path = "engine/journals.rs"]
 mod journals;
 #[path = "engine/newer.rs"]
 mod newer;
+#[path = "engine/usage.rs"]
+mod usage;
 
 struct World {
     engine: Engine,
@@ -49,7 +57,7 @@ async fn world_with(change: impl FnOnce(Stores) -> Stores) -> World {
         ..Capabilities::default()
     };
     let engine = Engine::open(EngineConfig {
-        registry: liteagent_nodes::registry().with::<Probe>(),
+        registry: liteagent_nodes::registry().with::<Probe>().with::<ModelProbe>(),
         stores: stores.clone(),
         caps: Arc::new(caps),
         clock: clock.clone(),

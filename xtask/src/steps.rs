@@ -28,7 +28,7 @@ const DENY: Step = Step {
     only_with: Some("cargo-deny"),
     ..step("licences and bans", &["cargo", "deny", "check", "--hide-inclusion-graph"])
 };
-/// Seven targets, one after the other: about a minute together.
+/// Eight targets, one after the other: about a minute together.
 const FUZZ: Step = Step {
     env: &[("LITEAGENT_FUZZ_SECONDS", "9")],
     ..step(

@@ -61,7 +61,7 @@ struct Pass {
 impl Check {
     pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
         let project = Project::here()?;
-        let registry = liteagent_nodes::registry();
+        let registry = project.node_types();
         if self.watch {
             return self.watch(&project, &registry, shell);
         }

@@ -8,26 +8,32 @@ use std::{
 
 use liteagent_backends::Room;
 use liteagent_engine::{
+    capability::model::Models as _,
     diagnostic::Severity,
     load::{LoadOptions, load},
 };
+use liteagent_guests::{packages::LOCK, python};
 use liteagent_nodes::egress::EgressPolicy;
+use liteagent_sandbox_protocol::{Language, Request};
 
 use crate::{
     config,
     failure::{Exit, Failure},
     platform::{block_on, open_stores},
     project::Project,
+    sandbox,
     shell::Shell,
 };
 
 /// Settings of the environment that this program reads.
-const SETTINGS: [&str; 7] = [
+const SETTINGS: [&str; 9] = [
     "LITEAGENT_CACHE",
     "LITEAGENT_DATA",
+    "LITEAGENT_ENV",
     "LITEAGENT_LEASE",
     "LITEAGENT_LOG",
     "LITEAGENT_MIN_FREE",
+    "LITEAGENT_MODEL",
     "LITEAGENT_PYTHON",
     "LITEAGENT_SECRET_",
 ];
@@ -50,15 +56,17 @@ use Finding::{Bad, Good, Odd};
 /// One thing to check. A check that cannot look says so, it does not fail the command.
 type Check = (&'static str, fn(&Project) -> Finding);
 
-const CHECKS: [Check; 9] = [
+const CHECKS: [Check; 11] = [
     ("project", project),
     ("data folder", data_folder),
     ("database", database),
     ("disk space", disk_space),
     ("file roots", file_roots),
     ("http", http),
+    ("sandbox", sandbox),
     ("environment", environment),
     ("secrets", secrets),
+    ("models", models),
     ("workflows", workflows),
 ];
 
@@ -174,6 +182,72 @@ fn http(here: &Project) -> Finding {
     }
 }
 
+/// Runs an empty program in each language, where code of this project runs.
+fn sandbox(here: &Project) -> Finding {
+    let found = sandbox::runner(here).and_then(|runner| Ok((runner, sandbox::is_elsewhere(here)?)));
+    let (runner, is_elsewhere) = match found {
+        Ok(found) => found,
+        Err(failure) => {
+            let mend = failure.hint.unwrap_or_else(|| format!("change `[sandbox]` in `{}`", config::FILE));
+            return Bad(failure.message, mend);
+        }
+    };
+    let has = match interpreters(here) {
+        _ if is_elsewhere => String::new(),
+        Good(has) => format!("; {has}"),
+        finding => return finding,
+    };
+    let programs = [(Language::JavaScript, "function main() {}"), (Language::Python, "def main(): pass")];
+    let tried = block_on(async {
+        for (language, code) in programs {
+            if let Err(failure) = runner.run(Request::new(language, code)).await {
+                return Ok(Err(failure.error));
+            }
+        }
+        Ok(Ok(()))
+    });
+    let place = runner.describe();
+    match tried {
+        Ok(Ok(())) => Good(format!("code runs {place}{has}")),
+        Ok(Err(fault)) => Odd(
+            format!("code does not run {place}: {}", fault.message),
+            fault.hint.map_or_else(|| "see `liteagent explain LA2311`".to_owned(), String::from),
+        ),
+        Err(failure) => Bad(failure.message, "free memory, or end other programs".to_owned()),
+    }
+}
+
+/// What code has.
+fn interpreters(here: &Project) -> Finding {
+    let build = || "run `liteagent sandbox build`".to_owned();
+    let bad = |failure: Failure| Bad(failure.message, failure.hint.unwrap_or_else(build));
+    let guests = sandbox::guests();
+    let packages = match here.packages(&guests) {
+        Ok(Some(packages)) => packages,
+        Ok(None) if here.lock_file().exists() => {
+            return Odd(
+                format!("`{LOCK}` is there, and `[sandbox] packages` of `{}` wants none", config::FILE),
+                format!("delete `{LOCK}`, or name the packages"),
+            );
+        }
+        Ok(None) => {
+            return match python::state(&guests) {
+                python::State::Built => Good("Python and JavaScript, with what is built in".to_owned()),
+                python::State::Missing => Odd("Python is not built; code in it cannot run".to_owned(), build()),
+                python::State::Other => Odd("another release built Python".to_owned(), build()),
+            };
+        }
+        Err(failure) => return bad(failure),
+    };
+    match here.modules(&guests) {
+        Ok(modules) => {
+            let names: Vec<String> = packages.wanted().iter().map(ToString::to_string).collect();
+            Good(format!("Python with {} ({} modules), and JavaScript", names.join(", "), modules.len()))
+        }
+        Err(failure) => bad(failure),
+    }
+}
+
 fn environment(_: &Project) -> Finding {
     let is_known = |name: &String| {
         SETTINGS.iter().any(|known| if known.ends_with('_') { name.starts_with(known) } else { name == known })
@@ -220,8 +294,30 @@ fn secrets(here: &Project) -> Finding {
     Good(names.into_iter().map(shown).collect::<Vec<_>>().join(", "))
 }
 
+/// Nobody is called but an Ollama, and that only where nothing else stands for an alias.
+fn models(here: &Project) -> Finding {
+    let router = here.config.secrets(&here.root).and_then(|secrets| block_on(here.config.router(&secrets)));
+    let router = match router {
+        Ok(router) => router,
+        Err(failure) => {
+            let mend = failure.hint.unwrap_or_else(|| format!("change `[providers]` in `{}`", config::FILE));
+            return Bad(failure.message, mend);
+        }
+    };
+    let providers = router.providers();
+    if let Some((name, Some(missing))) = providers.iter().find(|(_, missing)| missing.is_some()) {
+        return Odd(format!("the provider `{name}` has no key"), missing.clone());
+    }
+    let Ok(default) = router.describe("default") else {
+        let mend = "set a key such as `OPENAI_API_KEY` or `ANTHROPIC_API_KEY`, or start Ollama".to_owned();
+        return Odd("none; workflows that ask a model cannot run".to_owned(), mend);
+    };
+    let stands = |alias: &str| router.describe(alias).map_or_else(|_| "none".to_owned(), |info| info.name);
+    Good(format!("default {}, fast {}, embed {}", default.name, stands("fast"), stands("embed")))
+}
+
 fn workflows(here: &Project) -> Finding {
-    let registry = liteagent_nodes::registry();
+    let registry = here.node_types();
     let found = here.workflows(&here.root);
     let is_bad = |path: &Path| {
         let loaded = load(path, &registry, &LoadOptions::default());

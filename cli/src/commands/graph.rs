@@ -22,6 +22,9 @@ pub(crate) struct Graph {
     /// The language of the picture
     #[arg(long, value_enum, default_value_t)]
     format: Format,
+    /// Shows the nodes inside of composites, such as the rounds of an `agent`, as well
+    #[arg(long)]
+    open: bool,
 }
 
 #[derive(Clone, Copy, Default, ValueEnum)]
@@ -42,7 +45,13 @@ impl Graph {
         let definition = serde_json::to_value(bundle.entry()).map_err(|error| {
             Failure::platform(codes::NODE_PANICKED, format!("the workflow has no JSON form: {error}"))
         })?;
-        let graph = WorkflowGraph::new(&definition, &liteagent_nodes::registry());
+        let registry = liteagent_nodes::registry();
+        let registry =
+            bundle.node_types(&registry).map_err(|error| Failure::platform(codes::NODE_PANICKED, error.to_string()))?;
+        let mut graph = WorkflowGraph::new(&definition, &registry);
+        if self.open {
+            graph = graph.opened(&definition, &registry);
+        }
         shell.out(match self.format {
             Format::Mermaid => draw::mermaid(&graph),
             Format::Dot => draw::dot(&graph),

@@ -1,12 +1,17 @@
 //! `nodes`: the node types that workflows can use.
 
 use clap::Subcommand;
-use liteagent_engine::{codes, node::NodeSpec};
+use liteagent_engine::{
+    codes,
+    load::node_types,
+    node::{NodeSpec, Registry},
+};
 use liteagent_nodes::docs;
 use serde_json::json;
 
 use crate::{
     failure::{Exit, Failure},
+    project::Project,
     shell::Shell,
 };
 
@@ -38,15 +43,16 @@ enum NodesVerb {
 
 impl Nodes {
     pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
+        // Those of the project as well, where there is one.
+        let registry = node_types(&Project::here()?.root, &liteagent_nodes::registry());
         match self.verb.unwrap_or(NodesVerb::List { json: false }) {
-            NodesVerb::List { json } => list(shell, json),
-            NodesVerb::Show { kind, json } => show(shell, &kind, json),
+            NodesVerb::List { json } => list(shell, &registry, json),
+            NodesVerb::Show { kind, json } => show(shell, &registry, &kind, json),
         }
     }
 }
 
-fn list(shell: &Shell, as_json: bool) -> Result<Exit, Failure> {
-    let registry = liteagent_nodes::registry();
+fn list(shell: &Shell, registry: &Registry, as_json: bool) -> Result<Exit, Failure> {
     let mut specs: Vec<&NodeSpec> = registry.iter().collect();
     specs.sort_by_key(|spec| (spec.meta.family, spec.type_name));
     if as_json {
@@ -67,8 +73,7 @@ fn list(shell: &Shell, as_json: bool) -> Result<Exit, Failure> {
     Ok(Exit::Done)
 }
 
-fn show(shell: &Shell, kind: &str, as_json: bool) -> Result<Exit, Failure> {
-    let registry = liteagent_nodes::registry();
+fn show(shell: &Shell, registry: &Registry, kind: &str, as_json: bool) -> Result<Exit, Failure> {
     let Some(spec) = registry.get(kind) else {
         let known = registry.iter().map(|spec| spec.type_name);
         return Err(Failure::usage(codes::UNKNOWN_NAME, format!("there is no node type `{kind}`")).near(

@@ -15,6 +15,7 @@ use liteagent_engine::{
 };
 
 use crate::{
+    config::models::asks_default,
     definition::load_for_use,
     failure::{Exit, Failure},
     follow::{by, follow},
@@ -22,6 +23,7 @@ use crate::{
     platform::{Platform, block_on},
     progress::{Detail, Progress},
     project::Project,
+    sandbox,
     shell::Shell,
 };
 
@@ -74,6 +76,7 @@ impl Run {
         let project = Project::here()?;
         let path = project.find(&self.workflow)?;
         let bundle = load_for_use(&path, shell)?;
+        sandbox::check(&project, &bundle)?;
         let definition = entry(&bundle)?;
         let trigger = self.trigger(definition)?;
         let mut inputs = self.inputs.read(&definition.inputs)?;
@@ -93,6 +96,9 @@ impl Run {
         trigger: Value,
     ) -> Result<Exit, Failure> {
         let platform = Platform::open(project, self.show.progress(shell)).await?;
+        if !self.show.json && asks_default(&bundle, &liteagent_nodes::registry()) {
+            shell.note(platform.models.notice());
+        }
         let id = RunId::random();
         inputs.upload(id, &*platform.files, &entry(&bundle)?.inputs).await?;
         platform.progress.watch(id);

@@ -23,6 +23,7 @@ mod list;
 mod prune;
 mod show;
 mod signal;
+mod usage;
 
 /// So many of the newest runs are searched for the end of an id.
 const SEARCHED: u32 = 1_000;
@@ -52,6 +53,8 @@ enum RunsVerb {
     Signal(signal::Signal),
     /// Prints a run as JSON: its journal and its definition
     Export(export::Export),
+    /// Shows what runs used of models, by day, workflow and model
+    Usage(usage::ShowUsage),
     /// Deletes old runs that have ended
     Prune(prune::Prune),
 }
@@ -68,6 +71,7 @@ impl Runs {
             RunsVerb::Cancel(verb) => block_on(verb.run(&project, shell)),
             RunsVerb::Signal(verb) => block_on(verb.run(&project, shell)),
             RunsVerb::Export(verb) => block_on(verb.run(&project, shell)),
+            RunsVerb::Usage(verb) => block_on(verb.run(&project, shell)),
             RunsVerb::Prune(verb) => block_on(verb.run(&project, shell)),
         }
     }

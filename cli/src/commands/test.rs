@@ -5,7 +5,7 @@ use std::{
     fs,
     path::{Path, PathBuf},
     sync::{
-        Mutex, PoisonError,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicUsize, Ordering},
     },
     thread,
@@ -17,13 +17,16 @@ use liteagent_engine::{
     node::Registry,
     source,
 };
+use liteagent_sandbox::Sandbox;
 use serde_json::Value;
 use walkdir::WalkDir;
 
 use crate::{
     failure::{Exit, Failure},
     output::replace,
+    platform::block_on,
     project::Project,
+    sandbox,
     shell::Shell,
     testing::{self, Suite, Verdict},
 };
@@ -48,10 +51,10 @@ impl Test {
     pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
         let registry = liteagent_nodes::registry();
         let (mut suites, mut findings) = self.suites(&registry)?;
-        let mut verdicts = self.verdicts(&suites, &registry);
+        let mut verdicts = self.verdicts(&suites, &registry)?;
         if self.update && update(&verdicts, shell)? {
             (suites, findings) = self.suites(&registry)?;
-            verdicts = self.verdicts(&suites, &registry);
+            verdicts = self.verdicts(&suites, &registry)?;
         }
         if !findings.is_empty() {
             shell.note(render::text(&findings, shell.colors_err()).trim_end());
@@ -120,16 +123,33 @@ impl Test {
     }
 
     /// Runs the tests on every core, and gives the verdicts in the order of the files.
-    fn verdicts(&self, suites: &[Suite], registry: &Registry) -> Vec<Verdict> {
+    fn verdicts(&self, suites: &[Suite], registry: &Registry) -> Result<Vec<Verdict>, Failure> {
+        let project = match suites.first().and_then(|suite| suite.path().parent()) {
+            Some(folder) => Project::around(folder)?,
+            None => return Ok(Vec::new()),
+        };
         let tests = suites.iter().flat_map(|suite| suite.tests().iter().map(move |test| (suite, test)));
         let wanted = |title: &str| self.filter.as_deref().is_none_or(|filter| title.contains(filter));
         let tests: Vec<_> = tests.filter(|(suite, test)| wanted(&suite.title(test))).collect();
+        let sandbox = Arc::new(Sandbox::new(sandbox::config(&project)?).map_err(sandbox::unusable)?);
+        let languages = testing::languages(tests.iter().map(|(suite, _)| *suite));
+        if !languages.is_empty() {
+            // The patience of a test is not for the first start of an interpreter. Where there is none, the node says so,
+            // unless it is faked.
+            block_on(async {
+                for language in languages {
+                    let _ = sandbox.prepare(language).await;
+                }
+                Ok(())
+            })?;
+        }
+        let code = sandbox::code(sandbox);
         let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
         let work = || {
             loop {
                 let position = next.fetch_add(1, Ordering::Relaxed);
                 let Some((suite, test)) = tests.get(position) else { return };
-                let verdict = testing::run(suite, test, registry);
+                let verdict = testing::run(suite, test, registry, &code);
                 done.lock().unwrap_or_else(PoisonError::into_inner).push((position, verdict));
             }
         };
@@ -140,7 +160,7 @@ impl Test {
         });
         let mut done = done.into_inner().unwrap_or_else(PoisonError::into_inner);
         done.sort_by_key(|(position, _)| *position);
-        done.into_iter().map(|(_, verdict)| verdict).collect()
+        Ok(done.into_iter().map(|(_, verdict)| verdict).collect())
     }
 }
 

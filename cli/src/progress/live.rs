@@ -42,11 +42,14 @@ impl Live {
     pub(crate) fn show(&mut self, record: &Record<String>, line: Option<String>) {
         match &record.event {
             Event::NodeStarted { node, .. } => self.open(node, spinner(node)),
-            Event::ContainerOpened { node, over: Over::Items { items, .. }, .. } => {
+            Event::ContainerOpened {
+                node, over: Over::Items { items, .. } | Over::Calls { calls: items, .. }, ..
+            } => {
                 let count = items.value().as_list().map_or(0, <[_]>::len);
                 self.open(node, bar(node, count as u64));
             }
             Event::ContainerOpened { node, over: Over::Rounds { .. }, .. } => self.open(node, rounds(node)),
+            Event::ContainerOpened { node, over: Over::Once {}, .. } => self.open(node, spinner(node)),
             Event::FrameFinished { node, .. } => {
                 if let Some(bar) = self.bars.get(node) {
                     bar.inc(1);
@@ -55,7 +58,7 @@ impl Live {
             Event::NodeSucceeded { node, .. }
             | Event::NodeFailed { node, .. }
             | Event::NodeWaiting { node, .. }
-            | Event::NodeCancelled { node }
+            | Event::NodeCancelled { node, .. }
             | Event::NodeLost { node, .. } => self.close(node),
             _ => {}
         }

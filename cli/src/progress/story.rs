@@ -1,29 +1,73 @@
-//! One line of text for each record that a person wants to see.
+//! The text for each record that a person wants to see.
 
 use std::collections::HashMap;
 
 use liteagent_engine::{
+    definition::Limits,
     event::{AfterFailure, Event, Over, Record, SkipReason, Wait},
     time::iso,
     units::Millis,
+    usage::{Spent, Usage},
     value::Value,
 };
 
-/// Turns records into lines. Remembers when nodes started, and how many frames a container has.
+use super::{
+    log::shown,
+    usage::{grouped, used_by_node},
+};
+
+/// Turns records into lines. Remembers when nodes started, how many frames a container has, and what was used.
 pub(crate) struct Story {
     frames_too: bool,
     color: bool,
     started: HashMap<String, Millis>,
-    items: HashMap<String, usize>,
+    items: HashMap<String, (usize, &'static str)>,
+    used: HashMap<String, Usage>,
+    total: Spent,
 }
 
 impl Story {
     pub(crate) fn new(frames_too: bool, color: bool) -> Self {
-        Self { frames_too, color, started: HashMap::new(), items: HashMap::new() }
+        Self {
+            frames_too,
+            color,
+            started: HashMap::new(),
+            items: HashMap::new(),
+            used: HashMap::new(),
+            total: Spent::default(),
+        }
     }
 
-    /// The line for a record; `None` when it is not worth one.
+    /// What the records so far say that the run used of models.
+    pub(crate) fn total(&self) -> &Spent {
+        &self.total
+    }
+
+    /// Counts what a node used, also for the containers around it.
+    fn count(&mut self, node: &str, spent: &Spent) {
+        self.total += spent;
+        let usage = spent.total();
+        let around = node.char_indices().filter(|(_, letter)| *letter == '[').map(|(at, _)| &node[..at]);
+        for path in around.chain([node]) {
+            *self.used.entry(path.to_owned()).or_default() += usage;
+        }
+    }
+
+    /// The text for a record: a line, and below it what the node printed. `None` when it is not worth a line.
     pub(crate) fn tell(&mut self, record: &Record<String>) -> Option<String> {
+        let mut text = self.line_for(record)?;
+        if let Event::NodeSucceeded { log: Some(log), .. } | Event::NodeFailed { log: Some(log), .. } = &record.event {
+            for line in shown(log, self.frames_too) {
+                text.push_str(&format!("\n    │ {line}"));
+            }
+        }
+        Some(text)
+    }
+
+    fn line_for(&mut self, record: &Record<String>) -> Option<String> {
+        if let Some((node, spent)) = record.event.usage_of_node() {
+            self.count(node, spent);
+        }
         match &record.event {
             Event::NodeStarted { node, .. } => {
                 self.started.insert(node.clone(), record.at);
@@ -31,22 +75,24 @@ impl Story {
             }
             Event::ContainerOpened { node, over, .. } => {
                 self.started.insert(node.clone(), record.at);
-                if let Over::Items { items, .. } = over {
+                if let Over::Items { items, .. } | Over::Calls { calls: items, .. } = over {
                     let count = items.value().as_list().map_or(0, <[_]>::len);
-                    self.items.insert(node.clone(), count);
+                    let what = if matches!(over, Over::Calls { .. }) { "call" } else { "item" };
+                    self.items.insert(node.clone(), (count, what));
                 }
                 None
             }
             Event::NodeSucceeded { node, port, cached, .. } => {
                 let mut words: Vec<String> = port.iter().map(|port| format!("port `{port}`")).collect();
-                words.extend(self.items.remove(node).map(|items| count(items, "item")));
+                words.extend(self.items.remove(node).map(|(items, what)| count(items, what)));
                 words.extend(cached.then(|| "from the cache".to_owned()));
                 words.extend(self.started.remove(node).map(|start| duration(record.at - start)));
+                words.extend(self.used.get(node).filter(|usage| usage.calls > 0).map(used_by_node));
                 self.routine(node, "✓", "32", &words.join(", "))
             }
             Event::NodeSkipped { node, why } => self.routine(node, "·", "2", &format!("skipped: {}", skipped(why))),
             Event::NodeWaiting { node, wait, .. } => Some(self.line(node, "…", "33", &waits(wait))),
-            Event::NodeFailed { node, attempt, error, then } => {
+            Event::NodeFailed { node, attempt, error, then, .. } => {
                 let (mark, after) = match then {
                     AfterFailure::Retry(at) => ("↻", format!("; attempt {} at {}", attempt + 1, iso(*at))),
                     AfterFailure::Continue => ("!", "; handled".to_owned()),
@@ -58,7 +104,7 @@ impl Story {
             Event::NodeLost { node, .. } => {
                 Some(self.line(node, "!", "33", "lost with the process that ran it; it starts again"))
             }
-            Event::NodeCancelled { node } => self.routine(node, "✗", "33", "cancelled"),
+            Event::NodeCancelled { node, .. } => self.routine(node, "✗", "33", "cancelled"),
             Event::SignalReceived { by, .. } => {
                 Some(format!("  signal received{}", by.as_ref().map_or(String::new(), |by| format!(" from {by}"))))
             }
@@ -66,6 +112,7 @@ impl Story {
             Event::RunForked { from, kept, .. } => {
                 Some(format!("  kept {} from {from}", count(*kept as usize, "settled node")))
             }
+            Event::BudgetWarned { used, limit } => Some(format!("  budget nearly used up: {}", near(used, limit))),
             Event::RunStopping { error } => Some(format!("  stopping: {}: {}", error.code, error.message)),
             _ => None,
         }
@@ -81,6 +128,17 @@ impl Story {
         let indent = "  ".repeat(node.matches('.').count());
         format!("  {indent}{start}{mark}{end} {node:<24} {words}").trim_end().to_owned()
     }
+}
+
+/// What was used of limits: `812 of 1,000 tokens`.
+fn near(used: &Limits, limit: &Limits) -> String {
+    let counted = |used: Option<u64>, most: Option<u64>, what: &str| {
+        Some(format!("{} of {} {what}", grouped(used?), grouped(most?)))
+    };
+    let money = || Some(format!("{} of {}", used.cost?, limit.cost?));
+    let tokens = counted(used.tokens, limit.tokens, "tokens");
+    let nodes = counted(used.nodes, limit.nodes, "starts of nodes");
+    [tokens, money(), nodes].into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// Why a node was skipped, in words.
@@ -127,6 +185,7 @@ mod tests {
     use liteagent_engine::{
         error::{ErrorClass, ErrorReport},
         event::{Payload, Place},
+        units::Money,
         value,
     };
 
@@ -142,7 +201,12 @@ mod tests {
             output: Payload::Value(Value::object()),
             writes: Vec::new(),
             cached: false,
+            usage: Spent::default(),
+            log: None,
         };
+        let call = Usage { input_tokens: 1_200, output_tokens: 34, cost: 1_200, ..Usage::default() };
+        let mut spent = Spent::default();
+        spent.add("a/b", call);
         let error = ErrorReport {
             code: "LA2203".into(),
             class: ErrorClass::Unavailable,
@@ -153,12 +217,32 @@ mod tests {
         let ask = Wait { signal: None, until: Some(9_000), ask: value!({ "message": "?" }) };
         let events = [
             Event::NodeStarted { node: "fetch".into(), attempt: 1, place: Place::Local { epoch: 1 } },
-            Event::NodeFailed { node: "fetch".into(), attempt: 1, error, then: AfterFailure::Retry(3_000) },
-            succeeded("fetch", None),
+            Event::NodeFailed {
+                node: "fetch".into(),
+                attempt: 1,
+                error,
+                then: AfterFailure::Retry(3_000),
+                usage: spent.clone(),
+                log: None,
+            },
+            Event::NodeSucceeded {
+                node: "fetch".into(),
+                attempt: 2,
+                port: None,
+                output: Payload::Value(Value::object()),
+                writes: Vec::new(),
+                cached: false,
+                usage: spent,
+                log: None,
+            },
             succeeded("each[3].shape", None),
             succeeded("found", Some("else")),
             Event::NodeSkipped { node: "there".into(), why: SkipReason::NotNeeded { need: "found.yes".into() } },
-            Event::NodeWaiting { node: "ask".into(), attempt: 1, wait: ask },
+            Event::NodeWaiting { node: "ask".into(), attempt: 1, wait: ask, usage: Spent::default() },
+            Event::BudgetWarned {
+                used: Limits { tokens: Some(2_468), cost: Some(Money(2_400)), nodes: None },
+                limit: Limits { tokens: Some(3_000), cost: Some(Money(2_500)), nodes: None },
+            },
         ];
         let lines: Vec<String> = events
             .into_iter()
@@ -167,10 +251,11 @@ mod tests {
             .collect();
         insta::assert_snapshot!(lines.join("\n"), @r"
         ↻ fetch                    LA2203: the endpoint answered 503; attempt 2 at 1970-01-01T00:00:03.000Z
-        ✓ fetch                    1.4 s
+        ✓ fetch                    1.4 s, 2,468 tokens, 0.0024 USD
         ✓ found                    port `else`
         · there                    skipped: `found.yes` was not taken
         … ask                      waits for an answer, until 1970-01-01T00:00:09.000Z
+        budget nearly used up: 2,468 of 3,000 tokens, 0.0024 USD of 0.0025 USD
         ");
     }
 

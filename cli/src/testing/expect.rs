@@ -30,6 +30,10 @@ pub(super) struct Found {
     /// The workflows that were started.
     workflows: Vec<String>,
     calls: IndexMap<String, u32>,
+    /// What models were asked: the path of the node, and the conversation as text.
+    pub(super) prompts: Vec<(String, String)>,
+    /// The tools that models called, with their arguments.
+    pub(super) tools: Vec<(String, Json)>,
 }
 
 impl Found {
@@ -58,6 +62,8 @@ impl Found {
             nodes,
             workflows,
             calls,
+            prompts: Vec::new(),
+            tools: Vec::new(),
         }
     }
 
@@ -97,6 +103,7 @@ pub(super) fn check(expect: Option<&Expect>, found: &Found) -> Vec<Mismatch> {
     check_status(expect, found, &mut into);
     check_outputs(expect, found, &mut into);
     check_nodes(expect, found, &mut into);
+    check_models(expect, found, &mut into);
     if let Some(error) = &expect.error {
         check_error(error, found, &mut into);
     }
@@ -220,6 +227,25 @@ fn check_nodes(expect: &Expect, found: &Found, into: &mut Vec<Mismatch>) {
         if calls != *wanted {
             into.push(Mismatch::new(format!("calls.{path}"), wanted.to_string(), calls.to_string()));
         }
+    }
+}
+
+fn check_models(expect: &Expect, found: &Found, into: &mut Vec<Mismatch>) {
+    for (path, questions) in &expect.prompts {
+        let pattern = Pattern::new(path);
+        let asked: Vec<_> = found.prompts.iter().filter(|(path, _)| pattern.fits(path)).map(|(_, text)| text).collect();
+        for (number, expected) in questions {
+            let field = format!("prompts.{path}.{number}");
+            let index = number.parse::<usize>().ok().and_then(|number| number.checked_sub(1));
+            match index.and_then(|index| asked.get(index)) {
+                Some(text) => compare(&field, expected, &json!(text), into),
+                None => into.push(Mismatch::new(field, shown(expected), format!("{} questions", asked.len()))),
+            }
+        }
+    }
+    if let Some(expected) = &expect.tools {
+        let called = found.tools.iter().map(|(name, arguments)| json!({ name: arguments }));
+        compare("tools", &json!(expected), &called.collect(), into);
     }
 }
 

@@ -7,6 +7,7 @@ use liteagent_engine::{
     codes,
     engine::{Attempt, Intercept, StandIn},
     error::{Code, ErrorClass, NodeError},
+    id::RunId,
     node::{Effect, Outcome},
     time::{Clock, VirtualClock},
     units::{Duration, Millis},
@@ -36,6 +37,10 @@ struct State {
     /// When the attempts end that were begun.
     ends: Vec<Millis>,
     faults: Vec<Mismatch>,
+    /// What models were asked: the path of the node, and the conversation as text.
+    prompts: Vec<(String, String)>,
+    /// The tools that models called, with their arguments.
+    tools: Vec<(String, Json)>,
 }
 
 struct Entry {
@@ -73,6 +78,37 @@ impl Fakes {
         std::mem::take(&mut self.state().faults)
     }
 
+    /// What the model of the node at a path says to this question, when it is heard, and which call of that fake it is.
+    pub(super) fn asked(&self, run: RunId, node: &str, prompt: String) -> Result<(Fake, u32, Millis), NodeError> {
+        let path = self.seen.path(run, node);
+        let now = self.clock.now();
+        let mut state = self.state();
+        let fitting = state.entries.values_mut().filter(|entry| entry.pattern.fits(&path));
+        let entry = fitting.filter(|entry| entry.calls.are_of_models()).max_by_key(|entry| entry.pattern.exactness());
+        let next = entry.map(|entry| (entry.next(), entry.used - 1));
+        state.prompts.push((path.clone(), prompt));
+        let Some((next, calls)) = next else {
+            return Err(NodeError::internal(format!("nothing stands in for the model of `{path}`")));
+        };
+        let Some((fake, call)) = next else { return Err(state.used_up(&path, calls)) };
+        let at = now.saturating_add(fake.delay.map_or(0, Duration::millis));
+        state.ends.push(at);
+        if !fake.fails(call) {
+            state.tools.extend(fake.call.as_ref().map(file::Calls::pairs).unwrap_or_default());
+        }
+        Ok((fake, call, at))
+    }
+
+    /// What models were asked: the path of the node, and the conversation as text.
+    pub(super) fn prompts(&self) -> Vec<(String, String)> {
+        self.state().prompts.clone()
+    }
+
+    /// The tools that models called, with their arguments.
+    pub(super) fn tools(&self) -> Vec<(String, Json)> {
+        self.state().tools.clone()
+    }
+
     /// When the next attempt ends that takes its time.
     pub(super) fn next_end(&self) -> Option<Millis> {
         let now = self.clock.now();
@@ -105,27 +141,64 @@ impl Intercept for Fakes {
             state.faults.push(Mismatch::new(&path, expected, "none, so it did not run"));
             return Some(StandIn { at: now, result: Err(fault) });
         };
-        entry.used += 1;
-        let used = entry.used;
-        let Some((fake, call)) = entry.calls.call(used) else {
-            let fault = used_up(&path, used - 1);
-            let expected = format!("{}; {}", times(used - 1), fault.hint.as_deref().unwrap_or_default());
-            state.faults.push(Mismatch::new(&path, expected, "one more"));
-            return Some(StandIn { at: now, result: Err(fault) });
+        if entry.calls.are_of_models() {
+            return None;
+        }
+        let (next, calls) = (entry.next(), entry.used - 1);
+        let Some((fake, call)) = next else {
+            return Some(StandIn { at: now, result: Err(state.used_up(&path, calls)) });
         };
         let at = now.saturating_add(fake.delay.map_or(0, Duration::millis));
-        let result = outcome(fake, call, attempt);
+        let result = outcome(&fake, call, attempt);
         state.ends.push(attempt.deadline.map_or(at, |deadline| deadline.min(at)));
         Some(StandIn { at, result })
     }
 }
 
+impl State {
+    /// A call for which nothing is left: it fails the test.
+    fn used_up(&mut self, path: &str, calls: u32) -> NodeError {
+        let fault = used_up(path, calls);
+        let expected = format!("{}; {}", times(calls), fault.hint.as_deref().unwrap_or_default());
+        self.faults.push(Mismatch::new(path, expected, "one more"));
+        fault
+    }
+}
+
+impl Entry {
+    /// What answers the next call, and which call of that fake it is; `None` when there is nothing left.
+    fn next(&mut self) -> Option<(Fake, u32)> {
+        self.used += 1;
+        self.calls.call(self.used).map(|(fake, call)| (fake.clone(), call))
+    }
+}
+
+impl Fake {
+    /// Whether this call of it, counted from 1, fails.
+    pub(super) fn fails(&self, call: u32) -> bool {
+        self.fail.as_ref().is_some_and(|fail| fail.times.is_none_or(|times| call <= times))
+    }
+
+    /// Whether it is what a model says.
+    pub(super) fn is_of_model(&self) -> bool {
+        self.text.is_some() || self.json.is_some() || self.call.is_some()
+    }
+}
+
 impl FakeCalls {
+    /// Whether the node runs and only its model is faked.
+    fn are_of_models(&self) -> bool {
+        match self {
+            Self::All(fake) => fake.is_of_model(),
+            Self::Each(fakes) => fakes.iter().any(Fake::is_of_model),
+        }
+    }
+
     /// What answers a call, counted from 1, and which call of that fake it is.
     fn call(&self, number: u32) -> Option<(&Fake, u32)> {
         match self {
             Self::All(fake) => {
-                let goes_on = fake.outputs.is_some() || fake.port.is_some();
+                let goes_on = fake.outputs.is_some() || fake.port.is_some() || fake.is_of_model();
                 let most = fake.fail.as_ref().filter(|_| !goes_on).and_then(|fail| fail.times);
                 most.is_none_or(|most| number <= most).then_some((fake, number))
             }
@@ -135,7 +208,7 @@ impl FakeCalls {
 }
 
 fn outcome(fake: &Fake, call: u32, attempt: &Attempt<'_>) -> Result<Outcome<Value>, NodeError> {
-    if let Some(fail) = fake.fail.as_ref().filter(|fail| fail.times.is_none_or(|times| call <= times)) {
+    if let Some(fail) = fake.fail.as_ref().filter(|_| fake.fails(call)) {
         return Err(failure(fail));
     }
     let outputs = filled(fake.outputs.clone().unwrap_or_default(), &attempt.node.output_schema());
@@ -146,7 +219,7 @@ fn outcome(fake: &Fake, call: u32, attempt: &Attempt<'_>) -> Result<Outcome<Valu
     })
 }
 
-fn failure(fail: &Fail) -> NodeError {
+pub(super) fn failure(fail: &Fail) -> NodeError {
     let code = match &fail.code {
         None => codes::FAKED_FAILURE,
         Some(text) => codes::ALL.iter().map(|(code, _)| *code).find(|code| code.0 == text).unwrap_or_else(|| {
@@ -203,6 +276,7 @@ fn empty(root: &Json, schema: &Json) -> Option<Json> {
 
 fn not_faked(path: &str, attempt: &Attempt<'_>) -> NodeError {
     let example = match attempt.kind {
+        "llm" => "[{ text: What the model says. }]".to_owned(),
         "http-request" => "{ outputs: { status: 200, json: {} } }".to_owned(),
         _ => format!("{{ outputs: {} }}", example(&attempt.node.output_schema())),
     };

@@ -138,7 +138,7 @@ pub(crate) enum FakeCalls {
     // First, because serde reads a list as the fields of a struct, too.
     Each(Vec<Fake>),
     /// The same for every call.
-    All(Fake),
+    All(Box<Fake>),
 }
 
 /// What a node gives instead of running.
@@ -151,12 +151,32 @@ pub(crate) struct Fake {
     /// The port that it leaves by.
     #[serde(default)]
     pub(crate) port: Option<String>,
+    /// What the model says that the node asks. With `json` and `call`: the node itself runs, and only its model is faked.
+    #[serde(default)]
+    pub(crate) text: Option<String>,
+    /// The JSON that the model says.
+    #[serde(default)]
+    pub(crate) json: Option<Json>,
+    /// The tools that the model calls, by name, with their arguments; a list where one is called twice. A text as arguments
+    /// is what the model wrote that is no JSON.
+    #[serde(default)]
+    pub(crate) call: Option<Calls>,
     /// Lets it fail.
     #[serde(default)]
     pub(crate) fail: Option<Fail>,
     /// How long it takes, on the clock of the test.
     #[serde(default)]
     pub(crate) delay: Option<Duration>,
+}
+
+/// Calls of tools.
+#[derive(Clone, Debug, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub(crate) enum Calls {
+    /// In order.
+    Several(Vec<Map<String, Json>>),
+    /// Each tool once.
+    Once(Map<String, Json>),
 }
 
 /// A failure of a node.
@@ -261,6 +281,13 @@ pub(crate) struct Expect {
     /// How often nodes were really called, by path, crashes included.
     #[serde(default)]
     pub(crate) calls: IndexMap<String, u32>,
+    /// What models were asked, by the path of the node and the number of the question, from 1: the whole conversation as
+    /// text, each message with its role.
+    #[serde(default)]
+    pub(crate) prompts: IndexMap<String, IndexMap<String, Json>>,
+    /// The tools that models called, in order, each with its arguments.
+    #[serde(default)]
+    pub(crate) tools: Option<Vec<Map<String, Json>>>,
     /// Why the run failed.
     #[serde(default)]
     pub(crate) error: Option<ExpectError>,

@@ -30,6 +30,12 @@ impl Pattern {
     }
 }
 
+/// A path as tests write it: the call of a tool has the name of the tool, `agent[0].tools.refund[1]`, and what it calls
+/// stands below that. No other node can be called `call`.
+pub(super) fn shown(path: &str) -> &str {
+    path.strip_suffix(".call").unwrap_or(path)
+}
+
 fn part(text: &str) -> (String, Option<u32>) {
     let indexed = || {
         let (name, index) = text.strip_suffix(']')?.split_once('[')?;

@@ -12,7 +12,7 @@ use liteagent_engine::{
     diagnostic::{Diagnostic, Severity},
     error::Code,
     load::{LoadOptions, load},
-    node::Registry,
+    node::{Capability, NodeSpec, Registry},
     shape, source,
     source::Document,
     suggest,
@@ -39,6 +39,11 @@ impl Suite {
     /// The tests.
     pub(crate) fn tests(&self) -> &[Test] {
         &self.file.tests
+    }
+
+    /// The file of the tests.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// `workflow › test`.
@@ -98,7 +103,7 @@ pub(crate) fn read(
             return Err(findings);
         }
     };
-    let mut check = Check { document: &document, lookup: Lookup { bundle: &bundle, registry }, findings };
+    let mut check = Check { document: &document, lookup: Lookup::new(&bundle, registry), findings };
     check.file(&file);
     let findings = check.findings;
     if has_errors(&findings) {
@@ -259,6 +264,14 @@ impl Check<'_> {
                 self.path(&format!("{pointer}/{field}/{}", escaped(path)), true, path);
             }
         }
+        for (path, questions) in &expect.prompts {
+            let pointer = format!("{pointer}/prompts/{}", escaped(path));
+            self.path(&pointer, true, path);
+            for number in questions.keys().filter(|number| !matches!(number.parse::<u32>(), Ok(1..))) {
+                let message = format!("expected the number of a question, counted from 1, found `{number}`");
+                self.add(codes::TEST_INVALID, &pointer, message, "write `1: { contains: ... }` for the first question");
+            }
+        }
         if let Some(node) = expect.waiting_for.as_ref().and_then(|wait| wait.node.as_ref()) {
             self.path(&format!("{pointer}/waiting_for/node"), false, node);
         }
@@ -322,11 +335,14 @@ impl Check<'_> {
     }
 
     fn fake(&mut self, pointer: &str, path: &str, fake: &Fake) {
-        if fake.outputs.is_none() && fake.port.is_none() && fake.fail.is_none() {
-            let hint = "write `outputs`, `port` with `outputs`, or `fail`";
+        if fake.outputs.is_none() && fake.port.is_none() && fake.fail.is_none() && !fake.is_of_model() {
+            let hint = "write `outputs`, `port` with `outputs`, or `fail`; of a node that asks a model, `text`, `json` or `call`";
             return self.add(codes::TEST_FAKE, pointer, "the fake says nothing that the node gives".to_owned(), hint);
         }
         let Ok(def) = self.lookup.node(path) else { return };
+        if fake.is_of_model() {
+            return self.of_model(pointer, path, fake, &def.kind);
+        }
         let Some(node) = self.lookup.build(&def) else { return };
         self.port(pointer, path, fake, &node.ports());
         let Some(outputs) = &fake.outputs else { return };
@@ -347,6 +363,23 @@ impl Check<'_> {
                 Some(hint) => diagnostic.hint(hint),
                 None => diagnostic.hint(format!("see the outputs of `{0}` with `liteagent nodes {0}`", def.kind)),
             });
+        }
+    }
+
+    /// `text`, `json` and `call` are what a model says, so a model must be asked, and the node itself runs.
+    fn of_model(&mut self, pointer: &str, path: &str, fake: &Fake, kind: &str) {
+        let asks = |spec: &NodeSpec| spec.meta.requires.contains(&Capability::Models);
+        if !self.lookup.spec(kind).is_some_and(asks) {
+            let message = format!("`{path}` ({kind}) asks no model, so nothing can be said by one");
+            return self.add(codes::TEST_FAKE, pointer, message, "write `outputs` to stand in for the node");
+        }
+        if fake.outputs.is_some() || fake.port.is_some() {
+            let message = format!("the fake of `{path}` stands in for the node and for its model");
+            return self.add(codes::TEST_FAKE, pointer, message, "remove `outputs` and `port`, or what the model says");
+        }
+        if fake.text.is_some() && fake.json.is_some() {
+            let message = format!("the fake of `{path}` says two things, `text` and `json`");
+            self.add(codes::TEST_FAKE, pointer, message, "remove one of them");
         }
     }
 

@@ -12,7 +12,7 @@ use liteagent_engine::{
 };
 use serde_json::{Value as Json, json};
 
-use super::lookup::Lookup;
+use super::{lookup::Lookup, path::shown};
 
 /// The text of a test file that repeats a run, with everything outside faked as it was.
 ///
@@ -24,16 +24,16 @@ pub(crate) async fn record(
     bundle: &Bundle,
     registry: &Registry,
 ) -> Result<String, StoreError> {
-    let lookup = Lookup { bundle, registry };
+    let lookup = Lookup::new(bundle, registry);
     let view = RunView::load(stores, run).await?;
     let mut fakes = IndexMap::new();
     let mut open = vec![(run, String::new())];
     let mut known = HashSet::from([run]);
     while let Some((run, before)) = open.pop() {
         for (path, node) in &RunView::load(stores, run).await?.nodes {
-            let full = format!("{before}{path}");
+            let full = format!("{before}{}", shown(path));
             let Ok(def) = lookup.node(&full) else { continue };
-            if def.kind == "workflow" {
+            if def.config.contains_key("workflow") {
                 let child = RunId::child(run, path, node.attempt);
                 if known.insert(child) && stores.journal.run(child).await?.is_some() {
                     open.push((child, format!("{full}.")));

@@ -7,6 +7,7 @@ use liteagent_engine::{
 };
 
 use super::script::Verdict;
+use crate::progress::shown;
 
 /// The lines of a test: one when it passed, else also what was expected and found, and what the nodes did.
 pub(crate) fn lines(verdict: &Verdict, color: bool) -> Vec<String> {
@@ -36,8 +37,12 @@ fn indented(text: &str) -> String {
 pub(super) fn trace(nodes: &IndexMap<String, NodeSeen>) -> Vec<String> {
     const MOST: usize = 40;
     let width = nodes.keys().map(|path| path.chars().count()).max().unwrap_or(0).min(40);
-    let mut lines: Vec<_> =
-        nodes.iter().take(MOST).map(|(path, node)| format!("{path:width$}  {}", standing(node))).collect();
+    let mut lines = Vec::new();
+    for (path, node) in nodes.iter().take(MOST) {
+        lines.push(format!("{path:width$}  {}", standing(node)));
+        let printed = node.logs.iter().flat_map(|(_, log)| shown(log, true));
+        lines.extend(printed.map(|line| format!("  │ {line}")));
+    }
     if nodes.len() > MOST {
         lines.push(format!("and {} more", nodes.len() - MOST));
     }

@@ -5,11 +5,11 @@ use std::{path::PathBuf, sync::Arc};
 use chrono::DateTime;
 use indexmap::IndexMap;
 use liteagent_engine::{
-    capability::Secrets,
+    capability::{Code, Secrets},
     engine::{EngineError, Start},
     event::SignalTo,
     id::RunId,
-    node::Registry,
+    node::{ANSWER, Registry},
     scope::{Roots, Scope},
     time::{Clock as _, iso},
     units::{Duration, Millis},
@@ -22,6 +22,7 @@ use super::{
     file::{Answer, Crash, Expect, Fakes, Signal, Status, Test, Trigger, Turn},
     lookup::Lookup,
     matching::Mismatch,
+    path::shown,
     read::Suite,
     report::trace,
     world::{Trouble, World},
@@ -52,8 +53,8 @@ pub(crate) struct Verdict {
     pub(crate) took: Millis,
 }
 
-/// Runs a test in a world of its own.
-pub(crate) fn run(suite: &Suite, test: &Test, registry: &Registry) -> Verdict {
+/// Runs a test in a world of its own. Code of the workflow is run by `code`: it reaches nothing outside.
+pub(crate) fn run(suite: &Suite, test: &Test, registry: &Registry, code: &Arc<dyn Code>) -> Verdict {
     let watch = liteagent_engine::time::SystemClock;
     let begin = watch.now();
     let mut verdict = Verdict {
@@ -66,7 +67,7 @@ pub(crate) fn run(suite: &Suite, test: &Test, registry: &Registry) -> Verdict {
         updates: Vec::new(),
         took: 0,
     };
-    match Script::new(suite, test, registry) {
+    match Script::new(suite, test, registry, code) {
         Ok(mut script) => {
             if let Err(trouble) = script.play(test) {
                 script.failures.extend(script.world.fakes.take_faults());
@@ -113,14 +114,14 @@ struct Begin<'t> {
 }
 
 impl<'a> Script<'a> {
-    fn new(suite: &'a Suite, test: &'a Test, registry: &'a Registry) -> Result<Self, Trouble> {
+    fn new(suite: &'a Suite, test: &'a Test, registry: &'a Registry, code: &Arc<dyn Code>) -> Result<Self, Trouble> {
         let defaults = &suite.file.defaults;
         let at = defaults.clock.as_deref().map_or(Ok(BEGIN), moment)?;
         let secrets = Secrets::new(defaults.secrets.clone());
-        let world = World::new(registry.clone(), secrets, at)?;
+        let world = World::new(registry.clone(), code.clone(), secrets, at)?;
         world.fakes.add(&defaults.fakes);
         world.fakes.add(&test.fakes);
-        let lookup = Lookup { bundle: &suite.bundle, registry };
+        let lookup = Lookup::new(&suite.bundle, registry);
         Ok(Self { suite, lookup, world, run: None, failures: Vec::new(), updates: Vec::new() })
     }
 
@@ -315,10 +316,12 @@ impl<'a> Script<'a> {
             } else {
                 workflows.push(view.workflow);
             }
-            nodes.extend(view.nodes.into_iter().map(|(path, node)| (format!("{before}{path}"), node)));
+            nodes.extend(view.nodes.into_iter().map(|(path, node)| (format!("{before}{}", shown(&path)), node)));
         }
         let mut found = Found::new(end, nodes, workflows, self.world.fakes.calls());
-        found.answer = found.say(&self.lookup.paths_of("answer"));
+        found.prompts = self.world.fakes.prompts();
+        found.tools = self.world.fakes.tools();
+        found.answer = found.say(&self.lookup.paths_of(ANSWER));
         Ok(found)
     }
 

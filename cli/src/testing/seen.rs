@@ -9,7 +9,7 @@ use liteagent_engine::{
     id::RunId,
 };
 
-use super::path::Pattern;
+use super::path::{Pattern, shown};
 
 /// Watches the runs of a test. It knows where each of them hangs, and lets the engine crash where the test wants it.
 #[derive(Debug, Default)]
@@ -36,7 +36,7 @@ impl Seen {
 
     /// The path of a node as tests write it.
     pub(super) fn path(&self, run: RunId, path: &str) -> String {
-        format!("{}{path}", self.state().runs.get(&run).map(String::as_str).unwrap_or_default())
+        format!("{}{}", self.state().runs.get(&run).map(String::as_str).unwrap_or_default(), shown(path))
     }
 
     /// Lets the process die as soon as a node there has a durable result.
@@ -69,10 +69,10 @@ impl Seen {
         let before = state.runs.get(&run).cloned().unwrap_or_default();
         match &record.event {
             Event::NodeStarted { node, place: Place::Child { run: child }, .. } => {
-                state.runs.insert(*child, format!("{before}{node}."));
+                state.runs.insert(*child, format!("{before}{}.", shown(node)));
             }
             Event::NodeSucceeded { node, .. } => {
-                let path = format!("{before}{node}");
+                let path = format!("{before}{}", shown(node));
                 if state.crash_after.take_if(|after| after.fits(&path)).is_some() {
                     state.crashed = true;
                     return true;

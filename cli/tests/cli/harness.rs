@@ -5,10 +5,17 @@
 use std::{
     fs,
     path::PathBuf,
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use tempfile::TempDir;
+
+/// The folder where `cargo xtask guests` puts the interpreters of the sandbox.
+#[expect(clippy::disallowed_methods, reason = "tests look where make puts the guests")]
+pub(crate) fn cache() -> PathBuf {
+    let guests = liteagent_sandbox::Config::of_cache(|name| std::env::var(name).ok()).guests;
+    guests.parent().unwrap().to_owned()
+}
 
 /// A folder of its own.
 pub(crate) struct Folder(TempDir);
@@ -43,7 +50,9 @@ impl Folder {
         let mut command = Command::new(env!("CARGO_BIN_EXE_liteagent"));
         command.args(args).current_dir(self.0.path()).stdin(Stdio::null()).env_clear();
         // However full the disk of the tests is.
-        command.env("HOME", self.0.path()).env("LITEAGENT_MIN_FREE", "0B");
+        command.env("HOME", self.0.path()).env("LITEAGENT_MIN_FREE", "0B").env("LITEAGENT_CACHE", cache());
+        // An Ollama of this machine is none of the tests' business; nobody listens here.
+        command.env("OLLAMA_HOST", "127.0.0.1:9");
         command
     }
 
@@ -53,12 +62,7 @@ impl Folder {
     }
 
     pub(crate) fn run_args(&self, args: &[&str]) -> Said {
-        let output = self.command(args).output().unwrap();
-        Said {
-            out: String::from_utf8(output.stdout).unwrap(),
-            err: String::from_utf8(output.stderr).unwrap(),
-            code: output.status.code().unwrap_or(-1),
-        }
+        Said::of(self.command(args).output().unwrap())
     }
 
     /// The id of the newest run.
@@ -69,6 +73,14 @@ impl Folder {
 }
 
 impl Said {
+    pub(crate) fn of(output: Output) -> Self {
+        Self {
+            out: String::from_utf8(output.stdout).unwrap(),
+            err: String::from_utf8(output.stderr).unwrap(),
+            code: output.status.code().unwrap_or(-1),
+        }
+    }
+
     /// Everything as one text, for a snapshot.
     pub(crate) fn whole(&self) -> String {
         format!("{}---- stderr ({})\n{}", self.out, self.code, self.err)

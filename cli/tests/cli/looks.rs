@@ -79,6 +79,7 @@ fn help_lists_the_commands() {
       test         Runs the tests of workflows
       graph        Draws a workflow as Mermaid, DOT or SVG
       nodes        Lists the node types, or shows one with its fields and examples
+      models       Lists the language models, or tries one
       schema       Prints the JSON Schema of workflow files, for editors
       new          Writes a new workflow from a template
       init         Makes a folder a project: configuration, editor settings, an example

@@ -65,6 +65,7 @@ fn written_by_a_newer_release(folder: &Folder) {
     let second = r#"{"seq":2,"at":2,"type":"node_dreamt","node":"a"}"#;
     let record = |seq, body: &str| StoredRecord { seq, at: 1, body: body.into() };
     let run = NewRun {
+        turn: None,
         holds: Vec::new(),
         subject: None,
         id: RunId::random(),

@@ -29,6 +29,8 @@ mod runs;
 mod session;
 #[cfg(test)]
 mod tests;
+mod turns;
+mod usage;
 mod values;
 mod writer;
 

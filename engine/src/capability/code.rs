@@ -15,7 +15,7 @@ pub trait Code: Send + Sync {
     ///
     /// # Errors
     /// What went wrong in the code, the limit that it exceeded, or why the sandbox could not run it.
-    async fn run(&self, call: CodeCall) -> Result<CodeReply, NodeError>;
+    async fn run(&self, call: CodeCall) -> Result<CodeReply, Box<CodeFailure>>;
 }
 
 /// A call.
@@ -53,4 +53,24 @@ pub struct CodeReply {
     pub stdout: String,
     /// What it printed as warnings and errors.
     pub stderr: String,
+}
+
+/// Why nothing came of it.
+#[derive(Clone, Debug)]
+pub struct CodeFailure {
+    /// What went wrong.
+    pub error: NodeError,
+    /// What the code printed until then.
+    pub stdout: String,
+    /// What it printed as warnings and errors.
+    pub stderr: String,
+    /// The frames of the code where the error was raised, as its language shows them.
+    pub traceback: Option<String>,
+}
+
+impl From<NodeError> for Box<CodeFailure> {
+    /// A failure before anything was printed.
+    fn from(error: NodeError) -> Self {
+        Self::new(CodeFailure { error, stdout: String::new(), stderr: String::new(), traceback: None })
+    }
 }

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use futures::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 
+pub use crate::usage::Usage;
 use crate::{error::NodeError, id::RunId, value::Value};
 
 /// Chat and embedding models by name.
@@ -29,6 +30,11 @@ pub trait Models: Send + Sync {
     /// # Errors
     /// When the model cannot be called, or refuses a text.
     async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, NodeError>;
+
+    /// The models that are known by name; others may work too. Calls nobody.
+    fn list(&self) -> Vec<ModelInfo> {
+        Vec::new()
+    }
 }
 
 /// What is known of a model.
@@ -59,13 +65,16 @@ pub struct ChatRequest {
     pub tools: Vec<ToolSpec>,
     /// Whether it must call, or must not.
     pub tool_choice: ToolChoice,
-    /// The JSON Schema that the answer has to fit; the text of the answer is then JSON. Schema keywords that the provider
-    /// does not know are left out of its request: the caller validates.
+    /// The JSON Schema that the answer has to fit; the text of the answer is then JSON. Where a model cannot be held to it
+    /// ([`ModelInfo::structured`]), the messages ask for it in words, too. Keywords that the provider does not know are
+    /// left out of its request: the caller validates.
     pub schema: Option<Value>,
     /// How tokens are chosen.
     pub sampling: Sampling,
     /// Whose call it is: limits are fair between runs.
     pub run: Option<RunId>,
+    /// The path of the node that asks; empty where no node does.
+    pub node: String,
     /// The same for every attempt of the same question; sent where a provider knows such keys.
     pub idempotency_key: Option<String>,
     /// Whether an answer to the same question may come from the cache.
@@ -206,6 +215,13 @@ pub enum ChatEvent {
     Reasoning(String),
     /// A whole call of a tool.
     Call(ToolCall),
+    /// What was used although the answer breaks off: it comes right before the error. A whole answer says it in its end.
+    Spent {
+        /// The model that answered, `provider/model`.
+        model: String,
+        /// What it used.
+        usage: Usage,
+    },
     /// It is complete.
     End(ChatEnd),
 }
@@ -233,58 +249,6 @@ pub enum Finish {
     Length,
     /// It wants tools to be called.
     Tools,
-}
-
-/// What calls of models used. Amounts add up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, schemars::JsonSchema)]
-pub struct Usage {
-    /// Tokens of questions, those from the provider's cache included.
-    #[serde(default)]
-    pub input_tokens: u64,
-    /// Those of them that the provider had in its cache.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub cached_tokens: u64,
-    /// Tokens of answers, those of reasoning included.
-    #[serde(default)]
-    pub output_tokens: u64,
-    /// Those of them that were reasoning.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub reasoning_tokens: u64,
-    /// What it cost, in millionths of a US dollar, by the price table.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub cost: u64,
-    /// Calls of models whose price is not known.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub unpriced: u64,
-}
-
-impl Usage {
-    /// Questions and answers together.
-    pub fn tokens(&self) -> u64 {
-        self.input_tokens.saturating_add(self.output_tokens)
-    }
-
-    /// Whether nothing was used.
-    pub fn is_nothing(&self) -> bool {
-        *self == Self::default()
-    }
-}
-
-impl std::ops::AddAssign for Usage {
-    fn add_assign(&mut self, more: Self) {
-        let add = |sum: &mut u64, more| *sum = sum.saturating_add(more);
-        add(&mut self.input_tokens, more.input_tokens);
-        add(&mut self.cached_tokens, more.cached_tokens);
-        add(&mut self.output_tokens, more.output_tokens);
-        add(&mut self.reasoning_tokens, more.reasoning_tokens);
-        add(&mut self.cost, more.cost);
-        add(&mut self.unpriced, more.unpriced);
-    }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
-fn is_zero(number: &u64) -> bool {
-    *number == 0
 }
 
 /// Texts to turn into vectors.

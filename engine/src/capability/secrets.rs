@@ -85,25 +85,38 @@ impl Secrets {
 
     /// Refuses to send a secret where it may not go.
     pub(crate) fn admit(&self, name: &str, workflow: &str, to: &Destination) -> Result<(), NodeError> {
-        let refused = |code, message| Err(NodeError::new(code, ErrorClass::Forbidden, message));
         if !self.is_meant_for(name, workflow) {
             let message = format!("the secret `{name}` is not meant for the workflow `{workflow}`");
-            return refused(codes::SECRET_WORKFLOW, message)
-                .map_err(|error| error.hint(add(name, "workflows", workflow)));
+            return Err(NodeError::new(codes::SECRET_WORKFLOW, ErrorClass::Forbidden, message).hint(add(
+                name,
+                "workflows",
+                workflow,
+            )));
         }
+        self.admit_host(name, to)
+    }
+
+    /// Refuses to send a secret to a host that its owner did not name. What owners configure for the whole installation,
+    /// such as the key of a provider, asks only this.
+    ///
+    /// # Errors
+    /// When the owner named other hosts, or named none and a template decides the host.
+    pub fn admit_host(&self, name: &str, to: &Destination) -> Result<(), NodeError> {
+        let refused =
+            |message, hint| Err(NodeError::new(codes::SECRET_HOST, ErrorClass::Forbidden, message).hint(hint));
         match self.rules.get(name).and_then(|rules| rules.hosts.as_ref()) {
             Some(hosts) if hosts.iter().any(|host| host.fits(to)) => Ok(()),
-            Some(_) => refused(codes::SECRET_HOST, format!("the secret `{name}` may not be sent to `{to}`"))
-                .map_err(|error| error.hint(add(name, "hosts", &to.to_string()))),
+            Some(_) => {
+                refused(format!("the secret `{name}` may not be sent to `{to}`"), add(name, "hosts", &to.to_string()))
+            }
             None if to.is_fixed => Ok(()),
-            None => {
-                let message = format!(
+            None => refused(
+                format!(
                     "the secret `{name}` is not sent to `{to}`: the host comes from a template, and nobody said where \
                      the secret may go"
-                );
-                let hint = format!("{}, or write the host into `url`", add(name, "hosts", &to.to_string()));
-                refused(codes::SECRET_HOST, message).map_err(|error| error.hint(hint))
-            }
+                ),
+                format!("{}, or write the host into `url`", add(name, "hosts", &to.to_string())),
+            ),
         }
     }
 }
@@ -120,7 +133,8 @@ impl fmt::Debug for Secrets {
 }
 
 impl HostRule {
-    fn fits(&self, to: &Destination) -> bool {
+    /// Whether a place is one of this host.
+    pub fn fits(&self, to: &Destination) -> bool {
         let host = bare(&to.host).to_ascii_lowercase();
         let is_named = match host.strip_suffix(&self.host) {
             Some(rest) if self.below => rest.len() > 1 && rest.ends_with('.'),

@@ -23,15 +23,9 @@ pub(super) fn inputs(
     declared: &IndexMap<String, Json>,
     findings: &mut Vec<Diagnostic>,
 ) {
-    for (name, value) in cx.unit.members(pointer) {
-        let at = format!("{pointer}/{}", crate::graph::escape(name));
-        match declared.get(name) {
-            Some(of) => literal(cx, &at, of, value, findings),
-            None => findings.push(not_declared(cx, &at, name, to, declared)),
-        }
-    }
-    let given = |name: &str| cx.unit.get(pointer).is_some_and(|given| given.get(name).is_some());
-    for (name, of) in declared.iter().filter(|(name, _)| !given(name)) {
+    given(cx, pointer, to, declared, findings);
+    let is_given = |name: &str| cx.unit.get(pointer).is_some_and(|given| given.get(name).is_some());
+    for (name, of) in declared.iter().filter(|(name, _)| !is_given(name)) {
         let Ok(of) = serde_json::from_value::<Type>(of.clone()) else { continue };
         if of.is_optional() || of.default_value().is_some() {
             continue;
@@ -40,6 +34,23 @@ pub(super) fn inputs(
         let finding =
             cx.unit.at_key(Severity::Error, codes::MISSING_INPUT, place, format!("{to} needs the input `{name}`"));
         findings.push(finding.label(format!("`{name}` is missing")).hint(format!("add `{name}: ...` under `inputs`")));
+    }
+}
+
+/// The same of values that need not be all: what is missing is no finding.
+pub(super) fn given(
+    cx: &Cx<'_>,
+    pointer: &str,
+    to: &str,
+    declared: &IndexMap<String, Json>,
+    findings: &mut Vec<Diagnostic>,
+) {
+    for (name, value) in cx.unit.members(pointer) {
+        let at = format!("{pointer}/{}", crate::graph::escape(name));
+        match declared.get(name) {
+            Some(of) => literal(cx, &at, of, value, findings),
+            None => findings.push(not_declared(cx, &at, name, to, declared)),
+        }
     }
 }
 

@@ -124,7 +124,7 @@ fn check_timeout(cx: &Cx<'_>, minded: &HashSet<&str>, node: &NodeInfo) -> Option
 
 /// Whether the node ends at once, so that no timeout can reach it.
 fn meaningless(facts: &Facts<'_>) -> bool {
-    let Some(spec) = facts.spec.filter(|spec| spec.meta.inline) else { return false };
+    let Some(spec) = facts.spec.filter(|spec| spec.meta.inline && spec.composite.is_none()) else { return false };
     facts.effect == Effect::Pure
         && (spec.meta.family == Family::Data || matches!(spec.type_name, "if-else" | "switch" | "fail" | "answer"))
 }

@@ -8,7 +8,7 @@ use crate::{
     codes,
     diagnostic::{Diagnostic, Severity},
     graph::{BodyGraph, NodeInfo, Read},
-    node::Effect,
+    node::{Effect, ErasedNode},
     shape, suggest,
     template::Segment,
     units::Duration,
@@ -126,16 +126,30 @@ fn counted<'a>(cx: &'a Cx<'_>) -> impl Iterator<Item = Diagnostic> + 'a {
 }
 
 fn durability(cx: &Cx<'_>, node: &NodeInfo, facts: &Facts<'_>) -> Option<Diagnostic> {
-    let why = match node.kind.as_str() {
-        _ if facts.waits => "it waits, and a wait must survive the process",
-        "wait" | "human-input" => "it waits, and a wait must survive the process",
-        "workflow" => "a child run outlives its parent's process",
-        "llm" => return None,
-        _ if facts.effect == Effect::AtLeastOnce => "it changes the outside, and a crash would repeat it",
-        _ => return None,
-    };
+    let built = facts.node.as_ref().and_then(|node| node.as_ref().ok());
+    let starts_run = cx.unit.get(&field(node, "workflow")).is_some();
+    let kind = if starts_run { "workflow" } else { node.kind.as_str() };
+    let why = if facts.waits { Some(WAITS) } else { needs_a_store(cx, kind, built.map(|node| &**node)) }?;
     let message = format!("`{}` cannot run under `durability: end`: {why}", node.id);
     let finding = cx.unit.at_key(Severity::Error, codes::DURABILITY_END, &node.pointer, message);
     let finding = finding.label(format!("type `{}`", node.kind)).related(cx.unit.at("/durability"), "chosen here");
     Some(finding.hint("write `durability: step`, or move the node to another workflow"))
+}
+
+const WAITS: &str = "it waits, and a wait must survive the process";
+
+/// Why a node cannot run where only the end of a run is kept.
+fn needs_a_store(cx: &Cx<'_>, kind: &str, node: Option<&dyn ErasedNode>) -> Option<&'static str> {
+    match kind {
+        "wait" | "human-input" => return Some(WAITS),
+        "workflow" => return Some("a child run outlives its parent's process"),
+        "llm" => return None,
+        _ => {}
+    }
+    let node = node?;
+    if node.effect() == Effect::AtLeastOnce {
+        return Some("it changes the outside, and a crash would repeat it");
+    }
+    let inner = node.inner(cx.unit.registry);
+    inner.iter().find_map(|inner| needs_a_store(cx, &inner.kind, inner.node.as_ref().ok().map(|node| &**node)))
 }

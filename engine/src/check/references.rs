@@ -10,10 +10,11 @@ use crate::{
     codes,
     diagnostic::{Diagnostic, Span},
     graph::{BodyGraph, NodeInfo, Target, TemplateSite},
-    node::Container,
+    node::{Container, schema_of},
     suggest,
     template::{Reads, Reference, Segment},
     types::Type,
+    usage::UsageReport,
 };
 
 /// The members of `sys`, `trigger` and `NODE.error`.
@@ -197,11 +198,21 @@ fn check_root(
         let finding = Diagnostic::error(codes::ROOT_NOT_HERE, span(), message);
         return Some(finding.label("not in sight").hint(before.hint()));
     }
+    if cx.unit.composite.is_some() && !matches!(root, "inputs" | "sys") {
+        let message = format!("a composite sees only its fields, and not `{root}` of the workflow around it");
+        let finding = Diagnostic::error(codes::COMPOSITE_ROOT, span(), message).label("not in sight");
+        return Some(finding.hint("declare a field for it, and let the author of the node give it"));
+    }
     let Some(Segment::Member(name)) = reference.path.first() else { return None };
     match root {
         "inputs" => check_input(cx, name, reference, span),
         "env" => declared(cx, "/env", "constant", name, span),
         "conversation" => check_variable(cx, name, reference, span),
+        "sys" if &**name == "usage" => {
+            let below = &reference.path[1..];
+            let Found::Missing { at, known } = follow(&schema_of::<UsageReport>(), below) else { return None };
+            Some(no_member("sys.usage", below, at, &known, span()))
+        }
         "sys" => listed(root, SYS, name, span),
         "trigger" => listed(root, TRIGGER, name, span),
         _ => None,
@@ -236,7 +247,7 @@ fn declared(cx: &Cx<'_>, pointer: &str, what: &str, name: &str, span: impl FnOnc
     if known.clone().any(|known| known == name) {
         return None;
     }
-    let place = pointer.trim_start_matches('/').replace('/', ".");
+    let place = cx.unit.in_file(pointer).trim_start_matches('/').replace('/', ".");
     let hint = super::did_you_mean(name, known, || format!("declare it under `{place}`"));
     let finding = Diagnostic::error(codes::UNKNOWN_MEMBER, span(), format!("unknown {what} `{name}`"));
     Some(finding.label("not declared").hint(hint))

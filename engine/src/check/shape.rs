@@ -6,7 +6,7 @@ use crate::{
     definition::FORMAT,
     diagnostic::{Diagnostic, Severity},
     graph::{BodyGraph, NodeInfo, TemplateSite},
-    node::ConfigError,
+    node::{ConfigError, Spot},
     shape::Finding,
 };
 
@@ -37,9 +37,10 @@ fn check_body(cx: &Cx<'_>, body: &BodyGraph, findings: &mut Vec<Diagnostic>) {
         check_type(cx, node, facts, findings);
         let broken = !node.findings.is_empty() || node.sites.iter().any(|site| site.compiled.is_err());
         match &facts.node {
-            Some(Err(error)) if !broken => findings.push(config(cx, node, Severity::Error, error)),
+            Some(Err(error)) if !broken => findings.extend(config(cx, node, Severity::Error, error)),
             Some(Ok(built)) => {
-                findings.extend(built.check().iter().map(|found| config(cx, node, found.severity, &found.error)));
+                let found = built.check(cx.unit.registry.known());
+                findings.extend(found.iter().filter_map(|found| config(cx, node, found.severity, &found.error)));
             }
             _ => {}
         }
@@ -91,16 +92,24 @@ fn templates(cx: &Cx<'_>, site: &TemplateSite, findings: &mut Vec<Diagnostic>) {
     }
 }
 
-fn config(cx: &Cx<'_>, node: &NodeInfo, severity: Severity, error: &ConfigError) -> Diagnostic {
+/// What a node type says of its fields, in its place; nothing about a text whose file could not be read.
+fn config(cx: &Cx<'_>, node: &NodeInfo, severity: Severity, error: &ConfigError) -> Option<Diagnostic> {
     let pointer = format!("{}{}", node.pointer, error.field);
-    let mut finding = if error.field.is_empty() {
-        cx.unit.at_key(severity, error.code, &pointer, &error.message)
-    } else {
-        cx.unit.finding(severity, error.code, &pointer, &error.message)
+    if cx.unit.is_unread(&pointer) {
+        return None;
+    }
+    let mut finding = match &error.spot {
+        Spot::Text(range) => {
+            let span = cx.unit.text(&pointer, range.clone());
+            Diagnostic { severity, ..Diagnostic::error(error.code, span, &error.message) }
+        }
+        Spot::Value if !error.field.is_empty() => cx.unit.finding(severity, error.code, &pointer, &error.message),
+        Spot::Key | Spot::Value => cx.unit.at_key(severity, error.code, &pointer, &error.message),
     };
+    finding.label.clone_from(&error.label);
     finding.hint.clone_from(&error.hint);
     if finding.hint.is_none() && error.code == codes::INVALID_CONFIG {
         finding.hint = Some(format!("run `liteagent nodes show {}` for every field", node.kind));
     }
-    finding
+    Some(finding)
 }

@@ -9,7 +9,7 @@ use super::{Child, Cx, fit};
 use crate::{codes, diagnostic::Diagnostic, suggest};
 
 pub(super) fn check(cx: &Cx<'_>, findings: &mut Vec<Diagnostic>) {
-    let own = Child::of(cx.unit, "this workflow".to_owned());
+    let own = Child::of(cx.unit, "this workflow".to_owned(), cx.children);
     for (name, trigger) in cx.unit.members("/triggers") {
         let pointer = format!("/triggers/{}", crate::graph::escape(name));
         if let Some(cron) = trigger.get("cron").and_then(Json::as_str) {

@@ -1,7 +1,8 @@
 //! A file as the checks see it: its value with included files, its graph, and what is known of each node.
 
 use std::{
-    collections::HashMap,
+    borrow::Cow,
+    collections::{BTreeMap, HashMap},
     ops::Range,
     sync::{Arc, LazyLock},
 };
@@ -12,10 +13,11 @@ use serde_json::{Map, Value as Json};
 
 use super::gating::{ERROR, Exits, TIMEOUT};
 use crate::{
+    composite::{Composite, Expansion},
     definition::NodeCommon,
     diagnostic::{Diagnostic, Severity, SourceFile, Span},
     error::Code,
-    graph::{BodyGraph, NodeInfo, WorkflowGraph},
+    graph::{BodyGraph, NodeInfo, WorkflowGraph, escape},
     node::{ConfigError, Effect, ErasedNode, NodeSpec, Registry, schema_of},
     source::Document,
 };
@@ -31,11 +33,22 @@ static COMMON: LazyLock<Vec<String>> = LazyLock::new(|| {
 pub struct Unit<'a> {
     document: Document,
     workflow: Json,
-    /// The files that stand in the place of `{ file: ... }`, by pointer.
-    included: HashMap<String, Arc<SourceFile>>,
+    /// The texts that stand in files of their own, by pointer.
+    included: HashMap<String, Included>,
     pub(super) registry: &'a Registry,
     pub(super) graph: WorkflowGraph,
     facts: HashMap<String, Facts<'a>>,
+    /// Of the nodes of a composite: that composite. The pointers are those of its sketch.
+    pub(super) composite: Option<Arc<Composite>>,
+}
+
+/// A text that stands in a file of its own.
+#[derive(Clone, Debug)]
+pub struct Included {
+    /// The pointer of its path.
+    pub written: String,
+    /// The file; `None` when it cannot be read, which was said.
+    pub file: Option<Arc<SourceFile>>,
 }
 
 /// What is known of a node without running it.
@@ -48,6 +61,10 @@ pub struct Facts<'a> {
     pub output: Option<Schema>,
     /// What another attempt may repeat.
     pub effect: Effect,
+    /// Whether it changes something outside, what it calls left out.
+    pub acts: bool,
+    /// Its maps of tools, by pointer.
+    pub tools: Vec<String>,
     /// Whether time ends its wait by the port `timeout`.
     pub waits: bool,
     pub(super) exits: Exits,
@@ -58,10 +75,14 @@ pub struct Facts<'a> {
 pub struct Child {
     /// Its name.
     pub name: String,
+    /// What it does.
+    pub description: Option<String>,
     /// Its declared inputs.
     pub inputs: IndexMap<String, Json>,
     /// The names of its outputs.
     pub outputs: Vec<String>,
+    /// Whether it changes something outside, itself or by what it calls.
+    pub acts: bool,
 }
 
 impl<'a> Unit<'a> {
@@ -69,18 +90,25 @@ impl<'a> Unit<'a> {
     pub fn new(
         document: Document,
         workflow: Json,
-        included: HashMap<String, Arc<SourceFile>>,
+        included: HashMap<String, Included>,
         registry: &'a Registry,
     ) -> Self {
         let graph = WorkflowGraph::new(&workflow, registry);
-        let mut facts = HashMap::new();
-        graph.each_body(&mut |body: &BodyGraph| {
-            for node in &body.nodes {
-                let fields = workflow.pointer(&node.pointer).and_then(Json::as_object);
-                facts.insert(node.pointer.clone(), Facts::of(fields, registry.get(&node.kind)));
-            }
-        });
-        Self { document, workflow, included, registry, graph, facts }
+        let facts = facts(&graph, &workflow, registry);
+        Self { document, workflow, included, registry, graph, facts, composite: None }
+    }
+
+    /// The nodes of a composite, with what can be known of its fields.
+    pub fn of_composite(
+        document: Document,
+        composite: Arc<Composite>,
+        included: HashMap<String, Included>,
+        registry: &'a Registry,
+    ) -> Self {
+        let sketch = composite.sketch();
+        let graph = WorkflowGraph::placed(&sketch.view, registry, &sketch.placed);
+        let facts = facts(&graph, &sketch.view, registry);
+        Self { document, workflow: sketch.view, included, registry, graph, facts, composite: Some(composite) }
     }
 
     /// The value of the file, with the text of included files in their place.
@@ -108,35 +136,81 @@ impl<'a> Unit<'a> {
         self.facts.get(pointer)
     }
 
-    /// The workflows that its nodes name: where, and by which name or path.
+    /// The workflows that its nodes name, as tools as well: where, and by which name or path.
     pub fn workflows_named(&self) -> Vec<(String, String)> {
-        let mut named = Vec::new();
+        let mut places = Vec::new();
         self.graph.each_body(&mut |body| {
-            for node in body.nodes.iter().filter(|node| node.kind == "workflow") {
-                let pointer = format!("{}/workflow", node.pointer);
-                if let Some(name) = self.get(&pointer).and_then(Json::as_str).filter(|name| !name.contains("{{")) {
-                    named.push((pointer, name.to_owned()));
+            for node in &body.nodes {
+                places.extend((node.kind == "workflow").then(|| format!("{}/workflow", node.pointer)));
+                for tools in &node.tools {
+                    places.extend(self.members(tools).map(|(name, _)| format!("{tools}/{}/workflow", escape(name))));
                 }
             }
         });
-        named
+        let named = |pointer: String| {
+            let name = self.get(&pointer)?.as_str().filter(|name| !name.contains("{{"))?.to_owned();
+            Some((pointer, name))
+        };
+        places.into_iter().filter_map(named).collect()
+    }
+
+    /// The types of its nodes, each with the first node of that type.
+    pub fn types_used(&self) -> IndexMap<String, String> {
+        let mut types = IndexMap::new();
+        self.graph.each_body(&mut |body| {
+            for node in &body.nodes {
+                types.entry(node.kind.clone()).or_insert_with(|| node.pointer.clone());
+            }
+        });
+        types
+    }
+
+    /// A pointer as the file has it.
+    pub(super) fn in_file<'p>(&self, pointer: &'p str) -> Cow<'p, str> {
+        match &self.composite {
+            Some(composite) => Expansion::in_file(pointer, composite.def.rounds.is_some()).into(),
+            None => pointer.into(),
+        }
     }
 
     /// The place of a value.
     pub fn at(&self, pointer: &str) -> Span {
-        self.document.span(pointer)
+        self.document.span(&self.written(pointer))
     }
 
     /// The place of the key that leads to a value.
     pub fn key(&self, pointer: &str) -> Span {
+        self.document.key_span(&self.written(pointer))
+    }
+
+    /// The place of a value of the file itself.
+    pub(super) fn file_span(&self, pointer: &str) -> Span {
+        self.document.span(pointer)
+    }
+
+    /// The place of the key that leads to a value of the file itself.
+    pub(super) fn file_key(&self, pointer: &str) -> Span {
         self.document.key_span(pointer)
+    }
+
+    /// The pointer where a value was written: that of the path for a text from a file that stands beside it.
+    fn written<'p>(&'p self, pointer: &'p str) -> Cow<'p, str> {
+        let pointer = self.in_file(pointer);
+        let included = self.included.get(&*pointer).filter(|_| !self.document.has(&pointer));
+        included.map_or(pointer, |included| included.written.as_str().into())
+    }
+
+    /// Whether a text is missing because its file could not be read.
+    pub(super) fn is_unread(&self, pointer: &str) -> bool {
+        self.included.get(&*self.in_file(pointer)).is_some_and(|included| included.file.is_none())
     }
 
     /// The place of a part of a text, in the file where the text stands.
     pub fn text(&self, pointer: &str, range: Range<usize>) -> Span {
-        match self.included.get(pointer) {
-            Some(file) => Span { file: file.clone(), range },
-            None => self.document.text_span(pointer, range),
+        match self.included.get(&*self.in_file(pointer)) {
+            Some(Included { file: Some(file), .. }) => Span { file: file.clone(), range },
+            Some(Included { file: None, .. }) => self.at(pointer),
+            None => self.document.text_span(&self.in_file(pointer), range),
         }
     }
 
@@ -175,11 +249,23 @@ impl<'a> Unit<'a> {
     }
 
     fn anchored(&self, finding: Diagnostic, pointer: &str) -> Diagnostic {
-        match self.document.anchor(pointer) {
+        match self.document.anchor(&self.in_file(pointer)) {
             Some(anchor) => finding.related(anchor, "written here"),
             None => finding,
         }
     }
+}
+
+fn facts<'a>(graph: &WorkflowGraph, workflow: &Json, registry: &'a Registry) -> HashMap<String, Facts<'a>> {
+    let mut facts = HashMap::new();
+    graph.each_body(&mut |body: &BodyGraph| {
+        for node in &body.nodes {
+            let fields = workflow.pointer(&node.pointer).and_then(Json::as_object);
+            let known = Facts { tools: node.tools.clone(), ..Facts::of(fields, registry.get(&node.kind)) };
+            facts.insert(node.pointer.clone(), known);
+        }
+    });
+    facts
 }
 
 impl<'a> Facts<'a> {
@@ -204,20 +290,23 @@ impl<'a> Facts<'a> {
         let exits = Exits { names: ports, when: common("when").is_some(), unknown: built.is_none() };
         let output = built.map(|node| node.output_schema()).or_else(|| Some(spec?.output_schema.clone()));
         let effect = built.map(|node| node.effect()).or_else(|| Some(spec?.meta.effect)).unwrap_or(Effect::Pure);
-        Self { spec, node, output, effect, waits, exits }
+        let acts = built.is_some_and(|node| node.acts());
+        Self { spec, node, output, effect, acts, tools: Vec::new(), waits, exits }
     }
 }
 
 impl Child {
-    /// What a file shows.
-    pub fn of(unit: &Unit<'_>, name: String) -> Self {
+    /// What a file shows; `children` are the workflows that it names.
+    pub fn of(unit: &Unit<'_>, name: String, children: &BTreeMap<String, Arc<Child>>) -> Self {
         let mut inputs: IndexMap<_, _> = unit.members("/inputs").map(|(name, of)| (name.clone(), of.clone())).collect();
         if unit.get("/conversation").is_some() {
             inputs.entry("message".to_owned()).or_insert_with(|| Json::from("string"));
             inputs.entry("files".to_owned()).or_insert_with(|| serde_json::json!({ "type": "file[]", "default": [] }));
         }
         let outputs = unit.members("/outputs").map(|(name, _)| name.clone()).collect();
-        Self { name, inputs, outputs }
+        let description = unit.get("/description").and_then(Json::as_str).map(|text| text.trim().to_owned());
+        let acts = unit.facts.values().any(|facts| facts.acts) || children.values().any(|child| child.acts);
+        Self { name, description, inputs, outputs, acts }
     }
 }
 

@@ -24,6 +24,7 @@ pub(super) fn check(cx: &Cx<'_>, findings: &mut Vec<Diagnostic>) {
 }
 
 fn inputs(cx: &Cx<'_>, findings: &mut Vec<Diagnostic>) {
+    let what = if cx.unit.composite.is_some() { "field" } else { "input" };
     let mut used = HashSet::new();
     for (reference, _) in
         sites(cx).flat_map(crate::graph::TemplateSite::references).filter(|(reference, _)| &*reference.root == "inputs")
@@ -33,13 +34,16 @@ fn inputs(cx: &Cx<'_>, findings: &mut Vec<Diagnostic>) {
             _ => return,
         };
     }
+    // What a composite places in its nodes is used as well.
+    let placed: Vec<_> = cx.unit.composite.iter().flat_map(|composite| composite.places()).collect();
+    used.extend(placed.iter().map(|(_, field)| field.as_str()));
     for (name, _) in cx.unit.members("/inputs").filter(|(name, _)| !used.contains(name.as_str())) {
         let pointer = format!("/inputs/{}", crate::graph::escape(name));
         let finding = cx.unit.at_key(
             Severity::Warning,
             codes::UNUSED_INPUT,
             &pointer,
-            format!("the input `{name}` is never used"),
+            format!("the {what} `{name}` is never used"),
         );
         findings.push(finding.label("unused").hint(format!("read it as `{{{{ inputs.{name} }}}}`, or remove it")));
     }
@@ -71,5 +75,5 @@ fn results<'a>(
 fn is_for_its_result(cx: &Cx<'_>, node: &NodeInfo) -> bool {
     let facts = cx.facts(&node.pointer);
     let computes = facts.spec.is_some_and(|spec| spec.meta.family == Family::Data && spec.type_name != "assigner");
-    computes && facts.effect == Effect::Pure
+    computes && facts.effect == Effect::Pure && facts.spec.is_some_and(|spec| spec.composite.is_none())
 }

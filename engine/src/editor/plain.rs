@@ -49,6 +49,9 @@ pub(super) fn plain(schema: Json) -> Json {
     if is_any {
         rules.insert("type".to_owned(), json!(ANY));
     }
+    if is_template && rules.get("type").is_some_and(|kind| kind == "array") {
+        return list_or_template(rules);
+    }
     if may_be_file { text_or_file(rules) } else { rules.into() }
 }
 
@@ -175,13 +178,33 @@ fn allow_merges(rules: &mut Map<String, Json>) {
     }
 }
 
-fn text_or_file(mut rules: Map<String, Json>) -> Json {
+/// A list that may be computed as a whole.
+fn list_or_template(mut rules: Map<String, Json>) -> Json {
     let (title, description) = (rules.remove("title"), rules.remove("description"));
+    let template = json!({
+        "type": "string",
+        "pattern": r"^\s*\{\{[\s\S]*\}\}\s*$",
+        "errorMessage": "expected a list, or a template such as {{ inputs.name }}",
+    });
+    let mut whole = json!({ "anyOf": [rules, template] });
+    for (key, value) in [("title", title), ("description", description)] {
+        if let Some(value) = value {
+            whole[key] = value;
+        }
+    }
+    whole
+}
+
+fn text_or_file(mut rules: Map<String, Json>) -> Json {
+    let told = ["title", "description"].map(|key| (key, rules.remove(key)));
     let file = json!({
         "type": "object",
         "properties": { "file": { "type": "string", "description": FILE } },
         "required": ["file"],
         "additionalProperties": false,
     });
-    json!({ "title": title, "description": description, "anyOf": [rules, file] })
+    let mut either = Map::new();
+    either.extend(told.into_iter().filter_map(|(key, told)| Some((key.to_owned(), told?))));
+    either.insert("anyOf".to_owned(), json!([rules, file]));
+    either.into()
 }

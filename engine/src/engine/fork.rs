@@ -13,7 +13,8 @@ use crate::{
     event::{AfterFailure, Event, FrameEnd, Record},
     executor::{Outsourced, address, load_records, outsource},
     id::{Digest, RunId},
-    plan::{NodeIx, Plan, PlanNode},
+    node::Container,
+    plan::{Border, NodeIx, Plan, PlanNode},
     run::{Addr, RunState, path},
     store::{Created, StoredRecord},
     value::Value,
@@ -65,7 +66,7 @@ impl Engine {
         }
         inner.stores.journal.put_bundle(&digest, bundle.text().clone()).await?;
 
-        let (start, variables) = restart(&records, bundle, inputs);
+        let (start, variables) = restart(from, &records, bundle, inputs);
         let origin = Origin { id: RunId::random(), digest, workflow, parent: None, depth: 0, variables };
         let mut prepared = inner
             .prepare(origin, &start)
@@ -109,7 +110,7 @@ async fn store(engine: &Engine, mut run: crate::store::NewRun, blobs: Vec<(Diges
 }
 
 /// The start of the old run, for the new one.
-fn restart(records: &[Record], bundle: Arc<Bundle>, new_inputs: Option<Value>) -> (Start, Value) {
+fn restart(from: RunId, records: &[Record], bundle: Arc<Bundle>, new_inputs: Option<Value>) -> (Start, Value) {
     let mut start = Start::new(bundle, Value::object(), Value::Null);
     let mut of_conversation = Value::Null;
     if let Some(Record {
@@ -121,6 +122,7 @@ fn restart(records: &[Record], bundle: Arc<Bundle>, new_inputs: Option<Value>) -
         start.trigger = trigger.clone();
         start.user = user.clone();
         start.conversation.clone_from(conversation);
+        start.beside = Some(from);
         start.subject.clone_from(subject);
         start.env = env.clone();
         of_conversation = variables.clone();
@@ -168,7 +170,8 @@ impl Keeper<'_> {
             let numbered = Record { seq: state.seq + 1, at: record.at, event: record.event.clone() };
             let addressed = address(self.new, &state, numbered)?;
             state.apply(self.new, &addressed);
-            kept.events.push(record.event.clone());
+            // What it used counts for the run that used it.
+            kept.events.push(record.event.clone().without_usage());
             if settles {
                 settled.insert(name.to_owned());
                 kept.nodes += 1;
@@ -191,10 +194,10 @@ impl Keeper<'_> {
         match event {
             Event::ContainerOpened { .. } => same_node && !self.restarts_at(name),
             Event::FrameFinished { index, .. } => {
-                let whole = format!("{name}[{index}].");
-                same_node && same_body && !self.restarts_below(&whole) && !self.is_later_round(name, *index)
+                let restarts = self.restarts_below(name).is_some_and(|frame| frame.is_none_or(|frame| frame == *index));
+                same_node && same_body && !restarts && !self.is_later_round(name, *index)
             }
-            _ => same_node && same_body && !self.restarts_at(name) && !self.restarts_below(&format!("{name}[")),
+            _ => same_node && same_body && !self.restarts_at(name) && self.restarts_below(name).is_none(),
         }
     }
 
@@ -202,18 +205,29 @@ impl Keeper<'_> {
         matches!(self.cut, Cut::Restart { node } if node == name)
     }
 
-    fn restarts_below(&self, prefix: &str) -> bool {
-        matches!(self.cut, Cut::Restart { node } if node.starts_with(prefix))
+    /// Whether the node that restarts stands inside of this one, and in which of its frames; a composite that repeats
+    /// nothing has one frame without a number.
+    fn restarts_below(&self, name: &str) -> Option<Option<u32>> {
+        let Cut::Restart { node } = self.cut else { return None };
+        let rest = node.strip_prefix(name)?;
+        if !rest.starts_with(['[', '.']) {
+            return None;
+        }
+        let of_call = || rest.strip_prefix('.').and_then(|rest| path::indexed(path::cut(rest).0));
+        Some(match place(self.new, name)?.passes.as_ref()?.kind {
+            Container::Items | Container::Rounds => path::indexed(path::cut(rest).0).and_then(|(_, index)| index),
+            Container::Calls => of_call().and_then(|(_, index)| index),
+            Container::Once => None,
+        })
     }
 
     /// Whether a pass of a loop comes after the one that restarts; it began with that one's state.
     fn is_later_round(&self, name: &str, index: u32) -> bool {
-        let Cut::Restart { node } = self.cut else { return false };
-        let Some(rest) = node.strip_prefix(name).and_then(|rest| rest.strip_prefix('[')) else { return false };
-        let Some((number, _)) = rest.split_once(']') else { return false };
-        let is_loop = place(self.new, name)
-            .is_some_and(|node| matches!(node.container, Some((crate::node::Container::Rounds, _))));
-        is_loop && number.parse().is_ok_and(|restarted: u32| index >= restarted)
+        let is_loop = || {
+            let passes = place(self.new, name).and_then(|node| node.passes.as_ref());
+            passes.is_some_and(|passes| passes.kind == Container::Rounds)
+        };
+        self.restarts_below(name).flatten().is_some_and(|restarted| index >= restarted && is_loop())
     }
 
     /// Whether a node is configured as before and reads the same inputs, and whether its body is as before.
@@ -237,9 +251,13 @@ impl Keeper<'_> {
 }
 
 fn body_reads_inputs(plan: &Plan, node: &PlanNode) -> bool {
-    let Some((_, body)) = node.container else { return false };
-    plan.bodies[body].graph.node_weights().any(|inner| {
-        inner.references.iter().any(|reference| &*reference.root == "inputs") || body_reads_inputs(plan, inner)
+    let bodies = node.passes.iter().flat_map(|passes| &passes.bodies);
+    // Within a composite `inputs` are its fields, which its own references count for; and so they do for calls.
+    let mut bodies = bodies.map(|(_, body)| &plan.bodies[*body]).filter(|body| body.border == Border::Open);
+    bodies.any(|body| {
+        body.graph.node_weights().any(|inner| {
+            inner.references.iter().any(|reference| &*reference.root == "inputs") || body_reads_inputs(plan, inner)
+        })
     })
 }
 
@@ -262,14 +280,23 @@ fn about(event: &Event) -> Option<(&str, bool)> {
 /// The node of a plan at a path, whatever frames are open.
 fn place<'p>(plan: &'p Plan, path: &str) -> Option<&'p PlanNode> {
     let mut body = &plan.bodies[0];
+    let mut rest = Some(path);
     let mut found = None;
-    for segment in path.split('.') {
-        let (id, index) = segment.split_once('[').map_or((segment, None), |(id, index)| (id, Some(index)));
+    while let Some(path) = rest {
+        let (segment, tail) = path::cut(path);
+        let (id, _) = path::indexed(segment)?;
         let node = body.node(*body.by_id.get(id)?);
-        if let (Some(_), Some((_, inner))) = (index, node.container) {
-            body = &plan.bodies[inner];
-        }
         found = Some(node);
+        rest = tail;
+        let (Some(tail), Some(passes)) = (tail, &node.passes) else { continue };
+        let inner = if passes.kind == Container::Calls {
+            let (segment, tail) = path::cut(tail);
+            rest = tail;
+            passes.named(path::indexed(segment)?.0)?
+        } else {
+            passes.bodies.first()?.1
+        };
+        body = &plan.bodies[inner];
     }
     found
 }

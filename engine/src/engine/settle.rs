@@ -9,6 +9,7 @@ use crate::{
     executor::{self, OwnerError},
     id::RunId,
     store::{RunPhase, StoreError},
+    usage::Spent,
     value::Value,
     view::{RunView, ViewStatus},
 };
@@ -35,6 +36,8 @@ pub struct RunEnd {
     pub error: Option<ErrorReport>,
     /// How many failures were handled by `on_error`.
     pub handled_errors: u32,
+    /// What it used of models, with the runs that it started.
+    pub usage: Spent,
 }
 
 impl From<&OwnerError> for EngineError {

@@ -8,14 +8,14 @@ use super::{Engine, EngineError, Inner};
 use crate::{
     bundle::Bundle,
     codes,
-    definition::Durability,
+    definition::{Durability, Limits},
     error::{ErrorClass, NodeError},
     event::{Event, Payload, Record},
     executor::{Owner, OwnerError},
     id::{Digest, RunId},
     plan::Plan,
     run::{Addr, RunState},
-    store::{Created, Hold, Idempotency, NewRun, Parent, StoreError, StoredRecord, file_ids},
+    store::{Created, Hold, Idempotency, NewRun, NewTurn, Parent, StoreError, StoredRecord, file_ids},
     types::{self, Misfit},
     value::Value,
 };
@@ -35,10 +35,15 @@ pub struct Start {
     pub user: Value,
     /// The conversation that it belongs to.
     pub conversation: Option<String>,
+    /// The run beside which its turn stands in the conversation: what was said there is edited, or is answered again.
+    /// Without one, its turn is the newest.
+    pub beside: Option<RunId>,
     /// Whom it is about: what [`crate::store::Journal::forget`] deletes it by. Its children and forks are about the same.
     pub subject: Option<String>,
     /// `env` as the deployment overrides it.
     pub env: Value,
+    /// What it may use at most, whatever the workflow says.
+    pub budget: Limits,
     /// Gives the same run again for 24 hours.
     pub idempotency: Option<Idempotency>,
 }
@@ -53,8 +58,10 @@ impl Start {
             trigger,
             user: Value::Null,
             conversation: None,
+            beside: None,
             subject: None,
             env: Value::Null,
+            budget: Limits::default(),
             idempotency: None,
         }
     }
@@ -170,6 +177,7 @@ impl Inner {
             env: start.env.clone(),
             parent: origin.parent.as_ref().map(|parent| parent.run),
             depth: origin.depth,
+            budget: (!start.budget.is_none()).then(|| Box::new(start.budget)),
         };
         let stored = match blobs.first() {
             Some((digest, _)) => Payload::Blob(digest.clone()),
@@ -186,6 +194,7 @@ impl Inner {
                 parent: origin.parent.clone(),
                 trigger,
                 conversation: start.conversation.clone(),
+                turn: origin.parent.is_none().then(|| turn(start, &inputs)).flatten(),
                 subject: start.subject.clone(),
                 holds: Vec::new(),
                 idempotency: start.idempotency.clone(),
@@ -237,6 +246,14 @@ impl Inner {
         child.run.holds = child.holds(&plan)?;
         Ok(child)
     }
+}
+
+/// What a person says with a run, when it belongs to a conversation and has a message.
+fn turn(start: &Start, inputs: &Value) -> Option<NewTurn> {
+    start.conversation.as_ref()?;
+    let message = inputs.get("message")?.as_str()?.to_owned();
+    let files = inputs.get("files").cloned().unwrap_or_default();
+    Some(NewTurn { message, files, beside: start.beside })
 }
 
 impl From<OwnerError> for EngineError {

@@ -40,6 +40,16 @@ pub enum Over {
         /// The state of the first round: an object.
         state: Value,
     },
+    /// A composite that repeats nothing: one frame.
+    Once {},
+    /// Calls of tools: one frame per call that can be made.
+    Calls {
+        /// The calls: a list of objects with `id`, `name` (as the model wrote it), `arguments`, and either `tool` (whose
+        /// nodes run; with `operation` where the tool has several), or `result`: why the call cannot be made.
+        calls: Payload,
+        /// How many frames are open at once.
+        parallel: u32,
+    },
 }
 
 /// What a failed frame of an iteration means.
@@ -59,9 +69,9 @@ pub enum OnItemError {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum FrameEnd {
-    /// An item was done.
+    /// An item, or a call of a tool, was done.
     Item {
-        /// The rendered `output`.
+        /// The rendered `output`; of a call, its result.
         output: Payload,
     },
     /// A round was done, and another one follows.

@@ -7,9 +7,11 @@ use crate::{
     codes,
     error::{ErrorClass, NodeError},
     event::{Event, FrameEnd, Handler, RunStatus, Write},
-    node::{FrameClose, FrameInfo},
+    node::{Container, FrameClose, FrameInfo},
+    plan::ScopeRead,
     run::{Addr, Command, ContainerEnd, Ending, FrameId, Phase},
-    store::{Message, MessageBody, Release},
+    store::{ConversationEnd, Message, MessageBody, Release, RunUsage},
+    usage::Spent,
     value::Value,
 };
 
@@ -19,37 +21,23 @@ impl Owner {
         match command {
             Command::Start { at, attempt } => self.start(at, attempt).await?,
             Command::Skip { at, why } => self.record(Event::NodeSkipped { node: at, why }),
-            Command::Resume { at, with } => self.resume(at, with),
+            Command::Resume { at, with } => self.resume(at, with, &Spent::default()),
             Command::Ignore { id } => self.record(Event::SignalIgnored { id }),
             Command::CloseFrame { frame, failed } => self.close_frame(frame, failed),
             Command::EndContainer { at, end } => self.end_container(at, end),
             Command::Cancel { at } => self.cancel(at),
-            Command::OutOfBudget => {
-                let budget = self.plan.budget_nodes.unwrap_or(0);
-                self.stop(
-                    codes::OUT_OF_BUDGET,
-                    ErrorClass::LimitExceeded,
-                    format!("expected at most {budget} attempts of nodes, and another one is due"),
-                    "raise `budget.nodes`",
-                );
-            }
+            Command::OutOfBudget { at, attempt, over } => self.out_of_budget(at, attempt, over),
+            Command::WarnOfBudget { used, limit } => self.record(Event::BudgetWarned { used, limit }),
             Command::OutOfTime => {
                 let limit = self.plan.timeout.map_or_else(String::new, |timeout| timeout.to_string());
-                self.stop(
-                    codes::RUN_TIMEOUT,
-                    ErrorClass::Timeout,
-                    format!("expected the run to end within {limit}, it did not"),
-                    "raise `timeout` of the workflow",
-                );
+                let message = format!("expected the run to end within {limit}, it did not");
+                let error = NodeError::new(codes::RUN_TIMEOUT, ErrorClass::Timeout, message);
+                self.stop(error.hint("raise `timeout` of the workflow"));
             }
             Command::HandlerOutOfTime(handler) => {
-                let name = handler.as_str();
-                self.stop(
-                    codes::HANDLER_TIMEOUT,
-                    ErrorClass::Timeout,
-                    format!("expected `{name}` to end within 60s, it did not"),
-                    "make it shorter",
-                );
+                let message = format!("expected `{}` to end within 60s, it did not", handler.as_str());
+                let error = NodeError::new(codes::HANDLER_TIMEOUT, ErrorClass::Timeout, message);
+                self.stop(error.hint("make it shorter"));
             }
             Command::EndHandler { handler, error } => self.record(Event::HandlerFinished { handler, error }),
             Command::Finish => return self.finish().await,
@@ -57,20 +45,16 @@ impl Owner {
         Ok(None)
     }
 
-    fn stop(&mut self, code: crate::error::Code, class: ErrorClass, message: String, hint: &str) {
-        let mut report = NodeError::new(code, class, message).hint(hint).report("");
-        report.node = None;
-        self.record(Event::RunStopping { error: report });
-    }
-
     /// Stops a node. A child run is told, and reports its end.
     fn cancel(&mut self, at: Addr) {
         self.to_start.retain(|(waiting, _)| *waiting != at);
+        let mut usage = Spent::default();
         if let Some(running) = self.running.remove(&at) {
             running.abort.abort();
+            usage = running.meter.take();
         }
         let Some(child) = self.state.child(at) else {
-            self.record(Event::NodeCancelled { node: at });
+            self.record(Event::NodeCancelled { node: at, usage });
             return;
         };
         let message = Message {
@@ -97,7 +81,16 @@ impl Owner {
 
     fn frame_end(&self, id: FrameId, container: Addr, index: u32) -> Result<FrameEnd, NodeError> {
         let node = self.node(&self.plan, container);
-        let scope = self.scope(id, &node.inner_reads, 1);
+        let is_call = node.passes.as_ref().is_some_and(|passes| passes.kind == Container::Calls);
+        let scope = if is_call {
+            // Its result depends on how each of its nodes ended.
+            let body = self.state.frame(id).map_or(0, |frame| frame.body);
+            let nodes = self.plan.bodies[body].graph.node_weights().zip(0..);
+            let reads: Vec<_> = nodes.map(|(node, at)| ScopeRead { id: node.id.clone(), up: 0, node: at }).collect();
+            self.scope(id, &reads, 1)
+        } else {
+            self.scope(id, &node.inner_reads, 1)
+        };
         let close = node.node.close_frame(&scope, FrameInfo { index })?;
         let state = self.state.frame(id).map(|frame| frame.item.clone()).unwrap_or_default();
         let hide = |value| self.redactor.value(value);
@@ -121,15 +114,18 @@ impl Owner {
                 output: Value::object().into(),
                 writes: Vec::new(),
                 cached: false,
+                usage: Spent::default(),
+                log: None,
             }),
-            ContainerEnd::Stopped => self.record(Event::NodeCancelled { node: at }),
+            ContainerEnd::Stopped => self.record(Event::NodeCancelled { node: at, usage: Spent::default() }),
             ContainerEnd::Failed(report) => {
                 let plan = self.plan.clone();
                 let error = NodeError::new(codes::FRAME_FAILED, report.class, &report.message);
                 let now = self.engine.clock.now();
                 let draw = rand::random();
                 let then = super::policy::after_failure(self.node(&plan, at), &error, attempt, now, draw);
-                self.record(Event::NodeFailed { node: at, attempt, error: report, then });
+                let usage = Spent::default();
+                self.record(Event::NodeFailed { node: at, attempt, error: report, then, usage, log: None });
             }
         }
     }
@@ -188,11 +184,13 @@ impl Owner {
     async fn end(&mut self, ending: Ending, outputs: Option<Value>) -> Result<Option<Exit>, OwnerError> {
         // The terminal record is folded only once it is durable: a message may still come first.
         let before = (self.pending.records.len(), self.pending.shown.len(), self.pending.send.len());
+        let models = self.state.used.models.clone();
         let record = self.encode(Event::RunEnded {
             status: ending.status,
             outputs: outputs.clone().map(Into::into),
             error: ending.error.clone(),
             handled_errors: self.state.handled_errors,
+            usage: Spent { models: models.clone(), nodes: 0 },
         });
         if let Some(parent) = self.parent.clone() {
             if let Some(outputs) = &outputs {
@@ -203,8 +201,9 @@ impl Owner {
                 node: parent.node,
                 attempt: parent.attempt,
                 status: ending.status,
-                outputs: outputs.unwrap_or_default(),
+                outputs: outputs.clone().unwrap_or_default(),
                 error: ending.error.clone(),
+                usage: Spent { models, nodes: self.state.started },
             };
             let message = Message { id: format!("end of {}", self.run), at: self.engine.clock.now(), body };
             self.pending.send.push((parent.run, message));
@@ -213,7 +212,12 @@ impl Owner {
         let release = Release::Ended {
             status: ending.status,
             error: ending.error,
-            conversation: conversation.map(|id| (id, self.state.conversation.clone())),
+            conversation: conversation.map(|id| ConversationEnd {
+                id,
+                variables: self.state.conversation.clone(),
+                answer: self.state.said().or_else(|| answer_of(outputs.as_ref()?)),
+            }),
+            usage: Box::new(RunUsage { total: self.state.used.total(), own: self.state.used_here.models.clone() }),
         };
         match self.flush(Some(release)).await? {
             Flushed::Yes => {
@@ -234,6 +238,11 @@ impl Owner {
             }
         }
     }
+}
+
+/// What a workflow without `answer` nodes says: its output `text`.
+fn answer_of(outputs: &Value) -> Option<String> {
+    Some(outputs.get("text")?.as_str()?.to_owned())
 }
 
 /// How the state of a loop changed: never the whole state, and of a list that grew only what was added.

@@ -1,16 +1,18 @@
 //! Attempts of nodes: starting, stopping, and what comes of them.
 
-use std::panic::AssertUnwindSafe;
+use std::{panic::AssertUnwindSafe, sync::Arc};
 
 use futures::FutureExt as _;
 
 use super::{
+    beside::{Beside, shortened},
     cache,
     owner::{Owner, Running},
     policy,
 };
 use crate::{
     codes,
+    definition::Limits,
     engine::{Attempt, Origin, Prepared, StandIn, Start},
     error::{ErrorClass, ErrorReport, NodeError},
     event::{AfterFailure, Event, Over, Place, RunStatus, SkipReason},
@@ -20,6 +22,7 @@ use crate::{
     run::{Addr, path},
     store::Parent,
     units::Millis,
+    usage::{Meter, Spent},
     value::Value,
 };
 
@@ -33,11 +36,13 @@ pub(super) struct Done {
     attempt: u32,
     token: u64,
     result: Result<Outcome<Value>, NodeError>,
+    meter: Arc<Meter>,
 }
 
 /// The end of a child run.
 pub(super) struct ChildEnd {
     pub attempt: u32,
+    pub usage: Spent,
     pub status: RunStatus,
     pub outputs: Value,
     pub error: Option<ErrorReport>,
@@ -55,7 +60,7 @@ impl Owner {
             self.record(Event::ContainerReopened { node: at, attempt });
             return Ok(());
         }
-        let ctx = self.context(at, attempt, None);
+        let ctx = self.context(at, attempt, None, self.meter.clone());
         if let Some(when) = &node.when {
             match when.render(&ctx.scope) {
                 Ok(true) => {}
@@ -64,7 +69,7 @@ impl Owner {
                     return Ok(());
                 }
                 Err(error) => {
-                    self.failed(at, attempt, &error);
+                    self.failed(at, attempt, &error, Beside::default());
                     return Ok(());
                 }
             }
@@ -76,7 +81,10 @@ impl Owner {
         let inline = node.inline && self.engine.intercept.is_none();
         if inline && node.effect == Effect::Pure {
             match AssertUnwindSafe(node.node.run(&ctx)).catch_unwind().now_or_never() {
-                Some(result) => self.settle(at, attempt, flatten(result)),
+                Some(result) => {
+                    let beside = Beside::take(&self.meter);
+                    self.settle(at, attempt, flatten(result), beside);
+                }
                 None => self.spawn(at, attempt),
             }
         } else if node.effect == Effect::Pure {
@@ -89,7 +97,7 @@ impl Owner {
         Ok(())
     }
 
-    fn may_start(&self, at: Addr) -> bool {
+    pub(super) fn may_start(&self, at: Addr) -> bool {
         self.state.frame(at.frame).is_some_and(|frame| !frame.is_stopping())
     }
 
@@ -103,7 +111,7 @@ impl Owner {
         let key = match cache::key(node, &ctx.scope) {
             Ok(key) => key,
             Err(error) => {
-                self.failed(at, attempt, &error);
+                self.failed(at, attempt, &error, Beside::default());
                 return Ok(true);
             }
         };
@@ -114,7 +122,8 @@ impl Owner {
         // The cache holds `{ port, output }`, so that a hit leaves by the same port.
         let port = hit.get("port").and_then(Value::as_str).map(str::to_owned);
         let output = hit.get("output").cloned().unwrap_or_default().into();
-        self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes: Vec::new(), cached: true });
+        let (writes, usage) = (Vec::new(), Spent::default());
+        self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes, cached: true, usage, log: None });
         Ok(true)
     }
 
@@ -127,11 +136,13 @@ impl Owner {
         let node = self.node(&plan, at);
         let timeout = node.timeout.filter(|_| !node.times_out);
         let deadline = timeout.map(|timeout| self.engine.clock.now() + timeout.millis());
-        let ctx = self.context(at, attempt, deadline);
+        let meter = Arc::<Meter>::default();
+        let ctx = self.context(at, attempt, deadline, meter.clone());
         let stand_in = self.stand_in(node, &ctx);
         let (node, clock, done) = (node.node.clone(), self.engine.clock.clone(), self.done.0.clone());
         self.attempts += 1;
         let token = self.attempts;
+        let spent = meter.clone();
         let task = tokio::spawn(async move {
             let work = async {
                 match stand_in {
@@ -150,9 +161,9 @@ impl Owner {
                 },
             };
             // The loop has ended when nobody listens; then the result belongs to nobody.
-            let _ = done.send(Done { at, attempt, token, result });
+            let _ = done.send(Done { at, attempt, token, result, meter });
         });
-        self.running.insert(at, Running { token, abort: task.abort_handle() });
+        self.running.insert(at, Running { token, abort: task.abort_handle(), meter: spent });
     }
 
     /// What happens instead of the node, where something stands in for it.
@@ -174,21 +185,23 @@ impl Owner {
         }
         self.running.remove(&done.at);
         self.pending.urgent = true;
-        self.settle(done.at, done.attempt, done.result);
+        self.settle(done.at, done.attempt, done.result, Beside::take(&done.meter));
     }
 
-    /// Goes on with a waiting node.
-    pub(super) fn resume(&mut self, at: Addr, with: Resume) {
+    /// Goes on with a waiting node; `usage` is what the run used that it waited for.
+    pub(super) fn resume(&mut self, at: Addr, with: Resume, usage: &Spent) {
         let Some(attempt) = self.state.node(at).map(|node| node.attempt) else { return };
         let plan = self.plan.clone();
         let node = self.node(&plan, at);
-        let ctx = self.context(at, attempt, None);
+        let ctx = self.context(at, attempt, None, self.meter.clone());
         self.pending.urgent = true;
         let result = match AssertUnwindSafe(node.node.resume(&ctx, with)).catch_unwind().now_or_never() {
             Some(result) => flatten(result),
             None => Err(NodeError::internal("a node that goes on must not wait for anything else")),
         };
-        self.settle(at, attempt, result);
+        let mut beside = Beside::take(&self.meter);
+        beside.usage += usage;
+        self.settle(at, attempt, result, beside);
     }
 
     /// Goes on with a node whose child run ended.
@@ -199,7 +212,7 @@ impl Owner {
             return;
         }
         if !self.may_start(at) {
-            self.record(Event::NodeCancelled { node: at });
+            self.record(Event::NodeCancelled { node: at, usage: end.usage });
             return;
         }
         let result = match (end.status, end.error) {
@@ -211,19 +224,29 @@ impl Owner {
                     .report(name))
             }
         };
-        self.resume(at, Resume::ChildEnded { result });
+        self.resume(at, Resume::ChildEnded { result }, &end.usage);
     }
 
     /// Journals what came of an attempt.
-    fn settle(&mut self, at: Addr, attempt: u32, result: Result<Outcome<Value>, NodeError>) {
+    fn settle(&mut self, at: Addr, attempt: u32, result: Result<Outcome<Value>, NodeError>, beside: Beside) {
         let outcome = match result {
             Ok(outcome) => outcome,
-            Err(error) => return self.failed(at, attempt, &error),
+            Err(error) => return self.failed(at, attempt, &error, beside),
         };
         match outcome {
-            Outcome::Done(output) => self.succeeded(at, attempt, None, output, Vec::new()),
-            Outcome::Port(port, output) => self.succeeded(at, attempt, Some(port), output, Vec::new()),
-            Outcome::Wrote(output, writes) => self.succeeded(at, attempt, None, output, writes),
+            Outcome::Done(output) => self.succeeded(at, attempt, None, output, Vec::new(), beside),
+            Outcome::Port(port, output) => self.succeeded(at, attempt, Some(port), output, Vec::new(), beside),
+            Outcome::Wrote(output, writes) => self.succeeded(at, attempt, None, output, writes, beside),
+            Outcome::Items { .. }
+            | Outcome::Rounds { .. }
+            | Outcome::Composite { .. }
+            | Outcome::Calls { .. }
+            | Outcome::Child { .. }
+                if !beside.usage.is_nothing() =>
+            {
+                let error = NodeError::internal("a node that opens passes or starts a run must not use models itself");
+                self.failed(at, attempt, &error, beside);
+            }
             Outcome::Wait(mut wait) => {
                 let plan = self.plan.clone();
                 let node = self.node(&plan, at);
@@ -237,27 +260,40 @@ impl Owner {
                 }
                 wait.ask = self.redactor.value(wait.ask);
                 self.pending.urgent = true;
-                self.record(Event::NodeWaiting { node: at, attempt, wait });
+                self.record(Event::NodeWaiting { node: at, attempt, wait, usage: beside.usage });
             }
             Outcome::Items { items, parallel, on_item_error } => {
-                if items.len() > MOST_FRAMES {
-                    let error = NodeError::new(
-                        codes::TOO_MANY_FRAMES,
-                        ErrorClass::LimitExceeded,
-                        format!("expected at most {MOST_FRAMES} items, found {}", items.len()),
-                    );
-                    return self.failed(at, attempt, &error.hint("split the list, or start a run for each part"));
+                if let Some(error) = too_many(items.len(), "items", "split the list, or start a run for each part") {
+                    return self.failed(at, attempt, &error, beside);
                 }
                 let items = self.redactor.value(Value::List(items)).into();
-                let over = Over::Items { items, parallel: parallel.max(1), on_item_error };
-                self.record(Event::ContainerOpened { node: at, attempt, over });
+                self.open(at, attempt, Over::Items { items, parallel: parallel.max(1), on_item_error }, None);
             }
             Outcome::Rounds { state } => {
                 let state = self.redactor.value(state);
-                self.record(Event::ContainerOpened { node: at, attempt, over: Over::Rounds { state } });
+                self.open(at, attempt, Over::Rounds { state }, None);
+            }
+            Outcome::Composite { fields, state } => {
+                let over = match state {
+                    Some(state) => Over::Rounds { state: self.redactor.value(state) },
+                    None => Over::Once {},
+                };
+                let fields = self.redactor.value(fields);
+                self.open(at, attempt, over, Some(fields));
+            }
+            Outcome::Calls { calls, parallel } => {
+                if let Some(error) = too_many(calls.len(), "calls", "ask the model for fewer calls at once") {
+                    return self.failed(at, attempt, &error, beside);
+                }
+                let calls = self.redactor.value(Value::List(calls)).into();
+                self.open(at, attempt, Over::Calls { calls, parallel: parallel.max(1) }, None);
             }
             Outcome::Child { workflow, inputs } => self.child(at, attempt, &workflow, inputs),
         }
+    }
+
+    fn open(&mut self, at: Addr, attempt: u32, over: Over, fields: Option<Value>) {
+        self.record(Event::ContainerOpened { node: at, attempt, over, fields: fields.map(Into::into) });
     }
 
     fn succeeded(
@@ -267,11 +303,12 @@ impl Owner {
         port: Option<String>,
         output: Value,
         writes: Vec<crate::event::Write>,
+        beside: Beside,
     ) {
         if output.as_object().is_none() {
             let found = output.kind();
             let error = NodeError::internal(format!("the output of a node must be an object, found {found}"));
-            return self.failed(at, attempt, &error);
+            return self.failed(at, attempt, &error, beside);
         }
         let output = self.redactor.value(output);
         let plan = self.plan.clone();
@@ -285,24 +322,39 @@ impl Owner {
                 self.pending.fills.push((key, hit, self.engine.clock.now() + policy.ttl));
             }
         }
-        let output = output.into();
-        self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes, cached: false });
+        let (output, Beside { usage, log }) = (output.into(), self.kept(beside));
+        self.record(Event::NodeSucceeded { node: at, attempt, port, output, writes, cached: false, usage, log });
     }
 
     /// Journals a failed attempt and what follows from it.
-    pub(super) fn failed(&mut self, at: Addr, attempt: u32, error: &NodeError) {
+    pub(super) fn failed(&mut self, at: Addr, attempt: u32, error: &NodeError, beside: Beside) {
         let plan = self.plan.clone();
         let now = self.engine.clock.now();
         let then = policy::after_failure(self.node(&plan, at), error, attempt, now, rand::random());
-        self.record_failure(at, attempt, error, then);
+        self.record_failure(at, attempt, error, then, beside);
     }
 
-    pub(super) fn record_failure(&mut self, at: Addr, attempt: u32, error: &NodeError, then: AfterFailure) {
+    /// What the journal keeps of what an attempt left behind.
+    fn kept(&self, beside: Beside) -> Beside {
+        // Secrets first: one that the cut goes through would not be found any more.
+        let log = beside.log.map(|log| shortened(self.redactor.text(&log).unwrap_or(log)));
+        Beside { log, ..beside }
+    }
+
+    pub(super) fn record_failure(
+        &mut self,
+        at: Addr,
+        attempt: u32,
+        error: &NodeError,
+        then: AfterFailure,
+        beside: Beside,
+    ) {
         let mut report = error.report(&*path::path(&self.plan, &self.state, at));
         if let Some(message) = self.redactor.text(&report.message) {
             report.message = message;
         }
-        self.record(Event::NodeFailed { node: at, attempt, error: report, then });
+        let Beside { usage, log } = self.kept(beside);
+        self.record(Event::NodeFailed { node: at, attempt, error: report, then, usage, log });
     }
 
     /// Starts a run of its own for a node.
@@ -314,7 +366,7 @@ impl Owner {
                 self.pending.children.push(child);
                 self.pending.urgent = true;
             }
-            Err(error) => self.failed(at, attempt, &error),
+            Err(error) => self.failed(at, attempt, &error, Beside::default()),
         }
     }
 
@@ -333,6 +385,7 @@ impl Owner {
         let start = Start {
             user: self.state.start.user.clone(),
             subject: self.state.start.subject.clone(),
+            budget: self.state.left(&self.plan, at),
             ..Start::new(self.plan.bundle.clone(), inputs, trigger)
         };
         let origin = Origin {
@@ -347,10 +400,11 @@ impl Owner {
     }
 
     /// What a node is given for one attempt.
-    fn context(&self, at: Addr, attempt: u32, deadline: Option<Millis>) -> NodeCtx {
+    fn context(&self, at: Addr, attempt: u32, deadline: Option<Millis>, meter: Arc<Meter>) -> NodeCtx {
         let plan = &self.plan;
+        let node = self.node(plan, at);
         NodeCtx {
-            scope: self.scope(at.frame, &self.node(plan, at).reads, attempt),
+            scope: self.scope(at.frame, &node.reads, attempt),
             run: self.run,
             workflow: plan.workflow.clone(),
             variables: plan.variables.clone(),
@@ -360,6 +414,8 @@ impl Owner {
             deadline,
             caps: self.engine.caps.clone(),
             deltas: self.deltas.clone(),
+            meter,
+            left: if node.uses_models { self.state.left(plan, at) } else { Limits::default() },
         }
     }
 
@@ -375,6 +431,13 @@ fn flatten(result: std::thread::Result<Result<Outcome<Value>, NodeError>>) -> Re
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
         Err(NodeError::internal(format!("the node type panicked: {}", text.unwrap_or_else(|| "no message".into()))))
     })
+}
+
+/// A container with more passes than a run can have.
+fn too_many(found: usize, what: &str, hint: &str) -> Option<NodeError> {
+    let message = format!("expected at most {MOST_FRAMES} {what}, found {found}");
+    let error = || NodeError::new(codes::TOO_MANY_FRAMES, ErrorClass::LimitExceeded, message).hint(hint);
+    (found > MOST_FRAMES).then(error)
 }
 
 fn timed_out(limit: crate::units::Duration) -> NodeError {

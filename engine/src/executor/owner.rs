@@ -28,6 +28,7 @@ use crate::{
     scope::Roots,
     store::{AppendError, InboxMessage, MessageBody, NewRun, Parent, Release, StoreError},
     units::Millis,
+    usage::Meter,
 };
 
 /// An append is at most this late, and carries at most [`LAZY_RECORDS`].
@@ -59,6 +60,8 @@ pub(crate) struct Owner {
     /// The run, while no store knows of it: `durability: end`.
     pub(super) detached: Option<NewRun>,
     pub(super) deltas: Arc<dyn DeltaSink>,
+    /// Of attempts that run where the loop is: emptied after each.
+    pub(super) meter: Arc<Meter>,
     idle_since: Option<Millis>,
 }
 
@@ -66,6 +69,7 @@ pub(crate) struct Owner {
 pub(super) struct Running {
     pub token: u64,
     pub abort: AbortHandle,
+    pub meter: Arc<Meter>,
 }
 
 /// Why the loop ended.
@@ -207,6 +211,7 @@ impl Owner {
             wake,
             parent: None,
             detached: None,
+            meter: Arc::default(),
             idle_since: None,
         }
     }
@@ -328,8 +333,14 @@ impl Owner {
         if self.detached.is_some() {
             return Ok(Some(Exit::Closed));
         }
-        for (_, running) in self.running.drain() {
+        for (at, running) in std::mem::take(&mut self.running) {
             running.abort.abort();
+            let usage = running.meter.take();
+            // What it used is known here and nowhere else. A pure node has no record of its start to be lost after.
+            let has_started = self.state.node(at).is_some_and(|node| matches!(node.status, Status::Started(_)));
+            if has_started && !usage.is_nothing() {
+                self.lose(at, usage);
+            }
         }
         loop {
             match self.flush(Some(Release::Queued)).await? {
@@ -361,8 +372,8 @@ impl Owner {
                 self.record(Event::SignalReceived { id: message.id, to, payload, by });
             }
             MessageBody::Cancel { by } => self.record(Event::CancelRequested { by }),
-            MessageBody::ChildEnded { node, attempt, status, outputs, error } => {
-                let ended = super::attempt::ChildEnd { attempt, status, outputs, error };
+            MessageBody::ChildEnded { node, attempt, status, outputs, error, usage } => {
+                let ended = super::attempt::ChildEnd { attempt, usage, status, outputs, error };
                 self.child_ended(&node, ended);
             }
         }

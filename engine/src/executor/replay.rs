@@ -82,7 +82,13 @@ async fn load(stores: &Stores, payload: &mut Payload) -> Result<(), StoreError> 
 pub(crate) fn payloads<A>(event: &mut Event<A>) -> Vec<&mut Payload> {
     match event {
         Event::RunStarted { inputs, .. } => vec![inputs],
-        Event::ContainerOpened { over: Over::Items { items, .. }, .. } => vec![items],
+        Event::ContainerOpened { over, fields, .. } => {
+            let items = match over {
+                Over::Items { items, .. } | Over::Calls { calls: items, .. } => Some(items),
+                Over::Rounds { .. } | Over::Once {} => None,
+            };
+            items.into_iter().chain(fields).collect()
+        }
         Event::FrameFinished { end: FrameEnd::Item { output } | FrameEnd::Last { output, .. }, .. }
         | Event::NodeSucceeded { output, .. } => vec![output],
         Event::RunEnded { outputs: Some(outputs), .. } => vec![outputs],

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::owner::Owner;
 use crate::{
     node::Container,
-    plan::{Plan, ScopeRead},
+    plan::{Border, Plan, ScopeRead},
     run::{Addr, FrameId, RunState},
     scope::{NodeView, Roots, Scope},
     value::{Object, Value},
@@ -19,6 +19,8 @@ pub(super) struct Names {
     round: Arc<str>,
     status: Arc<str>,
     error: Arc<str>,
+    call: Arc<str>,
+    operation: Arc<str>,
 }
 
 impl Default for Names {
@@ -30,9 +32,14 @@ impl Default for Names {
             round: "round".into(),
             status: "status".into(),
             error: "error".into(),
+            call: "call".into(),
+            operation: OPERATION.into(),
         }
     }
 }
+
+/// Which operation of its tool a call names. No id can hide it, and no author can read it.
+const OPERATION: &str = "_operation";
 
 /// The roots that stay the same during a run.
 pub(crate) fn roots(plan: &Plan, state: &RunState, run: &str) -> Arc<Roots> {
@@ -60,15 +67,27 @@ pub(crate) fn roots(plan: &Plan, state: &RunState, run: &str) -> Arc<Roots> {
 impl Owner {
     /// What the templates of a node see.
     pub(super) fn scope(&self, frame: FrameId, reads: &[ScopeRead], attempt: u32) -> Arc<Scope> {
+        let mut nodes = Vec::with_capacity(reads.len());
+        self.see(frame, reads, &mut nodes);
+        if let Some(author) = self.author_of_call(frame) {
+            self.see(author.frame, &self.node(&self.plan, author).reads, &mut nodes);
+        }
+        let mut locals = Vec::new();
+        let composite = self.locals(frame, &mut locals);
         Arc::new(Scope {
-            roots: self.roots.clone(),
-            nodes: reads.iter().map(|read| (read.id.clone(), self.view(frame, read))).collect(),
-            locals: self.locals(frame),
+            roots: composite.map_or_else(|| self.roots.clone(), |composite| self.roots_within(composite)),
+            nodes,
+            locals,
             conversation: self.state.conversation.clone(),
             now: self.state.now,
             attempt,
+            usage: self.state.usage.clone(),
             secrets: Value::Null,
         })
+    }
+
+    fn see(&self, frame: FrameId, reads: &[ScopeRead], nodes: &mut Vec<(Arc<str>, NodeView)>) {
+        nodes.extend(reads.iter().map(|read| (read.id.clone(), self.view(frame, read))));
     }
 
     fn view(&self, frame: FrameId, read: &ScopeRead) -> NodeView {
@@ -79,19 +98,53 @@ impl Owner {
         self.state.node(Addr { frame, node: read.node }).map_or(NodeView::Unsettled, |node| node.status.view())
     }
 
-    fn locals(&self, frame: FrameId) -> Vec<(Arc<str>, Value)> {
-        let mut locals = Vec::new();
-        let mut next = Some(frame);
-        while let Some(inner) = next.and_then(|id| self.state.frame(id)) {
+    /// The roots within a composite: `inputs` are its fields, and nothing else of the workflow is in sight.
+    fn roots_within(&self, composite: Addr) -> Arc<Roots> {
+        let inputs = self.state.fields(composite).cloned().unwrap_or_default();
+        Arc::new(Roots { inputs, env: Value::object(), trigger: Value::Null, sys: self.roots.sys.clone() })
+    }
+
+    fn border(&self, frame: FrameId) -> Border {
+        self.state.frame(frame).map_or(Border::Open, |inner| self.plan.bodies[inner.body].border)
+    }
+
+    /// The composite that a frame belongs to, at any depth.
+    fn composite_around(&self, frame: FrameId) -> Option<Addr> {
+        let mut frame = frame;
+        loop {
+            let container = self.state.frame(frame)?.parent?;
+            if self.border(frame) == Border::Composite {
+                return Some(container);
+            }
+            frame = container.frame;
+        }
+    }
+
+    /// The node whose author wrote the tools that the calls of this frame are for.
+    fn author_of_call(&self, frame: FrameId) -> Option<Addr> {
+        let Border::Call { out } = self.border(frame) else { return None };
+        let mut author = self.state.frame(frame)?.parent?;
+        for _ in 0..out {
+            author = self.composite_around(author.frame)?;
+        }
+        Some(author)
+    }
+
+    /// `item`, `state` and so on, innermost last. Gives the composite whose border ends what is in sight.
+    fn locals(&self, frame: FrameId, locals: &mut Vec<(Arc<str>, Value)>) -> Option<Addr> {
+        let mut next = frame;
+        let mut composite = None;
+        while let Some(inner) = self.state.frame(next) {
             let Some(container) = inner.parent else {
                 if self.plan.bodies[inner.body].handler.is_some() {
-                    self.handler_locals(&mut locals);
+                    self.handler_locals(locals);
                 }
                 break;
             };
             let outer = self.state.frame(container.frame);
-            let kind = outer.and_then(|outer| self.plan.bodies[outer.body].node(container.node).container);
-            match kind.map(|(kind, _)| kind) {
+            let passes = outer.and_then(|outer| self.plan.bodies[outer.body].node(container.node).passes.as_ref());
+            let member = |name: &str| inner.item.get(name).cloned().unwrap_or_default();
+            match passes.map(|passes| passes.kind) {
                 Some(Container::Items) => {
                     locals.push((self.names.index.clone(), Value::from(u64::from(inner.index))));
                     locals.push((self.names.item.clone(), inner.item.clone()));
@@ -100,12 +153,23 @@ impl Owner {
                     locals.push((self.names.round.clone(), Value::from(u64::from(inner.index) + 1)));
                     locals.push((self.names.state.clone(), inner.item.clone()));
                 }
-                None => {}
+                Some(Container::Calls) => {
+                    locals.push((self.names.operation.clone(), member("operation")));
+                    locals.push((self.names.call.clone(), member("arguments")));
+                }
+                Some(Container::Once) | None => {}
             }
-            next = Some(container.frame);
+            match self.border(next) {
+                Border::Composite => {
+                    composite = Some(container);
+                    break;
+                }
+                Border::Call { .. } => next = self.author_of_call(next)?.frame,
+                Border::Open => next = container.frame,
+            }
         }
         locals.reverse();
-        locals
+        composite
     }
 
     fn handler_locals(&self, locals: &mut Vec<(Arc<str>, Value)>) {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use tokio::sync::Notify;
 
 use super::{
+    beside::Beside,
     owner::{Owner, OwnerError, Taking},
     policy, replay,
 };
@@ -17,6 +18,7 @@ use crate::{
     id::RunId,
     run::{Addr, Deaths, Verdict, Ward, path},
     store::{Append, Release, RunPhase, StoredRecord, Take, Taken},
+    usage::Spent,
 };
 
 /// So often may a node be lost with a process that executed nothing else; then it fails.
@@ -80,21 +82,25 @@ impl Owner {
     fn settle_lost(&mut self) -> Vec<String> {
         let mut lost = Vec::new();
         for at in self.state.lost() {
-            let Some(attempt) = self.state.node(at).map(|node| node.attempt) else { continue };
-            let Some(frame) = self.state.frame(at.frame) else { continue };
             lost.push(path::path(&self.plan, &self.state, at).to_string());
-            let plan = self.plan.clone();
-            let node = plan.bodies[frame.body].node(at.node);
-            self.record(Event::NodeLost { node: at, attempt });
-            let too_often = self.state.node(at).is_some_and(|node| node.losses >= MOST_LOSSES);
-            if too_often || node.on_lost == OnLost::Fail {
-                let then = if too_often { AfterFailure::Fail } else { policy::unhandled(node) };
-                let error = NodeError::new(codes::NODE_LOST, ErrorClass::Unavailable, "the process that ran it died")
-                    .hint("look whether its effect happened, then restart the run from this node");
-                self.record_failure(at, attempt, &error, then);
-            }
+            self.lose(at, Spent::default());
         }
         lost
+    }
+
+    /// Journals that an attempt was lost, and what follows from it.
+    pub(super) fn lose(&mut self, at: Addr, usage: Spent) {
+        let Some(attempt) = self.state.node(at).map(|node| node.attempt) else { return };
+        let plan = self.plan.clone();
+        let node = self.node(&plan, at);
+        self.record(Event::NodeLost { node: at, attempt, usage });
+        let too_often = self.state.node(at).is_some_and(|node| node.losses >= MOST_LOSSES);
+        if too_often || node.on_lost == OnLost::Fail {
+            let then = if too_often { AfterFailure::Fail } else { policy::unhandled(node) };
+            let error = NodeError::new(codes::NODE_LOST, ErrorClass::Unavailable, "the process that ran it died")
+                .hint("look whether its effect happened, then restart the run from this node");
+            self.record_failure(at, attempt, &error, then, Beside::default());
+        }
     }
 
     /// Fixes the result of a run that ends the processes which execute it.

@@ -10,9 +10,10 @@ use super::{
 };
 use crate::{
     codes,
+    composite::Placed,
     definition::{Exit, Need},
-    node::Registry,
-    shape::{self, Finding, Shape, Site},
+    node::{Container, Registry},
+    shape::{self, FileSite, Finding, Shape, Site},
     template::Compiled,
 };
 
@@ -28,6 +29,8 @@ pub(super) struct Builder<'a> {
     findings: Vec<Finding>,
     /// The bodies around the current place, outermost first.
     levels: Vec<Level<'a>>,
+    /// What is not looked into.
+    left_out: &'a [Placed],
 }
 
 /// What a body lets templates see.
@@ -38,7 +41,19 @@ struct Level<'a> {
 
 impl<'a> Builder<'a> {
     pub(super) fn new(workflow: &'a Json, registry: &'a Registry) -> Self {
-        Self { workflow, registry, schemas: Schemas::new(registry), findings: Vec::new(), levels: Vec::new() }
+        Self {
+            workflow,
+            registry,
+            schemas: Schemas::new(registry),
+            findings: Vec::new(),
+            levels: Vec::new(),
+            left_out: &[],
+        }
+    }
+
+    /// Does not look into what was placed there.
+    pub(super) fn leaving_out(self, placed: &'a [Placed]) -> Self {
+        Self { left_out: placed, ..self }
     }
 
     pub(super) fn workflow(mut self) -> WorkflowGraph {
@@ -53,7 +68,7 @@ impl<'a> Builder<'a> {
         WorkflowGraph { body, on_failure, finally, outputs, sites, findings: self.findings }
     }
 
-    pub(super) fn files(mut self) -> Vec<String> {
+    pub(super) fn files(mut self) -> Vec<FileSite> {
         let mut files = self.outer_shape().files;
         for key in ["nodes", "on_failure", "finally"] {
             self.files_of(self.workflow.get(key), &format!("/{key}"), &mut files);
@@ -61,7 +76,7 @@ impl<'a> Builder<'a> {
         files
     }
 
-    fn files_of(&mut self, nodes: Option<&'a Json>, pointer: &str, files: &mut Vec<String>) {
+    fn files_of(&mut self, nodes: Option<&'a Json>, pointer: &str, files: &mut Vec<FileSite>) {
         for (id, node) in nodes.and_then(Json::as_object).into_iter().flatten().filter(|(_, node)| node.is_object()) {
             let shape = self.shape(node, &format!("{pointer}/{}", escape(id)));
             files.extend(shape.files);
@@ -142,14 +157,16 @@ impl<'a> Builder<'a> {
         let kind = kind(fields);
         let container = self.registry.get(kind).and_then(|spec| spec.meta.container);
         let locals = container.map_or(&[][..], |container| container.roots());
+        let has_body = container.is_some_and(Container::has_nodes);
 
-        let Shape { sites, findings, .. } = self.shape(fields, &pointer);
+        let Shape { mut sites, findings, tools, .. } = self.shape(fields, &pointer);
+        sites.retain(|site| !self.left_out.iter().any(|placed| is_within(&site.pointer, &placed.pointer)));
         let (within, own): (Vec<_>, Vec<_>) = sites.into_iter().partition(|site| site.inner && container.is_some());
         let mut sites: Vec<_> = own.into_iter().map(|site| self.site(site)).collect();
         let mut reads: Vec<_> = sites.iter().flat_map(TemplateSite::reads).collect();
 
-        let body = container.map(|_| Box::new(self.body(fields.get("nodes"), &format!("{pointer}/nodes"), locals)));
-        self.enter(fields.get("nodes").filter(|_| container.is_some()), locals);
+        let body = has_body.then(|| Box::new(self.body(fields.get("nodes"), &format!("{pointer}/nodes"), locals)));
+        self.enter(fields.get("nodes").filter(|_| has_body), locals);
         let within: Vec<_> = within.into_iter().map(|site| self.site(site)).collect();
         self.levels.pop();
         let inner: Vec<_> = within.iter().flat_map(TemplateSite::reads).collect();
@@ -169,6 +186,7 @@ impl<'a> Builder<'a> {
             inner,
             sites,
             findings,
+            tools,
             container,
             body,
             pointer,
@@ -196,6 +214,11 @@ impl<'a> Builder<'a> {
         }
         if ROOTS.contains(&name) { Target::Root } else { Target::Unknown }
     }
+}
+
+/// Whether a place is another one, or below it.
+fn is_within(pointer: &str, other: &str) -> bool {
+    pointer.strip_prefix(other).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
 fn is_output(pointer: &str) -> bool {

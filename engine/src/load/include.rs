@@ -11,10 +11,12 @@ use serde_json::Value as Json;
 
 use super::project::{MARKER, Project, SHARED, has_dot_file};
 use crate::{
+    check::Included,
     codes,
     diagnostic::{Diagnostic, SourceFile},
     graph::WorkflowGraph,
     node::Registry,
+    shape::FileSite,
     source::Document,
 };
 
@@ -24,8 +26,8 @@ const MAX_BYTES: u64 = 1 << 20;
 /// The value of a definition with the texts of files in their place.
 pub(super) struct Includes {
     pub(super) value: Json,
-    /// The files, by the pointer where each stands.
-    pub(super) files: HashMap<String, Arc<SourceFile>>,
+    /// The files, by the pointer of the text that each holds.
+    pub(super) files: HashMap<String, Included>,
     pub(super) paths: Vec<PathBuf>,
     pub(super) diagnostics: Vec<Diagnostic>,
 }
@@ -45,31 +47,47 @@ impl Includes {
         if !document.file.text.contains("file") {
             return includes;
         }
-        for pointer in WorkflowGraph::files(&document.value, registry) {
-            includes.include(document, from, project, pointer);
+        for site in WorkflowGraph::files(&document.value, registry) {
+            includes.include(document, from, project, site);
         }
         includes
     }
 
-    fn include(&mut self, document: &Document, from: &Path, project: Option<&Project>, pointer: String) {
-        let at = format!("{pointer}/file");
+    fn include(&mut self, document: &Document, from: &Path, project: Option<&Project>, site: FileSite) {
+        let FileSite { path: at, text: pointer } = site;
         let Some(named) = document.value.pointer(&at).and_then(Json::as_str) else { return };
-        let text = match find(named, from, project).and_then(|path| Ok((read(&path, named)?, path))) {
+        // A node with both the text and its file is for its type to refuse.
+        let stands_beside = !at.starts_with(&format!("{pointer}/"));
+        if stands_beside && document.has(&pointer) {
+            return;
+        }
+        let (text, file) = match find(named, from, project).and_then(|path| Ok((read(&path, named)?, path))) {
             Ok((text, path)) => {
                 self.paths.push(path.clone());
                 let name = path.to_string_lossy().into_owned();
-                self.files.insert(pointer.clone(), Arc::new(SourceFile { name, text: text.clone() }));
-                text
+                (text.clone(), Some(Arc::new(SourceFile { name, text })))
             }
             Err(Refused { code, message, hint }) => {
                 let finding = Diagnostic::error(code, document.span(&at), message).label("not included").hint(hint);
                 self.diagnostics.push(finding);
-                String::new()
+                (String::new(), None)
             }
         };
-        if let Some(place) = self.value.pointer_mut(&pointer) {
+        if stands_beside {
+            self.replace_path(&at, &pointer, text);
+        } else if let Some(place) = self.value.pointer_mut(&pointer) {
             *place = Json::String(text);
         }
+        self.files.insert(pointer, Included { written: at, file });
+    }
+
+    /// Puts a text in the place of the path that stands beside it.
+    fn replace_path(&mut self, path: &str, text_at: &str, text: String) {
+        let around = path.rsplit_once('/').and_then(|(around, key)| Some((self.value.pointer_mut(around)?, key)));
+        let Some((Json::Object(fields), key)) = around else { return };
+        fields.shift_remove(key);
+        let name = text_at.rsplit_once('/').map_or(text_at, |(_, name)| name);
+        fields.insert(name.to_owned(), Json::String(text));
     }
 }
 

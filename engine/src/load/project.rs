@@ -144,7 +144,10 @@ fn index(root: &Path) -> BTreeMap<String, Vec<PathBuf>> {
                 continue;
             }
             if path.is_dir() {
-                open.push(path);
+                // Those make node types, and are no workflows.
+                if folder != root || path.file_name().is_none_or(|name| name != super::composites::FOLDER) {
+                    open.push(path);
+                }
             } else if is_definition(&path) {
                 left -= 1;
                 let name = written_name(&path).or_else(|| project.name_of(&path));

@@ -5,8 +5,9 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::{
-    capability::{Capabilities, Code, Destination, Http, model::Models},
+    capability::{Capabilities, Code, Destination, History, Http, mcp::Mcp, model::Models},
     codes,
+    definition::Limits,
     error::{ErrorClass, NodeError},
     id::RunId,
     scope::Scope,
@@ -14,6 +15,7 @@ use crate::{
     template::{FromValue, SecretTemplate, Template, TemplateTree},
     types::Type,
     units::Millis,
+    usage::{Meter, Usage},
     value::Value,
 };
 
@@ -40,6 +42,10 @@ pub struct NodeCtx {
     pub caps: Arc<Capabilities>,
     /// Where live pieces of text go.
     pub deltas: Arc<dyn DeltaSink>,
+    /// What the attempt has used of models, and printed.
+    pub meter: Arc<Meter>,
+    /// What it may use of models, by the budgets around it, as of its start.
+    pub left: Limits,
 }
 
 /// Takes the live pieces of text that a node gives out while it runs. They are not journaled.
@@ -94,6 +100,31 @@ impl NodeCtx {
         self.deltas.delta(self.run, &self.path, self.attempt, text);
     }
 
+    /// Says what a call of a model used, as soon as that is known: it counts whether the attempt then succeeds, fails or
+    /// is stopped. `model` is `provider/model`, never an alias. A usage without a number of calls is that of one; one
+    /// that is nothing, such as that of an answer from a cache, does not count.
+    pub fn spend(&self, model: &str, usage: Usage) {
+        self.meter.add(model, usage);
+    }
+
+    /// Leaves lines for people, which the journal keeps beside the result of the attempt, cut in the middle where they are
+    /// long. What is left before a node waits or opens frames is not kept.
+    pub fn log(&self, lines: &str) {
+        self.meter.print(lines);
+    }
+
+    /// Asks whether the attempt may call a model once more. The engine asks before the first call; a node that makes
+    /// several asks before each further one.
+    ///
+    /// # Errors
+    /// LA2470 when what was left of a budget at the start is used up, LA2471 when what was spent of it is not known.
+    pub fn may_call(&self) -> Result<(), NodeError> {
+        match crate::run::spent(self.left, &self.meter.total()) {
+            Some(limit) => Err(crate::executor::refused(limit)),
+            None => Ok(()),
+        }
+    }
+
     /// Outgoing HTTP.
     ///
     /// # Errors
@@ -126,12 +157,28 @@ impl NodeCtx {
         self.caps.code.as_deref().ok_or_else(|| absent("sandbox"))
     }
 
+    /// What was said before in the conversation.
+    ///
+    /// # Errors
+    /// When the run was given none.
+    pub fn history(&self) -> Result<&dyn History, NodeError> {
+        self.caps.history.as_deref().ok_or_else(|| absent("conversations"))
+    }
+
     /// Language models.
     ///
     /// # Errors
     /// When the run was given none.
     pub fn models(&self) -> Result<&dyn Models, NodeError> {
         self.caps.models.as_deref().ok_or_else(|| absent("models"))
+    }
+
+    /// MCP servers.
+    ///
+    /// # Errors
+    /// When the run was given none.
+    pub fn mcp(&self) -> Result<&dyn Mcp, NodeError> {
+        self.caps.mcp.as_deref().ok_or_else(|| absent("MCP servers"))
     }
 }
 

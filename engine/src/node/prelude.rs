@@ -7,8 +7,8 @@ pub use schemars::{self, JsonSchema, Schema};
 pub use serde::{Deserialize, Serialize};
 
 pub use super::{
-    Capability, ConfigError, ConfigFinding, Container, Effect, Example, Family, FrameClose, FrameInfo, Node, NodeCtx,
-    NodeMeta, Outcome, Resume,
+    Capability, ConfigError, ConfigFinding, Container, Effect, Example, Family, FrameClose, FrameInfo, Known, Node,
+    NodeCtx, NodeMeta, Outcome, Resume, Spot,
 };
 pub use crate::{
     codes,
@@ -18,5 +18,6 @@ pub use crate::{
     template::{SecretTemplate, Template, TemplateTree},
     types::Type,
     units::{Duration, Millis, Size},
+    usage::{Usage, UsageReport},
     value::Value,
 };

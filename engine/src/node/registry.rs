@@ -1,16 +1,26 @@
 //! The table of node types.
 
-use std::sync::Arc;
+use std::{
+    collections::HashSet,
+    fmt,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use indexmap::IndexMap;
 use schemars::{Schema, SchemaGenerator};
 use serde_json::Value as Json;
 
-use super::{ConfigError, ErasedNode, Node, NodeMeta, schema_of};
-use crate::codes;
+use super::{ConfigError, ErasedNode, Known, Node, NodeMeta, schema_of};
+use crate::{codes, composite::Composite};
+
+/// Builds a node from its fields.
+pub type Build = dyn Fn(Json) -> Result<Arc<dyn ErasedNode>, ConfigError> + Send + Sync;
+
+/// Makes the schema of a configuration within a larger schema, which holds what it refers to.
+pub type ConfigIn = dyn Fn(&mut SchemaGenerator) -> Schema + Send + Sync;
 
 /// A node type as the rest of the program sees it: no generics.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct NodeSpec {
     /// Name in YAML.
     pub type_name: &'static str,
@@ -21,9 +31,17 @@ pub struct NodeSpec {
     /// What `<id>` holds, unless the configured node says otherwise.
     pub output_schema: Schema,
     /// The fields of its type within a larger schema, which holds what they refer to.
-    pub config_in: fn(&mut SchemaGenerator) -> Schema,
+    pub config_in: Arc<ConfigIn>,
     /// Builds a node from its fields.
-    pub build: fn(Json) -> Result<Arc<dyn ErasedNode>, ConfigError>,
+    pub build: Arc<Build>,
+    /// What it is made of, when it is a composite.
+    pub composite: Option<Arc<Composite>>,
+}
+
+impl fmt::Debug for NodeSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NodeSpec").field("type_name", &self.type_name).finish_non_exhaustive()
+    }
 }
 
 impl NodeSpec {
@@ -34,19 +52,27 @@ impl NodeSpec {
             meta: N::META,
             config_schema: schema_of::<N::Config>(),
             output_schema: schema_of::<N::Output>(),
-            config_in: |generator| {
+            config_in: Arc::new(|generator| {
                 let mut schema = generator.root_schema_for::<N::Config>();
                 schema.remove("definitions");
                 schema
-            },
-            build: |config| {
+            }),
+            build: Arc::new(|config| {
                 let config = serde_path_to_error::deserialize::<_, N::Config>(config).map_err(|error| {
                     let field = pointer(error.path());
                     ConfigError::new(codes::INVALID_CONFIG, field, error.into_inner().to_string())
                 })?;
                 Ok(Arc::new(N::new(config)?))
-            },
+            }),
+            composite: None,
         }
+    }
+}
+
+impl NodeSpec {
+    /// Whether its body stands in its field `nodes`.
+    pub fn has_nodes(&self) -> bool {
+        self.meta.container.is_some_and(super::Container::has_nodes)
     }
 }
 
@@ -65,10 +91,11 @@ pub(crate) fn pointer(path: &serde_path_to_error::Path) -> String {
     pointer
 }
 
-/// Every node type that a process knows, in the order of registration.
+/// Every node type that a process knows, in the order of registration, and what checks know of the installation.
 #[derive(Clone, Debug, Default)]
 pub struct Registry {
-    specs: IndexMap<&'static str, NodeSpec>,
+    specs: IndexMap<&'static str, Arc<NodeSpec>>,
+    known: Known,
 }
 
 impl Registry {
@@ -81,17 +108,47 @@ impl Registry {
         for name in names {
             assert!(self.get(name).is_none(), "two node types are called `{name}`");
         }
-        self.specs.insert(N::TYPE, NodeSpec::of::<N>());
+        self.specs.insert(N::TYPE, Arc::new(NodeSpec::of::<N>()));
         self
+    }
+
+    /// Adds a composite. One of the same name gives way: a bundle brings the composites that its runs are pinned to.
+    pub(crate) fn insert(&mut self, spec: NodeSpec) {
+        self.specs.insert(spec.type_name, Arc::new(spec));
+    }
+
+    /// Says what checks know of the installation.
+    pub fn knowing(mut self, known: Known) -> Self {
+        self.known = known;
+        self
+    }
+
+    /// What checks know of the installation.
+    pub fn known(&self) -> &Known {
+        &self.known
     }
 
     /// The node type with this name or alias.
     pub fn get(&self, name: &str) -> Option<&NodeSpec> {
-        self.specs.get(name).or_else(|| self.specs.values().find(|spec| spec.meta.aliases.contains(&name)))
+        let known = self.specs.get(name);
+        known.or_else(|| self.specs.values().find(|spec| spec.meta.aliases.contains(&name))).map(|spec| &**spec)
     }
 
     /// Every node type.
     pub fn iter(&self) -> impl Iterator<Item = &NodeSpec> {
-        self.specs.values()
+        self.specs.values().map(|spec| &**spec)
     }
+}
+
+/// The name of a node type that is not known when the program is compiled. Each name is kept once, for ever.
+pub(crate) fn intern(name: &str) -> &'static str {
+    static NAMES: Mutex<Option<HashSet<&'static str>>> = Mutex::new(None);
+    let mut names = NAMES.lock().unwrap_or_else(PoisonError::into_inner);
+    let names = names.get_or_insert_default();
+    if let Some(known) = names.get(name) {
+        return known;
+    }
+    let name: &'static str = Box::leak(name.to_owned().into_boxed_str());
+    names.insert(name);
+    name
 }

@@ -4,17 +4,20 @@ use std::{collections::HashMap, sync::Arc};
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use super::{Body, BodyIx, CachePolicy, Gate, GateNeed, GateRead, NodeIx, Plan, PlanNode, ScopeRead};
+use super::{Body, BodyIx, Border, CachePolicy, Gate, GateNeed, GateRead, NodeIx, Passes, Plan, PlanNode, ScopeRead};
 use crate::{
     bundle::Bundle,
+    composite::{Expansion, Placed},
     definition::{Exit, Need, NodeCommon, NodeDef, NodeMap, OnLost},
     event::Handler,
     graph::{BodyGraph, NodeInfo, Read, TemplateSite, WorkflowGraph},
     id::Digest,
-    node::{ConfigError, Registry},
+    node::{ANSWER, Capability, ConfigError, Container, ErasedNode, Registry},
     template::Compiled,
     value::Value,
 };
+
+mod inside;
 
 /// Why a bundle cannot be compiled. The checks find all of this earlier, and say where.
 #[derive(Debug, thiserror::Error)]
@@ -49,6 +52,14 @@ pub enum CompileError {
     /// Nodes wait for each other.
     #[error("the nodes {0} wait for each other")]
     Cycle(String),
+    /// A composite of the bundle cannot be made here.
+    #[error("the composite `{name}` cannot be made: {why}")]
+    Composite {
+        /// Its name.
+        name: String,
+        /// Why.
+        why: String,
+    },
 }
 
 impl Plan {
@@ -71,17 +82,21 @@ impl Plan {
         registry: &Registry,
     ) -> Result<Self, CompileError> {
         let definition = bundle.workflows.get(workflow).ok_or_else(|| CompileError::NoWorkflow(workflow.to_owned()))?;
+        let registry = &bundle.node_types(registry)?;
         let json = serde_json::to_value(definition).expect("a definition has only string keys and finite numbers");
         let graph = WorkflowGraph::new(&json, registry);
-        let mut compiler = Compiler { registry, bodies: Vec::new(), outer: Vec::new() };
+        let mut compiler = Compiler { registry, bodies: Vec::new(), outer: Vec::new(), placed: &[] };
 
-        let root = compiler.body(&definition.nodes, &graph.body, None)?;
+        let root = compiler.body(&definition.nodes, &graph.body, None, Border::Open)?;
         debug_assert_eq!(root, 0, "the workflow itself is the first body");
         compiler.outer.push(&graph.body);
         let on_failure =
             compiler.handler(definition.on_failure.as_ref(), graph.on_failure.as_ref(), Handler::OnFailure)?;
         let finally = compiler.handler(definition.finally.as_ref(), graph.finally.as_ref(), Handler::Finally)?;
         let output_reads = compiler.scope_reads("outputs", graph.outputs.iter(), &graph.body)?;
+
+        let mut nodes = compiler.bodies.iter().flat_map(|body| body.graph.node_weights());
+        let has_node_budgets = nodes.any(|node| node.budget.is_some());
 
         Ok(Self {
             digest,
@@ -100,7 +115,8 @@ impl Plan {
             variables: Arc::new(definition.conversation.clone().unwrap_or_default().variables),
             timeout: definition.timeout,
             parallel: definition.parallel,
-            budget_nodes: definition.budget.as_ref().and_then(|budget| budget.nodes),
+            budget: definition.budget.clone().unwrap_or_default(),
+            has_node_budgets,
             durability: definition.durability,
             bundle: bundle.clone(),
         })
@@ -110,8 +126,10 @@ impl Plan {
 struct Compiler<'a> {
     registry: &'a Registry,
     bodies: Vec<Body>,
-    /// The bodies around the current one, outermost first.
+    /// The bodies around the current one, outermost first; those around a composite are out of sight.
     outer: Vec<&'a BodyGraph>,
+    /// Within a composite: where fields of its author stand.
+    placed: &'a [Placed],
 }
 
 impl<'a> Compiler<'a> {
@@ -122,7 +140,7 @@ impl<'a> Compiler<'a> {
         handler: Handler,
     ) -> Result<Option<BodyIx>, CompileError> {
         let (Some(nodes), Some(graph)) = (nodes, graph) else { return Ok(None) };
-        self.body(nodes, graph, Some(handler)).map(Some)
+        self.body(nodes, graph, Some(handler), Border::Open).map(Some)
     }
 
     fn body(
@@ -130,9 +148,10 @@ impl<'a> Compiler<'a> {
         nodes: &NodeMap,
         graph: &'a BodyGraph,
         handler: Option<Handler>,
+        border: Border,
     ) -> Result<BodyIx, CompileError> {
         let at = self.bodies.len();
-        self.bodies.push(Body { graph: DiGraph::new(), pending: Vec::new(), by_id: HashMap::new(), handler });
+        self.bodies.push(Body { graph: DiGraph::new(), pending: Vec::new(), by_id: HashMap::new(), handler, border });
 
         let mut plan = DiGraph::with_capacity(graph.nodes.len(), graph.nodes.len());
         for info in &graph.nodes {
@@ -150,7 +169,7 @@ impl<'a> Compiler<'a> {
             .node_indices()
             .map(|node| plan.neighbors_directed(node, petgraph::Direction::Incoming).count() as u32)
             .collect();
-        self.bodies[at] = Body { graph: plan, pending, by_id, handler };
+        self.bodies[at] = Body { graph: plan, pending, by_id, handler, border };
         Ok(at)
     }
 
@@ -166,25 +185,30 @@ impl<'a> Compiler<'a> {
         let own: Vec<Read> = own.collect();
         let reads = self.scope_reads(&info.id, own.iter(), body)?;
         let gate = Self::gate(def, info, body)?;
-        let (container, inner_reads) = match (info.container, &info.body, def.config.get("nodes")) {
-            (Some(kind), Some(graph), Some(nodes)) => {
-                self.outer.push(body);
-                let nodes: NodeMap = serde_json::from_value(nodes.clone()).map_err(|error| CompileError::Config {
-                    node: info.id.to_string(),
-                    error: ConfigError::new(crate::codes::INVALID_CONFIG, "/nodes", error.to_string()),
-                })?;
-                let inner = self.body(&nodes, graph, None)?;
-                let reads = self.scope_reads(&info.id, info.inner.iter(), graph)?;
-                self.outer.pop();
-                (Some((kind, inner)), reads)
-            }
-            _ => (None, Vec::new()),
-        };
+        let mut passes = None;
+        let mut inner_reads = Vec::new();
+        let mut config = config;
+        if let Some(composite) = &spec.composite {
+            let expansion = composite.expand(&def.config, &self.placed_in(info));
+            (passes, inner_reads) = self.composite(info, &expansion)?;
+            // What it is made of decides how it runs, as its fields do.
+            config["(nodes)"] = expansion.view;
+        } else if info.container == Some(Container::Calls) {
+            passes = Some(self.calls(info, &*node)?);
+        } else if let (Some(kind), Some(graph), Some(nodes)) = (info.container, &info.body, def.config.get("nodes")) {
+            self.outer.push(body);
+            let nodes = node_map(&info.id, nodes)?;
+            let inner = self.body(&nodes, graph, None, Border::Open)?;
+            inner_reads = self.scope_reads(&info.id, info.inner.iter(), graph)?;
+            self.outer.pop();
+            passes = Some(Passes { kind, bodies: vec![(None, inner)] });
+        }
         let times_out = node.ports().iter().any(|port| port == "timeout");
         let references = info.sites.iter().filter_map(|site| site.compiled.as_ref().ok());
         Ok(PlanNode {
             id: info.id.clone(),
             kind: spec.type_name.into(),
+            answers: spec.type_name == ANSWER,
             effect: node.effect(),
             gate,
             reads,
@@ -201,8 +225,10 @@ impl<'a> Compiler<'a> {
                 .as_ref()
                 .map(|cache| CachePolicy { key: cache.key.clone(), ttl: cache.ttl.millis() }),
             priority: def.common.priority,
+            budget: def.common.budget,
+            uses_models: spec.meta.requires.contains(&Capability::Models),
             inline: spec.meta.inline,
-            container,
+            passes,
             references: references.flat_map(Compiled::references).cloned().collect(),
             config,
             definition: how_it_runs(&def.common),
@@ -257,9 +283,16 @@ impl<'a> Compiler<'a> {
     }
 }
 
+fn node_map(id: &str, nodes: &serde_json::Value) -> Result<NodeMap, CompileError> {
+    serde_json::from_value(nodes.clone()).map_err(|error| CompileError::Config {
+        node: id.to_owned(),
+        error: ConfigError::new(crate::codes::INVALID_CONFIG, "/nodes", error.to_string()),
+    })
+}
+
 /// The common fields without those that are only for people.
 fn how_it_runs(common: &NodeCommon) -> serde_json::Value {
-    let common = NodeCommon { title: None, description: None, ..common.clone() };
+    let common = NodeCommon { title: None, description: None, budget: None, ..common.clone() };
     serde_json::to_value(common).expect("the fields have only string keys and finite numbers")
 }
 

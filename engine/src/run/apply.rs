@@ -7,6 +7,7 @@ use super::{
     state::{Addr, Due, Ending, Phase, RunState, Signal, Start, Status, Waiting},
 };
 use crate::{
+    definition::Limits,
     error::ErrorReport,
     event::{AfterFailure, Event, Handler, Place, Record, SignalTo, SkipReason, Wait, Write},
     id::RunId,
@@ -28,10 +29,23 @@ impl RunState {
         self.seq = record.seq;
         self.now = self.now.max(record.at);
         self.deaths.apply(&record.event);
+        if let Some((node, usage)) = record.event.usage_of_node() {
+            self.count(*node, usage);
+        }
 
         match &record.event {
             Event::RunStarted {
-                inputs, trigger, user, conversation, subject, variables, env, parent, depth, ..
+                inputs,
+                trigger,
+                user,
+                conversation,
+                subject,
+                variables,
+                env,
+                parent,
+                depth,
+                budget,
+                ..
             } => {
                 self.start = Start {
                     inputs: inputs.value(),
@@ -42,11 +56,13 @@ impl RunState {
                     subject: subject.clone(),
                     parent: *parent,
                     depth: *depth,
+                    budget: budget.as_deref().copied().unwrap_or_default(),
                     at: record.at,
                 };
                 self.begin(plan, variables);
             }
             Event::RunForked { .. } => {}
+            Event::BudgetWarned { limit, .. } => self.warned = self.warned.min(*limit),
             Event::VariablesRead { variables } => self.conversation = Self::variables(plan, variables),
             Event::RunTaken { epoch, .. } => {
                 // What a fork kept does not count against the new run's budget.
@@ -56,10 +72,10 @@ impl RunState {
                 self.epoch = *epoch;
             }
             Event::NodeStarted { node, attempt, place } => self.node_started(*node, *attempt, *place),
-            Event::ContainerOpened { node, attempt, over } => {
+            Event::ContainerOpened { node, attempt, over, fields } => {
                 self.set_attempt(*node, *attempt);
                 self.started += 1;
-                self.open_container(plan, *node, over);
+                self.open_container(plan, *node, over, fields.as_ref());
             }
             Event::ContainerReopened { node, attempt } => {
                 self.set_attempt(*node, *attempt);
@@ -67,7 +83,7 @@ impl RunState {
                 self.reopen_container(plan, *node);
             }
             Event::FrameFinished { node, index, end } => self.frame_finished(plan, *node, *index, end),
-            Event::NodeWaiting { node, attempt, wait } => self.node_waiting(plan, *node, *attempt, wait),
+            Event::NodeWaiting { node, attempt, wait, .. } => self.node_waiting(plan, *node, *attempt, wait),
             Event::NodeSucceeded { node, attempt, port, output, writes, .. } => {
                 self.set_attempt(*node, *attempt);
                 self.release_signal(*node);
@@ -76,17 +92,21 @@ impl RunState {
                 self.started += u64::from(folded.is_none());
                 let output = folded.unwrap_or_else(|| output.value());
                 let port = port.as_deref().map(Arc::from);
+                if plan.chat {
+                    self.hear(plan, *node, &output);
+                }
                 self.settle(plan, *node, Status::Ended { port, output, error: None });
             }
-            Event::NodeFailed { node, attempt, error, then } => {
+            Event::NodeFailed { node, attempt, error, then, .. } => {
                 self.set_attempt(*node, *attempt);
                 self.release_signal(*node);
                 self.started += 1;
                 self.node_failed(plan, *node, *attempt, error, then);
             }
             Event::NodeSkipped { node, .. } => self.settle(plan, *node, Status::Skipped),
-            Event::NodeLost { node, .. } => {
-                let counts = self.deaths.died_alone;
+            Event::NodeLost { node, usage, .. } => {
+                // Only who gave the run back in good order knows what the attempt used.
+                let counts = self.deaths.died_alone && usage.is_nothing();
                 if let Some(node) = self.node_mut(*node) {
                     node.losses += u32::from(counts);
                     node.lost = true;
@@ -94,7 +114,7 @@ impl RunState {
                 self.transition(*node, Status::Pending);
                 self.push_ready(plan, *node);
             }
-            Event::NodeCancelled { node } => {
+            Event::NodeCancelled { node, .. } => {
                 self.release_signal(*node);
                 self.keep_container(*node);
                 self.settle(plan, *node, Status::Cancelled);
@@ -147,6 +167,8 @@ impl RunState {
     fn begin(&mut self, plan: &Plan, variables: &Value) {
         self.conversation = Self::variables(plan, variables);
         self.phase = Phase::Running;
+        self.limits = Limits::from(&plan.budget).min(self.start.budget);
+        self.is_limited = !self.limits.is_none();
         if let Some(timeout) = plan.timeout {
             self.push_due(self.start.at + timeout.millis(), Due::Run);
         }

@@ -8,8 +8,8 @@ use super::{
 };
 use crate::{
     error::ErrorReport,
-    event::{FrameEnd, OnItemError, Over},
-    plan::{BodyIx, NodeIx, Plan},
+    event::{FrameEnd, OnItemError, Over, Payload},
+    plan::{BodyIx, NodeIx, Passes, Plan},
     value::Value,
 };
 
@@ -36,7 +36,7 @@ impl RunState {
         let id = self.frames.len() as FrameId;
         let pending = &plan.bodies[body].pending;
         let prefix = match (parent, plan.bodies[body].handler) {
-            (Some(container), _) => format!("{}[{index}].", super::path::path(plan, self, container)).into(),
+            (Some(container), _) => super::path::inside(plan, self, container, body, index).into(),
             (None, Some(handler)) => format!("{}.", handler.as_str()).into(),
             (None, None) => Arc::from(""),
         };
@@ -60,20 +60,35 @@ impl RunState {
         id
     }
 
-    pub(super) fn open_container(&mut self, plan: &Plan, at: Addr, over: &Over) {
+    pub(super) fn open_container(&mut self, plan: &Plan, at: Addr, over: &Over, fields: Option<&Payload>) {
+        let list = |payload: &Payload| match payload.value() {
+            Value::List(items) => items,
+            _ => Arc::default(),
+        };
         let over = match over {
             Over::Items { items, parallel, on_item_error } => {
-                let items = match items.value() {
-                    Value::List(items) => items,
-                    _ => Arc::default(),
-                };
-                let results = (0..items.len()).map(|_| None).collect();
+                let items = list(items);
+                let results = items.iter().map(|_| None).collect();
                 OpenOver::Items { items, parallel: *parallel, on_item_error: *on_item_error, results }
             }
             Over::Rounds { state } => OpenOver::Rounds { state: state.clone(), done: None },
+            Over::Once {} => OpenOver::Once { done: None },
+            Over::Calls { calls, parallel } => {
+                let calls = list(calls);
+                // What cannot be called has its result already.
+                let results = calls.iter().map(|call| call.get("result").cloned().map(Ok)).collect();
+                OpenOver::Calls { calls, parallel: *parallel, results }
+            }
         };
-        let open =
-            OpenContainer { over, frames: HashMap::new(), kept: HashMap::new(), next: 0, failed: None, queued: false };
+        let open = OpenContainer {
+            over,
+            fields: fields.map(Payload::value),
+            frames: HashMap::new(),
+            kept: HashMap::new(),
+            next: 0,
+            failed: None,
+            queued: false,
+        };
         self.transition(at, Status::Open(Box::new(open)));
         self.open_next(plan, at);
     }
@@ -141,16 +156,19 @@ impl RunState {
         loop {
             let Some(frame) = self.frame(at.frame) else { return };
             let stopping = frame.stopping.is_some();
-            let Some((_, body)) = plan.bodies[frame.body].node(at.node).container else { return };
+            let Some(passes) = &plan.bodies[frame.body].node(at.node).passes else { return };
             let Some(Status::Open(open)) = self.node_mut(at).map(|node| &mut node.status) else { return };
+            open.skip_answered(passes);
+            let room = |parallel: &u32| open.frames.len() < *parallel as usize;
             let item = match &open.over {
-                OpenOver::Items { items, parallel, .. } => {
-                    let room = open.frames.len() < *parallel as usize;
-                    items.get(open.next as usize).filter(|_| room).cloned()
+                OpenOver::Items { items, parallel, .. } | OpenOver::Calls { calls: items, parallel, .. } => {
+                    items.get(open.next as usize).filter(|_| room(parallel)).cloned()
                 }
                 OpenOver::Rounds { state, done } => (open.frames.is_empty() && done.is_none()).then(|| state.clone()),
+                OpenOver::Once { done } => (open.frames.is_empty() && done.is_none()).then(Value::object),
             };
             let (Some(item), false, None) = (item, stopping, &open.failed) else { break };
+            let Some(body) = passes.body(&item) else { break };
             let index = open.next;
             open.next += 1;
             // The path of the frame's nodes is known only once the frame is listed, so it is listed first.
@@ -168,8 +186,11 @@ impl RunState {
         let Some(id) = open.frames.remove(&index) else { return };
         let mut stop = false;
         match (&mut open.over, end) {
-            (OpenOver::Items { results, .. }, FrameEnd::Item { output }) => {
+            (OpenOver::Items { results, .. } | OpenOver::Calls { results, .. }, FrameEnd::Item { output }) => {
                 results[index as usize] = Some(Ok(output.value()));
+            }
+            (OpenOver::Calls { results, .. }, FrameEnd::Failed { error }) => {
+                results[index as usize] = Some(Err(error.to_value(1)));
             }
             (OpenOver::Items { results, on_item_error, .. }, FrameEnd::Failed { error })
                 if *on_item_error != OnItemError::Fail =>
@@ -181,6 +202,7 @@ impl RunState {
                 *state = apply_writes(state, ops);
                 *done = Some(output.value());
             }
+            (OpenOver::Once { done }, FrameEnd::Last { output, .. }) => *done = Some(output.value()),
             (_, FrameEnd::Failed { error }) => {
                 open.kept.insert(index, id);
                 stop = open.failed.is_none();
@@ -206,8 +228,8 @@ impl RunState {
         let stopping = self.frame(at.frame).is_none_or(|frame| frame.stopping.is_some());
         let Some(Status::Open(open)) = self.node_mut(at).map(|node| &mut node.status) else { return };
         let done = match &open.over {
-            OpenOver::Items { items, .. } => open.next as usize >= items.len(),
-            OpenOver::Rounds { done, .. } => done.is_some(),
+            OpenOver::Items { items, .. } | OpenOver::Calls { calls: items, .. } => open.next as usize >= items.len(),
+            OpenOver::Rounds { done, .. } | OpenOver::Once { done } => done.is_some(),
         };
         if open.frames.is_empty() && (done || stopping || open.failed.is_some()) && !open.queued {
             open.queued = true;
@@ -245,6 +267,9 @@ impl RunState {
         let Status::Open(open) = &self.node(at)?.status else { return None };
         Some(match &open.over {
             OpenOver::Items { items, on_item_error, results, .. } => items_output(items, *on_item_error, results),
+            OpenOver::Calls { calls, results, .. } => calls_output(calls, results),
+            OpenOver::Once { done } => done.clone().unwrap_or_default(),
+            OpenOver::Rounds { done, .. } if open.fields.is_some() => done.clone().unwrap_or_default(),
             OpenOver::Rounds { state, done } => Value::from_pairs([
                 ("output", done.clone().unwrap_or_default()),
                 ("rounds", Value::from(u64::from(open.next))),
@@ -254,16 +279,27 @@ impl RunState {
     }
 }
 
+impl OpenContainer {
+    /// Passes over calls that have their result, or whose tool is gone; those after them may have frames.
+    fn skip_answered(&mut self, passes: &Passes) {
+        let OpenOver::Calls { calls, results, .. } = &mut self.over else { return };
+        while let (Some(call), Some(result)) = (calls.get(self.next as usize), results.get(self.next as usize)) {
+            if result.is_none() && passes.body(call).is_some() {
+                return;
+            }
+            self.next += 1;
+        }
+    }
+}
+
 impl RunState {
     /// Forgets what a container has done, once nothing can make it go on.
     pub(super) fn forget_kept(&mut self, at: Addr) {
-        let Some(kept) = self.node_mut(at).and_then(|node| node.kept.take()) else { return };
-        for frame in kept.kept.into_values() {
-            let Some(inner) = self.frames[frame as usize].take() else { continue };
-            for node in inner.nodes.into_iter().filter_map(|node| node.kept) {
-                for frame in node.kept.into_values() {
-                    self.frames[frame as usize] = None;
-                }
+        let mut open: Vec<_> = self.node_mut(at).and_then(|node| node.kept.take()).into_iter().collect();
+        while let Some(kept) = open.pop() {
+            for frame in kept.kept.into_values() {
+                let inner = self.frames[frame as usize].take();
+                open.extend(inner.into_iter().flat_map(|frame| frame.nodes).filter_map(|node| node.kept));
             }
         }
     }
@@ -294,4 +330,51 @@ pub(crate) fn items_output(
         }
     }
     Value::from_pairs([("output", Value::from(output)), ("errors", Value::from(errors))])
+}
+
+/// What calls of tools give: `{ messages, calls, results }`, each in the order of the calls.
+pub(crate) fn calls_output(calls: &[Value], results: &[Option<Result<Value, Value>>]) -> Value {
+    let member = |value: &Value, name: &str| value.get(name).cloned().unwrap_or_default();
+    let (mut messages, mut made, mut all) = (Vec::new(), Vec::new(), Vec::new());
+    for (call, result) in calls.iter().zip(results) {
+        let (text, data, failed) = match result {
+            Some(Ok(result)) => {
+                (member(result, "text"), member(result, "data"), result.get("failed") == Some(&Value::Bool(true)))
+            }
+            Some(Err(error)) => (failure_text(error), Value::Null, true),
+            None => (Value::from("the call was not made"), Value::Null, true),
+        };
+        let mut message = vec![
+            ("role", Value::from("tool")),
+            ("call", member(call, "id")),
+            ("name", member(call, "name")),
+            ("text", text.clone()),
+        ];
+        message.extend(failed.then_some(("failed", Value::Bool(true))));
+        messages.push(Value::from_pairs(message));
+        made.push(Value::from_pairs([
+            ("name", member(call, "name")),
+            ("arguments", member(call, "arguments")),
+            ("failed", Value::Bool(failed)),
+        ]));
+        all.push(Value::from_pairs([
+            ("id", member(call, "id")),
+            ("name", member(call, "name")),
+            ("arguments", member(call, "arguments")),
+            ("text", text),
+            ("data", data),
+            ("failed", Value::Bool(failed)),
+        ]));
+    }
+    Value::from_pairs(
+        [("messages", messages), ("calls", made), ("results", all)].map(|(name, list)| (name, Value::from(list))),
+    )
+}
+
+/// A failure as a model reads it.
+fn failure_text(error: &Value) -> Value {
+    let text = |name: &str| error.get(name).and_then(Value::as_str).unwrap_or_default();
+    let hint = text("hint");
+    let hint = if hint.is_empty() { String::new() } else { format!(" ({hint})") };
+    Value::from(format!("The tool failed with {}: {}{hint}", text("code"), text("message")))
 }

@@ -70,7 +70,8 @@ impl Deaths {
             | Event::NodeLost { .. }
             | Event::SignalReceived { .. }
             | Event::SignalIgnored { .. }
-            | Event::CancelRequested { .. } => {}
+            | Event::CancelRequested { .. }
+            | Event::BudgetWarned { .. } => {}
             _ => (self.in_a_row, self.alone) = (0, 0),
         }
     }

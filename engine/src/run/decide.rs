@@ -1,10 +1,12 @@
 //! Deciding: what to do next. It costs what the records changed, not the size of the run.
 
 use super::{
+    budget::Overrun,
     container::ContainerEnd,
     state::{Addr, Due, FrameId, Phase, RunState, Status},
 };
 use crate::{
+    definition::Limits,
     error::ErrorReport,
     event::{Handler, Place, SignalTo, SkipReason},
     node::Resume,
@@ -61,8 +63,23 @@ pub enum Command {
         /// The node.
         at: Addr,
     },
-    /// The budget is used up: journal that the run stops.
-    OutOfBudget,
+    /// A limit stands in the way of a node: journal that the run stops, or, when the budget is that of a node, that the
+    /// attempt failed.
+    OutOfBudget {
+        /// The node.
+        at: Addr,
+        /// The attempt that does not start.
+        attempt: u32,
+        /// The limit.
+        over: Overrun,
+    },
+    /// Journal that limits of the run are nearly used up.
+    WarnOfBudget {
+        /// What was used.
+        used: Limits,
+        /// Of what.
+        limit: Limits,
+    },
     /// The run's time is over: journal that it stops.
     OutOfTime,
     /// A handler's time is over: journal that it stops.
@@ -94,6 +111,11 @@ pub fn decide(plan: &Plan, state: &mut RunState, now: Millis) -> Vec<Command> {
         if !stopping && matches!(state.node(at).map(|node| &node.status), Some(Status::Pending)) {
             commands.push(Command::Skip { at, why });
         }
+    }
+    if plan.budget.warn_at.is_some()
+        && let Some((used, limit)) = state.nearly_used_up(plan)
+    {
+        commands.push(Command::WarnOfBudget { used, limit });
     }
     state.take_ready(plan, now, &mut commands);
     if std::mem::take(&mut state.finishing) {
@@ -203,16 +225,21 @@ impl RunState {
             if stopping || !may_start {
                 continue;
             }
-            let spent = self.started + u64::from(self.running);
-            if self.phase == Phase::Running && plan.budget_nodes.is_some_and(|budget| spent >= budget) {
-                self.ready.push(next);
-                commands.push(Command::OutOfBudget);
-                return;
-            }
-            self.transition(at, Status::Issued);
             let node = self.node(at).expect("its status was just read");
             // A lost attempt is used again; a failed one counts on.
             let attempt = if node.lost { node.attempt } else { node.attempt + 1 };
+            if (self.is_limited || plan.has_node_budgets)
+                && let Some(over) = self.overrun(plan, at)
+            {
+                commands.push(Command::OutOfBudget { at, attempt, over });
+                if over.of.is_none() {
+                    self.ready.push(next);
+                    return;
+                }
+                self.transition(at, Status::Issued);
+                continue;
+            }
+            self.transition(at, Status::Issued);
             commands.push(Command::Start { at, attempt });
         }
     }

@@ -6,8 +6,9 @@ use std::{
     sync::Arc,
 };
 
-use super::deaths::Deaths;
+use super::{deaths::Deaths, said::Said};
 use crate::{
+    definition::Limits,
     error::ErrorReport,
     event::{Handler, OnItemError, Place, RunStatus, Seq, SignalTo, SkipReason, Wait},
     id::RunId,
@@ -15,6 +16,7 @@ use crate::{
     plan::{BodyIx, NodeIx, Plan},
     scope::NodeView,
     units::Millis,
+    usage::{Spent, Usage},
     value::Value,
 };
 
@@ -47,6 +49,18 @@ pub struct RunState {
     pub conversation: Value,
     /// How many nodes started, failed attempts included.
     pub started: u64,
+    /// What was used of models, with the runs that it started.
+    pub used: Spent,
+    /// What its own nodes used: `used` without the runs that it started.
+    pub used_here: Spent,
+    /// `sys.usage`; `null` while nothing was used.
+    pub usage: Value,
+    /// What it may use: the tighter of its own budget and what whoever started it has given it.
+    pub limits: Limits,
+    /// Whether it has any limit.
+    pub(super) is_limited: bool,
+    /// The limits of which it was told that they are nearly used up.
+    pub warned: Limits,
     /// How many failures were handled by `on_error`.
     pub handled_errors: u32,
     /// How the owners of the run went.
@@ -66,6 +80,7 @@ pub struct RunState {
     pub(super) cancels: VecDeque<Addr>,
     pub(super) signals: Vec<Signal>,
     pub(super) finishing: bool,
+    pub(super) said: Vec<Said>,
 }
 
 /// What `RunStarted` said.
@@ -87,6 +102,8 @@ pub struct Start {
     pub parent: Option<RunId>,
     /// How deep below the first run it is.
     pub depth: u32,
+    /// What whoever started it has given it to use.
+    pub budget: Limits,
     /// When it started.
     pub at: Millis,
 }
@@ -125,7 +142,7 @@ pub struct Frame {
     pub parent: Option<Addr>,
     /// Which pass, from 0.
     pub index: u32,
-    /// `item` or `state`.
+    /// `item`, `state`, or the call.
     pub item: Value,
     /// What the paths of its nodes begin with: `each[3].`; empty for the workflow itself.
     pub prefix: Arc<str>,
@@ -167,6 +184,8 @@ pub struct NodeState {
     pub attempt: u32,
     /// How often a process that executed nothing but its run died while it ran.
     pub losses: u32,
+    /// What all its attempts used of models, with everything inside it and the runs that it started.
+    pub(super) used: Option<Box<Usage>>,
     /// Whether the newest attempt was lost: it is used again.
     pub(super) lost: bool,
     pub(super) pending: u32,
@@ -224,6 +243,8 @@ pub struct Waiting {
 #[derive(Debug)]
 pub struct OpenContainer {
     pub(super) over: OpenOver,
+    /// The fields of a composite.
+    pub(super) fields: Option<Value>,
     /// The frames that are open, by index.
     pub(super) frames: HashMap<u32, FrameId>,
     /// Frames that failed or were stopped, kept for a retry of the container.
@@ -248,6 +269,15 @@ pub(super) enum OpenOver {
         state: Value,
         /// The output of the last round.
         done: Option<Value>,
+    },
+    Once {
+        done: Option<Value>,
+    },
+    Calls {
+        calls: Arc<Vec<Value>>,
+        parallel: u32,
+        /// By index: the result, or the failure.
+        results: Vec<Option<Result<Value, Value>>>,
     },
 }
 
@@ -301,6 +331,14 @@ impl RunState {
     /// The open frames.
     pub fn frames(&self) -> impl Iterator<Item = (FrameId, &Frame)> {
         self.frames.iter().enumerate().filter_map(|(id, frame)| Some((id as FrameId, frame.as_deref()?)))
+    }
+
+    /// The fields of a composite that is open.
+    pub fn fields(&self, composite: Addr) -> Option<&Value> {
+        match &self.node(composite)?.status {
+            Status::Open(open) => open.fields.as_ref(),
+            _ => None,
+        }
     }
 
     /// The nodes that wait, with what they wait for.
@@ -377,6 +415,13 @@ impl RunState {
         let priority = plan.bodies[frame.body].node(at.node).priority;
         self.ready_count += 1;
         self.ready.push(Ready { priority, order: Reverse(self.ready_count), at });
+    }
+}
+
+impl NodeState {
+    /// What all its attempts used of models, with everything inside it and the runs that it started.
+    pub fn used(&self) -> Usage {
+        self.used.as_deref().copied().unwrap_or_default()
     }
 }
 

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     codes, suggest,
-    units::{Duration, Size},
+    units::{Duration, Money, Size},
 };
 
 impl<'s> Walker<'s> {
@@ -168,11 +168,12 @@ fn expected_plain(rules: &Map<String, Value>) -> String {
     super::describe::kinds(rules.get("type"))
 }
 
-/// A unit to suggest, and the name of the quantity, for durations and sizes.
+/// A unit to suggest, and the name of the quantity, for durations, sizes and money.
 fn unit_of(rules: &Map<String, Value>) -> Option<(&'static str, &'static str)> {
     match rules.get("pattern")?.as_str()? {
         Duration::PATTERN => Some(("s", "a duration")),
         Size::PATTERN => Some(("MiB", "a size")),
+        Money::PATTERN => Some((" USD", "an amount of money")),
         _ => None,
     }
 }
@@ -189,6 +190,10 @@ fn with_unit(number: &Number, unit: &str) -> String {
 /// `"30"`, `30 s`, `30sec` and the like.
 fn unit_hint(text: &str, unit: &str) -> Option<String> {
     let digits = text.trim().find(|letter: char| !letter.is_ascii_digit()).unwrap_or(text.trim().len());
+    if unit == " USD" {
+        let number = text.trim().trim_matches(|letter: char| !letter.is_ascii_digit());
+        return Money::parse(&format!("{number} USD")).ok().map(|_| format!("write `{number} USD`"));
+    }
     let (number, rest) = text.trim().split_at(digits);
     if number.is_empty() {
         return None;

@@ -145,6 +145,7 @@ impl<'s> Walker<'s> {
         self.shape.sites.extend(shape.sites);
         self.shape.bodies.extend(shape.bodies);
         self.shape.types.extend(shape.types);
+        self.shape.tools.extend(shape.tools);
         self.shape.files.extend(shape.files);
     }
 

@@ -14,6 +14,7 @@ use crate::{
     id::RunId,
     store::{Message, MessageBody, NewRun, Parent},
     units::Millis,
+    usage::Spent,
     value::Value,
 };
 
@@ -51,6 +52,7 @@ pub fn rejected_child(child: &NewRun, parent: &Parent, ahead: &[RunId]) -> Messa
         status: RunStatus::Failed,
         outputs: Value::object(),
         error: Some(full(ahead).report("")),
+        usage: Spent::default(),
     };
     Message { id: format!("end of {}", child.id), at: child.at, body }
 }

@@ -21,6 +21,8 @@ use crate::{
 mod journal;
 mod line;
 mod runs;
+mod talk;
+mod usage;
 mod values;
 
 /// How long a session lives after its last heartbeat, unless a store is told otherwise.

@@ -157,18 +157,36 @@ impl<T: JsonSchema> JsonSchema for Template<T> {
         if literal == json_schema!({ "type": "string" }) {
             return json_schema!({ "type": "string", "x-liteagent-template": "text" });
         }
-        json_schema!({
-            "anyOf": [
-                literal,
-                {
-                    "type": "string",
-                    "pattern": LONE,
-                    "errorMessage": "expected a value of this type, or a template such as {{ inputs.name }}",
-                },
-            ],
-            "x-liteagent-template": "text",
-        })
+        json_schema!({ "anyOf": [literal, lone()], "x-liteagent-template": "text" })
     }
+}
+
+/// The schema of a template where a value of another type than text is expected.
+fn lone() -> serde_json::Value {
+    serde_json::json!({
+        "type": "string",
+        "pattern": LONE,
+        "errorMessage": "expected a value of this type, or a template such as {{ inputs.name }}",
+    })
+}
+
+/// The schema of a field that takes values of a schema, or templates that give them.
+pub(crate) fn templated(mut literal: serde_json::Value) -> serde_json::Value {
+    let kinds = literal.get("type").map(|kind| kind.as_array().cloned().unwrap_or_else(|| vec![kind.clone()]));
+    let is = |kind: &str| kinds.iter().flatten().any(|known| known == kind);
+    let description = literal.get("description").cloned();
+    let mut schema = if is("string") {
+        literal["x-liteagent-template"] = "text".into();
+        return literal;
+    } else if is("integer") || is("number") || is("boolean") {
+        serde_json::json!({ "anyOf": [literal, lone()], "x-liteagent-template": "text" })
+    } else {
+        serde_json::json!({ "x-liteagent-template": "tree" })
+    };
+    if let Some(description) = description {
+        schema["description"] = description;
+    }
+    schema
 }
 
 /// Any JSON value with templates in its strings, at any depth.

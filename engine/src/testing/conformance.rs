@@ -11,6 +11,7 @@
 #![expect(clippy::unwrap_used, reason = "these are tests: a failure says where")]
 #![expect(missing_docs, reason = "the name of a case is the sentence that it checks")]
 
+pub mod conversations;
 pub mod creation;
 pub mod fencing;
 pub mod holds;
@@ -20,6 +21,7 @@ pub mod model;
 pub mod ownership;
 pub mod samples;
 pub mod subjects;
+pub mod usage;
 pub mod values;
 
 /// The tests of a [`Journal`](crate::store::Journal).
@@ -27,6 +29,10 @@ pub mod values;
 macro_rules! journal_conformance {
     ($store:expr) => {
         $crate::conformance_cases! { $store,
+            conversations::turns_follow_each_other_and_get_their_answers,
+            conversations::a_turn_beside_another_leaves_that_one_as_it_was,
+            conversations::what_was_said_outlives_the_run_but_not_its_subject,
+            conversations::conversations_are_listed_the_newest_first,
             creation::a_run_begins_queued_with_its_records,
             creation::creating_the_same_id_again_changes_nothing,
             creation::an_idempotency_key_gives_the_same_run,
@@ -78,6 +84,8 @@ macro_rules! journal_conformance {
             lists::as_many_old_runs_are_deleted_as_asked,
             subjects::a_subject_is_forgotten_whole_and_others_stay,
             subjects::nothing_is_forgotten_while_a_run_of_the_subject_goes_on,
+            usage::what_a_run_used_is_listed_with_its_end,
+            usage::usage_adds_up_by_day_workflow_and_model_and_outlives_runs,
         }
     };
 }

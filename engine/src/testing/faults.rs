@@ -11,8 +11,8 @@ use crate::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, Created, Forget, InboxMessage, Journal, Message, NewRun, Release, RunFilter, RunRow,
-        StoreError, StoredRecord, Take,
+        Append, AppendError, ConversationRow, Created, Forget, InboxMessage, Journal, Message, NewRun, Release,
+        RunFilter, RunRow, StoreError, StoredRecord, StoredTurn, Take, UsageRow,
     },
     units::Millis,
     value::Value,
@@ -161,11 +161,23 @@ impl Journal for FaultyStore {
     async fn conversation(&self, id: &str) -> Result<Option<Value>, StoreError> {
         self.reach()?.conversation(id).await
     }
+    async fn turns_before(&self, run: RunId, most: usize) -> Result<Vec<StoredTurn>, StoreError> {
+        self.reach()?.turns_before(run, most).await
+    }
+    async fn turn(&self, run: RunId) -> Result<Option<StoredTurn>, StoreError> {
+        self.reach()?.turn(run).await
+    }
+    async fn conversations(&self, workflow: Option<&str>, limit: u32) -> Result<Vec<ConversationRow>, StoreError> {
+        self.reach()?.conversations(workflow, limit).await
+    }
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
         self.reach()?.delete_ended(before, limit).await
     }
     async fn forget(&self, subject: &str, limit: u32) -> Result<Forget, StoreError> {
         self.reach()?.forget(subject, limit).await
+    }
+    async fn usage(&self, from: Millis, until: Millis) -> Result<Vec<UsageRow>, StoreError> {
+        self.reach()?.usage(from, until).await
     }
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError> {
         self.reach()?.has_blob_rows(digest).await

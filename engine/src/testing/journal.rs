@@ -43,6 +43,7 @@ pub async fn restore(stores: &Stores, export: &Export, count: usize) -> Result<R
         parent: row.parent,
         trigger: row.trigger,
         conversation: row.conversation,
+        turn: None,
         idempotency: None,
         at: row.created_at,
         records: records.collect(),

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::outside;
 use crate::{
     capability::Capabilities,
-    definition::NodeDef,
+    definition::{Limits, NodeDef},
     error::NodeError,
     id::RunId,
     node::{ConfigError, DeltaSink, ErasedNode, FrameClose, FrameInfo, NodeCtx, Outcome, Registry, Resume},
@@ -63,8 +63,9 @@ impl NodeTest {
     /// - the roots `inputs`, `env`, `trigger`, `sys` and `conversation`,
     /// - the locals `item`, `index`, `state`, `round`, `error`, `status`, `call`, `page`,
     /// - `variables`: the declared types of the conversation's variables,
-    /// - `fakes`: `http`, a list of answers (see [`super::FakeHttp::answering`]); `files`, a folder that can be read and
-    ///   written, as contents by path; `kv`, values by key,
+    /// - `fakes`: `http`, a list of answers (see [`super::FakeHttp::answering`]); `models`, a list of answers (see
+    ///   [`super::FakeModels::answering`]); `history`, a list of turns `{ message, files, answer }`; `files`, a folder that
+    ///   can be read and written, as contents by path; `kv`, values by key,
     /// - nodes by id with their outputs; `null` is a node that was skipped.
     pub fn scope(mut self, yaml: &str) -> Self {
         yaml.clone_into(&mut self.scope);
@@ -111,6 +112,8 @@ impl NodeTest {
             deadline: None,
             caps: Arc::new(caps),
             deltas: deltas.clone(),
+            meter: Arc::default(),
+            left: Limits::default(),
         };
         Ok(TestNode { node, ctx, deltas, _folder: folder })
     }
@@ -162,7 +165,8 @@ impl TestNode {
 }
 
 /// An outcome as a value that a test can compare with YAML: an object with `output`, and `port` and `writes` where
-/// they apply; or `wait`; or `items`, `parallel` and `on_item_error`; or `state`; or `child`; or `error` and `message`.
+/// they apply; or `wait`; or `items`, `parallel` and `on_item_error`; or `state`; or `fields` and perhaps `state`; or
+/// `calls` and `parallel`; or `child`; or `error` and `message`.
 pub fn outcome_value(outcome: &Result<Outcome<Value>, NodeError>) -> Value {
     let value = |value: &dyn Fn() -> Result<Value, NoJson>| value().expect("an event has a JSON form");
     match outcome {
@@ -181,6 +185,13 @@ pub fn outcome_value(outcome: &Result<Outcome<Value>, NodeError>) -> Value {
             ("on_item_error", value(&|| Value::from_serialize(on_item_error))),
         ]),
         Ok(Outcome::Rounds { state }) => Value::from_pairs([("state", state.clone())]),
+        Ok(Outcome::Composite { fields, state }) => {
+            let state = state.clone().map(|state| ("state", state));
+            Value::from_pairs([("fields", fields.clone())].into_iter().chain(state))
+        }
+        Ok(Outcome::Calls { calls, parallel }) => {
+            Value::from_pairs([("calls", Value::List(calls.clone())), ("parallel", Value::from(u64::from(*parallel)))])
+        }
         Ok(Outcome::Child { workflow, inputs }) => {
             let child = [("workflow", Value::from(workflow.as_str())), ("inputs", inputs.clone())];
             Value::from_pairs([("child", Value::from_pairs(child))])

@@ -2,12 +2,15 @@
 
 use std::{fs, sync::Arc};
 
+use async_trait::async_trait;
 use futures::FutureExt;
 use tempfile::TempDir;
 
-use super::FakeHttp;
+use super::{FakeHttp, FakeModels};
 use crate::{
-    capability::{Capabilities, Root},
+    capability::{Capabilities, History, Root, Turn},
+    error::NodeError,
+    id::RunId,
     store::{Expect, Kv, MemoryStore},
     value::Value,
 };
@@ -16,6 +19,12 @@ use crate::{
 pub(super) fn install(fakes: &Value, caps: &mut Capabilities) -> Option<TempDir> {
     if let Some(answers) = fakes.get("http").and_then(Value::as_list) {
         caps.http = Some(Arc::new(FakeHttp::answering(answers.to_vec())));
+    }
+    if let Some(answers) = fakes.get("models").and_then(Value::as_list) {
+        caps.models = Some(Arc::new(FakeModels::answering(answers.to_vec())));
+    }
+    if let Some(turns) = fakes.get("history").and_then(Value::as_list) {
+        caps.history = Some(Arc::new(FakeHistory(turns.iter().map(turn).collect())));
     }
     if let Some(entries) = fakes.get("kv").and_then(Value::as_object) {
         let store = MemoryStore::default();
@@ -35,4 +44,21 @@ pub(super) fn install(fakes: &Value, caps: &mut Capabilities) -> Option<TempDir>
     caps.roots.push(Root { name: String::new(), path: folder.path().to_owned(), writable: true });
     caps.files.get_or_insert_with(|| Arc::new(MemoryStore::default()));
     Some(folder)
+}
+
+/// What was said before: the same for every run.
+struct FakeHistory(Vec<Turn>);
+
+#[async_trait]
+impl History for FakeHistory {
+    async fn before(&self, _: RunId, most: usize) -> Result<Vec<Turn>, NodeError> {
+        Ok(self.0[self.0.len().saturating_sub(most)..].to_vec())
+    }
+}
+
+/// A turn of `{ message, files, answer }`.
+fn turn(value: &Value) -> Turn {
+    let text = |name| value.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let files = value.get("files").and_then(Value::as_list).unwrap_or_default().to_vec();
+    Turn { message: text("message"), files, answer: text("answer") }
 }

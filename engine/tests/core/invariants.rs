@@ -6,6 +6,7 @@ use liteagent_engine::{
     event::{AfterFailure, Event, OnItemError, Place},
     id::SessionId,
     run::{Addr, Command, Phase, RunState, Status, decide},
+    usage::Usage,
     value::Value,
 };
 use proptest::prelude::*;
@@ -17,16 +18,22 @@ use super::{sim::Sim, step::plan};
 #[derive(Clone, Debug)]
 struct Shape {
     edges: Vec<(prop::sample::Index, u8)>,
-    body: Option<(bool, Vec<Shape>)>,
+    uses_model: bool,
+    budget: Option<u64>,
+    body: Option<(&'static str, Vec<Shape>)>,
 }
 
 fn shape(depth: u32) -> BoxedStrategy<Shape> {
     let edges = prop::collection::vec((any::<prop::sample::Index>(), 0_u8..6), 0..4);
+    let spends = (any::<bool>(), prop::option::weighted(0.15, 1_u64..12));
     if depth == 0 {
-        return edges.prop_map(|edges| Shape { edges, body: None }).boxed();
+        let shape = |(edges, (uses_model, budget))| Shape { edges, uses_model, budget, body: None };
+        return (edges, spends).prop_map(shape).boxed();
     }
-    let body = prop::option::weighted(0.25, (any::<bool>(), prop::collection::vec(shape(depth - 1), 1..4)));
-    (edges, body).prop_map(|(edges, body)| Shape { edges, body }).boxed()
+    let kind = prop::sample::select(vec!["each", "rounds", "once", "calls"]);
+    let body = prop::option::weighted(0.25, (kind, prop::collection::vec(shape(depth - 1), 1..4)));
+    let shape = |(edges, (uses_model, budget), body)| Shape { edges, uses_model, budget, body };
+    (edges, spends, body).prop_map(shape).boxed()
 }
 
 fn nodes(shapes: &[Shape], prefix: &str) -> Json {
@@ -49,14 +56,14 @@ fn nodes(shapes: &[Shape], prefix: &str) -> Json {
             }
         }
         let mut node = match &shape.body {
-            None => json!({ "type": "step", "ports": ["left", "right"] }),
-            Some((rounds, body)) => json!({
-                "type": if *rounds { "rounds" } else { "each" },
-                "nodes": nodes(body, &format!("{prefix}{at}_")),
-            }),
+            None => json!({ "type": if shape.uses_model { "model" } else { "step" }, "ports": ["left", "right"] }),
+            Some((kind, body)) => json!({ "type": kind, "nodes": nodes(body, &format!("{prefix}{at}_")) }),
         };
         node["needs"] = needs.into();
         node["reads"] = reads.into();
+        if let Some(tokens) = shape.budget {
+            node["budget"] = json!({ "tokens": tokens });
+        }
         all.insert(format!("{prefix}{at}"), node);
     }
     all.into()
@@ -106,10 +113,13 @@ proptest! {
         parallel in 1_u32..4,
         policy in prop::sample::select(vec![OnItemError::Fail, OnItemError::Keep, OnItemError::Drop]),
         width in 1_u32..5,
+        tokens in prop::option::weighted(0.3, 1_u64..60),
+        starts in prop::option::weighted(0.1, 1_u64..40),
     ) {
         let mut sim = Sim::new(plan(json!({
             "nodes": nodes(&shapes, "n"),
             "parallel": width,
+            "budget": { "tokens": tokens, "nodes": starts, "warn_at": 0.5 },
             "on_failure": { "tell": { "type": "step" } },
             "finally": { "clean": { "type": "step" } },
         })));
@@ -145,17 +155,27 @@ proptest! {
                 .collect();
             for command in &commands {
                 // `Finish` is given again whenever nothing is left to decide; the shell looks at the phase.
-                let again = matches!(command, Command::Start { at, .. } if live.contains(at));
+                let again = matches!(command, Command::Start { at, .. } | Command::OutOfBudget { at, .. } if live.contains(at));
                 prop_assert!(again || matches!(command, Command::Finish), "a replay asks for {command:?}");
             }
             prop_assert_eq!(twin.seq, sim.state.seq);
             prop_assert_eq!(&twin.phase, &sim.state.phase);
+            prop_assert_eq!((&twin.used, &twin.warned), (&sim.state.used, &sim.state.warned));
+            prop_assert_eq!(twin.used.total().tokens(), sim.tokens(None), "every attempt counts");
+            for (at, node) in sim.state.nodes() {
+                prop_assert_eq!(node.used(), twin.node(at).unwrap().used());
+                prop_assert_eq!(node.used().tokens(), sim.tokens(Some(at)), "a container counts what is inside it");
+            }
             let issued = sim.state.nodes().filter(|(_, node)| matches!(node.status, Status::Issued)).count();
             prop_assert!(issued as u32 <= width.max(1), "`parallel` bounds what runs");
 
             let (at, attempt) = sim.running[index.index(sim.running.len())];
             let before = attempts.insert((at.frame, at.node), attempt).unwrap_or(attempt);
             prop_assert!(attempt == before || attempt == before + 1, "R3: attempts count on");
+            let model = sim.plan.bodies[sim.state.frame(at.frame).unwrap().body].node(at.node).uses_models;
+            if model {
+                sim.uses.add("a/b", Usage { input_tokens: u64::from(choice % 5), ..Usage::default() });
+            }
             match choice {
                 _ if sim.waits(at) => sim.signal(at),
                 8 => {
@@ -175,7 +195,8 @@ proptest! {
                     sim.record(Event::RunTaken { epoch: epoch + 1, owner: SessionId(uuid::Uuid::nil()), deaths: 0, alone: false });
                     prop_assert_eq!(sim.state.lost(), vec![at]);
                     sim.running.retain(|(running, _)| *running != at);
-                    sim.record(Event::NodeLost { node: at, attempt });
+                    let usage = std::mem::take(&mut sim.uses);
+                    sim.record(Event::NodeLost { node: at, attempt, usage });
                     prop_assert!(sim.state.lost().is_empty());
                 }
                 22 if index.index(8) == 0 => sim.record(Event::CancelRequested { by: None }),
@@ -190,6 +211,8 @@ proptest! {
             sim.succeed(at, attempt, None);
             sim.turn_with(&open);
         }
+        let warned = sim.journal.iter().filter(|record| matches!(record.event, Event::BudgetWarned { .. })).count();
+        prop_assert!(warned <= 2, "each limit is told once");
         // R1 and R2.
         for (at, record) in sim.journal.iter().enumerate() {
             prop_assert_eq!(record.seq, at as u64 + 1);

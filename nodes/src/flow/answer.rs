@@ -1,6 +1,6 @@
 //! `answer`: text for the caller.
 
-use liteagent_engine::node::prelude::*;
+use liteagent_engine::node::{ANSWER, prelude::*};
 
 /// Gives a text to the caller at once, while the run goes on.
 ///
@@ -27,7 +27,7 @@ pub struct Answer {
 }
 
 impl Node for Answer {
-    const TYPE: &'static str = "answer";
+    const TYPE: &'static str = ANSWER;
     const META: NodeMeta = NodeMeta::pure(Family::Flow, EXAMPLES);
     type Config = AnswerConfig;
     type Output = AnswerOutput;

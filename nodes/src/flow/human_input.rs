@@ -28,6 +28,10 @@ pub struct HumanInputConfig {
     /// The actions by port, each with the label of its button.
     #[schemars(extend("minProperties" = 1))]
     pub actions: IndexMap<String, String>,
+    /// The call of a tool that is to be approved: shown beside the message, whatever that says.
+    #[serde(default)]
+    #[schemars(skip)]
+    pub call: Option<TemplateTree>,
 }
 
 /// The answer.
@@ -123,6 +127,9 @@ impl HumanInput {
             ("form", value(&serde_json::json!(self.config.form))?),
             ("actions", value(&serde_json::json!(self.config.actions))?),
         ];
+        if let Some(call) = &self.config.call {
+            ask.push(("call", ctx.render_tree(call)?));
+        }
         ask.extend(problem.map(|problem| ("problem", Value::from(problem))));
         Ok(Outcome::Wait(Wait { signal: None, until: None, ask: Value::from_pairs(ask) }))
     }

@@ -56,7 +56,7 @@ impl Node for IfElse {
         Some(case_schema(&Node::ports(self)))
     }
 
-    fn check(&self) -> Vec<ConfigFinding> {
+    fn check(&self, _: &Known) -> Vec<ConfigFinding> {
         let Some(position) = self.cases.iter().position(|(_, case)| case.constant() == Some(true)) else {
             return Vec::new();
         };
@@ -163,7 +163,7 @@ mod tests {
     #[test]
     fn a_case_behind_one_that_is_always_true_is_found() {
         let test = node("cases: { a: '{{ true }}', b: '{{ inputs.x }}' }").build().unwrap();
-        let findings = test.node.check();
+        let findings = test.node.check(&Known::default());
         assert_eq!(findings.len(), 1);
         assert_eq!(findings[0].error.field, "/cases/b");
     }

@@ -109,7 +109,7 @@ impl Node for Loop {
         }))
     }
 
-    fn check(&self) -> Vec<ConfigFinding> {
+    fn check(&self, _: &Known) -> Vec<ConfigFinding> {
         let until = &self.config.until;
         let written = until.compiled().and_then(|template| condition::constant(template.source()));
         let Some(constant) = written.or_else(|| until.as_literal()?.as_bool()) else { return Vec::new() };
@@ -243,7 +243,7 @@ output: '{{ state.last }} to {{ state.n }} in round {{ round }}'
     fn an_end_that_never_changes_is_found() {
         for (until, findings) in [("'{{ true }}'", 1), ("false", 1), ("'{{ round >= 5 }}'", 0)] {
             let node = build(&format!("until: {until}")).unwrap();
-            assert_eq!(node.node.check().len(), findings, "{until}");
+            assert_eq!(node.node.check(&Known::default()).len(), findings, "{until}");
         }
     }
 

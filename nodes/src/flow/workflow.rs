@@ -53,23 +53,20 @@ impl Node for Workflow {
     async fn resume(&self, _: &NodeCtx, event: Resume) -> Result<Outcome<Self::Output>, NodeError> {
         match event {
             Resume::ChildEnded { result: Ok(outputs) } => Ok(Outcome::Done(WorkflowOutput(outputs))),
-            Resume::ChildEnded { result: Err(error) } => Err(self.failed(&error)),
+            Resume::ChildEnded { result: Err(error) } => Err(failed(&self.config.workflow, &error)),
             other => Err(NodeError::internal(format!("expected the end of a child run, found {other:?}"))),
         }
     }
 }
 
-impl Workflow {
-    /// The class of the child's failure decides about retries here, too.
-    fn failed(&self, error: &ErrorReport) -> NodeError {
-        let place = error.node.as_deref().map(|node| format!(" at `{node}`")).unwrap_or_default();
-        let message =
-            format!("the workflow `{}` failed{place} with {}: {}", self.config.workflow, error.code, error.message);
-        let failed = NodeError::new(codes::CHILD_FAILED, error.class, message);
-        match &error.hint {
-            Some(hint) => failed.hint(hint),
-            None => failed,
-        }
+/// The failure of a run that a node started. Its class decides about retries here, too.
+pub(crate) fn failed(workflow: &str, error: &ErrorReport) -> NodeError {
+    let place = error.node.as_deref().map(|node| format!(" at `{node}`")).unwrap_or_default();
+    let message = format!("the workflow `{workflow}` failed{place} with {}: {}", error.code, error.message);
+    let failed = NodeError::new(codes::CHILD_FAILED, error.class, message);
+    match &error.hint {
+        Some(hint) => failed.hint(hint),
+        None => failed,
     }
 }
 

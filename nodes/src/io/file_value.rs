@@ -10,7 +10,7 @@ use liteagent_engine::{
 };
 
 /// Opens a file value. Only its `id` is believed; what else the object says is ignored.
-pub(super) async fn open(ctx: &NodeCtx, value: &Value, field: &str) -> Result<(FileValue, Bytes), NodeError> {
+pub(crate) async fn open(ctx: &NodeCtx, value: &Value, field: &str) -> Result<(FileValue, Bytes), NodeError> {
     let id = value.get("id").and_then(Value::as_str).ok_or_else(|| {
         wrong(format!("expected a file value in `{field}`, found {}", value.kind()))
             .hint("give it an input of type `file`, or the `file` of another node; `file-read` takes a `path`")

@@ -128,6 +128,10 @@ impl Node for FileWrite {
         }
     }
 
+    fn acts(&self) -> bool {
+        true
+    }
+
     async fn run(&self, ctx: &NodeCtx) -> Result<Outcome<Self::Output>, NodeError> {
         let place = Place::find(&ctx.caps.roots, &ctx.render(&self.path)?, self.hidden)?.for_writing()?;
         let (name, path) = (place.name(), place.shown.clone());

@@ -3,6 +3,7 @@
 use liteagent_engine::{capability::HttpReply, node::prelude::*, node::schema_of, store::FileValue};
 
 use self::answer::Answer;
+pub(crate) use self::request::{credentials, validate_auth};
 
 mod advice;
 mod answer;
@@ -62,7 +63,7 @@ pub struct HttpRequestConfig {
 }
 
 /// A method of HTTP.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "UPPERCASE")]
 #[expect(missing_docs, reason = "the names of HTTP say it")]
 pub enum Method {
@@ -76,7 +77,7 @@ pub enum Method {
 }
 
 impl Method {
-    const fn as_str(self) -> &'static str {
+    pub(crate) const fn as_str(self) -> &'static str {
         match self {
             Self::Get => "GET",
             Self::Post => "POST",
@@ -89,25 +90,28 @@ impl Method {
     }
 
     /// Whether the other side may change something.
-    const fn writes(self) -> bool {
+    pub(crate) const fn writes(self) -> bool {
         matches!(self, Self::Post | Self::Put | Self::Patch | Self::Delete)
     }
 }
 
 /// Credentials: exactly one of the three.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Auth {
     /// A token, sent as `Authorization: Bearer ...`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub bearer: Option<SecretTemplate>,
     /// A user name and a password.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub basic: Option<BasicAuth>,
     /// A header of any name, such as `X-Api-Key`.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub header: Option<HeaderAuth>,
 }
 
 /// A user name and a password.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct BasicAuth {
     /// The user name.
@@ -117,7 +121,7 @@ pub struct BasicAuth {
 }
 
 /// A header that holds the credentials.
-#[derive(Debug, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeaderAuth {
     /// Its name.
@@ -197,6 +201,10 @@ impl Node for HttpRequest {
         Ok(Self { config, method, returns })
     }
 
+    fn acts(&self) -> bool {
+        self.method.writes()
+    }
+
     fn effect(&self) -> Effect {
         match self.method {
             Method::Post | Method::Patch => Effect::AtLeastOnce,
@@ -211,7 +219,7 @@ impl Node for HttpRequest {
         Some(schema)
     }
 
-    fn check(&self) -> Vec<ConfigFinding> {
+    fn check(&self, _: &Known) -> Vec<ConfigFinding> {
         advice::findings(&self.config)
     }
 

@@ -57,6 +57,10 @@ impl Node for KvSet {
         Ok(Self { config })
     }
 
+    fn acts(&self) -> bool {
+        true
+    }
+
     async fn run(&self, ctx: &NodeCtx) -> Result<Outcome<Self::Output>, NodeError> {
         let key = ctx.render(&self.config.key)?;
         kv::check_key(&key)?;

@@ -18,7 +18,7 @@ def hint(name):
         return f"`{top}` needs code of the machine, which the sandbox does not run; use another runtime for this node"
     if top in NETWORK:
         return f"`{top}` needs the network, which the sandbox does not have; use an `http-request` node"
-    return f"the sandbox has the standard library, and {BUILT_IN}"
+    return f"the sandbox has the standard library, and {BUILT_IN}; `[sandbox] packages` in `liteagent.toml` adds others"
 
 
 class Archive(zipfile.ZipFile):

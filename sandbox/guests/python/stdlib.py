@@ -33,6 +33,9 @@ LEFT_OUT = {"test", "tests", "__pycache__", "idlelib", "tkinter", "turtledemo", 
             "site-packages", "config", "__phello__"}
 OWN = {"stdlib", "loop", "packages", "guest"}
 
+HERE = os.path.dirname(__file__)
+USERS = "users.json"  # in the folder of the packages of users: which of their modules are imported into the snapshot
+
 MODULES = {}  # name -> (is a package, marshaled code)
 DATA = {}  # path -> content: the files that packages read
 DISTRIBUTIONS = []  # the folders with what importlib.metadata tells
@@ -156,9 +159,9 @@ class Resources(TraversableResources):
         return Path("/lib/" + self.package.replace(".", "/"))
 
 
-def collect(root):
+def collect(root, left_out):
     for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if name not in LEFT_OUT)
+        folders[:] = sorted(name for name in folders if name not in left_out)
         is_distribution = folder.endswith(".dist-info")
         if is_distribution:
             DISTRIBUTIONS.append(os.path.basename(folder))
@@ -168,16 +171,16 @@ def collect(root):
             if is_distribution and file not in ("METADATA", "entry_points.txt"):
                 continue
             if file.endswith(".py"):
-                add_module(path, inner[:-3].replace(os.sep, "."))
+                add_module(path, inner[:-3].replace(os.sep, "."), left_out)
             elif os.sep in inner and not file.endswith((".pyc", ".so", ".pyi", ".pyx", ".typed", ".whl", ".exe")):
                 with open(path, "rb") as stream:
                     DATA["/lib/" + inner.replace(os.sep, "/")] = stream.read()
 
 
-def add_module(path, name):
+def add_module(path, name, left_out):
     is_package = name.endswith(".__init__")
     name = name.removesuffix(".__init__")
-    if name in MODULES or name in OWN or name.split(".")[0] in LEFT_OUT:
+    if name in MODULES or name in OWN or name.split(".")[0] in left_out:
         return
     with open(path, "rb") as stream:
         source = stream.read()
@@ -188,23 +191,59 @@ def add_module(path, name):
     MODULES[name] = (is_package, marshal.dumps(code))
 
 
+def collect_users(root):
+    """Adds packages of users: with folders that are called tests, and packages of which only the folder is there."""
+    known = set(MODULES)
+    collect(root, {"__pycache__"})
+    for name in set(MODULES) - known:
+        while name := name.rpartition(".")[0]:
+            MODULES.setdefault(name, (True, marshal.dumps(compile("", f"<lib>/{name}", "exec"))))
+    with open(os.path.join(root, USERS)) as stream:
+        return json.load(stream), set(MODULES) - known
+
+
+def import_users(names, added):
+    """Imports modules of users into the snapshot. What cannot be imported is left out, and told."""
+    failed = {}
+    for name in names:
+        before = set(sys.modules)
+        try:
+            importlib.import_module(name)
+        except BaseException as error:
+            failed[name] = f"{type(error).__name__}: {error}"
+            for left in (set(sys.modules) - before) & added:
+                del sys.modules[left]
+    return failed
+
+
 def seal():
     """Takes the files away: from here on only MODULES is there."""
     for name in IMPORTED:
         importlib.import_module(name)
-    # What is imported already needs no second copy of its code.
-    for name in sys.modules:
-        if name in MODULES:
-            MODULES[name] = (MODULES[name][0], None)
     sys.path[:] = []
     sys.path_hooks[:] = []
     sys.path_importer_cache.clear()
     # The finder of files would look for missing modules in folders that are not there.
     sys.meta_path[:] = [finder for finder in sys.meta_path if getattr(finder, "__name__", "") != "PathFinder"]
+    failed = import_users(*OF_USERS)
+    # What is imported already needs no second copy of its code.
+    for name in sys.modules:
+        if name in MODULES:
+            MODULES[name] = (MODULES[name][0], None)
+    tell(failed)
 
 
-collect(os.path.dirname(json.__path__[0]))
-for entry in sys.path:
+def tell(failed):
+    """Tells the builder which modules the packages of users add, and which of these could not be imported."""
+    with open(os.path.join(HERE, "told.json"), "w") as stream:
+        json.dump({"modules": sorted(OF_USERS[1]), "failed": failed}, stream)
+
+
+collect(os.path.dirname(json.__path__[0]), LEFT_OUT)
+OF_USERS = (), set()
+for entry in list(sys.path):
     if os.path.isdir(os.path.join(entry, "jinja2")):
-        collect(entry)
+        collect(entry, LEFT_OUT)
+    elif os.path.isfile(os.path.join(entry, USERS)):  # it stands last
+        OF_USERS = collect_users(entry)
 sys.meta_path.insert(0, Finder)

@@ -12,7 +12,6 @@ use std::{
 use crate::{
     Result,
     snapshot::snapshot,
-    sources,
     tools::{digest, files, replace, run},
 };
 
@@ -115,6 +114,11 @@ fn quickjs(work: &Path) -> Result<PathBuf> {
     }
     fs::write(&main, text.replace(NO_STACK_LIMIT, "#if 0"))?;
     Ok(quickjs)
+}
+
+/// The folder of this crate in the repository.
+fn sources() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
 /// The archive that cargo fetched.

@@ -1,24 +1,82 @@
-//! Running programs, and digests.
+//! Running programs, digests, and a place to work in.
 
 use std::{
-    fs,
+    fmt::Display,
+    fs::{self, File, TryLockError},
     path::{Path, PathBuf},
-    process::{Command, Stdio},
+    process::{Command, Output, Stdio},
 };
 
 use sha2::{Digest, Sha256};
 
-use crate::Result;
+use crate::{Error, Result};
+
+/// The folder of the guests while something is built there: by one process at a time, in a folder of its own.
+pub(crate) struct Work {
+    /// The folder of the guests.
+    pub(crate) guests: PathBuf,
+    path: PathBuf,
+    _alone: File,
+}
+
+impl Work {
+    /// Begins, after others have ended.
+    pub(crate) fn begin(guests: &Path, say: impl Fn(&str)) -> Result<Self> {
+        let failed = |error: &dyn Display| format!("cannot work in `{}`: {error}", guests.display());
+        fs::create_dir_all(guests).map_err(|error| failed(&error))?;
+        let alone = File::create(guests.join("lock")).map_err(|error| failed(&error))?;
+        match alone.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                say("waiting for another process that builds guests");
+                alone.lock().map_err(|error| failed(&error))?;
+            }
+            Err(TryLockError::Error(error)) => return Err(failed(&error).into()),
+        }
+        let path = guests.join("build");
+        if path.exists() {
+            fs::remove_dir_all(&path)?; // of a process that was killed
+        }
+        fs::create_dir(&path)?;
+        Ok(Self { guests: guests.to_owned(), path, _alone: alone })
+    }
+
+    /// A path in the folder that goes away in the end.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// A new folder there.
+    pub(crate) fn folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.path(name);
+        fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
+}
+
+impl Drop for Work {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.path); // who begins next removes what is left
+    }
+}
 
 /// Runs a program; when it fails, the error holds what it said.
 pub(crate) fn run(command: &mut Command) -> Result<()> {
-    let program = command.get_program().to_string_lossy().into_owned();
-    let output = command.stdin(Stdio::null()).output().map_err(|error| format!("cannot run `{program}`: {error}"))?;
-    if output.status.success() {
-        return Ok(());
-    }
-    let said = [output.stdout, output.stderr].concat();
-    Err(format!("`{program}` failed ({}):\n{}", output.status, String::from_utf8_lossy(&said)).into())
+    let output = output(command)?;
+    if output.status.success() { Ok(()) } else { Err(failed(command, &output)) }
+}
+
+/// Runs a program to its end, whether it is good or not.
+pub(crate) fn output(command: &mut Command) -> Result<Output> {
+    let output = command.stdin(Stdio::null()).output();
+    output.map_err(|error| format!("cannot run `{}`: {error}", command.get_program().display()).into())
+}
+
+/// That a program failed, with what it said.
+pub(crate) fn failed(command: &Command, output: &Output) -> Error {
+    let said = [&*output.stdout, &*output.stderr].concat();
+    let program = command.get_program().display();
+    format!("`{program}` failed ({}):\n{}", output.status, String::from_utf8_lossy(&said)).into()
 }
 
 /// The digest of some texts, in hexadecimal.

@@ -3,7 +3,9 @@
 //! # Layout
 //! - [`Request`]: code, its inputs, and the limits that the caller wants;
 //! - [`Success`] and [`Failure`]: what came of it, each with what the code printed and what it used;
-//! - [`Fault`]: what went wrong, with a code, a class and a hint.
+//! - [`Fault`]: what went wrong, with a code, a class and a hint;
+//! - [`Runner`]: a way to run calls, of which there are several;
+//! - `testing`: what each of them must do (feature `testing`).
 //!
 //! ```
 //! use liteagent_sandbox_protocol::{Language, Request};
@@ -16,7 +18,11 @@
 mod fault;
 mod limits;
 mod request;
+mod runner;
+#[cfg(feature = "testing")]
+pub mod testing;
 
 pub use fault::{Class, Fault, Kind};
 pub use limits::{Limit, Limits};
 pub use request::{Failure, Language, Mode, Reply, Request, Success, UnknownLanguage, Usage};
+pub use runner::{Load, Package, Runner};

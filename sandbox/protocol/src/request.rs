@@ -128,7 +128,10 @@ fn no_inputs() -> Box<RawValue> {
 /// What a call used.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
-    /// Elapsed time in microseconds, waiting in the queue not included.
+    /// How long it waited for a place, in microseconds.
+    #[serde(default)]
+    pub wait_us: u64,
+    /// Elapsed time in microseconds from the moment that it started.
     pub wall_us: u64,
     /// Computing time in microseconds.
     pub cpu_us: u64,

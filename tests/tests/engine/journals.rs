@@ -31,7 +31,7 @@ fn fixtures() -> BTreeMap<String, Export> {
 }
 
 fn registry() -> liteagent_engine::node::Registry {
-    liteagent_nodes::registry().with::<Probe>()
+    liteagent_nodes::registry().with::<Probe>().with::<ModelProbe>()
 }
 
 fn last_event(export: &Export) -> Event {
@@ -148,12 +148,18 @@ async fn scenarios() -> Vec<(&'static str, Export)> {
     all.push(("cancel_with_finally", cancelled().await));
     all.push(("conversation", conversed().await));
     all.push(("waiting", waiting().await));
+    all.push(("composites", composed().await));
+    all.push(("calls", called().await));
     all.push(("lost", lost().await));
     let (stores, run, _) = deaths::suspect("fixture-deadly").await;
     all.push(("deadly", Export::of(&stores, run).await.unwrap().unwrap()));
     let (parent, child) = parent_and_child().await;
     all.push(("parent", parent));
     all.push(("child", child));
+    all.push(("usage", used().await));
+    let (parent, child) = budgeted().await;
+    all.push(("budget", parent));
+    all.push(("budget_child", child));
     all
 }
 
@@ -313,6 +319,45 @@ async fn waiting() -> Export {
     export(&world, run).await
 }
 
+/// A composite that passes once and one that repeats, one inside of another.
+async fn composed() -> Export {
+    let world = world().await;
+    let definition = json!({
+        "nodes": { "all": { "type": "both", "name": "Ada", "probe": "fixture-composed" } },
+        "outputs": { "all": "{{ all.all }}" },
+    });
+    let run = world.start_bundle(composites::with_composites(definition), Value::object()).await;
+    assert_eq!(world.end(run).await.status, RunStatus::Succeeded);
+    export(&world, run).await
+}
+
+/// Calls of tools: two of one tool, one that fails, one that cannot be made, one that a person refuses.
+async fn called() -> Export {
+    let world = world().await;
+    let run = world
+        .start(json!({
+            "nodes": { "calls": { "type": "tool-calls",
+                "calls": [
+                    { "id": "a", "name": "sums", "arguments": { "expression": "1 + 1" } },
+                    { "id": "b", "name": "sums", "arguments": "{ \"expression\": \"1 / 0\" }" },
+                    { "id": "c", "name": "sms", "arguments": {} },
+                    { "id": "d", "name": "asked", "arguments": { "expression": "2 + 2" } },
+                ],
+                "tools": {
+                    "sums": { "builtin": "calculator" },
+                    "asked": { "builtin": "calculator", "approval": { "when": "{{ call.expression != '1' }}" } },
+                } } },
+            "outputs": { "texts": "{{ calls.results | map(attribute='text') | list }}" },
+        }))
+        .await;
+    let Settled::Waiting(waits) = world.settled(run).await else { panic!("nobody is asked") };
+    let no = value!({ "action": "reject", "form": { "note": "not now" } });
+    world.engine.signal(run, SignalTo::Node(waits[0].node.clone()), no, Some("ada".to_owned())).await.unwrap();
+    let end = world.end(run).await;
+    assert_eq!(end.status, RunStatus::Succeeded, "{:?}", end.error);
+    export(&world, run).await
+}
+
 /// The process dies while a node acts; another one goes on.
 async fn lost() -> Export {
     let (stores, memory) = Stores::memory();
@@ -361,4 +406,63 @@ async fn parent_and_child() -> (Export, Export) {
     assert_eq!(world.end(run).await.status, RunStatus::Succeeded);
     let child = RunId::child(run, "child", 1);
     (export(&world, run).await, export(&world, child).await)
+}
+
+/// Attempts that used models: one that failed, one that succeeded, a run of its own, and one that was cancelled.
+async fn used() -> Export {
+    let world = world().await;
+    let uses = json!({ "a/small": { "input_tokens": 7, "output_tokens": 2, "cost": 0.000_009 },
+        "b/unknown": { "input_tokens": 3, "unpriced": 1 } });
+    let spender = |name: &str, more: Json| {
+        let mut node = probe(name, more);
+        node["uses"] = uses.clone();
+        node
+    };
+    let parent = json!({
+        "nodes": {
+            "again": spender("fixture-again", json!({ "failures": 1, "retry": { "backoff": "1s", "jitter": 0.0 } })),
+            "child": { "type": "workflow", "workflow": "child" },
+            "said": { "type": "json", "needs": ["again", "child"], "value": "{{ sys.usage }}" },
+            "hang": spender("fixture-hangs", json!({ "hangs": true, "needs": ["said"] })),
+        },
+    });
+    let child = json!({ "nodes": { "one": spender("fixture-one", json!({})) } });
+    let run = world.start_bundle(bundle(&[("parent", parent), ("child", child)]), Value::object()).await;
+    while probe::calls("fixture-hangs") == 0 {
+        idle().await;
+        if let Some(next) = world.clock.next_wake() {
+            world.clock.advance_to(next);
+        }
+    }
+    world.engine.cancel(run, None).await.unwrap();
+    assert_eq!(world.end(run).await.usage.total().calls, 8);
+    export(&world, run).await
+}
+
+/// A child that uses up what its parent had left, after it was told that this is near.
+async fn budgeted() -> (Export, Export) {
+    let world = world().await;
+    let model = |name: &str, more: Json| {
+        let mut node = probe(name, more);
+        node["type"] = "model-probe".into();
+        node["uses"] = json!({ "a/small": { "input_tokens": 10, "cost": 0.000_01 } });
+        node
+    };
+    let parent = json!({
+        "budget": { "tokens": 25, "cost": "0.01 USD", "warn_at": 0.4 },
+        "nodes": {
+            "own": model("fixture-own", json!({})),
+            "child": { "type": "workflow", "workflow": "child", "needs": ["own"], "on_error": "continue" },
+            "never": model("fixture-over", json!({ "needs": ["child.error"] })),
+        },
+        "on_failure": { "told": { "type": "json", "value": "{{ error.code }} after {{ sys.usage.tokens }}" } },
+    });
+    let child = json!({ "nodes": {
+        "one": model("fixture-child-one", json!({})),
+        "two": model("fixture-child-two", json!({ "needs": ["one"], "budget": { "tokens": 5 } })),
+        "three": model("fixture-child-three", json!({ "needs": ["two"] })),
+    } });
+    let run = world.start_bundle(bundle(&[("parent", parent), ("child", child)]), Value::object()).await;
+    assert_eq!(world.end(run).await.error.unwrap().code, "LA2010");
+    (export(&world, run).await, export(&world, RunId::child(run, "child", 1)).await)
 }

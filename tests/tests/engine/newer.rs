@@ -91,7 +91,8 @@ async fn a_run_that_only_a_newer_release_can_read_is_released_untouched_and_not_
             // A process that knows more can take it at once; here it also ends it, for the next case.
             let newer = open(&*stores.journal, before.updated_at).await;
             let owned = Owned::take(&*stores.journal, run, newer, before.updated_at).await;
-            let end = Release::Ended { status: RunStatus::Succeeded, error: None, conversation: None };
+            let end =
+                Release::Ended { status: RunStatus::Succeeded, error: None, conversation: None, usage: Box::default() };
             stores.journal.append(owned.release(end)).await.unwrap();
             world.engine.close().await.unwrap();
         }
@@ -108,7 +109,7 @@ async fn a_fork_and_a_child_open_the_files_of_the_run_they_came_from() {
             ..Capabilities::default()
         };
         let engine = Engine::open(EngineConfig {
-            registry: liteagent_nodes::registry().with::<Probe>(),
+            registry: liteagent_nodes::registry().with::<Probe>().with::<ModelProbe>(),
             stores: stores.clone(),
             caps: Arc::new(caps),
             clock: Arc::new(VirtualClock::at(1_000_000)),

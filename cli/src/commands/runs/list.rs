@@ -5,6 +5,7 @@ use liteagent_engine::{
     event::RunStatus,
     store::{RunFilter, RunPhase, RunRow},
     time::iso,
+    units::Money,
     view::check_readable,
 };
 
@@ -12,7 +13,7 @@ use super::standing;
 use crate::{
     failure::{Exit, Failure},
     platform::open_stores_to_read,
-    progress::duration,
+    progress::{duration, grouped},
     project::Project,
     shell::Shell,
 };
@@ -67,9 +68,14 @@ impl List {
             return Ok(Exit::Done);
         }
         let width = rows.iter().map(|row| row.workflow.len()).max().unwrap_or(0).max(8);
-        let mut lines =
-            vec![format!("{:30}  {:width$}  {:9}  {:24}  {:>10}", "RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK")];
-        lines.extend(rows.iter().map(|row| line(row, width)));
+        // Columns that would be empty are left out.
+        let used = rows.iter().any(|row| row.usage.calls > 0);
+        let mut head = format!("{:30}  {:width$}  {:9}  {:24}  {:>10}", "RUN", "WORKFLOW", "STATUS", "STARTED", "TOOK");
+        if used {
+            head.push_str(&format!("  {:>9}  {:>12}", "TOKENS", "COST"));
+        }
+        let mut lines = vec![head];
+        lines.extend(rows.iter().map(|row| line(row, width, used)));
         shell.out(lines.join("\n"))?;
         Ok(Exit::Done)
     }
@@ -90,11 +96,17 @@ impl List {
     }
 }
 
-fn line(row: &RunRow, width: usize) -> String {
+fn line(row: &RunRow, width: usize, used: bool) -> String {
     let took = if row.phase == RunPhase::Ended { duration(row.updated_at - row.created_at) } else { String::new() };
     let error = row.error.as_deref().unwrap_or_default();
+    let usage = match (used, row.usage.calls, row.usage.cost) {
+        (false, ..) => String::new(),
+        (true, 0, _) => format!("{:25}", ""),
+        (true, _, 0) => format!("  {:>9}{:14}", grouped(row.usage.tokens()), ""),
+        (true, _, cost) => format!("  {:>9}  {:>12}", grouped(row.usage.tokens()), Money(cost).to_string()),
+    };
     let line = format!(
-        "{}  {:width$}  {:9}  {}  {took:>10}  {error}",
+        "{}  {:width$}  {:9}  {}  {took:>10}{usage}  {error}",
         row.id,
         row.workflow,
         standing(row),

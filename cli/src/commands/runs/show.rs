@@ -6,6 +6,7 @@ use liteagent_engine::{
     id::RunId,
     store::{Journal, RunPhase, RunRow, StoredRecord},
     time::iso,
+    usage::Spent,
     value::Value,
     view::check_readable,
 };
@@ -15,7 +16,7 @@ use crate::{
     failure::{Exit, Failure},
     follow::{described, runs},
     platform::open_stores_to_read,
-    progress::{Story, count, duration},
+    progress::{Story, count, duration, used},
     project::Project,
     shell::Shell,
 };
@@ -69,8 +70,9 @@ impl Show {
                 lines.push(format!("{:>10}  record {} is of a kind that this release does not know", "", record.seq));
                 continue;
             };
-            if let Some(line) = story.tell(&record) {
-                lines.push(format!("{:>10}{line}", duration(record.at - row.created_at)));
+            if let Some(text) = story.tell(&record) {
+                let text = text.replace('\n', &format!("\n{:10}", ""));
+                lines.push(format!("{:>10}{text}", duration(record.at - row.created_at)));
             }
             if let Event::RunEnded { outputs, error, handled_errors, .. } = record.event {
                 let outputs = match outputs {
@@ -81,9 +83,23 @@ impl Show {
             }
         }
         lines.extend(end);
+        lines.extend(usage(story.total()));
         shell.out(lines.join("\n"))?;
         Ok(Exit::Done)
     }
+}
+
+/// What was used in all, and of which model when there is more than one.
+fn usage(spent: &Spent) -> Vec<String> {
+    let total = spent.total();
+    if total.calls == 0 {
+        return Vec::new();
+    }
+    let mut lines = vec![String::new(), format!("used      {}", used(&total))];
+    if spent.models.len() > 1 {
+        lines.extend(spent.models.iter().map(|(model, usage)| format!("          {model}: {}", used(usage))));
+    }
+    lines
 }
 
 /// Every stored record of a run.

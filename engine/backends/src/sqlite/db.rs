@@ -22,11 +22,12 @@ use super::{
 };
 
 /// Every migration, oldest first: the newest one's place is the version of the schema.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../migrations/0001_runs.sql"),
     include_str!("../../migrations/0002_holds.sql"),
     include_str!("../../migrations/0003_subject.sql"),
     include_str!("../../migrations/0004_shared_files.sql"),
+    include_str!("../../migrations/0005_usage.sql"),
 ];
 
 /// How far apart to look whether another process has written.

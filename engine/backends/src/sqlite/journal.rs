@@ -7,8 +7,8 @@ use liteagent_engine::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, Created, Forget, InboxMessage, Journal, Message, NewRun, Release, RunFilter, RunRow,
-        StoreError, StoredRecord, Take,
+        Append, AppendError, ConversationRow, Created, Forget, InboxMessage, Journal, Message, NewRun, Release,
+        RunFilter, RunRow, StoreError, StoredRecord, StoredTurn, Take, UsageRow,
     },
     units::Millis,
     value::Value,
@@ -126,9 +126,21 @@ impl Journal for SqliteStore {
     }
 
     async fn conversation(&self, id: &str) -> Result<Option<Value>, StoreError> {
-        let sql = "SELECT variables FROM conversations WHERE id = ?1";
+        let sql = "SELECT variables FROM conversations WHERE id = ?1 AND variables IS NOT NULL";
         let text = self.0.text(sql, Key::Text(id)).await?;
         Ok(text.map(|text| serde_json::from_str(&text)).transpose().map_err(Error::from)?)
+    }
+
+    async fn turns_before(&self, run: RunId, most: usize) -> Result<Vec<StoredTurn>, StoreError> {
+        Ok(self.chain(run, most).await?)
+    }
+
+    async fn turn(&self, run: RunId) -> Result<Option<StoredTurn>, StoreError> {
+        Ok(self.turn_of(run).await?)
+    }
+
+    async fn conversations(&self, workflow: Option<&str>, limit: u32) -> Result<Vec<ConversationRow>, StoreError> {
+        Ok(self.listed(workflow, limit).await?)
     }
 
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
@@ -138,6 +150,10 @@ impl Journal for SqliteStore {
     async fn forget(&self, subject: &str, limit: u32) -> Result<Forget, StoreError> {
         let subject = subject.to_owned();
         self.0.writer.write(move |db| retention::forget(db, &subject, limit)).await
+    }
+
+    async fn usage(&self, from: Millis, until: Millis) -> Result<Vec<UsageRow>, StoreError> {
+        self.usage_rows(from, until).await
     }
 
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError> {

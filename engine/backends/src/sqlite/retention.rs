@@ -10,7 +10,7 @@ use liteagent_engine::{
 use rusqlite::params;
 use uuid::Uuid;
 
-use super::{db::Db, error::Error, runs::SEQ_BITS, session};
+use super::{db::Db, error::Error, runs::SEQ_BITS, session, turns};
 
 /// Pages given back to the disk by one deletion: about 40 MB, some ten milliseconds.
 const VACUUM_PAGES: u32 = 10_000;
@@ -54,8 +54,7 @@ fn forget_ended(db: &Db, subject: &str, limit: u32) -> Result<Forgotten, Error> 
         blobs.extend(named.iter().map(|hash| Digest::from_hash(hash)));
         forgotten.outputs += db.execute("DELETE FROM outputs WHERE run = ?1", [id])? as u64;
         if let Some(conversation) = conversation {
-            let sql = "DELETE FROM conversations WHERE id = ?1";
-            forgotten.conversations += db.execute(sql, [conversation])? as u64;
+            forgotten.conversations += turns::forget(db, conversation)?;
         }
         delete_run(db, *row, id)?;
     }

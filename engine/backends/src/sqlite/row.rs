@@ -14,7 +14,7 @@ use super::error::{Error, damaged};
 macro_rules! run_columns {
     () => {
         "id, workflow, digest, phase, status, epoch, seq, owner, wake_at, parent_run, parent_node, parent_attempt, \
-         trigger, conversation, error, created_at, updated_at, subject"
+         trigger, conversation, error, created_at, updated_at, subject, usage"
     };
 }
 pub(super) use run_columns;
@@ -69,6 +69,7 @@ pub(super) fn run_row(row: &impl Cells) -> Result<RunRow, Error> {
         created_at: int(row, 15)?,
         updated_at: int(row, 16)?,
         subject: row.text(17)?,
+        usage: row.text(18)?.map(|usage| serde_json::from_str(&usage)).transpose()?.unwrap_or_default(),
     })
 }
 

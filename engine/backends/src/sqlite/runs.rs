@@ -16,6 +16,7 @@ use super::{
     error::Error,
     line,
     row::{hash, phase_number, run_columns, run_row, status_number},
+    turns,
 };
 
 /// How many bits of a record's place hold its seq.
@@ -56,6 +57,7 @@ pub(super) fn create(db: &Db, new: &NewRun, end: Option<&Release>) -> Result<Cre
     insert_records(db, row, &new.records)?;
     name_blobs(db, new.id, &new.blobs)?;
     line::stand(db, new.id, row, &holds, new.at)?;
+    turns::say(db, new)?;
     if let Some(end) = end {
         release(db, new.id, row, end)?;
     }
@@ -201,15 +203,17 @@ fn release(db: &Db, run: RunId, row: i64, release: &Release) -> Result<(), Error
     match release {
         Release::Queued => rest(RunPhase::Queued, None),
         Release::Waiting { wake_at } => rest(RunPhase::Waiting, *wake_at),
-        Release::Ended { status, error, conversation } => {
+        Release::Ended { status, error, conversation, usage } => {
             let error = error.as_ref().map(ToString::to_string);
-            let sql = "UPDATE runs SET phase = 3, owner = NULL, wake_at = NULL, status = ?2, error = ?3 WHERE row = ?1";
-            db.execute(sql, params![row, status_number(*status), error])?;
+            let total =
+                Some(&usage.total).filter(|total| !total.is_nothing()).map(serde_json::to_string).transpose()?;
+            let sql = "UPDATE runs SET phase = 3, owner = NULL, wake_at = NULL, status = ?2, error = ?3, usage = ?4 \
+                       WHERE row = ?1";
+            db.execute(sql, params![row, status_number(*status), error, total])?;
+            super::usage::count(db, row, usage)?;
             db.execute("DELETE FROM inbox WHERE run = ?1", [row])?;
             line::leave(db, row)?;
-            let Some((id, variables)) = conversation else { return Ok(()) };
-            let sql = "INSERT OR REPLACE INTO conversations (id, variables) VALUES (?1, ?2)";
-            db.execute(sql, params![id, serde_json::to_string(variables)?]).map(drop)
+            conversation.as_ref().map_or(Ok(()), |end| turns::end(db, run, end))
         }
     }
 }

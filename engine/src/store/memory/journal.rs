@@ -9,8 +9,8 @@ use crate::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, Created, Forget, InboxMessage, Journal, Message, NewRun, Release, RunFilter, RunRow,
-        StoreError, StoredRecord, Take,
+        Append, AppendError, ConversationRow, Created, Forget, InboxMessage, Journal, Message, NewRun, Release,
+        RunFilter, RunRow, StoreError, StoredRecord, StoredTurn, Take, UsageRow,
     },
     units::Millis,
     value::Value,
@@ -94,7 +94,19 @@ impl Journal for MemoryStore {
     }
 
     async fn conversation(&self, id: &str) -> Result<Option<Value>, StoreError> {
-        Ok(self.runs().conversations.get(id).cloned())
+        Ok(self.runs().talks.variables(id))
+    }
+
+    async fn turns_before(&self, run: RunId, most: usize) -> Result<Vec<StoredTurn>, StoreError> {
+        Ok(self.runs().talks.before(run, most))
+    }
+
+    async fn turn(&self, run: RunId) -> Result<Option<StoredTurn>, StoreError> {
+        Ok(self.runs().talks.turn(run))
+    }
+
+    async fn conversations(&self, workflow: Option<&str>, limit: u32) -> Result<Vec<ConversationRow>, StoreError> {
+        Ok(self.runs().talks.list(workflow, limit))
     }
 
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
@@ -113,6 +125,10 @@ impl Journal for MemoryStore {
             forgotten.outputs = (before - values.cache.len()) as u64;
             Forget::Done(forgotten)
         }))
+    }
+
+    async fn usage(&self, from: Millis, until: Millis) -> Result<Vec<UsageRow>, StoreError> {
+        Ok(self.runs().daily.rows(from, until))
     }
 
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError> {

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::line::Lines;
+use super::{line::Lines, talk::Talks, usage::Daily};
 use crate::{
     event::{RunStatus, Seq},
     id::{Digest, RunId, SessionId},
@@ -15,7 +15,7 @@ use crate::{
         NewRun, Release, RunFilter, RunPhase, RunRow, StoreError, StoredRecord, Take, Taken,
     },
     units::{self, Millis},
-    value::Value,
+    usage::Usage,
 };
 
 /// Everything that a journal knows.
@@ -33,7 +33,8 @@ pub(super) struct Runs {
     blobs: HashMap<Digest, HashSet<RunId>>,
     pub(super) lines: Lines,
     pub(super) bundles: HashMap<Digest, Arc<str>>,
-    pub(super) conversations: HashMap<String, Value>,
+    pub(super) talks: Talks,
+    pub(super) daily: Daily,
 }
 
 pub(super) struct Run {
@@ -65,7 +66,8 @@ impl Runs {
             blobs: HashMap::new(),
             lines: Lines::default(),
             bundles: HashMap::new(),
-            conversations: HashMap::new(),
+            talks: Talks::default(),
+            daily: Daily::default(),
         }
     }
 
@@ -117,6 +119,7 @@ impl Runs {
         self.order.insert(self.created, id);
         self.open.insert(self.created);
         self.name_blobs(id, new.blobs.iter().cloned());
+        self.talks.say(&new);
         self.by_id.insert(id, Run::new(self.created, new));
         if let Some(end) = end {
             self.release(id, end);
@@ -200,13 +203,17 @@ impl Runs {
                 run.row.phase = RunPhase::Waiting;
                 run.row.wake_at = wake_at;
             }
-            Release::Ended { status, error, conversation } => {
+            Release::Ended { status, error, conversation, usage } => {
                 run.row.phase = RunPhase::Ended;
+                run.row.usage = usage.total;
+                self.daily.add(&run.row, &usage);
                 run.row.status = Some(status);
                 run.row.error = error.map(|error| error.to_string());
                 self.open.remove(&run.order);
                 self.lines.leave(run.order as i64);
-                self.conversations.extend(conversation);
+                if let Some(end) = conversation {
+                    self.talks.end(id, end);
+                }
             }
         }
     }
@@ -284,7 +291,7 @@ impl Runs {
         let ids: HashSet<String> = all.iter().filter_map(|run| run.row.conversation.clone()).collect();
         let named = self.blobs.iter().filter(|(_, runs)| gone.iter().any(|(run, _)| runs.contains(run)));
         let mut forgotten = Forgotten { blobs: named.map(|(blob, _)| blob.clone()).collect(), ..Forgotten::default() };
-        forgotten.conversations = ids.iter().filter(|id| self.conversations.remove(*id).is_some()).count() as u64;
+        forgotten.conversations = ids.iter().filter(|id| self.talks.forget(id)).count() as u64;
         let gone = self.delete(gone);
         forgotten.runs = gone.len() as u64;
         Ok((gone, forgotten))
@@ -332,6 +339,7 @@ impl Run {
             conversation: new.conversation,
             subject: new.subject,
             error: None,
+            usage: Usage::default(),
             created_at: new.at,
             updated_at: new.at,
         };

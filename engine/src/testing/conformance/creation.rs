@@ -1,6 +1,6 @@
 //! How runs and bundles begin to exist.
 
-use super::samples::{Owned, ended, idempotency, new_run, records};
+use super::samples::{Owned, ended, idempotency, left, new_run, records};
 use crate::{
     event::RunStatus,
     id::{Digest, RunId},
@@ -81,8 +81,8 @@ pub async fn an_idempotency_key_belongs_to_a_caller_and_a_workflow(journal: &dyn
 
 pub async fn a_run_can_be_created_with_its_end(journal: &dyn Journal) {
     let new = NewRun { records: records(1..=4), conversation: Some("c9".to_owned()), ..new_run("quick", 3) };
-    let conversation = Some(("c9".to_owned(), Value::from("kept")));
-    let end = Release::Ended { status: RunStatus::Succeeded, error: None, conversation };
+    let conversation = Some(left("c9", "kept"));
+    let end = Release::Ended { status: RunStatus::Succeeded, error: None, conversation, usage: Box::default() };
     assert_eq!(journal.create_ended(new.clone(), end).await.unwrap(), Created::New);
 
     let row = journal.run(new.id).await.unwrap().unwrap();

@@ -2,7 +2,9 @@
 
 use futures::future::join_all;
 
-use super::samples::{Owned, child_of, consumed, ended, message, new_run, open, phase, record, records, sight};
+use super::samples::{
+    Owned, child_of, consumed, ended, left, message, new_run, open, phase, record, records, sight, used,
+};
 use crate::{
     error::{ErrorClass, ErrorReport},
     event::RunStatus,
@@ -90,7 +92,8 @@ pub async fn a_refused_append_changes_nothing(journal: &dyn Journal) {
         release: Some(Release::Ended {
             status: RunStatus::Succeeded,
             error: None,
-            conversation: Some(("c1".to_owned(), Value::Null)),
+            conversation: Some(left("c1", Value::Null)),
+            usage: Box::new(used([("a/b", 5)])),
         }),
         ..owned.append(2)
     };
@@ -155,8 +158,8 @@ pub async fn a_conversation_is_stored_with_the_end(journal: &dyn Journal) {
     assert_eq!(journal.conversation("c1").await.unwrap(), None);
     for variables in ["first", "second"] {
         let owned = Owned::create(journal, 1).await;
-        let conversation = Some(("c1".to_owned(), Value::from(variables)));
-        let end = Release::Ended { status: RunStatus::Succeeded, error: None, conversation };
+        let conversation = Some(left("c1", variables));
+        let end = Release::Ended { status: RunStatus::Succeeded, error: None, conversation, usage: Box::default() };
         journal.append(owned.release(end)).await.unwrap();
         assert_eq!(phase(journal, owned.run).await, RunPhase::Ended);
         assert_eq!(journal.conversation("c1").await.unwrap(), Some(Value::from(variables)));
@@ -172,7 +175,12 @@ pub async fn an_error_is_listed_with_the_end(journal: &dyn Journal) {
         hint: None,
         node: Some("fetch".to_owned()),
     };
-    let end = Release::Ended { status: RunStatus::Failed, error: Some(error.clone()), conversation: None };
+    let end = Release::Ended {
+        status: RunStatus::Failed,
+        error: Some(error.clone()),
+        conversation: None,
+        usage: Box::default(),
+    };
     journal.append(owned.release(end)).await.unwrap();
 
     let row = journal.run(owned.run).await.unwrap().unwrap();

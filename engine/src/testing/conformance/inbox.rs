@@ -6,6 +6,7 @@ use crate::{
     event::{RunStatus, SignalTo},
     id::RunId,
     store::{Append, AppendError, Journal, Message, MessageBody, Release, RunPhase},
+    usage::Spent,
     value::Value,
 };
 
@@ -119,6 +120,7 @@ pub async fn every_kind_of_message_is_read_back(journal: &dyn Journal) {
             status: RunStatus::Failed,
             outputs: Value::Null,
             error: Some(error),
+            usage: Spent { nodes: 3, ..Spent::default() },
         },
     ];
     let mut sent = Vec::new();

@@ -4,9 +4,11 @@ use crate::{
     event::{RunStatus, Seq, SignalTo},
     id::{Digest, RunId, SessionId},
     store::{
-        Append, Idempotency, Journal, Message, MessageBody, NewRun, Parent, Release, RunPhase, StoredRecord, Take,
+        Append, ConversationEnd, Idempotency, Journal, Message, MessageBody, NewRun, Parent, Release, RunPhase,
+        RunUsage, StoredRecord, Take,
     },
     units::Millis,
+    usage::{Spent, Usage},
     value::Value,
 };
 
@@ -32,6 +34,7 @@ pub fn new_run(workflow: &str, at: Millis) -> NewRun {
         parent: None,
         trigger: "api".to_owned(),
         conversation: None,
+        turn: None,
         subject: None,
         holds: Vec::new(),
         idempotency: None,
@@ -60,7 +63,21 @@ pub fn message(id: &str) -> Message {
 }
 
 pub fn ended(status: RunStatus) -> Release {
-    Release::Ended { status, error: None, conversation: None }
+    Release::Ended { status, error: None, conversation: None, usage: Box::default() }
+}
+
+/// What a run leaves in its conversation, without an answer.
+pub fn left(id: &str, variables: impl Into<Value>) -> ConversationEnd {
+    ConversationEnd { id: id.to_owned(), variables: variables.into(), answer: None }
+}
+
+/// What a run used of models, in tokens of questions.
+pub fn used<'a>(models: impl IntoIterator<Item = (&'a str, u64)>) -> RunUsage {
+    let mut spent = Spent::default();
+    for (model, input_tokens) in models {
+        spent.add(model, Usage { input_tokens, cost: 7 * input_tokens, ..Usage::default() });
+    }
+    RunUsage { total: spent.total(), own: spent.models }
 }
 
 pub async fn open(journal: &dyn Journal, at: Millis) -> SessionId {

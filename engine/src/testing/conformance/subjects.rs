@@ -1,6 +1,6 @@
 //! Forgetting what is kept about a subject.
 
-use super::samples::{Owned, child_of, ended, idempotency, new_run, open};
+use super::samples::{Owned, child_of, ended, idempotency, left, new_run, open};
 use crate::{
     event::RunStatus,
     id::{Digest, RunId, SessionId},
@@ -22,8 +22,8 @@ fn about(subject: &str, conversation: &str) -> NewRun {
 async fn end(journal: &dyn Journal, new: &NewRun, session: SessionId) {
     assert_eq!(journal.create(new.clone()).await.unwrap(), Created::New);
     let owned = Owned::take(journal, new.id, session, 2).await;
-    let conversation = new.conversation.clone().map(|id| (id, Value::from("said")));
-    let release = Release::Ended { status: RunStatus::Succeeded, error: None, conversation };
+    let conversation = new.conversation.as_deref().map(|id| left(id, "said"));
+    let release = Release::Ended { status: RunStatus::Succeeded, error: None, conversation, usage: Box::default() };
     journal.append(Append { at: 3, ..owned.release(release) }).await.unwrap();
 }
 

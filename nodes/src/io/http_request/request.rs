@@ -67,7 +67,7 @@ pub(super) fn validate(config: &HttpRequestConfig) -> Result<(), ConfigError> {
     Ok(())
 }
 
-fn validate_auth(auth: &Auth) -> Result<(), ConfigError> {
+pub(crate) fn validate_auth(auth: &Auth) -> Result<(), ConfigError> {
     let set = [auth.bearer.is_some(), auth.basic.is_some(), auth.header.is_some()];
     if set.into_iter().filter(|is_set| *is_set).count() != 1 {
         let message = "expected exactly one of `bearer`, `basic` and `header`";
@@ -170,7 +170,7 @@ fn add_unless_set(headers: &mut Vec<(String, String)>, name: &str, value: String
     }
 }
 
-fn credentials(auth: &Auth, ctx: &NodeCtx, to: &Destination) -> Result<(String, String), NodeError> {
+pub(crate) fn credentials(auth: &Auth, ctx: &NodeCtx, to: &Destination) -> Result<(String, String), NodeError> {
     if let Some(token) = &auth.bearer {
         return Ok(("authorization".to_owned(), format!("Bearer {}", ctx.render_secret(token, to)?)));
     }

@@ -1,0 +1,87 @@
+//! Language models: what `liteagent.toml` and the environment make of them.
+
+use std::sync::Arc;
+
+use liteagent_engine::{
+    bundle::Bundle,
+    capability::Secrets,
+    codes,
+    node::{Capability, Registry},
+    time::SystemClock,
+};
+use liteagent_nodes::egress::{Egress, EgressPolicy};
+use liteagent_providers::{Deployment, Router, resolve};
+use serde_json::Value as Json;
+
+use super::{Config, FILE, setting};
+use crate::failure::Failure;
+
+impl Config {
+    /// The models of this installation. Nobody is called, unless nothing but an Ollama can stand for an alias.
+    pub(crate) async fn router(&self, secrets: &Secrets) -> Result<Arc<Router>, Failure> {
+        let deployment = self.deployment(secrets)?;
+        // Addresses that are configured here are allowed for calls of models, and for nothing else.
+        let policy = EgressPolicy::parse(deployment.endpoints())
+            .map_err(|error| Failure::usage(codes::CONFIG, format!("`providers` of `{FILE}`: {error}")))?;
+        let http = Arc::new(Egress::new(policy).without_limit_of_silence());
+        Ok(Arc::new(Router::open(deployment, http, Arc::new(SystemClock), []).await))
+    }
+
+    fn deployment(&self, secrets: &Secrets) -> Result<Deployment, Failure> {
+        resolve(&self.providers, &self.models, secrets, &setting).map_err(|error| {
+            let is_variable = error.place.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_');
+            let place =
+                if is_variable { format!("`{}`", error.place) } else { format!("`{}` of `{FILE}`", error.place) };
+            Failure::usage(codes::CONFIG, format!("{place}: {}", error.message))
+                .hint("run `liteagent explain LA3004` to see every key")
+        })
+    }
+}
+
+/// Whether nodes of a bundle ask a model that an alias or nobody names: which one that is decides this installation.
+pub(crate) fn asks_default(bundle: &Bundle, registry: &Registry) -> bool {
+    let Ok(bundle) = serde_json::to_value(bundle) else { return false };
+    let workflows = bundle["workflows"].as_object().into_iter().flatten();
+    workflows.into_iter().any(|(_, workflow)| {
+        let usual = workflow.pointer("/defaults/model").unwrap_or(&Json::Null);
+        ["nodes", "on_failure", "finally"].iter().any(|part| asks(&workflow[part], usual, registry))
+    })
+}
+
+fn asks(nodes: &Json, usual: &Json, registry: &Registry) -> bool {
+    let is_open = |model: &Json| match model {
+        Json::Null => true,
+        Json::String(name) => !name.contains('/'),
+        other => other[0].as_str().is_some_and(|name| !name.contains('/')),
+    };
+    let calls = |kind: &str| registry.get(kind).is_some_and(|spec| spec.meta.requires.contains(&Capability::Models));
+    nodes.as_object().into_iter().flatten().any(|(_, node)| {
+        let model = node.get("model").unwrap_or(usual);
+        calls(node["type"].as_str().unwrap_or_default()) && is_open(model) || asks(&node["nodes"], usual, registry)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_workflows_that_leave_the_model_open_ask_for_the_default() {
+        let asks = |text: &str| {
+            let text =
+                format!(r#"{{"format":1,"entry":"w","workflows":{{"w":{{"name":"w",{text},"outputs":{{}}}}}}}}"#);
+            asks_default(&Bundle::parse(&text).unwrap(), &liteagent_nodes::registry())
+        };
+        let llm = |model: &str| format!(r#"{{"type":"llm",{model}"messages":[{{"user":"Hi"}}]}}"#);
+        assert!(asks(&format!(r#""nodes":{{"a":{}}}"#, llm(""))));
+        assert!(asks(&format!(r#""nodes":{{"a":{}}}"#, llm(r#""model":["fast","openai/x"],"#))));
+        assert!(!asks(&format!(r#""nodes":{{"a":{}}}"#, llm(r#""model":"openai/x","#))));
+        assert!(!asks(&format!(r#""defaults":{{"model":"openai/x"}},"nodes":{{"a":{}}}"#, llm(""))));
+        assert!(!asks(r#""nodes":{"a":{"type":"answer","text":"Hi"}}"#));
+        let inner = format!(
+            r#""nodes":{{"each":{{"type":"iteration","items":"{{{{ inputs.x }}}}","nodes":{{"a":{}}},"output":"x"}}}}"#,
+            llm("")
+        );
+        assert!(asks(&inner));
+    }
+}

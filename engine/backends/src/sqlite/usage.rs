@@ -1,0 +1,79 @@
+//! What runs used of models, per day, workflow and model: the table `usage`.
+
+use liteagent_engine::{
+    store::{DAY, RunUsage, StoreError, UsageRow, day_of},
+    units::Millis,
+    usage::Usage,
+};
+use rusqlite::params;
+
+use super::{
+    SqliteStore,
+    db::Db,
+    error::Error,
+    row::{Cells, int, text},
+};
+
+/// Counts a run that has just ended: on the day when it last changed.
+pub(super) fn count(db: &Db, run: i64, usage: &RunUsage) -> Result<(), Error> {
+    for (model, used) in &usage.own {
+        db.execute(
+            "INSERT INTO usage (day, workflow, model, runs, calls, input_tokens, cached_tokens, output_tokens, \
+             reasoning_tokens, cost, unpriced) \
+             SELECT updated_at / 86400000, workflow, ?2, 1, ?3, ?4, ?5, ?6, ?7, ?8, ?9 FROM runs WHERE row = ?1 \
+             ON CONFLICT DO UPDATE SET runs = runs + 1, calls = calls + excluded.calls, \
+             input_tokens = input_tokens + excluded.input_tokens, \
+             cached_tokens = cached_tokens + excluded.cached_tokens, \
+             output_tokens = output_tokens + excluded.output_tokens, \
+             reasoning_tokens = reasoning_tokens + excluded.reasoning_tokens, \
+             cost = cost + excluded.cost, unpriced = unpriced + excluded.unpriced",
+            params![
+                run,
+                model,
+                amount(used.calls),
+                amount(used.input_tokens),
+                amount(used.cached_tokens),
+                amount(used.output_tokens),
+                amount(used.reasoning_tokens),
+                amount(used.cost),
+                amount(used.unpriced),
+            ],
+        )?;
+    }
+    Ok(())
+}
+
+/// Half of what a column holds, so that a sum of two still fits.
+fn amount(amount: u64) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX).min(i64::MAX / 2)
+}
+
+impl SqliteStore {
+    /// The rows of these days.
+    pub(super) async fn usage_rows(&self, from: Millis, until: Millis) -> Result<Vec<UsageRow>, StoreError> {
+        let sql = "SELECT day, workflow, model, runs, calls, input_tokens, cached_tokens, output_tokens, \
+                   reasoning_tokens, cost, unpriced FROM usage WHERE day BETWEEN ?1 AND ?2 ORDER BY day, workflow, model";
+        let query = sqlx::query(sql).bind(day_of(from) / DAY).bind(day_of(until) / DAY);
+        let rows = query.fetch_all(&self.0.readers).await.map_err(Error::from)?;
+        Ok(rows.iter().map(usage_row).collect::<Result<_, _>>()?)
+    }
+}
+
+fn usage_row(row: &impl Cells) -> Result<UsageRow, Error> {
+    let amount = |column: usize| int(row, column).map(|amount| amount as u64);
+    Ok(UsageRow {
+        day: int(row, 0)? * DAY,
+        workflow: text(row, 1)?,
+        model: text(row, 2)?,
+        runs: amount(3)?,
+        usage: Usage {
+            calls: amount(4)?,
+            input_tokens: amount(5)?,
+            cached_tokens: amount(6)?,
+            output_tokens: amount(7)?,
+            reasoning_tokens: amount(8)?,
+            cost: amount(9)?,
+            unpriced: amount(10)?,
+        },
+    })
+}

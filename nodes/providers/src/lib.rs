@@ -1,0 +1,30 @@
+//! Language models over HTTP: OpenAI and Anthropic wire formats, routing, traffic and prices.
+//!
+//! # Layout
+//! * [`Router`]: names, aliases, fallbacks, cache; what nodes get as their models
+//! * `service`: one provider: attempts, streams, vectors
+//! * `wire`: requests and answers as JSON, without input or output
+//! * [`limit`]: who may call now; `breaker`: whom to leave alone
+//! * `catalog`: prices and abilities of known models, in `catalog/models.yaml`
+//! * `failure`: the one taxonomy of what goes wrong
+//! * [`resolve`]: from settings, secrets and the environment to a [`Deployment`]
+
+pub use self::{
+    catalog::{Facts, LongPrices, prices_checked},
+    router::{Listed, Router},
+    settings::{Deployment, Limits, Names, ProviderSettings, SettingError, resolve},
+    wire::Format,
+};
+
+mod breaker;
+mod cache;
+mod catalog;
+mod estimate;
+mod failure;
+pub mod limit;
+mod ollama;
+mod router;
+mod service;
+mod settings;
+mod sse;
+mod wire;

@@ -1,0 +1,13 @@
+//! Providers against servers that say exactly what a test wants them to say, byte by byte.
+
+mod providers {
+    mod anthropic;
+    mod embeddings;
+    mod failures;
+    mod openai;
+    mod requests;
+    mod routing;
+    mod server;
+    mod traffic;
+    mod world;
+}

@@ -1,0 +1,258 @@
+//! Many runs at one provider that says no, in virtual time.
+
+#![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex},
+};
+
+use async_trait::async_trait;
+use futures::{StreamExt as _, stream};
+use liteagent_engine::{
+    capability::{
+        Http, HttpCall, HttpReply,
+        model::{ChatRequest, Models as _},
+    },
+    codes,
+    error::NodeError,
+    id::RunId,
+    time::{Clock, VirtualClock},
+    units::Millis,
+};
+use liteagent_providers::Router;
+use rstest::rstest;
+
+use super::world::{Said, deployment, question};
+
+/// A provider that refuses everything for a while, and then what is above its limit.
+struct Provider {
+    clock: Arc<VirtualClock>,
+    /// How long an answer takes.
+    latency: Millis,
+    /// Until when it refuses everything.
+    refuses_until: Millis,
+    /// Calls a minute, as a bucket that holds a tenth of them.
+    per_minute: f64,
+    retry_after: Option<Millis>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    level: f64,
+    filled_at: Millis,
+    /// When calls came.
+    sent: Vec<Millis>,
+    /// The questions that were answered, in order.
+    answered: Vec<String>,
+    refused: usize,
+}
+
+impl Provider {
+    fn takes(&self, now: Millis) -> bool {
+        let mut state = self.state.lock().unwrap();
+        state.sent.push(now);
+        let filled = state.level + (now - state.filled_at) as f64 * self.per_minute / 60_000.0;
+        state.level = filled.min(self.per_minute / 10.0);
+        state.filled_at = now;
+        let is_taken = now >= self.refuses_until && state.level >= 1.0;
+        if is_taken {
+            state.level -= 1.0;
+        } else {
+            state.refused += 1;
+        }
+        is_taken
+    }
+}
+
+#[async_trait]
+impl Http for Provider {
+    async fn send(&self, call: HttpCall) -> Result<HttpReply, NodeError> {
+        let now = self.clock.now();
+        let liteagent_engine::capability::HttpBody::Bytes(body) = &call.body else { panic!("a body") };
+        let body: serde_json::Value = serde_json::from_slice(body).unwrap();
+        let is_taken = self.takes(now);
+        self.clock.sleep_until(now + self.latency).await;
+        let reply = |status, body: &'static str| HttpReply {
+            status,
+            headers: Vec::new(),
+            url: call.url.clone(),
+            body: stream::iter([Ok(body.into())]).boxed(),
+            retry_after: if status == 429 { self.retry_after } else { None },
+        };
+        if !is_taken {
+            return Ok(reply(429, r#"{"error":{"message":"slow down","code":"rate_limit_exceeded"}}"#));
+        }
+        let question = body["messages"][0]["content"].as_str().unwrap().to_owned();
+        self.state.lock().unwrap().answered.push(question);
+        Ok(reply(
+            200,
+            "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
+        ))
+    }
+}
+
+/// Lets time pass until everything is done.
+async fn run_out(clock: &VirtualClock, mut is_done: impl FnMut() -> bool) {
+    while !is_done() {
+        // Whatever is ready runs before time passes: nothing here waits for anything but the clock.
+        for _ in 0..200 {
+            tokio::task::yield_now().await;
+        }
+        match clock.next_wake() {
+            Some(at) => clock.advance_to(at),
+            None => assert!(is_done(), "nobody sleeps, and it is not done"),
+        }
+    }
+}
+
+/// The most calls within any minute.
+fn busiest_minute(sent: &[Millis]) -> usize {
+    (0..sent.len())
+        .map(|first| sent[first..].iter().take_while(|at| **at - sent[first] < 60_000).count())
+        .max()
+        .unwrap_or(0)
+}
+
+/// How far from its turn a call was answered at most.
+fn largest_delay(answered: &[String]) -> usize {
+    answered.iter().enumerate().map(|(place, name)| place.abs_diff(name.parse().unwrap())).max().unwrap_or(0)
+}
+
+async fn serve(
+    toml: &str,
+    provider: Provider,
+    questions: Vec<(RunId, String)>,
+) -> (Arc<Provider>, Vec<Result<Said, NodeError>>) {
+    let clock = provider.clock.clone();
+    let provider = Arc::new(provider);
+    let toml =
+        format!("[providers.x]\nbase_url = \"http://x.test/v1\"\n{toml}\n[models]\ndefault = \"x/m\"\nembed = \"x/e\"");
+    let router = Router::open(deployment(&toml, &[]), provider.clone(), clock.clone(), []).await;
+    let router = Arc::new(router);
+    let asked: Vec<_> = questions
+        .into_iter()
+        .map(|(run, text)| {
+            let router = router.clone();
+            let request = ChatRequest { run: Some(run), ..question(&text) };
+            tokio::spawn(async move { Ok(Said::read(router.chat(request).await?).await) })
+        })
+        .collect();
+    run_out(&clock, || asked.iter().all(tokio::task::JoinHandle::is_finished)).await;
+    let mut said = Vec::new();
+    for one in asked {
+        said.push(one.await.unwrap());
+    }
+    (provider, said)
+}
+
+fn provider(per_minute: f64, refuses_for: Millis, retry_after: Option<Millis>) -> Provider {
+    let clock = Arc::new(VirtualClock::default());
+    let now = clock.now();
+    let state = Mutex::new(State { filled_at: now, level: per_minute / 10.0, ..State::default() });
+    Provider { latency: 200, refuses_until: now + refuses_for, per_minute, retry_after, state, clock }
+}
+
+/// The limit is configured, or only `Retry-After` is sent, or nothing at all.
+#[rstest]
+#[case::stated("requests_per_minute = 300", Some(5_000))]
+#[case::only_retry_after("", Some(1_000))]
+#[case::nothing_is_said("", None)]
+#[tokio::test]
+async fn twenty_seconds_of_refusals_fail_no_run_and_hammer_nobody(
+    #[case] toml: &str,
+    #[case] retry_after: Option<Millis>,
+) {
+    const LIMIT: f64 = 300.0;
+    let questions = (0..200).map(|number| (RunId::random(), number.to_string())).collect();
+    let (provider, said) = serve(toml, provider(LIMIT, 20_000, retry_after), questions).await;
+    for answer in said {
+        assert_eq!(answer.unwrap().text, "Hi");
+    }
+    let state = provider.state.lock().unwrap();
+    let busiest = busiest_minute(&state.sent);
+    assert!(busiest as f64 <= LIMIT * 1.2, "{busiest} calls in one minute, {} refused", state.refused);
+    let during: Vec<_> = state.sent.iter().filter(|at| **at < provider.refuses_until).collect();
+    assert!(during.len() <= 60, "{} calls while it refused everything", during.len());
+    let delay = largest_delay(&state.answered);
+    assert!(delay <= 20, "a call was answered {delay} places from its turn");
+    let took = provider.clock.now() - provider.refuses_until;
+    assert!(took < 90_000, "200 calls took {took} ms at 300 a minute");
+}
+
+#[tokio::test]
+async fn a_run_with_many_calls_does_not_hold_up_others() {
+    let busy = RunId::random();
+    let mut questions: Vec<_> = (0..150).map(|number| (busy, format!("busy {number}"))).collect();
+    questions.extend((0..20).map(|number| (RunId::random(), format!("other {number}"))));
+    let (provider, said) = serve("requests_per_minute = 60", provider(60.0, 0, None), questions).await;
+    assert!(said.iter().all(Result::is_ok));
+    let state = provider.state.lock().unwrap();
+    let last = state.answered.iter().rposition(|name| name.starts_with("other")).unwrap();
+    assert!(last < 60, "the last of 20 others was answered as number {last}");
+    let mut order: HashMap<&str, usize> = HashMap::new();
+    for (place, name) in state.answered.iter().enumerate() {
+        order.insert(name, place);
+    }
+    let own: Vec<usize> = (0..150).map(|number| order[format!("busy {number}").as_str()]).collect();
+    assert!(own.is_sorted(), "calls of one run keep their order");
+}
+
+#[tokio::test]
+async fn tokens_are_estimated_before_and_corrected_after() {
+    // Each call is estimated at 1,000 tokens and more, and uses few: more than six pass in the first minute.
+    let questions = (0..12).map(|number| (RunId::random(), number.to_string())).collect();
+    let (provider, said) = serve("tokens_per_minute = 6000", provider(6_000.0, 0, None), questions).await;
+    assert!(said.iter().all(Result::is_ok));
+    let state = provider.state.lock().unwrap();
+    let (first, last) = (state.sent[0], state.sent[11]);
+    assert!(last - first < 60_000, "{} ms for calls that used few tokens", last - first);
+}
+
+#[tokio::test]
+async fn only_so_many_calls_are_in_flight() {
+    let questions = (0..40).map(|number| (RunId::random(), number.to_string())).collect();
+    let (provider, said) = serve("in_flight = 4", provider(60_000.0, 0, None), questions).await;
+    assert!(said.iter().all(Result::is_ok));
+    let sent = &provider.state.lock().unwrap().sent;
+    let at_once = |at: &Millis| sent.iter().filter(|other| **other >= *at && **other < *at + 200).count();
+    assert!(sent.iter().all(|at| at_once(at) <= 4), "{sent:?}");
+}
+
+#[tokio::test]
+async fn a_provider_that_wants_to_be_left_alone_for_long_is_not_waited_for() {
+    let questions = (0..30).map(|number| (RunId::random(), number.to_string())).collect();
+    let (provider, said) = serve("max_wait = \"1m\"", provider(60.0, 3_600_000, Some(600_000)), questions).await;
+    for answer in said {
+        let error = answer.unwrap_err();
+        assert_eq!(error.code, codes::PROVIDER_RATE);
+        assert!(error.retry_after.unwrap().as_secs() > 590, "{error:?}");
+    }
+    assert!(provider.state.lock().unwrap().sent.len() <= 16);
+}
+
+#[tokio::test]
+async fn a_call_that_is_given_up_gives_its_place_back() {
+    let mut provider = provider(60_000.0, 0, None);
+    provider.latency = 10_000;
+    let clock = provider.clock.clone();
+    let provider = Arc::new(provider);
+    let toml =
+        "[providers.x]\nbase_url = \"http://x.test/v1\"\nin_flight = 1\n[models]\ndefault = \"x/m\"\nembed = \"x/e\"";
+    let router = Arc::new(Router::open(deployment(toml, &[]), provider.clone(), clock.clone(), []).await);
+    let ask = |text: &'static str| {
+        let router = router.clone();
+        tokio::spawn(async move { Ok::<_, NodeError>(Said::read(router.chat(question(text)).await?).await) })
+    };
+    let (first, second, third) = (ask("first"), ask("second"), ask("third"));
+    while provider.state.lock().unwrap().sent.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    // One that waits, and the one that holds the place.
+    second.abort();
+    first.abort();
+    run_out(&clock, || third.is_finished()).await;
+    assert_eq!(third.await.unwrap().unwrap().text, "Hi");
+    assert_eq!(provider.state.lock().unwrap().sent.len(), 2);
+}

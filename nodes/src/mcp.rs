@@ -1,0 +1,278 @@
+//! A client of MCP servers over streamable HTTP, through our one outgoing client.
+//!
+//! * [`McpServers`] holds the servers that the configuration names, a session with each, and what each offers;
+//! * `wire.rs` is one exchange: a JSON-RPC message, and its answer as JSON or as a stream of events.
+
+use std::{collections::BTreeMap, sync::Arc};
+
+use async_trait::async_trait;
+use liteagent_engine::{
+    capability::{
+        Destination, Http, Secrets,
+        mcp::{Mcp, McpContent, McpReply, McpTool},
+    },
+    codes,
+    error::{ErrorClass, NodeError},
+    suggest,
+    time::Clock,
+    units::{Duration, Millis},
+    value::Value,
+};
+use serde_json::{Value as Json, json};
+use tokio::sync::Mutex;
+use url::Url;
+
+use self::wire::{Exchange, exchange};
+
+mod wire;
+
+/// The version of the protocol that is asked for; an older server answers with its own.
+const VERSION: &str = "2025-06-18";
+/// How long the list of tools of a server is believed.
+const FRESH: Millis = 60_000;
+/// More pages of tools than this are not read.
+const MOST_PAGES: usize = 100;
+
+/// A server, as the configuration has it.
+#[derive(Clone, Debug)]
+pub struct McpServer {
+    /// Where it is.
+    pub url: Url,
+    /// Headers that it is sent, each with the name of the secret that is its value.
+    pub headers: Vec<(String, HeaderSecret)>,
+    /// How long a request may take.
+    pub timeout: Duration,
+}
+
+/// A header whose value is a secret.
+#[derive(Clone, Debug)]
+pub struct HeaderSecret {
+    /// What stands before the secret, such as `Bearer `.
+    pub before: &'static str,
+    /// Its name.
+    pub secret: String,
+}
+
+/// MCP servers by name.
+pub struct McpServers {
+    http: Arc<dyn Http>,
+    clock: Arc<dyn Clock>,
+    secrets: Arc<Secrets>,
+    servers: BTreeMap<String, (McpServer, Mutex<Session>)>,
+}
+
+/// What is known of a server while it knows us.
+#[derive(Debug, Default)]
+struct Session {
+    /// What it calls the session; some servers keep none.
+    id: Option<String>,
+    /// The version that it speaks; `None` before it was greeted.
+    version: Option<String>,
+    tools: Option<(Millis, Vec<McpTool>)>,
+    /// Counts requests.
+    next: u64,
+}
+
+impl McpServers {
+    /// These servers, asked through a client that may reach them.
+    pub fn new(
+        servers: impl IntoIterator<Item = (String, McpServer)>,
+        http: Arc<dyn Http>,
+        clock: Arc<dyn Clock>,
+        secrets: Arc<Secrets>,
+    ) -> Self {
+        let servers = servers.into_iter().map(|(name, server)| (name, (server, Mutex::default()))).collect();
+        Self { http, clock, secrets, servers }
+    }
+
+    fn server(&self, name: &str) -> Result<&(McpServer, Mutex<Session>), NodeError> {
+        self.servers.get(name).ok_or_else(|| {
+            let message = format!("no MCP server is called `{name}`");
+            let known = self.servers.keys().map(String::as_str);
+            let hint = suggest::hint(name, known);
+            let add = || format!("add `[mcp.{name}]` with its `url` to `liteagent.toml`");
+            NodeError::new(codes::MCP_UNKNOWN, ErrorClass::NotFound, message).hint(hint.unwrap_or_else(add))
+        })
+    }
+
+    /// Sends a request in the session with a server, which is opened first where there is none, and opened again where the
+    /// server has forgotten it.
+    async fn ask(&self, name: &str, server: &McpServer, session: &mut Session, method: &str, params: Json) -> Answer {
+        for again in [true, false] {
+            if session.version.is_none() {
+                self.greet(name, server, session).await?;
+            }
+            match self.send(name, server, session, method, Some(params.clone())).await? {
+                Exchange::Result(result) => return Ok(result),
+                Exchange::SessionLost if again => *session = Session { next: session.next, ..Session::default() },
+                Exchange::SessionLost => {}
+                Exchange::Refused { code, message } => return Err(refused(name, method, code, &message)),
+            }
+        }
+        Err(protocol(name, "it forgets every session at once"))
+    }
+
+    async fn greet(&self, name: &str, server: &McpServer, session: &mut Session) -> Result<(), NodeError> {
+        let params = json!({
+            "protocolVersion": VERSION,
+            "capabilities": {},
+            "clientInfo": { "name": "liteagent", "version": env!("CARGO_PKG_VERSION") },
+        });
+        let result = match self.send(name, server, session, "initialize", Some(params)).await? {
+            Exchange::Result(result) => result,
+            Exchange::Refused { code, message } => return Err(refused(name, "initialize", code, &message)),
+            Exchange::SessionLost => return Err(protocol(name, "it answers 404")),
+        };
+        let version = result.get("protocolVersion").and_then(Json::as_str);
+        session.version = Some(version.ok_or_else(|| protocol(name, "its greeting names no version"))?.to_owned());
+        self.send(name, server, session, "notifications/initialized", None).await?;
+        Ok(())
+    }
+
+    /// One message. Without parameters it is a notification, which has no answer.
+    async fn send(
+        &self,
+        name: &str,
+        server: &McpServer,
+        session: &mut Session,
+        method: &str,
+        params: Option<Json>,
+    ) -> Result<Exchange, NodeError> {
+        let mut headers = vec![
+            ("content-type".to_owned(), "application/json".to_owned()),
+            ("accept".to_owned(), "application/json, text/event-stream".to_owned()),
+        ];
+        headers.extend(session.version.iter().map(|version| ("mcp-protocol-version".to_owned(), version.clone())));
+        headers.extend(session.id.iter().map(|id| ("mcp-session-id".to_owned(), id.clone())));
+        for (header, value) in &server.headers {
+            headers.push((header.clone(), format!("{}{}", value.before, self.secret(name, server, &value.secret)?)));
+        }
+        let mut message = json!({ "jsonrpc": "2.0", "method": method });
+        let mut id = None;
+        if let Some(params) = params {
+            session.next += 1;
+            id = Some(session.next);
+            message["id"] = session.next.into();
+            message["params"] = params;
+        }
+        let sent = exchange(&*self.http, name, server, headers, &message, id).await?;
+        if let Some(given) = sent.session {
+            session.id = Some(given);
+        }
+        Ok(sent.exchange)
+    }
+
+    /// A secret, if its owner lets it go there.
+    fn secret(&self, name: &str, server: &McpServer, secret: &str) -> Result<&str, NodeError> {
+        let to = Destination {
+            scheme: server.url.scheme().to_owned(),
+            host: server.url.host_str().unwrap_or_default().to_owned(),
+            port: server.url.port_or_known_default().unwrap_or_default(),
+            is_fixed: true,
+        };
+        let hosts =
+            self.secrets.rules().find(|(known, _)| *known == secret).and_then(|(_, rules)| rules.hosts.as_ref());
+        if hosts.is_some_and(|hosts| !hosts.iter().any(|host| host.fits(&to))) {
+            let message = format!("the secret `{secret}` of the MCP server `{name}` may not be sent to `{to}`");
+            return Err(NodeError::new(codes::SECRET_HOST, ErrorClass::Forbidden, message).hint(format!(
+                "if that is right, add \"{to}\" to `hosts` under `[secrets.{secret}]` in `liteagent.toml`"
+            )));
+        }
+        self.secrets.get(secret).ok_or_else(|| {
+            let message = format!("the MCP server `{name}` needs the secret `{secret}`, which is missing");
+            NodeError::new(codes::SECRET_MISSING, ErrorClass::Unauthenticated, message)
+                .hint(format!("set `LITEAGENT_SECRET_{secret}` in the environment or in `.env`"))
+        })
+    }
+}
+
+type Answer = Result<Json, NodeError>;
+
+#[async_trait]
+impl Mcp for McpServers {
+    async fn tools(&self, name: &str) -> Result<Vec<McpTool>, NodeError> {
+        let (server, session) = self.server(name)?;
+        let mut session = session.lock().await;
+        let now = self.clock.now();
+        if let Some((at, tools)) = session.tools.as_ref().filter(|(at, _)| now - at < FRESH) {
+            debug_assert!(*at <= now, "the clock goes forward");
+            return Ok(tools.clone());
+        }
+        let mut tools = Vec::new();
+        let mut cursor = Json::Null;
+        for _ in 0..MOST_PAGES {
+            let params = if cursor.is_null() { json!({}) } else { json!({ "cursor": cursor }) };
+            let page = self.ask(name, server, &mut session, "tools/list", params).await?;
+            let listed = page.get("tools").and_then(Json::as_array);
+            let listed = listed.ok_or_else(|| protocol(name, "its list of tools is no list"))?;
+            tools.extend(listed.iter().filter_map(tool));
+            cursor = page.get("nextCursor").cloned().unwrap_or_default();
+            if cursor.is_null() {
+                break;
+            }
+        }
+        session.tools = Some((now, tools.clone()));
+        Ok(tools)
+    }
+
+    async fn call(&self, name: &str, tool: &str, arguments: Value, key: &str) -> Result<McpReply, NodeError> {
+        let (server, session) = self.server(name)?;
+        let params = json!({
+            "name": tool,
+            "arguments": arguments.to_json(),
+            "_meta": { "liteagent/idempotency-key": key },
+        });
+        // The session is not held while a tool works: calls of one server run at once.
+        let mut own = {
+            let mut session = session.lock().await;
+            if session.version.is_none() {
+                self.greet(name, server, &mut session).await?;
+            }
+            session.next += 1 << 20;
+            Session { id: session.id.clone(), version: session.version.clone(), tools: None, next: session.next }
+        };
+        let before = own.id.clone();
+        let result = self.ask(name, server, &mut own, "tools/call", params).await?;
+        if own.id != before {
+            let mut session = session.lock().await;
+            *session = Session { tools: session.tools.take(), ..own };
+        }
+        Ok(reply(&result))
+    }
+}
+
+fn tool(listed: &Json) -> Option<McpTool> {
+    let parameters = listed.get("inputSchema").cloned().unwrap_or_else(|| json!({ "type": "object" }));
+    Some(McpTool {
+        name: listed.get("name")?.as_str()?.to_owned(),
+        description: listed.get("description").and_then(Json::as_str).unwrap_or_default().to_owned(),
+        parameters: parameters.into(),
+    })
+}
+
+fn reply(result: &Json) -> McpReply {
+    let part = |part: &Json| {
+        let text = |key: &str| part.get(key).and_then(Json::as_str);
+        match (text("type"), text("text"), part.pointer("/resource/text").and_then(Json::as_str)) {
+            (Some("text"), Some(text), _) | (Some("resource"), _, Some(text)) => McpContent::Text(text.to_owned()),
+            (kind, ..) => McpContent::Other(kind.unwrap_or("something").to_owned()),
+        }
+    };
+    McpReply {
+        content: result.get("content").and_then(Json::as_array).into_iter().flatten().map(part).collect(),
+        data: result.get("structuredContent").cloned().unwrap_or_default().into(),
+        failed: result.get("isError") == Some(&Json::Bool(true)),
+    }
+}
+
+/// The server understood, and says no.
+fn refused(name: &str, method: &str, code: i64, message: &str) -> NodeError {
+    let message = format!("the MCP server `{name}` refused `{method}` with {code}: {message}");
+    NodeError::new(codes::TOOL_ANSWER, ErrorClass::Invalid, message)
+}
+
+fn protocol(name: &str, why: &str) -> NodeError {
+    let message = format!("the MCP server `{name}` does not speak the protocol: {why}");
+    NodeError::new(codes::MCP_PROTOCOL, ErrorClass::Unavailable, message)
+        .hint(format!("check `url` under `[mcp.{name}]` in `liteagent.toml`: it must speak MCP over streamable HTTP"))
+}
