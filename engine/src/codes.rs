@@ -245,6 +245,15 @@ codes! {
     PROVIDER_RESTING = "LA2415": "a provider is left alone after failures";
     PROVIDER_UNABLE = "LA2416": "a model cannot do what is asked of it";
 
+    // LA244x: models that run in the process
+    LOCAL_UNKNOWN = "LA2440": "there is no such local model";
+    LOCAL_MISSING = "LA2441": "the weights of a local model are not there";
+    LOCAL_BROKEN = "LA2442": "the weights of a local model cannot be used";
+    LOCAL_CONTEXT = "LA2443": "a question is longer than a local model can read";
+    LOCAL_UNABLE = "LA2444": "a local model cannot do what is asked";
+    LOCAL_SCHEMA = "LA2445": "a local model cannot be held to a schema";
+    LOCAL_FETCH = "LA2446": "the weights of a local model could not be fetched";
+
     // LA247x: budgets
     NODE_BUDGET = "LA2470": "the budget of a node is used up";
     COST_UNKNOWN = "LA2471": "a budget of money cannot be kept, because a price is not known";

@@ -7,6 +7,7 @@ use clap::{Parser, Subcommand};
 mod generate;
 mod guests;
 mod layers;
+mod models;
 mod new_node;
 mod steps;
 
@@ -38,6 +39,8 @@ enum Task {
         #[arg(long)]
         javascript: bool,
     },
+    /// Fetches the weights of the local models into the cache, where that was not done yet.
+    Models,
     /// Runs every check that a change must pass.
     Check,
     /// Runs every check and every test.
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Task::Generate { check: true } => generate::check(),
         Task::NewNode { path } => new_node::write(&path),
         Task::Guests { javascript } => guests::build(javascript),
+        Task::Models => models::pull(),
         Task::Check => steps::run(steps::CHECKS),
         Task::Test => steps::run(steps::ALL),
         Task::Bench => steps::run(steps::BENCHES),

@@ -52,6 +52,9 @@ const FUZZ: Step = Step {
 /// What tests and benchmarks of the sandbox need; a moment once it was done.
 const GUESTS: Step = step("guests of the sandbox", &["cargo", "xtask", "guests"]);
 
+/// What tests and benchmarks of the local models need; a moment once it was done.
+const MODELS: Step = step("weights of the local models", &["cargo", "xtask", "models"]);
+
 /// Checks without tests.
 pub(crate) const CHECKS: &[Step] = &[FORMAT, CLIPPY, LAYERS, GENERATED, DENY];
 
@@ -63,6 +66,7 @@ pub(crate) const ALL: &[Step] = &[
     GENERATED,
     DENY,
     GUESTS,
+    MODELS,
     step("tests", &["cargo", "nextest", "run", "--workspace", "--locked", "--no-fail-fast"]),
     FUZZ,
     step("workflow tests", &["cargo", "run", "-q", "--locked", "-p", "liteagent", "--", "test", "definitions"]),
@@ -70,7 +74,8 @@ pub(crate) const ALL: &[Step] = &[
 ];
 
 /// The benchmarks.
-pub(crate) const BENCHES: &[Step] = &[GUESTS, step("benchmarks", &["cargo", "bench", "--workspace", "--benches"])];
+pub(crate) const BENCHES: &[Step] =
+    &[GUESTS, MODELS, step("benchmarks", &["cargo", "bench", "--workspace", "--benches"])];
 
 /// Runs every step, also after one that fails, and says which failed.
 #[expect(clippy::disallowed_methods, reason = "progress lines say how long a step took")]
