@@ -26,13 +26,21 @@ macro_rules! wide {
                     $body::<S>($(self.$argument),*)
                 }
             }
-            pulp::Arch::new().dispatch(Work { $($argument,)* life: std::marker::PhantomData })
+            $crate::kernel::widest().dispatch(Work { $($argument,)* life: std::marker::PhantomData })
         }
     };
     (@out) => { () };
     (@out $out:ty) => { $out };
 }
 pub(crate) use wide;
+
+/// The widest vectors of this machine.
+#[cfg(not(test))]
+pub(crate) fn widest() -> pulp::Arch {
+    pulp::Arch::new()
+}
+#[cfg(test)]
+pub(crate) use widths::widest;
 
 /// How many partial sums are kept: enough for the widest vectors, twice.
 pub(crate) const LANES: usize = 32;
@@ -57,4 +65,32 @@ pub(crate) fn sum(lanes: &[f32; LANES]) -> f32 {
         half /= 2;
     }
     lanes[0]
+}
+
+/// Every width of vectors that this machine has, one after the other.
+#[cfg(test)]
+pub(crate) mod widths {
+    use std::cell::Cell;
+
+    use pulp::Arch;
+
+    thread_local! {
+        static CHOSEN: Cell<Arch> = Cell::new(Arch::new());
+    }
+
+    pub(crate) fn widest() -> Arch {
+        CHOSEN.get()
+    }
+
+    /// Runs a test on this thread with none, the middle ones and the widest.
+    pub(crate) fn each(test: impl Fn()) {
+        let mut all = vec![Arch::Scalar];
+        #[cfg(target_arch = "x86_64")]
+        all.extend(pulp::x86::V3::try_new().map(Arch::V3));
+        all.push(Arch::new());
+        for width in all {
+            CHOSEN.set(width);
+            test();
+        }
+    }
 }

@@ -48,7 +48,7 @@ async fn ask(request: ChatRequest) -> Result<(Vec<String>, ChatEnd), NodeError> 
 
 #[track_caller]
 fn refused(answer: Result<(Vec<String>, ChatEnd), NodeError>, code: Code) -> String {
-    let error = answer.unwrap_err();
+    let error = answer.map(|_| ()).expect_err("it is refused");
     assert_eq!(error.code, code, "{error}");
     assert!(error.hint.is_some());
     error.message

@@ -8,11 +8,11 @@ use crate::mapped;
 
 /// A file. Its tensors stay where they are until they are asked for.
 pub(super) struct Gguf {
-    map: Mmap,
     values: HashMap<String, Value>,
     tensors: HashMap<String, Info>,
     /// Where the content of tensors begins.
     content: usize,
+    map: Mmap,
 }
 
 /// A value of the file.
@@ -140,7 +140,7 @@ impl Gguf {
         let kind = Kind::of(info.kind)
             .ok_or_else(|| format!("`{name}`: expected F32, Q4_1 or Q8_0, found the type {}", info.kind))?;
         let (elements, bytes) = kind.block();
-        if info.inputs == 0 || info.inputs % elements != 0 {
+        if info.inputs == 0 || !info.inputs.is_multiple_of(elements) {
             return Err(format!("`{name}`: a row of {} elements is not whole", info.inputs));
         }
         let end =

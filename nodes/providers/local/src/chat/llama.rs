@@ -83,7 +83,10 @@ impl Llama {
             head: width / heads,
             context: gguf.count("llama.context_length")?,
         };
-        if shape.head != TILE || shape.head * heads != width || heads % shape.key_heads != 0 || shape.inner % TILE != 0
+        if shape.head != TILE
+            || shape.head * heads != width
+            || !heads.is_multiple_of(shape.key_heads)
+            || !shape.inner.is_multiple_of(TILE)
         {
             return Err(format!("the sizes do not fit each other: {shape:?}"));
         }

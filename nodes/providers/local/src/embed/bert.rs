@@ -26,13 +26,13 @@ const _: () = assert!(LONGEST <= POSITIONS);
 
 /// The model. The vectors of words stay in the file; the rest is copied, turned as products want it.
 pub(super) struct Bert {
-    map: Mmap,
     words: Range<usize>,
     positions: Vec<f32>,
     /// The vector that says that a token belongs to the first sentence: there is no other.
     sentence: Vec<f32>,
     norm: Norm,
     layers: Vec<Layer>,
+    map: Mmap,
 }
 
 struct Layer {
@@ -142,7 +142,9 @@ fn mean(rows: &[f32]) -> Vec<f32> {
     }
     // Dividing by the count would not change the direction.
     let length = math::dot(&mean, &mean).sqrt();
-    mean.iter_mut().for_each(|value| *value /= length);
+    for value in &mut mean {
+        *value /= length;
+    }
     mean
 }
 

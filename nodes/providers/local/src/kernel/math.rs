@@ -52,31 +52,36 @@ fn exp<S: Simd>(x: f32) -> f32 {
 
 #[inline(always)]
 fn softmax_body<S: Simd>(row: &mut [f32], scale: f32) {
-    let mut most = [f32::NEG_INFINITY; LANES];
-    let (lanes, rest) = row.as_chunks::<LANES>();
-    for values in lanes {
+    let (lanes, rest) = row.as_chunks_mut::<LANES>();
+    // The rest is computed like the others, in a row that is filled up with what has no share.
+    let mut last = [f32::NEG_INFINITY; LANES];
+    last[..rest.len()].copy_from_slice(rest);
+    let mut most = last;
+    for values in &*lanes {
         for (most, value) in most.iter_mut().zip(values) {
             *most = if *value > *most { *value } else { *most };
         }
     }
-    let most = most.iter().chain(rest).copied().fold(f32::NEG_INFINITY, f32::max);
+    let most = most.iter().copied().fold(f32::NEG_INFINITY, f32::max);
 
     let mut sums = [0.0; LANES];
-    let (lanes, rest) = row.as_chunks_mut::<LANES>();
-    for values in lanes {
+    for values in &mut *lanes {
         for (value, sum) in values.iter_mut().zip(&mut sums) {
             *value = exp::<S>((*value - most) * scale);
             *sum += *value;
         }
     }
-    let mut all = sum(&sums);
-    for value in rest {
+    for value in &mut last {
         *value = exp::<S>((*value - most) * scale);
-        all += *value;
     }
-    let share = 1.0 / all;
-    for value in row {
-        *value *= share;
+    let share = 1.0 / (sum(&sums) + last[..rest.len()].iter().sum::<f32>());
+    for values in lanes {
+        for value in values {
+            *value *= share;
+        }
+    }
+    for (value, last) in rest.iter_mut().zip(last) {
+        *value = last * share;
     }
 }
 
@@ -105,11 +110,11 @@ fn silu_times_body<S: Simd>(gate: &mut [f32], up: &[f32]) {
 #[inline(always)]
 fn layer_norm_body<S: Simd>(row: &mut [f32], scale: &[f32], shift: &[f32], epsilon: f32) {
     let count = row.len() as f32;
-    let mean = total::<S>(row, |value| value) / count;
+    let mean = total(row, |value| value) / count;
     for value in &mut *row {
         *value -= mean;
     }
-    let variance = total::<S>(row, |value| value * value) / count;
+    let variance = total(row, |value| value * value) / count;
     let by = 1.0 / (variance + epsilon).sqrt();
     for ((value, scale), shift) in row.iter_mut().zip(scale).zip(shift) {
         *value = madd::<S>(*value * by, *scale, *shift);
@@ -118,7 +123,7 @@ fn layer_norm_body<S: Simd>(row: &mut [f32], scale: &[f32], shift: &[f32], epsil
 
 #[inline(always)]
 fn rms_norm_body<S: Simd>(row: &mut [f32], scale: &[f32], epsilon: f32) {
-    let square = total::<S>(row, |value| value * value) / row.len() as f32;
+    let square = total(row, |value| value * value) / row.len() as f32;
     let by = 1.0 / (square + epsilon).sqrt();
     for (value, scale) in row.iter_mut().zip(scale) {
         *value *= by * scale;
@@ -126,7 +131,7 @@ fn rms_norm_body<S: Simd>(row: &mut [f32], scale: &[f32], epsilon: f32) {
 }
 
 #[inline(always)]
-fn total<S: Simd>(row: &[f32], of: impl Fn(f32) -> f32) -> f32 {
+fn total(row: &[f32], of: impl Fn(f32) -> f32) -> f32 {
     let mut sums = [0.0; LANES];
     let (lanes, rest) = row.as_chunks::<LANES>();
     for values in lanes {
@@ -160,6 +165,7 @@ fn dot_body<S: Simd>(a: &[f32], b: &[f32]) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::widths;
 
     fn close(found: &[f32], expected: impl IntoIterator<Item = f64>, within: f64) {
         for (index, (found, expected)) in found.iter().zip(expected).enumerate() {
@@ -179,53 +185,61 @@ mod tests {
 
     #[test]
     fn a_softmax_is_that_of_double_precision() {
-        for length in [1, 7, 32, 33, 1001] {
-            let mut row = values()[..length].to_vec();
-            let exact: Vec<f64> = row.iter().map(|x| (f64::from(*x) * 0.5).exp()).collect();
-            let all: f64 = exact.iter().sum();
-            softmax(&mut row, 0.5);
-            close(&row, exact.iter().map(|x| x / all), 1e-6);
-        }
+        widths::each(|| {
+            for length in [1, 7, 32, 33, 1001] {
+                let mut row = values()[..length].to_vec();
+                let exact: Vec<f64> = row.iter().map(|x| (f64::from(*x) * 0.5).exp()).collect();
+                let all: f64 = exact.iter().sum();
+                softmax(&mut row, 0.5);
+                close(&row, exact.iter().map(|x| x / all), 1e-6);
+            }
+        });
     }
 
     #[test]
     fn activations_are_those_of_double_precision() {
-        let mut gate = values();
-        let up: Vec<f32> = values().iter().map(|x| 1.0 - x).collect();
-        let exact = values().into_iter().zip(up.clone()).map(|(gate, up)| {
-            let gate = f64::from(gate);
-            gate / (1.0 + (-gate).exp()) * f64::from(up)
-        });
-        silu_times(&mut gate, &up);
-        close(&gate, exact, 1e-6);
+        widths::each(|| {
+            let mut gate = values();
+            let up: Vec<f32> = values().iter().map(|x| 1.0 - x).collect();
+            let exact = values().into_iter().zip(up.clone()).map(|(gate, up)| {
+                let gate = f64::from(gate);
+                gate / (1.0 + (-gate).exp()) * f64::from(up)
+            });
+            silu_times(&mut gate, &up);
+            close(&gate, exact, 1e-6);
 
-        // Known values of the normal distribution: x * Φ(x).
-        let mut few = [-3.0, -1.0, -0.1, 0.0, 0.5, 1.0, 2.5];
-        gelu(&mut few);
-        let exact =
-            [-0.004_049_695, -0.158_655_254, -0.046_017_216, 0.0, 0.345_731_231, 0.841_344_746, 2.484_475_836];
-        close(&few, exact, 1e-6);
+            // Known values of the normal distribution: x * Φ(x).
+            let mut few = [-3.0, -1.0, -0.1, 0.0, 0.5, 1.0, 2.5];
+            gelu(&mut few);
+            let exact =
+                [-0.004_049_695, -0.158_655_254, -0.046_017_216, 0.0, 0.345_731_231, 0.841_344_746, 2.484_475_836];
+            close(&few, exact, 1e-6);
+        });
     }
 
     #[test]
     fn norms_and_products_are_those_of_double_precision() {
-        let mut row = values();
-        row.iter_mut().for_each(|x| *x += 3.0);
-        let scale = vec![2.0; row.len()];
-        let shift = vec![0.5; row.len()];
-        let exact: Vec<f64> = row.iter().copied().map(f64::from).collect();
-        let mean = exact.iter().sum::<f64>() / exact.len() as f64;
-        let variance = exact.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / exact.len() as f64;
-        layer_norm(&mut row, &scale, &shift, 1e-12);
-        close(&row, exact.iter().map(|x| (x - mean) / variance.sqrt() * 2.0 + 0.5), 1e-5);
+        widths::each(|| {
+            let mut row = values();
+            for x in &mut row {
+                *x += 3.0;
+            }
+            let scale = vec![2.0; row.len()];
+            let shift = vec![0.5; row.len()];
+            let exact: Vec<f64> = row.iter().copied().map(f64::from).collect();
+            let mean = exact.iter().sum::<f64>() / exact.len() as f64;
+            let variance = exact.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / exact.len() as f64;
+            layer_norm(&mut row, &scale, &shift, 1e-12);
+            close(&row, exact.iter().map(|x| (x - mean) / variance.sqrt() * 2.0 + 0.5), 1e-5);
 
-        let mut row = values();
-        let square = exact_squares(&row) / row.len() as f64;
-        rms_norm(&mut row, &scale, 1e-5);
-        close(&row, values().iter().map(|x| f64::from(*x) / (square + 1e-5).sqrt() * 2.0), 1e-5);
-        close(&[dot(&row, &row)], [exact_squares(&row)], 1e-5);
-        let mut to = values();
-        add_scaled(&mut to, -0.5, &scale);
-        close(&to, values().into_iter().map(|x| f64::from(x) - 1.0), 1e-6);
+            let mut row = values();
+            let square = exact_squares(&row) / row.len() as f64;
+            rms_norm(&mut row, &scale, 1e-5);
+            close(&row, values().iter().map(|x| f64::from(*x) / (square + 1e-5).sqrt() * 2.0), 1e-5);
+            close(&[dot(&row, &row)], [exact_squares(&row)], 1e-5);
+            let mut to = values();
+            add_scaled(&mut to, -0.5, &scale);
+            close(&to, values().into_iter().map(|x| f64::from(x) - 1.0), 1e-6);
+        });
     }
 }

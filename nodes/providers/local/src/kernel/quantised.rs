@@ -79,7 +79,11 @@ impl Quantised {
     pub(crate) fn of(bits: Bits, inputs: usize, parts: &[&[u8]]) -> Result<Self, String> {
         let row = inputs / BLOCK * bits.block();
         let outputs = parts.iter().map(|part| part.len()).sum::<usize>() / row.max(1);
-        if row == 0 || inputs % BLOCK != 0 || outputs % TILE != 0 || parts.iter().any(|part| part.len() % row != 0) {
+        if row == 0
+            || !inputs.is_multiple_of(BLOCK)
+            || !outputs.is_multiple_of(TILE)
+            || parts.iter().any(|part| !part.len().is_multiple_of(row))
+        {
             return Err(format!("{outputs} rows of {inputs} elements do not fill tiles of {TILE} rows"));
         }
         let rows: Vec<&[u8]> = parts.iter().flat_map(|part| part.chunks_exact(row)).collect();
@@ -289,6 +293,7 @@ mod tests {
     use rstest::rstest;
 
     use super::*;
+    use crate::kernel::widths;
 
     /// Rows with every kind of scale, and their values in double precision.
     fn rows(bits: Bits, inputs: usize, outputs: usize) -> (Vec<u8>, Vec<Vec<f64>>) {
@@ -345,8 +350,19 @@ mod tests {
         let matrix = Quantised::of(bits, inputs, &[above, below]).unwrap();
         assert_eq!(matrix.outputs(), outputs);
         let x: Vec<f32> = (0..inputs * tokens).map(|index| ((index * 37 % 101) as f32 - 50.0) / 25.0).collect();
-        let mut y = vec![1.0; outputs * tokens];
-        matrix.apply(&x, &mut y, add);
+        // The width of vectors is chosen for this thread alone.
+        let here = rayon::ThreadPoolBuilder::new().num_threads(1).use_current_thread().build().unwrap();
+        widths::each(|| {
+            let mut y = vec![1.0; outputs * tokens];
+            here.install(|| matrix.apply(&x, &mut y, add));
+            compare(&matrix, &values, &x, &y, add);
+        });
+    }
+
+    /// Compares a matrix with its values, and a product with that of the values.
+    fn compare(matrix: &Quantised, values: &[Vec<f64>], x: &[f32], y: &[f32], add: bool) {
+        let inputs = values[0].len();
+        let tokens = x.len() / inputs;
         for (output, row) in values.iter().enumerate() {
             let mut kept = vec![0.0; inputs];
             matrix.row(output, &mut kept);
