@@ -108,7 +108,7 @@ fn without_interpreters_the_node_says_how_to_get_them() {
     looks_like!(said, @"
       ✗ greet                    LA2311: the Python guest is not there: expected `[cache]/guests/python.wasm`
     error[LA2311]: `greet`: the Python guest is not there: expected `[cache]/guests/python.wasm`
-      = help: `cargo xtask guests` builds it
+      = help: `liteagent sandbox build` builds it
     failed: [run]; `liteagent runs show [run]` tells more
     ");
     assert_eq!(output.status.code(), Some(1));

@@ -109,7 +109,8 @@ async fn hear(ctx: &NodeCtx, models: &dyn Models, request: ChatRequest, live: bo
             ChatEvent::Reasoning(piece) => reasoning.push_str(&piece),
             ChatEvent::Call(call) => calls.push(call),
             ChatEvent::Spent { model, usage } => ctx.spend(&model, usage),
-            ChatEvent::End(end) => {
+            ChatEvent::End(mut end) => {
+                end.usage.calls = end.usage.calls.max(1);
                 ctx.spend(&end.model, end.usage);
                 return Ok(Answer { text, reasoning, data: Value::Null, calls, end });
             }

@@ -87,6 +87,8 @@ fn prepare<C: DeserializeOwned, R>(
 
     let runtime = Builder::new_current_thread().enable_all().build().map_err(|error| cannot("start", &error))?;
     runtime.block_on(async { deaf() }).map_err(|error| cannot("start", &error))?;
+    // The last change of a descriptor: the lock refuses the call.
+    socket.set_nonblocking(true).map_err(|error| cannot("start", &error))?;
     lock::finish().map_err(|error| cannot("lock itself", &error))?;
     let refused = lock::prove().map_err(|open| cannot("be trusted: it could still", &open))?;
     Ok((runtime, runner, Locked { landlock, refused }))
@@ -109,7 +111,6 @@ fn deaf() -> io::Result<()> {
 }
 
 async fn go_on(socket: StdStream, runner: Arc<dyn Runner>, locked: Locked) -> io::Result<()> {
-    socket.set_nonblocking(true)?;
     let (reader, writer) = UnixStream::from_std(socket)?.into_split();
     let (outgoing, frames) = mpsc::unbounded_channel();
     say(&outgoing, &FromChild::Ready(locked));

@@ -20,6 +20,8 @@ pub(super) fn is_too_deep(code: &str) -> bool {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Open {
     Bracket,
+    /// `(` after `if`, `while`, `for` or `with`: what follows its end begins a statement.
+    Condition,
     /// `${` of a template literal, which goes on when it is closed.
     Template,
 }
@@ -32,7 +34,9 @@ enum Before {
     Value,
     /// An operator, an opening bracket: a pattern begins.
     Operator,
-    /// `)`, `}`, `++` or a word that may be a keyword: either.
+    /// `if`, `while`, `for` or `with`, or a member of that name.
+    Condition,
+    /// The end of a condition, `}`, `++` or a word that may be a keyword: either.
     Either,
 }
 
@@ -50,12 +54,14 @@ impl Reader<'_> {
         while let Some((at, letter)) = self.letters.next() {
             match letter {
                 '(' | '[' | '{' => {
-                    self.open.push(Open::Bracket);
+                    let is_condition = letter == '(' && self.before == Before::Condition;
+                    self.open.push(if is_condition { Open::Condition } else { Open::Bracket });
                     self.before = Before::Operator;
                 }
                 ')' | ']' | '}' => {
                     let closed = self.open.pop();
-                    self.before = if letter == ']' { Before::Value } else { Before::Either };
+                    let is_value = letter == ']' || letter == ')' && closed == Some(Open::Bracket);
+                    self.before = if is_value { Before::Value } else { Before::Either };
                     if letter == '}' && closed == Some(Open::Template) {
                         self.template();
                     }
@@ -87,6 +93,10 @@ impl Reader<'_> {
             end = at + letter.len_utf8();
         }
         let word = &self.code[start..end];
+        if matches!(word, "if" | "while" | "for" | "with") || word == "await" && self.before == Before::Condition {
+            self.before = Before::Condition;
+            return;
+        }
         let is_number = word.starts_with(|first: char| first.is_ascii_digit());
         // After a name it divides; after most keywords a pattern begins.
         let may_be_keyword = !is_number && word.len() <= 10 && word.bytes().all(|letter| letter.is_ascii_lowercase());
@@ -133,8 +143,10 @@ impl Reader<'_> {
             _ => match self.before {
                 Before::Value => self.before = Before::Operator,
                 Before::Start | Before::Operator => self.pattern(at),
-                Before::Either if means_the_same(&self.code[at + 1..]) => self.before = Before::Operator,
-                Before::Either => return None,
+                Before::Either | Before::Condition if means_the_same(&self.code[at + 1..]) => {
+                    self.before = Before::Operator
+                }
+                Before::Either | Before::Condition => return None,
             },
         }
         Some(())
@@ -199,6 +211,7 @@ mod tests {
             ("a / b / (c)", Some(1)),
             ("if (a) /b/.test(c)", Some(1)),
             ("const half = (total) / 2; // it's (", Some(1)),
+            ("for await (x of y) /[(]/.test(x)", None),
             ("x = {}\n/[(]/.test(y)", None),
             ("return /[(]/", None),
             ("i++ / 2 + (3) / 4", None),

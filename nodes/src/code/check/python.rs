@@ -24,6 +24,9 @@ pub(super) fn parse(code: &str, modules: &Modules) -> Parsed {
     let Some(parsed) = parse_unchecked(code, options).try_into_module() else { return Parsed::default() };
     let mut findings: Vec<_> = parsed.errors().iter().map(|error| syntax(&error.error, error.location)).collect();
     findings.extend(parsed.unsupported_syntax_errors().iter().map(|error| syntax(error, error.range)));
+    // The second error of a line follows from the first.
+    findings.sort_by_key(|found| found.range.start);
+    findings.dedup_by(|next, found| !code[found.range.start..next.range.start].contains('\n'));
 
     let walk = Walk::of(code, parsed.suite());
     // What follows from an error is no error of its own.

@@ -96,7 +96,11 @@ fn every_error_of_syntax_is_told_at_once() {
         Language::Python,
         &[],
         "def main(:\n    x = (1\n    return {}\nprint 'x'\n",
-        &["LA1132 this is not Python: expected ')', found ':'"],
+        &[
+            "LA1132 this is not Python: expected a parameter or the end of the parameter list",
+            "LA1132 this is not Python: expected `)`, found `return`",
+            "LA1132 this is not Python: simple statements must be separated by newlines or semicolons",
+        ],
     );
     says(
         Language::Python,
