@@ -47,7 +47,7 @@ fn root() -> PathBuf {
 fn files(folder: &str) -> Vec<PathBuf> {
     let entries =
         WalkDir::new(root().join(folder)).sort_by_file_name().into_iter().map(|entry| entry.unwrap().into_path());
-    let has_composites = |path: &Path| path.file_name().unwrap().to_string_lossy().starts_with("composite");
+    let has_composites = |path: &Path| path.to_string_lossy().contains("/composite");
     let is_yaml = |path: &Path| path.extension().is_some_and(|ending| ending == "yaml");
     entries.filter(|path| is_yaml(path) && !has_composites(path)).collect()
 }

@@ -190,7 +190,7 @@ fn packages_are_locked_built_once_and_imported() {
     shop.want(&[]);
     assert!(shop.run(&["doctor"]).out.contains("`sandbox.lock` is there"));
     let run = shop.run(&["run", "uses"]);
-    assert!(run.code == 2 && run.err.contains("error[LA1135]: there is no module `tiny`"), "{}", run.err);
+    assert!(run.code == 1 && run.err.contains("error[LA1135]: there is no module `tiny`"), "{}", run.err);
 }
 
 #[test]

@@ -8,7 +8,7 @@ use std::{
     process::Stdio,
 };
 
-use liteagent_backends::SqliteOptions;
+use liteagent_backends::{Reserve, SqliteOptions};
 use liteagent_engine::{
     id::RunId,
     store::{NewRun, StoredRecord},
@@ -82,7 +82,8 @@ fn written_by_a_newer_release(folder: &Folder) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         let data = folder.path(".liteagent");
-        let stores = liteagent_backends::open(&data, SqliteOptions::default()).await.unwrap().stores;
+        let options = SqliteOptions { reserve: Reserve { bytes: 0, percent: 0 }, ..SqliteOptions::default() };
+        let stores = liteagent_backends::open(&data, options).await.unwrap().stores;
         stores.journal.put_bundle(&digest, bundle.into()).await.unwrap();
         stores.journal.create(run).await.unwrap();
     });

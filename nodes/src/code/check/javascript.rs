@@ -84,10 +84,8 @@ fn looked_at(code: &str, parsed: &ParserReturn<'_>, is_module: bool) -> Parsed {
 /// The text in `require("text")`, when these tokens are that and no member of something else.
 fn required(code: &str, tokens: &[Token]) -> Option<Range<usize>> {
     let [before, name, open, argument] = tokens else { return None };
-    let is_call = name.kind() == Kind::Ident
-        && code.get(bytes(name.span())) == Some("require")
-        && open.kind() == Kind::LParen
-        && argument.kind() == Kind::Str;
+    let is_call =
+        code.get(bytes(name.span())) == Some("require") && open.kind() == Kind::LParen && argument.kind() == Kind::Str;
     let is_own = !matches!(before.kind(), Kind::Dot | Kind::QuestionDot | Kind::Function);
     (is_call && is_own).then(|| bytes(argument.span()))
 }

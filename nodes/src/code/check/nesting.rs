@@ -144,7 +144,7 @@ impl Reader<'_> {
                 Before::Value => self.before = Before::Operator,
                 Before::Start | Before::Operator => self.pattern(at),
                 Before::Either | Before::Condition if means_the_same(&self.code[at + 1..]) => {
-                    self.before = Before::Operator
+                    self.before = Before::Operator;
                 }
                 Before::Either | Before::Condition => return None,
             },

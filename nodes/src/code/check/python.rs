@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use liteagent_engine::{capability::Modules, codes};
 use ruff_python_ast::{Expr, PythonVersion, Stmt, StmtFunctionDef, token::TokenKind};
-use ruff_python_parser::{Mode, ParseOptions, parse_unchecked};
+use ruff_python_parser::{LexicalErrorType, Mode, ParseErrorType, ParseOptions, parse_unchecked};
 use ruff_text_size::{Ranged, TextRange};
 
 use self::walk::Walk;
@@ -22,11 +22,10 @@ const VERSION: PythonVersion = PythonVersion::PY314;
 pub(super) fn parse(code: &str, modules: &Modules) -> Parsed {
     let options = ParseOptions::from(Mode::Module).with_target_version(VERSION);
     let Some(parsed) = parse_unchecked(code, options).try_into_module() else { return Parsed::default() };
-    let mut findings: Vec<_> = parsed.errors().iter().map(|error| syntax(&error.error, error.location)).collect();
+    let own =
+        parsed.errors().iter().enumerate().filter(|(nth, error)| *nth == 0 || !follows_from_another(&error.error));
+    let mut findings: Vec<_> = own.map(|(_, error)| syntax(&error.error, error.location)).collect();
     findings.extend(parsed.unsupported_syntax_errors().iter().map(|error| syntax(error, error.range)));
-    // The second error of a line follows from the first.
-    findings.sort_by_key(|found| found.range.start);
-    findings.dedup_by(|next, found| !code[found.range.start..next.range.start].contains('\n'));
 
     let walk = Walk::of(code, parsed.suite());
     // What follows from an error is no error of its own.
@@ -42,6 +41,12 @@ pub(super) fn parse(code: &str, modules: &Modules) -> Parsed {
     let texts =
         parsed.tokens().iter().filter(|token| is_text(token.kind())).map(|token| bytes(token.range())).collect();
     Parsed { findings, main, texts }
+}
+
+/// Whether an error is seldom one of its own: brackets that stay open join lines, up to the end.
+fn follows_from_another(error: &ParseErrorType) -> bool {
+    use ParseErrorType::{Lexical, SimpleAndCompoundStatementOnSameLine, SimpleStatementsOnSameLine};
+    matches!(error, SimpleStatementsOnSameLine | SimpleAndCompoundStatementOnSameLine | Lexical(LexicalErrorType::Eof))
 }
 
 fn bytes(range: TextRange) -> Range<usize> {
