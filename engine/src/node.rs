@@ -18,6 +18,7 @@ use crate::{
     error::NodeError,
     event::{OnItemError, Wait, Write},
     scope::Scope,
+    template::{Compiled, Template},
     units::Millis,
     value::Value,
 };
@@ -77,6 +78,28 @@ pub trait Node: Sized + Send + Sync + 'static {
         Vec::new()
     }
 
+    /// The text that it shows to the caller of the run. The engine shows it as it comes: literal text and the texts of
+    /// nodes, in the order of the template. Its output is `{ text }`.
+    fn answer(&self) -> Option<&Template<String>> {
+        None
+    }
+
+    /// The workflow whose run it starts, by its name in the bundle, where that is known before.
+    fn starts(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether it waits for a time, a signal or a person: what is ordered after it is not shown before.
+    fn waits(&self) -> bool {
+        false
+    }
+
+    /// Of a container: the member of its output that is a text of its body, and the template that gives it there. It is
+    /// shown as it comes; the text of a round is taken back when another round follows.
+    fn inner_text(&self) -> Option<(&str, &Compiled)> {
+        None
+    }
+
     /// Runs one attempt. Safe to drop at any await; at most 500 µs of computing between awaits.
     fn run(&self, ctx: &NodeCtx) -> impl Future<Output = Result<Outcome<Self::Output>, NodeError>> + Send;
 
@@ -111,6 +134,9 @@ pub struct NodeMeta {
     pub inline: bool,
     /// Whether it has a body of nodes, in the field `nodes`.
     pub container: Option<Container>,
+    /// Whether the pieces of text that it gives out while it runs ([`NodeCtx::emit`]) are, one after the other, the member
+    /// `text` of its output. Answers show them as they come.
+    pub streams: bool,
     /// What a run needs to be given for it.
     pub requires: &'static [Capability],
     /// What `on_lost` is when the author says nothing.
@@ -129,6 +155,7 @@ impl NodeMeta {
             effect: Effect::Pure,
             inline: true,
             container: None,
+            streams: false,
             requires: &[],
             fails_when_lost: false,
             aliases: &[],
@@ -338,6 +365,22 @@ pub trait ErasedNode: Send + Sync + 'static {
     fn inner(&self, registry: &Registry) -> Vec<Inner>;
     /// See [`Node::check`].
     fn check(&self, known: &Known) -> Vec<ConfigFinding>;
+    /// See [`Node::answer`].
+    fn answer(&self) -> Option<&Template<String>> {
+        None
+    }
+    /// See [`Node::starts`].
+    fn starts(&self) -> Option<&str> {
+        None
+    }
+    /// See [`Node::waits`].
+    fn waits(&self) -> bool {
+        false
+    }
+    /// See [`Node::inner_text`].
+    fn inner_text(&self) -> Option<(&str, &Compiled)> {
+        None
+    }
     /// See [`Node::run`].
     fn run<'a>(&'a self, ctx: &'a NodeCtx) -> NodeFuture<'a>;
     /// See [`Node::resume`].
@@ -376,6 +419,22 @@ impl<N: Node> ErasedNode for N {
 
     fn check(&self, known: &Known) -> Vec<ConfigFinding> {
         Node::check(self, known)
+    }
+
+    fn answer(&self) -> Option<&Template<String>> {
+        Node::answer(self)
+    }
+
+    fn starts(&self) -> Option<&str> {
+        Node::starts(self)
+    }
+
+    fn waits(&self) -> bool {
+        Node::waits(self)
+    }
+
+    fn inner_text(&self) -> Option<(&str, &Compiled)> {
+        Node::inner_text(self)
     }
 
     fn run<'a>(&'a self, ctx: &'a NodeCtx) -> NodeFuture<'a> {
