@@ -30,7 +30,8 @@ mod screen;
 mod source;
 mod transcript;
 
-/// Where a reader of a stream stands: `12.3` is the third thing after record 12 became durable. Ids grow within a run.
+/// Where a reader of a stream stands: `12.3` is the third thing after record 12 became durable. Ids grow within a run, but for a
+/// reset of everything: what a process that died had shown beyond its last record is lost.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct StreamId {
     /// The newest record that the reader has.

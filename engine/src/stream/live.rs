@@ -233,7 +233,9 @@ impl Live {
 
     /// A node gave out a piece of its text.
     pub(super) fn delta(&mut self, path: &str, attempt: u32, text: &str, out: &mut Out) {
-        if !self.interest.covers(path, TEXT) {
+        // An answer is shown by its parts; what its node gives out is for observers.
+        let is_answer = || path::place(&self.plan, path).is_some_and(|node| node.answer.is_some());
+        if !self.interest.covers(path, TEXT) || is_answer() {
             return;
         }
         let source = self.sources.at(path, TEXT);

@@ -44,6 +44,9 @@ impl Node for Answer {
 
     async fn run(&self, ctx: &NodeCtx) -> Result<Outcome<Self::Output>, NodeError> {
         let text = ctx.render(&self.config.text)?;
+        if !text.is_empty() {
+            ctx.emit(&text);
+        }
         Ok(Outcome::Done(AnswerOutput { text: text.into() }))
     }
 }
@@ -82,6 +85,7 @@ mod tests {
         let node = NodeTest::new(&crate::registry(), "type: answer\ntext: 'Hi {{ inputs.name }}'");
         let node = node.scope("inputs: { name: Ada }").build().unwrap();
         assert_eq!(node.outcome().await, value!({ "output": { "text": "Hi Ada" } }));
+        assert_eq!(node.emitted(), ["Hi Ada"]);
         let shown = node.node.answer().and_then(Template::compiled).map(Compiled::source);
         assert_eq!(shown, Some("Hi {{ inputs.name }}"));
     }
