@@ -1,6 +1,6 @@
 //! Node types: the trait that each implements, and what the rest of the program sees of it.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, sync::Arc};
 
 use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
@@ -14,7 +14,6 @@ pub use self::{
     registry::{Build, ConfigIn, NodeSpec, Registry},
 };
 use crate::{
-    composite::Inner,
     definition::NodeMap,
     error::NodeError,
     event::{OnItemError, Wait, Write},

@@ -7,7 +7,7 @@ use crate::{
     codes,
     diagnostic::{Diagnostic, Severity, Span},
     graph::{BodyGraph, NodeInfo, Target, TemplateSite},
-    node::Effect,
+    node::{Effect, NodeSpec},
     plan::{STREAMED, changes},
     template::{Compiled, Part, Reads, Reference, Segment},
 };
@@ -63,7 +63,8 @@ impl<'a> Answer<'a> {
             findings.push(self.by_condition(source));
             return;
         }
-        let before = ancestors(self.body, source);
+        let mut before = ancestors(self.body, source);
+        before.extend(self.at_once());
         findings.extend(self.by_order(at, source, &before));
         let mut seen = HashSet::new();
         if let Some((holding, why)) = self.behind(self.position, &before, &mut seen) {
@@ -117,8 +118,7 @@ impl<'a> Answer<'a> {
     fn copied(&self, part: &Part<'_>) -> Option<Diagnostic> {
         self.reads(part).find_map(|reference| {
             let copy = &self.body.nodes[self.body.position(&reference.root)?];
-            let spec = self.cx.facts(&copy.pointer).spec?;
-            if spec.meta.effect != Effect::Pure || !spec.meta.inline || spec.has_nodes() {
+            if !self.is_light(copy) {
                 return None;
             }
             let of = copy.sites.iter().flat_map(TemplateSite::references).find_map(|(reference, target)| {
@@ -194,13 +194,42 @@ impl<'a> Answer<'a> {
             next.push(of);
         }
         next.into_iter().find_map(|of| {
-            let facts = self.cx.facts(&self.body.nodes[of].pointer);
-            if facts.exits.when {
+            let node = &self.body.nodes[of];
+            if self.cx.facts(&node.pointer).exits.when {
                 return Some((of, Why::When));
             }
-            let waits = facts.node.as_ref().and_then(|node| node.as_ref().ok()).is_some_and(|node| node.waits());
-            if waits { Some((of, Why::Waits)) } else { self.behind(of, before, seen) }
+            if self.waits(node) { Some((of, Why::Waits)) } else { self.behind(of, before, seen) }
         })
+    }
+
+    /// The nodes that need nothing but the inputs of the run and a moment: no text begins before they have ended.
+    fn at_once(&self) -> Vec<usize> {
+        let mut slow: Vec<bool> = self.body.nodes.iter().map(|node| !self.is_light(node)).collect();
+        let mut after = vec![Vec::new(); slow.len()];
+        for (from, to) in self.body.edges() {
+            after[from].push(to);
+        }
+        let mut open: Vec<usize> = (0..slow.len()).filter(|node| slow[*node]).collect();
+        while let Some(node) = open.pop() {
+            for next in &after[node] {
+                if !std::mem::replace(&mut slow[*next], true) {
+                    open.push(*next);
+                }
+            }
+        }
+        (0..slow.len()).filter(|node| !slow[*node]).collect()
+    }
+
+    /// Whether a node only computes, in a moment.
+    fn is_light(&self, node: &NodeInfo) -> bool {
+        let spec = self.cx.facts(&node.pointer).spec;
+        let only_computes = |spec: &NodeSpec| spec.meta.effect == Effect::Pure && spec.meta.inline && !spec.has_nodes();
+        spec.is_some_and(only_computes) && !self.waits(node)
+    }
+
+    fn waits(&self, node: &NodeInfo) -> bool {
+        let built = self.cx.facts(&node.pointer).node.as_ref().and_then(|node| node.as_ref().ok());
+        built.is_some_and(|node| node.waits())
     }
 
     fn by_node(&self, source: usize, holding: usize, why: Why) -> Diagnostic {

@@ -111,7 +111,7 @@ fn expression(template: &Compiled, part: &Part<'_>, body: &Body) -> AnswerPart {
 pub(crate) fn changes(of: &Reference) -> bool {
     match (&*of.root, of.path.first()) {
         ("sys", Some(Segment::Member(member))) => matches!(&**member, "now" | "usage" | "attempt"),
-        ("sys" | "conversation" | "secrets", _) => true,
+        ("sys" | "conversation" | "state" | "secrets", _) => true,
         _ => false,
     }
 }
