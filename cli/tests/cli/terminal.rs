@@ -85,6 +85,7 @@ fn what_a_run_says_is_shown_once_and_when_it_says_it() {
     let folder = Folder::new().with("talk.yaml", workflow);
     let mut terminal = Terminal::run(&folder, "run talk");
     terminal.answer("note: ", "fine\n");
+    terminal.answer("[1-1]: ", "1\n");
     let asked = terminal.shown.clone();
     let (exit, shown) = terminal.end();
     assert_eq!(exit, 0, "{shown}");
