@@ -42,9 +42,6 @@ pub(super) async fn ask(ctx: &NodeCtx, question: Question<'_>) -> Result<Answer,
     request.idempotency_key = Some(format!("{}-{}", ctx.idempotency_key(), ctx.attempt));
     let Some(returns) = returns else { return hear(ctx, models, request, live).await };
 
-    if !request.models.iter().all(|name| models.describe(name).is_ok_and(|model| model.structured)) {
-        tell(&mut request.messages, &structured::instruction(returns));
-    }
     request.schema = Some(structured::schema(returns).into());
     let mut first = hear(ctx, models, request.clone(), false).await?;
     if !first.calls.is_empty() {
@@ -81,17 +78,6 @@ fn cut_short(request: &ChatRequest) -> NodeError {
         request.sampling.max_tokens.map_or_else(|| "the most that its model gives".into(), |most| format!("{most}"));
     let message = format!("expected a whole JSON object, found an answer that was cut off after {most} tokens");
     NodeError::new(codes::MODEL_ANSWER, ErrorClass::LimitExceeded, message).hint("raise `max_tokens`, or ask for less")
-}
-
-/// Adds a sentence to what the model is told to be.
-fn tell(messages: &mut Vec<Message>, more: &str) {
-    match messages.iter_mut().find(|message| matches!(message, Message::System { .. })) {
-        Some(Message::System { text }) => {
-            text.push_str("\n\n");
-            text.push_str(more);
-        }
-        _ => messages.insert(0, Message::System { text: more.to_owned() }),
-    }
 }
 
 /// The whole answer to one request.

@@ -8,10 +8,7 @@ use liteagent_engine::{
 };
 use serde_json::{Value as Json, json};
 
-use super::{
-    server::Call,
-    world::{World, question, tool, user},
-};
+use super::world::{Call, World, question, tool, user};
 
 /// Streams events, each under its name.
 async fn stream(mut call: Call, events: impl IntoIterator<Item = Json>) {

@@ -9,10 +9,7 @@ use liteagent_engine::{
 use rstest::rstest;
 use serde_json::json;
 
-use super::{
-    server::Server,
-    world::{World, delta, finish, question},
-};
+use super::world::{Server, World, delta, finish, question};
 
 #[rstest]
 #[case(

@@ -8,10 +8,7 @@ use liteagent_engine::{
 use rstest::rstest;
 use serde_json::{Value as Json, json};
 
-use super::{
-    server::Server,
-    world::{World, delta, finish, question, tool, user},
-};
+use super::world::{Server, World, delta, finish, question, tool, user};
 
 /// A question with everything in it.
 fn everything() -> ChatRequest {

@@ -21,10 +21,7 @@ use liteagent_nodes::egress::{Egress, EgressPolicy};
 use liteagent_providers::Router;
 use serde_json::{Value as Json, json};
 
-use super::{
-    server::Server,
-    world::{Said, World, delta, deployment, finish, question},
-};
+use super::world::{Said, Server, World, delta, deployment, finish, question};
 
 /// Stands in for the models of this process.
 struct Local;
