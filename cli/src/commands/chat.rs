@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use liteagent_engine::{bundle::Bundle, capability::model::Models as _, codes};
+use liteagent_engine::{
+    bundle::Bundle,
+    capability::model::{Models as _, ToolUse},
+    codes,
+};
 use serde_json::Value as Json;
 
 use crate::{
@@ -67,7 +71,7 @@ impl Chat {
             if !self.json && asks_default(&bundle, &liteagent_nodes::registry()) {
                 shell.note(notice(chat.models()));
                 let default = chat.models().describe("default");
-                if let Some(info) = default.ok().filter(|info| !info.tools && has_tools(&bundle)) {
+                if let Some(info) = default.ok().filter(|info| info.tools == ToolUse::No && has_tools(&bundle)) {
                     shell.note(format!(
                         "this workflow has tools, and {} is not made to call any: do not trust what it does with them",
                         info.name

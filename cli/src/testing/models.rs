@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use liteagent_engine::{
     capability::model::{
         ChatEnd, ChatEvent, ChatRequest, ChatStream, EmbedRequest, Embeddings, Finish, Message, ModelInfo, Models,
-        Part, ToolCall, Usage,
+        Part, ToolCall, ToolUse, Usage,
     },
     codes,
     error::{ErrorClass, NodeError},
@@ -37,7 +37,7 @@ impl Models for ScriptedModels {
     /// Every model chats and can do everything: what a workflow does must not depend on the machine of the test.
     fn describe(&self, name: &str) -> Result<ModelInfo, NodeError> {
         let name = if name.contains('/') { name.to_owned() } else { format!("test/{name}") };
-        Ok(ModelInfo { name, chats: true, tools: true, structured: true, images: true, context: None })
+        Ok(ModelInfo { name, chats: true, tools: ToolUse::Native, structured: true, images: true, context: None })
     }
 
     async fn chat(&self, request: ChatRequest) -> Result<ChatStream, NodeError> {
