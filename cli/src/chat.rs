@@ -271,5 +271,5 @@ impl<'a> Chat<'a> {
 
 /// The id of a new conversation.
 fn fresh() -> String {
-    format!("chat_{}", uuid::Uuid::now_v7().simple())
+    RunId::random().to_string().replacen("run_", "chat_", 1)
 }

@@ -13,7 +13,7 @@ use liteagent_engine::{
     load::{LoadOptions, load},
 };
 use liteagent_guests::{packages::LOCK, python};
-use liteagent_local_models::weights::{self, MODELS};
+use liteagent_local_models::weights::{self, MODELS, Model};
 use liteagent_nodes::egress::EgressPolicy;
 use liteagent_sandbox_protocol::{Language, Request};
 
@@ -327,7 +327,7 @@ fn models(here: &Project) -> Finding {
 /// Whether the weights are there: names and sizes, not the content, which `models pull` looks at.
 fn local_models(_: &Project) -> Finding {
     let missing: Vec<String> =
-        MODELS.iter().filter_map(|model| without_weights(&model.full_name())).map(|model| model.full_name()).collect();
+        MODELS.into_iter().map(Model::full_name).filter(|name| without_weights(name).is_some()).collect();
     if missing.is_empty() {
         return Good(format!("their weights are in {}", weights::folder().display()));
     }

@@ -12,7 +12,6 @@ use tokio::{
 };
 
 /// Requests in the order in which they came.
-#[derive(Debug)]
 pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
@@ -20,14 +19,13 @@ pub struct Server {
 }
 
 /// A request, and the connection to answer it on.
-#[derive(Debug)]
 pub struct Call {
-    /// `POST`
+    /// `POST`.
     pub method: String,
-    /// With its query.
+    /// The path with its query.
     pub path: String,
     headers: Vec<(String, String)>,
-    /// `null` where it is no JSON.
+    /// The body as JSON; `null` when it is none.
     pub body: Json,
     stream: TcpStream,
     /// Gives the connection back for the next request.
@@ -35,7 +33,10 @@ pub struct Call {
 }
 
 impl Server {
-    /// Listens on a port of its own.
+    /// Starts one.
+    ///
+    /// # Panics
+    /// When there is no port left.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -50,6 +51,9 @@ impl Server {
     }
 
     /// The next request.
+    ///
+    /// # Panics
+    /// When the server is gone.
     pub async fn next(&mut self) -> Call {
         self.calls.recv().await.unwrap()
     }
@@ -61,7 +65,7 @@ impl Server {
 }
 
 impl Call {
-    /// A header, by its name in small letters.
+    /// The first header of this lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
