@@ -105,18 +105,20 @@ impl<'a> Chat<'a> {
     /// When lines cannot be read or answers cannot be written any more.
     pub(crate) async fn talk(mut self) -> Result<Exit, Failure> {
         self.welcome();
-        let exit = loop {
-            match self.next().await? {
-                Next::Line => {}
-                Next::Leave(exit) => break exit,
+        let left = loop {
+            match self.next().await {
+                Ok(Next::Line) => {}
+                Ok(Next::Leave(exit)) => break Ok(exit),
+                Err(failure) => break Err(failure),
             }
         };
         if self.path.len() > 0 && !self.opening.json {
             let Self { opening: Opening { name, .. }, conversation, .. } = &self;
             self.shell.note(format!("to go on: liteagent chat {name} --conversation {conversation}"));
         }
+        // What still runs is given up, so that another process can go on with it.
         self.platform.close().await?;
-        Ok(exit)
+        left
     }
 
     fn welcome(&self) {
