@@ -55,7 +55,8 @@ pub struct ModelInfo {
 }
 
 /// How a model calls tools. What stands further below can do more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
 pub enum ToolUse {
     /// Not at all.
     No,
