@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Builds `liteagent`, then runs two examples: a report on the Markdown files of this repository, and one with code.
+# Builds `liteagent`, runs an example on the Markdown files of this repository and one with code, and fetches the local models.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
@@ -7,11 +7,12 @@ need_rust
 need_packages cc:build-essential
 need_venv
 binary="$CARGO_TARGET_DIR/debug/liteagent"
-if [ ! -x "$binary" ] || [ ! -f "$cache/guests/python.wasm" ]; then
+if [ ! -x "$binary" ] || [ ! -f "$cache/guests/python.wasm" ] || [ ! -d "$cache/models" ]; then
   say "1. build liteagent: about 500 crates, 100 MB to download, 8 minutes on two cores, 2.5 GB in $cache"
   say "2. run definitions/reports/markdown.yaml on the Markdown files of this folder"
   say "3. build the Python of the sandbox: 55 MB of wheels, 2 minutes, 120 MB in $cache/guests"
   say "4. run definitions/data/sales-by-month.yaml, whose nodes are Python and JavaScript"
+  say "5. fetch two small models that run without a key: 177 MB, once, in $cache/models"
 fi
 start=$SECONDS
 if [ -x "$binary" ]; then quiet=-q; else quiet=; fi
@@ -33,4 +34,11 @@ say "running: ./liteagent run definitions/data/sales-by-month.yaml --input csv=.
 csv=$'date,product,amount\n2026-01-15,Chair,120\n2026-01-20,Lamp,19.90\n2026-02-03,Lamp,19.90\n'
 ./liteagent run definitions/data/sales-by-month.yaml --input "csv=$csv"
 say
+
+# Compares what is there; a moment once it was fetched. Everything else works without.
+./liteagent models pull >/dev/null || say "go on without local models; later: ./liteagent models pull"
+say
+./liteagent models list
+say
+say "talk to it: ./liteagent chat definitions/chat/assistant.yaml"
 say "next: ./liteagent runs list | ./liteagent new hello | ./liteagent --help"

@@ -3,13 +3,11 @@
 use indexmap::IndexMap;
 use liteagent_engine::{codes, event::Wait, id::RunId, types::Type, value::Value};
 
-use crate::{
-    failure::Failure,
-    inputs::{self, value_of},
-};
+use crate::{failure::Failure, inputs::value_of};
 
-/// Asks a person on the terminal. `question` is what `human-input` asks: `message`, `form`, `actions`.
-pub(crate) fn ask(question: &Value) -> Result<Value, Failure> {
+/// Asks a person. `question` is what `human-input` asks: `message`, `form`, `actions`; `read` shows a text and gives the line
+/// that is typed after it.
+pub(crate) fn ask(question: &Value, mut read: impl FnMut(&str) -> Result<String, Failure>) -> Result<Value, Failure> {
     let text = |key: &str| question.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut form = Vec::new();
     let mut prompt = format!("\n{}\n", text("message"));
@@ -18,7 +16,7 @@ pub(crate) fn ask(question: &Value) -> Result<Value, Failure> {
     }
     for (name, kind) in form_of(question) {
         let optional = if kind.is_optional() { " (optional)" } else { "" };
-        let given = inputs::ask(&format!("{prompt}{name}{optional}: "))?;
+        let given = read(&format!("{prompt}{name}{optional}: "))?;
         prompt.clear();
         if !(given.is_empty() && kind.is_optional()) {
             form.push((name, value_of(&given, Some(&kind))));
@@ -28,7 +26,7 @@ pub(crate) fn ask(question: &Value) -> Result<Value, Failure> {
     let action = loop {
         let list: Vec<String> =
             actions.iter().enumerate().map(|(i, (_, label))| format!("{}) {label}", i + 1)).collect();
-        let given = inputs::ask(&format!("{prompt}{}  [1-{}]: ", list.join("  "), actions.len()))?;
+        let given = read(&format!("{prompt}{}  [1-{}]: ", list.join("  "), actions.len()))?;
         prompt.clear();
         let by_number = given.trim().parse::<usize>().ok().and_then(|number| actions.get(number.wrapping_sub(1)));
         let by_name = || actions.iter().find(|(id, label)| [id.as_str(), label.as_str()].contains(&given.trim()));

@@ -7,6 +7,7 @@ use crate::{
     shell::Shell,
 };
 
+mod chat;
 mod check;
 mod completions;
 mod doctor;
@@ -20,7 +21,7 @@ mod new;
 mod nodes;
 pub(crate) mod quarantine;
 pub(crate) mod run;
-mod runs;
+pub(crate) mod runs;
 mod sandbox;
 mod sandbox_child;
 mod schema;
@@ -33,6 +34,8 @@ pub(crate) enum Verb {
     Check(check::Check),
     /// Runs a workflow and prints its outputs
     Run(run::Run),
+    /// Talks with a workflow
+    Chat(chat::Chat),
     /// Lists runs, shows one, answers one that waits, goes on with one
     Runs(runs::Runs),
     /// Deletes everything that is kept about a subject
@@ -43,7 +46,7 @@ pub(crate) enum Verb {
     Graph(graph::Graph),
     /// Lists the node types, or shows one with its fields and examples
     Nodes(nodes::Nodes),
-    /// Lists the language models, or tries one
+    /// Lists the language models, tries one, or fetches those that run in this program
     Models(models::Models),
     /// Prints the JSON Schema of workflow files, for editors
     Schema(schema::Schema),
@@ -74,6 +77,7 @@ impl Verb {
         match self {
             Self::Check(verb) => verb.run(shell),
             Self::Run(verb) => verb.run(shell),
+            Self::Chat(verb) => verb.run(shell),
             Self::Runs(verb) => verb.run(shell),
             Self::Forget(verb) => verb.run(shell),
             Self::Test(verb) => verb.run(shell),

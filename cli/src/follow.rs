@@ -17,6 +17,7 @@ use tokio::signal;
 use crate::{
     answer,
     failure::{Exit, Failure},
+    inputs,
     platform::Platform,
     progress::{count, used, waits},
     said::Said,
@@ -70,7 +71,7 @@ pub(crate) async fn follow(platform: &Platform, run: RunId, shell: &Shell, as_js
 
 /// Where a run came to rest. One that only sleeps, until a retry for example, is not at rest; nor is one that waits for
 /// another run to end, unless that one rests too.
-async fn settled(platform: &Platform, run: RunId) -> Result<Settled, Failure> {
+pub(crate) async fn settled(platform: &Platform, run: RunId) -> Result<Settled, Failure> {
     const EVERY: std::time::Duration = std::time::Duration::from_millis(250);
     let mut has_waited = false;
     loop {
@@ -137,7 +138,7 @@ pub(crate) fn by() -> Option<String> {
 /// Asks on the terminal; `None` after Ctrl-C, or when the terminal was closed: the run goes on waiting.
 async fn ask(platform: &Platform, question: Value) -> Result<Option<Value>, Failure> {
     let progress = platform.progress.clone();
-    let asked = tokio::task::spawn_blocking(move || progress.pause(|| answer::ask(&question)));
+    let asked = tokio::task::spawn_blocking(move || progress.pause(|| answer::ask(&question, inputs::ask)));
     tokio::select! {
         answer = asked => match answer {
             Ok(Err(failure)) if failure.code == Some(codes::INPUT_UNREADABLE) => Ok(None),
@@ -222,9 +223,14 @@ fn queued(shell: &Shell, run: RunId, ahead: &[RunId], as_json: bool) -> Result<E
         shell.json(&json!({ "run": run, "status": "queued", "ahead": ahead }))?;
         return Ok(Exit::Waiting);
     }
+    tell_queued(shell, run, ahead);
+    Ok(Exit::Waiting)
+}
+
+/// Says for whom a run waits to begin.
+pub(crate) fn tell_queued(shell: &Shell, run: RunId, ahead: &[RunId]) {
     shell.note(format!("queued: {run} waits for {} to end. To go on then:", runs(ahead)));
     shell.note(format!("    liteagent runs resume {run}"));
-    Ok(Exit::Waiting)
 }
 
 /// Runs for a message: the first ones by id.
@@ -245,6 +251,12 @@ fn waiting(shell: &Shell, run: RunId, open: &[OpenWait], as_json: bool) -> Resul
         )?;
         return Ok(Exit::Waiting);
     }
+    tell_waits(shell, run, open);
+    Ok(Exit::Waiting)
+}
+
+/// Says what a run waits for, and how it goes on.
+pub(crate) fn tell_waits(shell: &Shell, run: RunId, open: &[OpenWait]) {
     shell.note(format!("waiting: {run}"));
     for open in open {
         shell.note(format!("  `{}` {}. To go on:", open.node, waits(&open.wait)));
@@ -252,5 +264,4 @@ fn waiting(shell: &Shell, run: RunId, open: &[OpenWait], as_json: bool) -> Resul
             shell.note(format!("    {command}"));
         }
     }
-    Ok(Exit::Waiting)
 }

@@ -81,6 +81,11 @@ impl Inputs {
         }
     }
 
+    /// Gives an input its value, whatever it was before.
+    pub(crate) fn set(&mut self, name: &str, value: Value) {
+        self.values.insert(name.to_owned(), value);
+    }
+
     /// Gives the files to a run; in their place stand file values then.
     pub(crate) async fn upload(
         &mut self,

@@ -8,6 +8,7 @@
 //! * `packages`: the packages of a project for Python, and the guest that holds them
 //! * `editor`: schemas and settings for editors
 //! * `testing`: what `test` does
+//! * `chat`: what `chat` does
 //! * `platform`: the engine with its stores, as every command that runs something opens it
 //! * `sandbox`: where code runs
 
@@ -23,6 +24,7 @@ use self::{
 };
 
 mod answer;
+mod chat;
 mod commands;
 mod config;
 mod definition;

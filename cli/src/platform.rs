@@ -6,7 +6,7 @@ use liteagent_backends::{Backends, SqliteOptions};
 use liteagent_engine::{
     capability::Capabilities,
     codes,
-    engine::{Engine, EngineConfig, EngineError},
+    engine::{Engine, EngineConfig, EngineError, Observer},
     error::Code,
     id::RunId,
     store::{Files, StoreError, StoredHistory, Stores},
@@ -47,16 +47,25 @@ pub(crate) struct Platform {
 impl Platform {
     /// Opens the stores of a project and starts an engine over them.
     pub(crate) async fn open(project: &Project, progress: Arc<Progress>) -> Result<Self, Failure> {
-        Self::with(project, progress, None).await
+        Self::with(project, progress.clone(), progress, None).await
+    }
+
+    /// The same, where `observer` shows runs, and nothing else does.
+    pub(crate) async fn observed(project: &Project, observer: Arc<dyn Observer>) -> Result<Self, Failure> {
+        Self::with(project, silent(), observer, None).await
     }
 
     /// The same, for one run and nothing else.
     pub(crate) async fn open_alone(project: &Project, run: RunId) -> Result<Self, Failure> {
-        let progress = Arc::new(Progress::new(Detail::Nothing, false, false));
-        Self::with(project, progress, Some(run)).await
+        Self::with(project, silent(), silent(), Some(run)).await
     }
 
-    async fn with(project: &Project, progress: Arc<Progress>, alone: Option<RunId>) -> Result<Self, Failure> {
+    async fn with(
+        project: &Project,
+        progress: Arc<Progress>,
+        observer: Arc<dyn Observer>,
+        alone: Option<RunId>,
+    ) -> Result<Self, Failure> {
         let Backends { stores, files, kv } = open_stores(project).await?;
         let policy = EgressPolicy::parse(&project.config.http.allow)
             .map_err(|error| Failure::usage(codes::CONFIG, format!("`http.allow` of `{}`: {error}", config::FILE)))?;
@@ -78,7 +87,7 @@ impl Platform {
             stores: stores.clone(),
             caps: Arc::new(caps),
             clock: Arc::new(SystemClock),
-            observer: Some(progress.clone()),
+            observer: Some(observer),
             hold: HOLD,
             quarantine: Some(Arc::new(Ward)),
         };
@@ -93,6 +102,10 @@ impl Platform {
     pub(crate) async fn close(self) -> Result<(), Failure> {
         Ok(self.engine.close().await?)
     }
+}
+
+fn silent() -> Arc<Progress> {
+    Arc::new(Progress::new(Detail::Nothing, false, false))
 }
 
 /// Opens the stores alone: enough to look at runs.

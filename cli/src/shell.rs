@@ -57,6 +57,12 @@ impl Shell {
         io::stderr().is_terminal()
     }
 
+    /// Whether stdout is a terminal.
+    #[expect(clippy::unused_self, reason = "commands ask the shell, not the process")]
+    pub(crate) fn is_out_terminal(&self) -> bool {
+        io::stdout().is_terminal()
+    }
+
     /// Whether there is a person who can be asked: stdin and stderr are a terminal.
     #[expect(clippy::unused_self, reason = "commands ask the shell, not the process")]
     pub(crate) fn can_ask(&self) -> bool {

@@ -24,7 +24,11 @@ macro_rules! library {
 }
 
 const LIBRARY: &[(&str, &str)] = library![
+    "agent/assistant",
+    "agent/look-into",
     "agent/orders",
+    "agent/researcher",
+    "agent/review",
     "approvals/purchase",
     "chat/assistant",
     "chat/support",

@@ -298,6 +298,7 @@ codes! {
     RUN_STUCK = "LA3011": "a run cannot go on here";
     NOT_RUNNABLE = "LA3012": "a workflow with errors cannot be used";
     SECRET_WORKFLOW = "LA3013": "a secret is not meant for a workflow";
+    NOT_A_CHAT = "LA3014": "a workflow is no chat";
     TEST_INVALID = "LA3100": "a test says something that cannot be";
     TEST_NODE = "LA3101": "a test names a node that the workflow does not have";
     TEST_FAKE = "LA3102": "a fake does not fit the node that it stands in for";

@@ -13,11 +13,15 @@ use liteagent_engine::{
     load::{LoadOptions, load},
 };
 use liteagent_guests::{packages::LOCK, python};
+use liteagent_local_models::weights::{self, MODELS, Model};
 use liteagent_nodes::egress::EgressPolicy;
 use liteagent_sandbox_protocol::{Language, Request};
 
 use crate::{
-    config,
+    config::{
+        self,
+        models::{PULL, without_weights},
+    },
     failure::{Exit, Failure},
     platform::{block_on, open_stores},
     project::Project,
@@ -57,7 +61,7 @@ use Finding::{Bad, Good, Odd};
 /// One thing to check. A check that cannot look says so, it does not fail the command.
 type Check = (&'static str, fn(&Project) -> Finding);
 
-const CHECKS: [Check; 11] = [
+const CHECKS: [Check; 12] = [
     ("project", project),
     ("data folder", data_folder),
     ("database", database),
@@ -68,6 +72,7 @@ const CHECKS: [Check; 11] = [
     ("environment", environment),
     ("secrets", secrets),
     ("models", models),
+    ("local models", local_models),
     ("workflows", workflows),
 ];
 
@@ -309,12 +314,25 @@ fn models(here: &Project) -> Finding {
     if let Some((name, Some(missing))) = providers.iter().find(|(_, missing)| missing.is_some()) {
         return Odd(format!("the provider `{name}` has no key"), missing.clone());
     }
-    let Ok(default) = router.describe("default") else {
-        let mend = "set a key such as `OPENAI_API_KEY` or `ANTHROPIC_API_KEY`, or start Ollama".to_owned();
-        return Odd("none; workflows that ask a model cannot run".to_owned(), mend);
+    let default = match router.describe("default") {
+        Ok(default) => default,
+        Err(error) => {
+            let mend = error.hint.unwrap_or_else(|| format!("change `[models]` in `{}`", config::FILE));
+            return Bad(error.message, mend);
+        }
     };
     let stands = |alias: &str| router.describe(alias).map_or_else(|_| "none".to_owned(), |info| info.name);
     Good(format!("default {}, fast {}, embed {}", default.name, stands("fast"), stands("embed")))
+}
+
+/// Whether the weights are there: names and sizes, not the content, which `models pull` looks at.
+fn local_models(_: &Project) -> Finding {
+    let missing: Vec<String> =
+        MODELS.into_iter().map(Model::full_name).filter(|name| without_weights(name).is_some()).collect();
+    if missing.is_empty() {
+        return Good(format!("their weights are in {}", weights::folder().display()));
+    }
+    Odd(format!("the weights of {} are not here", missing.join(" and ")), format!("run `{PULL}`"))
 }
 
 fn workflows(here: &Project) -> Finding {

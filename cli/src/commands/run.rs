@@ -15,7 +15,7 @@ use liteagent_engine::{
 };
 
 use crate::{
-    config::models::asks_default,
+    config::models::{asks_default, notice},
     definition::load_for_use,
     failure::{Exit, Failure},
     follow::{by, follow},
@@ -97,7 +97,7 @@ impl Run {
     ) -> Result<Exit, Failure> {
         let platform = Platform::open(project, self.show.progress(shell)).await?;
         if !self.show.json && asks_default(&bundle, &liteagent_nodes::registry()) {
-            shell.note(platform.models.notice());
+            shell.note(notice(&platform.models));
         }
         let id = RunId::random();
         inputs.upload(id, &*platform.files, &entry(&bundle)?.inputs).await?;

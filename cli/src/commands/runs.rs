@@ -25,6 +25,8 @@ mod show;
 mod signal;
 mod usage;
 
+pub(crate) use self::show::told;
+
 /// So many of the newest runs are searched for the end of an id.
 const SEARCHED: u32 = 1_000;
 

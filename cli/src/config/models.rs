@@ -4,10 +4,14 @@ use std::sync::Arc;
 
 use liteagent_engine::{
     bundle::Bundle,
-    capability::Secrets,
+    capability::{Secrets, model::Models},
     codes,
-    node::{Capability, Registry},
+    node::{NodeSpec, Registry},
     time::SystemClock,
+};
+use liteagent_local_models::{
+    LocalConfig, LocalModels,
+    weights::{self, Model},
 };
 use liteagent_nodes::egress::{Egress, EgressPolicy};
 use liteagent_providers::{Deployment, Router, resolve};
@@ -24,7 +28,9 @@ impl Config {
         let policy = EgressPolicy::parse(deployment.endpoints())
             .map_err(|error| Failure::usage(codes::CONFIG, format!("`providers` of `{FILE}`: {error}")))?;
         let http = Arc::new(Egress::new(policy).without_limit_of_silence());
-        Ok(Arc::new(Router::open(deployment, http, Arc::new(SystemClock), []).await))
+        let local: Arc<dyn Models> = Arc::new(LocalModels::new(LocalConfig::new(weights::folder())));
+        let plugged = [(liteagent_local_models::PROVIDER.to_owned(), local)];
+        Ok(Arc::new(Router::open(deployment, http, Arc::new(SystemClock), plugged).await))
     }
 
     fn deployment(&self, secrets: &Secrets) -> Result<Deployment, Failure> {
@@ -38,13 +44,35 @@ impl Config {
     }
 }
 
+/// What fetches the weights of local models.
+pub(crate) const PULL: &str = "liteagent models pull";
+
+/// The local model of this name, when its weights are not there.
+pub(crate) fn without_weights(name: &str) -> Option<&'static Model> {
+    let model = weights::MODELS.into_iter().find(|model| model.full_name() == name)?;
+    (!model.is_in(&weights::folder())).then_some(model)
+}
+
+/// One line for people: which model is in use, whether it can be, and how to get a better one.
+pub(crate) fn notice(models: &Router) -> String {
+    let notice = models.notice();
+    match models.describe("default").ok().and_then(|info| without_weights(&info.name)) {
+        Some(model) => {
+            format!("{notice}. Its weights are not here yet: `{PULL}` fetches {} MB once", model.download / 1_000_000)
+        }
+        None => notice,
+    }
+}
+
 /// Whether nodes of a bundle ask a model that an alias or nobody names: which one that is decides this installation.
 pub(crate) fn asks_default(bundle: &Bundle, registry: &Registry) -> bool {
+    // One whose composites cannot be made here is told of when it is run.
+    let Ok(registry) = bundle.node_types(registry) else { return false };
     let Ok(bundle) = serde_json::to_value(bundle) else { return false };
     let workflows = bundle["workflows"].as_object().into_iter().flatten();
     workflows.into_iter().any(|(_, workflow)| {
         let usual = workflow.pointer("/defaults/model").unwrap_or(&Json::Null);
-        ["nodes", "on_failure", "finally"].iter().any(|part| asks(&workflow[part], usual, registry))
+        ["nodes", "on_failure", "finally"].iter().any(|part| asks(&workflow[part], usual, &registry))
     })
 }
 
@@ -54,7 +82,7 @@ fn asks(nodes: &Json, usual: &Json, registry: &Registry) -> bool {
         Json::String(name) => !name.contains('/'),
         other => other[0].as_str().is_some_and(|name| !name.contains('/')),
     };
-    let calls = |kind: &str| registry.get(kind).is_some_and(|spec| spec.meta.requires.contains(&Capability::Models));
+    let calls = |kind: &str| registry.get(kind).is_some_and(NodeSpec::asks_models);
     nodes.as_object().into_iter().flatten().any(|(_, node)| {
         let model = node.get("model").unwrap_or(usual);
         calls(node["type"].as_str().unwrap_or_default()) && is_open(model) || asks(&node["nodes"], usual, registry)

@@ -74,12 +74,13 @@ fn help_lists_the_commands() {
     Commands:
       check        Checks workflow files and reports every finding at once
       run          Runs a workflow and prints its outputs
+      chat         Talks with a workflow
       runs         Lists runs, shows one, answers one that waits, goes on with one
       forget       Deletes everything that is kept about a subject
       test         Runs the tests of workflows
       graph        Draws a workflow as Mermaid, DOT or SVG
       nodes        Lists the node types, or shows one with its fields and examples
-      models       Lists the language models, or tries one
+      models       Lists the language models, tries one, or fetches those that run in this program
       schema       Prints the JSON Schema of workflow files, for editors
       new          Writes a new workflow from a template
       init         Makes a folder a project: configuration, editor settings, an example

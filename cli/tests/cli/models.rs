@@ -2,61 +2,10 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
 
-use std::{
-    io::{BufRead as _, BufReader, Read as _, Write as _},
-    net::{SocketAddr, TcpListener, TcpStream},
-    thread,
+use super::{
+    harness::{Folder, Said, looks_like},
+    provider::{Provider, config},
 };
-
-use super::harness::{Folder, Said, looks_like};
-
-/// A provider in this process that gives one answer to every question, and refuses every other key than `sk-right`.
-fn provider() -> SocketAddr {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = listener.local_addr().unwrap();
-    thread::spawn(move || {
-        for stream in listener.incoming() {
-            // Whoever asks may hang up.
-            thread::spawn(move || drop(answer(&stream.unwrap())));
-        }
-    });
-    address
-}
-
-fn answer(mut stream: &TcpStream) -> std::io::Result<()> {
-    let mut reader = BufReader::new(stream);
-    let (mut length, mut is_right) = (0, false);
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line)?;
-        let line = line.trim().to_ascii_lowercase();
-        match line.split_once(": ") {
-            Some(("content-length", value)) => length = value.parse().unwrap(),
-            Some(("authorization", value)) => is_right = value == "bearer sk-right",
-            _ if line.is_empty() => break,
-            _ => {}
-        }
-    }
-    reader.read_exact(&mut vec![0; length])?;
-    let (status, kind, body) = if is_right {
-        let events = [
-            r#"{"choices":[{"delta":{"content":"one two"}}]}"#,
-            r#"{"choices":[{"delta":{"content":" three"},"finish_reason":"stop"}]}"#,
-            r#"{"choices":[],"usage":{"prompt_tokens":1000,"completion_tokens":500}}"#,
-            "[DONE]",
-        ];
-        (200, "text/event-stream", events.map(|event| format!("data: {event}\n\n")).concat())
-    } else {
-        (401, "application/json", r#"{"error":{"message":"Incorrect API key provided: sk-wrong-key"}}"#.to_owned())
-    };
-    write!(stream, "HTTP/1.1 {status} X\r\ncontent-type: {kind}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
-}
-
-fn config(address: SocketAddr) -> String {
-    format!(
-        "[models]\ndefault = \"work/big\"\n[providers.work]\nbase_url = \"http://{address}/v1\"\nkey = \"WORK\"\nmodels.big = {{ input = 1.0, output = 2.0, context = 32000 }}\n"
-    )
-}
 
 const ASK: &str = "\
 name: ask
@@ -66,24 +15,20 @@ outputs: { text: \"{{ reply.text }}\" }
 ";
 
 fn run(folder: &Folder, key: &str, args: &[&str]) -> Said {
-    let output = folder.command(args).env("LITEAGENT_SECRET_WORK", key).output().unwrap();
-    Said {
-        out: String::from_utf8(output.stdout).unwrap(),
-        err: String::from_utf8(output.stderr).unwrap(),
-        code: output.status.code().unwrap_or(-1),
-    }
+    Said::of(folder.command(args).env("LITEAGENT_SECRET_WORK", key).output().unwrap())
 }
 
 #[test]
 fn models_are_listed_with_what_they_can_and_cost() {
-    let folder = Folder::new();
-    assert!(folder.run("models").err.starts_with("there is none; set a key"));
     let folder = Folder::new().with("liteagent.toml", &config("127.0.0.1:9".parse().unwrap()));
     looks_like!(run(&folder, "sk-right", &["models"]).whole(), @r"
-    MODEL     ALIAS         CAN                CONTEXT  IN  OUT  FROM
-    work/big  default fast  tools images json  32k      1   2    LITEAGENT_SECRET_WORK in the environment or in .env
+    MODEL                        ALIAS         CAN                CONTEXT  IN  OUT  FROM
+    local/all-minilm-l6-v2       embed         vectors            256      0   0    in this process
+    work/big                     default fast  tools images json  32k      1   2    LITEAGENT_SECRET_WORK in the environment or in .env
+    local/smollm2-135m-instruct                json               8k       0   0    in this process
     ---- stderr (0)
     prices in US dollars per million tokens, looked up on 2026-11-25
+    model: work/big ([models] in liteagent.toml); LITEAGENT_MODEL chooses another
     ");
     let listed = folder.command(&["models", "list", "--json"]).env("ANTHROPIC_API_KEY", "sk-1").output().unwrap();
     let rows: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
@@ -96,8 +41,84 @@ fn models_are_listed_with_what_they_can_and_cost() {
 }
 
 #[test]
+fn without_a_provider_the_local_models_stand_for_every_alias() {
+    let folder = Folder::new().with("ask.yaml", ASK);
+    let local = |row: &serde_json::Value| {
+        let text = |name: &str| row[name].as_str().unwrap().to_owned();
+        (text("model"), row["aliases"].as_array().unwrap().len(), text("kind"), row["ready"].as_bool().unwrap())
+    };
+    let rows: serde_json::Value = serde_json::from_str(&folder.run("models list --json").out).unwrap();
+    let rows: Vec<_> = rows.as_array().unwrap().iter().map(local).collect();
+    let (chat, embed) = ("local/smollm2-135m-instruct".to_owned(), "local/all-minilm-l6-v2".to_owned());
+    assert!(rows.contains(&(chat.clone(), 2, "chat".to_owned(), true)), "{rows:?}");
+    assert!(rows.contains(&(embed, 1, "embedding".to_owned(), true)), "{rows:?}");
+    let said = folder.run("models test embed");
+    assert!(said.out.starts_with("local/all-minilm-l6-v2: a vector of 384 numbers"), "{}", said.whole());
+    let said = folder.run("run ask");
+    assert!(
+        said.code == 0 && said.err.starts_with(&format!("model: {chat}, small and in this process")),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
+fn weights_that_are_missing_are_told_with_the_command_that_fetches_them() {
+    let folder = Folder::new().with("ask.yaml", ASK);
+    let run = |args: &[&str]| {
+        Said::of(
+            folder.command(args).env("LITEAGENT_CACHE", folder.path("empty")).env("PATH", "/nowhere").output().unwrap(),
+        )
+    };
+    let said = run(&["models"]);
+    assert!(said.out.contains("in this process, after liteagent models pull"), "{}", said.out);
+    assert!(
+        said.err.contains("Its weights are not here yet: `liteagent models pull` fetches 92 MB once"),
+        "{}",
+        said.err
+    );
+    let said = run(&["run", "ask"]);
+    assert!(said.code == 1 && said.err.contains("error[LA2441]: `reply`"), "{}", said.err);
+    assert!(said.err.contains("= help: run `liteagent models pull`: it downloads 92 MB once"), "{}", said.err);
+    let said = run(&["doctor"]);
+    assert!(
+        said.out.contains(
+            "odd   local models  the weights of local/smollm2-135m-instruct and local/all-minilm-l6-v2 are not here"
+        ),
+        "{}",
+        said.out
+    );
+    // No Python can be found, so nothing is fetched.
+    let said = run(&["models", "pull"]);
+    assert!(
+        said.code == 3 && said.err.contains("error[LA2446]") && said.err.contains("cannot run `python3`"),
+        "{}",
+        said.err
+    );
+}
+
+#[test]
+fn classes_are_found_by_the_local_embedding_model_where_no_provider_is_set() {
+    let yaml = "\
+name: sort
+inputs: { text: string }
+nodes:
+  route:
+    type: question-classifier
+    query: \"{{ inputs.text }}\"
+    classes: { billing: Invoices and payments., bug: The program crashes or shows an error. }
+outputs: { class: \"{{ route.class }}\" }
+";
+    let folder = Folder::new().with("sort.yaml", yaml);
+    let ended = folder.run_args(&["run", "sort", "--json", "-i", "text=You charged my card twice this month."]);
+    let ended: serde_json::Value = serde_json::from_str(&ended.out).unwrap();
+    assert_eq!(ended["outputs"]["class"], "billing");
+    assert!(ended["usage"].to_string().contains("local/all-minilm-l6-v2"), "{}", ended["usage"]);
+}
+
+#[test]
 fn a_model_is_tried_with_one_call() {
-    let folder = Folder::new().with("liteagent.toml", &config(provider()));
+    let folder = Folder::new().with("liteagent.toml", &Provider::saying("one two three").config());
     let said = run(&folder, "sk-right", &["models", "test"]);
     assert!(said.code == 0 && said.out.starts_with("work/big: one two three\nfirst token after "), "{}", said.whole());
     assert!(said.out.contains("1000 tokens in, 500 out, 0.002 USD"), "{}", said.out);
@@ -113,7 +134,8 @@ fn a_model_is_tried_with_one_call() {
 
 #[test]
 fn a_run_says_which_model_it_asks() {
-    let folder = Folder::new().with("liteagent.toml", &config(provider())).with("ask.yaml", ASK);
+    let folder =
+        Folder::new().with("liteagent.toml", &Provider::saying("one two three").config()).with("ask.yaml", ASK);
     let said = run(&folder, "sk-right", &["run", "ask"]);
     assert!(said.code == 0 && said.out.contains("one two three"), "{}", said.whole());
     assert!(
@@ -135,11 +157,12 @@ fn a_run_says_which_model_it_asks() {
 
 #[test]
 fn the_address_of_a_provider_is_open_for_its_models_alone() {
-    let address = provider();
+    let provider = Provider::saying("one");
+    let address = provider.address();
     let yaml = format!(
         "name: get\nnodes:\n  get: {{ type: http-request, url: \"http://{address}/v1/chat/completions\" }}\noutputs: {{ status: \"{{{{ get.status }}}}\" }}\n"
     );
-    let folder = Folder::new().with("liteagent.toml", &config(address)).with("get.yaml", &yaml);
+    let folder = Folder::new().with("liteagent.toml", &provider.config()).with("get.yaml", &yaml);
     let said = run(&folder, "sk-right", &["run", "get"]);
     assert!(said.code == 1 && said.err.contains("error[LA2201]"), "{}", said.err);
 }

@@ -10,15 +10,17 @@ use std::{
 use super::{harness::Folder, runs::APPROVAL};
 
 /// The binary on a terminal of its own.
-struct Terminal {
+pub(crate) struct Terminal {
     child: Child,
     keys: ChildStdin,
     screen: ChildStdout,
     shown: String,
+    /// How far that was looked at.
+    seen: usize,
 }
 
 impl Terminal {
-    fn run(folder: &Folder, line: &str) -> Self {
+    pub(crate) fn run(folder: &Folder, line: &str) -> Self {
         let command = format!("exec timeout 60 {} {line}", env!("CARGO_BIN_EXE_liteagent"));
         let mut script = Command::new("script");
         script.args(["-q", "-e", "-c", &command, "/dev/null"]).current_dir(folder.path("."));
@@ -26,24 +28,27 @@ impl Terminal {
         script.env("SHELL", "/bin/sh").env("TERM", "xterm");
         let mut child = script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         let (keys, screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        Self { child, keys, screen, shown: String::new() }
+        Self { child, keys, screen, shown: String::new(), seen: 0 }
     }
 
     /// Reads until a text is shown, and then types an answer.
-    fn answer(&mut self, question: &str, typed: &str) {
-        let from = self.shown.len();
+    pub(crate) fn answer(&mut self, question: &str, typed: &str) {
         let mut bytes = [0; 1024];
-        while !self.shown[from..].contains(question) {
+        let found = loop {
+            if let Some(at) = self.shown[self.seen..].find(question) {
+                break self.seen + at;
+            }
             let count = self.screen.read(&mut bytes).unwrap();
             assert!(count > 0, "`{question}` was not asked:\n{}", self.shown);
             self.shown.push_str(&String::from_utf8_lossy(&bytes[..count]));
-        }
+        };
+        self.seen = found + question.len();
         self.keys.write_all(typed.as_bytes()).unwrap();
         self.keys.flush().unwrap();
     }
 
     /// The exit code, and everything that was shown.
-    fn end(mut self) -> (i32, String) {
+    pub(crate) fn end(mut self) -> (i32, String) {
         let mut rest = Vec::new();
         // The end of a terminal may be an error of reading.
         let _ = self.screen.read_to_end(&mut rest);

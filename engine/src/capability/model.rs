@@ -77,9 +77,9 @@ pub struct ChatRequest {
     pub tools: Vec<ToolSpec>,
     /// Whether it must call, or must not.
     pub tool_choice: ToolChoice,
-    /// The JSON Schema that the answer has to fit; the text of the answer is then JSON. Where a model cannot be held to it
-    /// ([`ModelInfo::structured`]), the messages ask for it in words, too. Keywords that the provider does not know are
-    /// left out of its request: the caller validates.
+    /// The JSON Schema that the answer has to fit; the text of the answer is then JSON. A model that cannot be held to it
+    /// is asked for it in words by whoever implements [`Models`]. Keywords that the provider does not know are left out
+    /// of its request: the caller validates.
     pub schema: Option<Value>,
     /// How tokens are chosen.
     pub sampling: Sampling,

@@ -75,14 +75,18 @@ impl NodeSpec {
         self.meta.container.is_some_and(super::Container::has_nodes)
     }
 
+    /// Whether a node of this type asks a model, itself or by the nodes that it is made of.
+    pub fn asks_models(&self) -> bool {
+        self.meta.requires.contains(&Capability::Models)
+            || self.composite.as_ref().is_some_and(|composite| composite.may_use_models)
+    }
+
     /// Whether a node of this type, something inside it, or a run that it starts may use a model.
     pub(crate) fn may_use_models(&self) -> bool {
         let fields = self.config_schema.get("properties").and_then(Json::as_object);
         let starts_run =
             |(name, rules): (&String, &Json)| name == "workflow" || rules.get("x-liteagent-tools").is_some();
-        self.meta.requires.contains(&Capability::Models)
-            || self.composite.as_ref().is_some_and(|composite| composite.may_use_models)
-            || fields.is_some_and(|fields| fields.iter().any(starts_run))
+        self.asks_models() || fields.is_some_and(|fields| fields.iter().any(starts_run))
     }
 }
 

@@ -81,17 +81,10 @@ impl Service {
             return Err(self.error(model, &fault));
         }
         let mut manner = self.manner(model, &facts);
-        let in_words = !manner.structured.is_held();
         let mut tries = Tries::new(self, request.run, estimate::call(request), is_last);
         loop {
-            let ask = Ask {
-                request,
-                provider: &self.provider.name,
-                model,
-                manner: &manner,
-                extra: &self.provider.extra,
-                in_words,
-            };
+            let ask =
+                Ask { request, provider: &self.provider.name, model, manner: &manner, extra: &self.provider.extra };
             let failed = match self.begin(&ask, &facts, &mut tries).await {
                 Ok(stream) => return Ok(stream),
                 Err(failed) => failed,

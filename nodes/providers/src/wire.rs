@@ -115,8 +115,6 @@ pub(crate) struct Ask<'a> {
     pub(crate) manner: &'a Manner,
     /// Fields that are added to the request as they are.
     pub(crate) extra: &'a Map<String, Json>,
-    /// Whether the messages ask for the schema in words: the caller knew that the model cannot be held to it.
-    pub(crate) in_words: bool,
 }
 
 /// What reading an event did.

@@ -65,9 +65,6 @@ pub(super) async fn ask(ctx: &NodeCtx, question: Question<'_>) -> Result<Answer,
 
     // What is held to a form could not ask for a call in words; its messages tell of the form.
     if !in_words {
-        if !request.models.iter().all(|name| models.describe(name).is_ok_and(|model| model.structured)) {
-            tell(&mut request.messages, &structured::instruction(returns));
-        }
         request.schema = Some(structured::schema(returns).into());
     }
     let mut first = hear(ctx, models, request.clone(), false, in_words).await?;

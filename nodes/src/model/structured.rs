@@ -23,14 +23,6 @@ pub(super) fn schema(returns: &Returns) -> Json {
     json!({ "type": "object", "properties": properties, "required": required, "additionalProperties": false })
 }
 
-/// What a model is told that does not know schemas.
-pub(super) fn instruction(returns: &Returns) -> String {
-    format!(
-        "Reply with one JSON object and nothing else: no explanation, no code fence. It fits this JSON Schema:\n{}",
-        schema(returns)
-    )
-}
-
 /// Reads an answer. What the model added besides the declared members is left out.
 ///
 /// # Errors

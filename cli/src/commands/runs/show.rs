@@ -6,6 +6,7 @@ use liteagent_engine::{
     id::RunId,
     store::{Journal, RunPhase, RunRow, StoredRecord},
     time::iso,
+    units::Millis,
     usage::Spent,
     value::Value,
     view::check_readable,
@@ -65,15 +66,14 @@ impl Show {
         let mut story = Story::new(self.verbose, shell.colors_out());
         let mut end = Vec::new();
         for record in read_all(&*stores.journal, row.id).await? {
-            let Ok(record) = serde_json::from_str::<Record>(&record.body) else {
-                // A newer release wrote it; `--journal` shows it as it is.
-                lines.push(format!("{:>10}  record {} is of a kind that this release does not know", "", record.seq));
-                continue;
+            let record = match read(&record) {
+                Ok(record) => record,
+                Err(unknown) => {
+                    lines.push(unknown);
+                    continue;
+                }
             };
-            if let Some(text) = story.tell(&record) {
-                let text = text.replace('\n', &format!("\n{:10}", ""));
-                lines.push(format!("{:>10}{text}", duration(record.at - row.created_at)));
-            }
+            lines.extend(line(&mut story, &record, row.created_at));
             if let Event::RunEnded { outputs, error, handled_errors, .. } = record.event {
                 let outputs = match outputs {
                     Some(outputs) => Some(load_payload(&stores, outputs).await?),
@@ -87,6 +87,30 @@ impl Show {
         shell.out(lines.join("\n"))?;
         Ok(Exit::Done)
     }
+}
+
+/// Every node of a run with its times, frames too, as lines.
+pub(crate) async fn told(journal: &dyn Journal, run: RunId, color: bool) -> Result<Vec<String>, Failure> {
+    let mut story = Story::new(true, color);
+    let records = read_all(journal, run).await?;
+    let begin = records.first().map_or(0, |record| record.at);
+    let tell = |record| match read(record) {
+        Ok(record) => line(&mut story, &record, begin),
+        Err(unknown) => Some(unknown),
+    };
+    Ok(records.iter().filter_map(tell).collect())
+}
+
+/// A record; for one that a newer release wrote, a line that says so. `--journal` shows it as it is.
+fn read(record: &StoredRecord) -> Result<Record, String> {
+    let unknown = |_| format!("{:>10}  record {} is of a kind that this release does not know", "", record.seq);
+    serde_json::from_str(&record.body).map_err(unknown)
+}
+
+/// What a person sees of a record, and when it was.
+fn line(story: &mut Story, record: &Record, begin: Millis) -> Option<String> {
+    let text = story.tell(record)?.replace('\n', &format!("\n{:10}", ""));
+    Some(format!("{:>10}{text}", duration(record.at - begin)))
 }
 
 /// What was used in all, and of which model when there is more than one.

@@ -118,16 +118,7 @@ impl LocalModels {
 #[async_trait]
 impl Models for LocalModels {
     fn describe(&self, name: &str) -> Result<ModelInfo, NodeError> {
-        let model = find(name)?;
-        Ok(ModelInfo {
-            name: model.full_name(),
-            chats: model.chats,
-            // It is too small to be trusted with them.
-            tools: ToolUse::No,
-            structured: model.chats,
-            images: false,
-            context: Some(model.context as u64),
-        })
+        find(name).map(info)
     }
 
     async fn chat(&self, request: ChatRequest) -> Result<ChatStream, NodeError> {
@@ -158,6 +149,22 @@ impl Models for LocalModels {
             vectors: embedded.vectors,
             usage: Usage { input_tokens: embedded.tokens, ..Usage::default() },
         })
+    }
+
+    fn list(&self) -> Vec<ModelInfo> {
+        MODELS.into_iter().map(info).collect()
+    }
+}
+
+fn info(model: &Model) -> ModelInfo {
+    ModelInfo {
+        name: model.full_name(),
+        chats: model.chats,
+        // They are too small to be trusted with them.
+        tools: ToolUse::No,
+        structured: model.chats,
+        images: false,
+        context: Some(model.context as u64),
     }
 }
 

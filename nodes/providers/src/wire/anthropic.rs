@@ -95,13 +95,11 @@ impl Form {
             return form;
         }
         let strict = Strict { all_required: false, narrow: true }.of(&schema);
-        match strict.filter(|_| manner.structured == Structured::Schema) {
-            Some(schema) => form.output = json!({ "format": { "type": "json_schema", "schema": schema } }),
-            None if ask.in_words => {}
-            None => {
-                let more = form.words.take().map_or_else(String::new, |words| format!("{words}\n\n"));
-                form.words = Some(more + &in_words(wanted));
-            }
+        if let Some(schema) = strict.filter(|_| manner.structured == Structured::Schema) {
+            form.output = json!({ "format": { "type": "json_schema", "schema": schema } });
+        } else {
+            let more = form.words.take().map_or_else(String::new, |words| format!("{words}\n\n"));
+            form.words = Some(more + &in_words(wanted));
         }
         form
     }

@@ -83,7 +83,7 @@ pub(super) fn chat(ask: &Ask<'_>) -> Result<Map<String, Json>, Fault> {
 fn response_format(ask: &Ask<'_>) -> (Json, Option<String>) {
     let Some(wanted) = &ask.request.schema else { return (Json::Null, None) };
     let schema = wanted.to_json();
-    let words = || (!ask.in_words).then(|| in_words(wanted));
+    let words = || Some(in_words(wanted));
     match ask.manner.structured {
         Structured::Schema if schema::is_object(&schema) => {
             let strict = Strict { all_required: true, narrow: ask.manner.narrow }.of(&schema);
