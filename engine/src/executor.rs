@@ -25,7 +25,6 @@ mod cache;
 mod journal;
 mod owner;
 mod policy;
-mod redact;
 mod replay;
 mod scope;
 mod take;

@@ -262,6 +262,8 @@ pub struct EmbedRequest {
     pub questions: bool,
     /// Whose call it is.
     pub run: Option<RunId>,
+    /// The path of the node that asks; empty where no node does.
+    pub node: String,
 }
 
 /// Vectors of texts.

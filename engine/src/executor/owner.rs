@@ -14,10 +14,10 @@ use tokio::{
 use super::{
     attempt::Done,
     journal::Pending,
-    redact::Redactor,
     scope::{Names, roots},
 };
 use crate::{
+    capability::Redactor,
     engine::{Inner, Observer, Prepared, holds},
     error::NodeError,
     event::{Event, Place, Seq},
