@@ -7,6 +7,7 @@
 //! * [`limit`]: who may call now; `breaker`: whom to leave alone
 //! * `catalog`: prices and abilities of known models, in `catalog/models.yaml`
 //! * `failure`: the one taxonomy of what goes wrong
+//! * `testing`: with the feature of this name, a scripted provider on loopback
 //! * [`resolve`]: from settings, secrets and the environment to a [`Deployment`]
 
 pub use self::{
@@ -27,4 +28,6 @@ mod router;
 mod service;
 mod settings;
 mod sse;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod wire;

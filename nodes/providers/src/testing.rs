@@ -1,10 +1,10 @@
-//! A server on loopback: a test sees each request, and writes each byte of the answer.
+//! For tests: a server on loopback. A test sees each request, and writes each byte of the answer.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
 
 use std::net::SocketAddr;
 
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::{TcpListener, TcpStream},
@@ -12,24 +12,32 @@ use tokio::{
 };
 
 /// Requests in the order in which they came.
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
+pub struct Server {
+    /// Where it listens.
+    pub address: SocketAddr,
     calls: mpsc::UnboundedReceiver<Call>,
 }
 
 /// A request, and the connection to answer it on.
-pub(super) struct Call {
-    pub(super) method: String,
-    pub(super) path: String,
+pub struct Call {
+    /// `POST`.
+    pub method: String,
+    /// The path with its query.
+    pub path: String,
     headers: Vec<(String, String)>,
-    pub(super) body: Json,
+    /// The body as JSON; `null` when it is none.
+    pub body: Json,
     stream: TcpStream,
     /// Gives the connection back for the next request.
     give_back: oneshot::Sender<TcpStream>,
 }
 
 impl Server {
-    pub(super) async fn start() -> Self {
+    /// Starts one.
+    ///
+    /// # Panics
+    /// When there is no port left.
+    pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, calls) = mpsc::unbounded_channel();
@@ -43,29 +51,33 @@ impl Server {
     }
 
     /// The next request.
-    pub(super) async fn next(&mut self) -> Call {
+    ///
+    /// # Panics
+    /// When the server is gone.
+    pub async fn next(&mut self) -> Call {
         self.calls.recv().await.unwrap()
     }
 
     /// Whether no request came that was not looked at.
-    pub(super) fn is_quiet(&mut self) -> bool {
+    pub fn is_quiet(&mut self) -> bool {
         self.calls.try_recv().is_err()
     }
 }
 
 impl Call {
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    /// The first header of this lower-case name.
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
 
     /// Writes bytes as they are. Whoever asked may be gone, which tests see elsewhere.
-    pub(super) async fn raw(&mut self, bytes: impl AsRef<[u8]>) {
+    pub async fn raw(&mut self, bytes: impl AsRef<[u8]>) {
         let _ = self.stream.write_all(bytes.as_ref()).await;
         let _ = self.stream.flush().await;
     }
 
     /// The head of an answer that comes in chunks.
-    pub(super) async fn head(&mut self, status: u16, headers: &[(&str, &str)]) {
+    pub async fn head(&mut self, status: u16, headers: &[(&str, &str)]) {
         let mut head = format!("HTTP/1.1 {status} X\r\ntransfer-encoding: chunked\r\n");
         for (name, value) in headers {
             head += &format!("{name}: {value}\r\n");
@@ -74,29 +86,29 @@ impl Call {
     }
 
     /// The head of a stream of events.
-    pub(super) async fn stream(&mut self) {
+    pub async fn stream(&mut self) {
         self.head(200, &[("content-type", "text/event-stream; charset=utf-8")]).await;
     }
 
     /// A piece of the body.
-    pub(super) async fn chunk(&mut self, bytes: impl AsRef<[u8]>) {
+    pub async fn chunk(&mut self, bytes: impl AsRef<[u8]>) {
         let bytes = bytes.as_ref();
         self.raw([format!("{:x}\r\n", bytes.len()).as_bytes(), bytes, b"\r\n"].concat()).await;
     }
 
     /// An event of the stream.
-    pub(super) async fn event(&mut self, json: Json) {
+    pub async fn event(&mut self, json: Json) {
         self.chunk(format!("data: {json}\n\n")).await;
     }
 
     /// The end of the body; the connection stays.
-    pub(super) async fn end(mut self) {
+    pub async fn end(mut self) {
         self.raw("0\r\n\r\n").await;
         let _ = self.give_back.send(self.stream);
     }
 
     /// A whole answer.
-    pub(super) async fn answer(mut self, status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) {
+    pub async fn answer(mut self, status: u16, headers: &[(&str, &str)], body: impl AsRef<[u8]>) {
         self.head(status, headers).await;
         if !body.as_ref().is_empty() {
             self.chunk(body).await;
@@ -105,7 +117,7 @@ impl Call {
     }
 
     /// A whole stream of events, ended with `[DONE]`.
-    pub(super) async fn events(mut self, events: impl IntoIterator<Item = Json>) {
+    pub async fn events(mut self, events: impl IntoIterator<Item = Json>) {
         self.stream().await;
         for event in events {
             self.event(event).await;
@@ -115,7 +127,7 @@ impl Call {
     }
 
     /// Waits until the other side has hung up.
-    pub(super) async fn hung_up(&mut self) {
+    pub async fn hung_up(&mut self) {
         let mut rest = [0; 64];
         while self.stream.read(&mut rest).await.is_ok_and(|read| read > 0) {}
     }
@@ -170,4 +182,19 @@ async fn more(stream: &mut TcpStream, bytes: &mut Vec<u8>) -> Option<()> {
     let read = stream.read(&mut piece).await.ok().filter(|read| *read > 0)?;
     bytes.extend_from_slice(&piece[..read]);
     Some(())
+}
+
+/// A piece of an answer as OpenAI sends it.
+pub fn delta(delta: Json) -> Json {
+    json!({ "id": "c", "object": "chat.completion.chunk", "choices": [{ "index": 0, "delta": delta, "finish_reason": null }] })
+}
+
+/// Its end.
+pub fn finish(reason: &str) -> Json {
+    json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": reason }] })
+}
+
+/// What it used.
+pub fn usage(input: u64, output: u64) -> Json {
+    json!({ "choices": [], "usage": { "prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output } })
 }

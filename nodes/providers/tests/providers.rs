@@ -7,7 +7,6 @@ mod providers {
     mod openai;
     mod requests;
     mod routing;
-    mod server;
     mod traffic;
     mod world;
 }

@@ -6,13 +6,11 @@ use liteagent_engine::{
     codes,
     error::{Code, ErrorClass},
 };
+use liteagent_providers::testing::Server;
 use rstest::rstest;
 use serde_json::json;
 
-use super::{
-    server::Server,
-    world::{World, delta, finish, question},
-};
+use super::world::{World, delta, finish, question};
 
 #[rstest]
 #[case(

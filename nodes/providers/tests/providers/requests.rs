@@ -5,13 +5,11 @@ use liteagent_engine::{
     value,
     value::Value,
 };
+use liteagent_providers::testing::Server;
 use rstest::rstest;
 use serde_json::{Value as Json, json};
 
-use super::{
-    server::Server,
-    world::{World, delta, finish, question, tool, user},
-};
+use super::world::{World, delta, finish, question, tool, user};
 
 /// A question with everything in it.
 fn everything() -> ChatRequest {

@@ -18,13 +18,10 @@ use liteagent_engine::{
     time::VirtualClock,
 };
 use liteagent_nodes::egress::{Egress, EgressPolicy};
-use liteagent_providers::Router;
+use liteagent_providers::{Router, testing::Server};
 use serde_json::{Value as Json, json};
 
-use super::{
-    server::Server,
-    world::{Said, World, delta, deployment, finish, question},
-};
+use super::world::{Said, World, delta, deployment, finish, question};
 
 /// Stands in for the models of this process.
 struct Local;

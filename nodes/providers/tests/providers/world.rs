@@ -15,10 +15,8 @@ use liteagent_engine::{
     value,
 };
 use liteagent_nodes::egress::{Egress, EgressPolicy};
-use liteagent_providers::{Deployment, Names, ProviderSettings, Router, resolve};
-use serde_json::{Value as Json, json};
-
-use super::server::Server;
+pub(super) use liteagent_providers::testing::{delta, finish, usage};
+use liteagent_providers::{Deployment, Names, ProviderSettings, Router, resolve, testing::Server};
 
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]
@@ -142,19 +140,4 @@ pub(super) fn user(text: &str) -> Message {
 pub(super) fn tool() -> ToolSpec {
     let parameters = value!({ "type": "object", "properties": { "id": { "type": "string" } }, "required": ["id"] });
     ToolSpec { name: "look_up".to_owned(), description: "Finds one.".to_owned(), parameters }
-}
-
-/// A piece of an answer as OpenAI sends it.
-pub(super) fn delta(delta: Json) -> Json {
-    json!({ "id": "c", "object": "chat.completion.chunk", "choices": [{ "index": 0, "delta": delta, "finish_reason": null }] })
-}
-
-/// Its end.
-pub(super) fn finish(reason: &str) -> Json {
-    json!({ "choices": [{ "index": 0, "delta": {}, "finish_reason": reason }] })
-}
-
-/// What it used.
-pub(super) fn usage(input: u64, output: u64) -> Json {
-    json!({ "choices": [], "usage": { "prompt_tokens": input, "completion_tokens": output, "total_tokens": input + output } })
 }
