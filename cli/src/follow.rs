@@ -66,7 +66,7 @@ pub(crate) async fn follow(platform: &Platform, run: RunId, shell: &Shell, as_js
 
 /// Where a run came to rest. One that only sleeps, until a retry for example, is not at rest; nor is one that waits for
 /// another run to end, unless that one rests too.
-async fn settled(platform: &Platform, run: RunId) -> Result<Settled, Failure> {
+pub(crate) async fn settled(platform: &Platform, run: RunId) -> Result<Settled, Failure> {
     const EVERY: std::time::Duration = std::time::Duration::from_millis(250);
     let mut has_waited = false;
     loop {

@@ -1,6 +1,7 @@
 //! The real binary, in a folder of its own.
 
 mod cli {
+    mod cassettes;
     mod code;
     mod composites;
     pub(crate) mod docs;
@@ -11,6 +12,7 @@ mod cli {
     mod looks;
     mod models;
     mod packages;
+    mod provider;
     mod quarantine;
     mod runs;
     mod terminal;
