@@ -11,6 +11,7 @@
 //! * `seen`: what the runs of a test did; lets the engine crash
 //! * `world`: an engine, its store and its clock, moved until everything rests
 //! * `script`: one test, turn by turn
+//! * `evaluate`: what `eval` does: a data set in the place of tests, real models in the place of fakes
 //! * `expect`, `matching`: what was expected, what was found
 //! * `record`: a test made from a run
 //! * `report`: lines for people, JUnit for machines
@@ -29,6 +30,7 @@ mod cassette;
 mod check;
 mod computing;
 mod deck;
+pub(crate) mod evaluate;
 mod exchange;
 mod expect;
 mod fakes;

@@ -5,6 +5,7 @@ mod cli {
     mod code;
     mod composites;
     pub(crate) mod docs;
+    mod eval;
     mod full_disk;
     pub(crate) mod harness;
     mod hostile;
