@@ -7,6 +7,7 @@ mod choice;
 pub mod llm;
 pub mod parameter_extractor;
 pub mod question_classifier;
+mod react;
 mod structured;
 pub mod tool;
 pub mod tool_calls;

@@ -7,7 +7,7 @@ use futures::{StreamExt, stream};
 use liteagent_engine::{
     capability::model::{
         ChatEnd, ChatEvent, ChatRequest, ChatStream, EmbedRequest, Embeddings, Finish, Message, ModelInfo, Models,
-        Part, ToolCall, Usage,
+        Part, ToolCall, ToolUse, Usage,
     },
     codes,
     error::{ErrorClass, NodeError},
@@ -43,7 +43,7 @@ impl Models for ScriptedModels {
             return Ok(known);
         }
         let name = if name.contains('/') { name.to_owned() } else { format!("test/{name}") };
-        Ok(ModelInfo { name, chats: true, tools: true, structured: true, images: true, context: None })
+        Ok(ModelInfo { name, chats: true, tools: ToolUse::Native, structured: true, images: true, context: None })
     }
 
     async fn chat(&self, request: ChatRequest) -> Result<ChatStream, NodeError> {

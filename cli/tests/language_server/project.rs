@@ -12,7 +12,8 @@ fn the_files_of_the_library_have_a_modeline_and_no_findings() {
     let library = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().join("definitions");
     let mut seen = 0;
     for path in WalkDir::new(library).into_iter().map(|entry| entry.unwrap().into_path()) {
-        if path.extension().is_none_or(|ending| ending != "yaml") {
+        let is_composite = path.parent().is_some_and(|folder| folder.ends_with("composites"));
+        if path.extension().is_none_or(|ending| ending != "yaml") || is_composite {
             continue;
         }
         let text = fs::read_to_string(&path).unwrap();

@@ -44,14 +44,25 @@ pub struct ModelInfo {
     pub name: String,
     /// Whether it chats; else it embeds.
     pub chats: bool,
-    /// Whether it calls tools.
-    pub tools: bool,
+    /// How it calls tools.
+    pub tools: ToolUse,
     /// Whether the provider itself holds the answer to a JSON Schema.
     pub structured: bool,
     /// Whether it reads images.
     pub images: bool,
     /// The most tokens of a question and its answer together, where known.
     pub context: Option<u64>,
+}
+
+/// How a model calls tools. What stands further below can do more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ToolUse {
+    /// Not at all.
+    No,
+    /// In words: it is told how to write a call, and what it writes is read.
+    InWords,
+    /// As its provider offers it.
+    Native,
 }
 
 /// A question to a chat model.

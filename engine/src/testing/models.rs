@@ -11,7 +11,7 @@ use futures::{StreamExt, stream};
 use crate::{
     capability::model::{
         ChatEnd, ChatEvent, ChatRequest, ChatStream, EmbedRequest, Embeddings, Finish, ModelInfo, Models, ToolCall,
-        Usage,
+        ToolUse, Usage,
     },
     error::{Code, ErrorClass, NodeError},
     value::{Object, Value},
@@ -21,7 +21,7 @@ use crate::{
 /// and one of output a word of the answer.
 ///
 /// The model `embedder` and every other whose name holds `embed` makes vectors of the letters of a text, so that texts
-/// with the same words are near to each other; all others chat. One whose name holds `plain` calls no tools.
+/// with the same words are near to each other; all others chat. One whose name holds `plain` calls no tools, one whose name holds `words` does so in words.
 #[derive(Default)]
 pub struct FakeModels {
     answers: Mutex<VecDeque<Value>>,
@@ -54,7 +54,11 @@ impl Models for FakeModels {
         Ok(ModelInfo {
             name: known,
             chats,
-            tools: chats && !name.contains("plain"),
+            tools: match name {
+                _ if !chats || name.contains("plain") => ToolUse::No,
+                _ if name.contains("words") => ToolUse::InWords,
+                _ => ToolUse::Native,
+            },
             structured: chats,
             images: chats,
             context: None,

@@ -132,7 +132,7 @@ impl Models for Router {
         let first = infos.next().unwrap_or_else(|| Err(NodeError::internal("a name stands for no model")))?;
         // One that is not there cannot answer either.
         Ok(infos.flatten().fold(first, |first, other| ModelInfo {
-            tools: first.tools && other.tools,
+            tools: first.tools.min(other.tools),
             structured: first.structured && other.structured,
             images: first.images && other.images,
             context: first.context.into_iter().chain(other.context).min(),

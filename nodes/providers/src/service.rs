@@ -10,7 +10,7 @@ use bytes::Bytes;
 use liteagent_engine::{
     capability::{
         Http, HttpBody, HttpCall,
-        model::{ChatRequest, ChatStream, EmbedRequest, Embeddings, ModelInfo, Models},
+        model::{ChatRequest, ChatStream, EmbedRequest, Embeddings, ModelInfo, Models, ToolUse},
     },
     error::NodeError,
     time::Clock,
@@ -198,7 +198,11 @@ impl Models for Service {
             name: format!("{}/{model}", self.provider.name),
             chats,
             // Of one that nobody knows, the provider itself may say no.
-            tools: chats && facts.tools.unwrap_or(true),
+            tools: match facts.tools {
+                _ if !chats => ToolUse::No,
+                Some(false) => ToolUse::InWords,
+                _ => ToolUse::Native,
+            },
             structured: chats && manner.structured.is_held(),
             images: chats && facts.images.unwrap_or(true),
             context: facts.context,

@@ -6,7 +6,10 @@ use liteagent_engine::{
     node::prelude::*,
 };
 
-use super::structured::{self, Returns};
+use super::{
+    react,
+    structured::{self, Returns},
+};
 
 /// What is asked.
 pub(super) struct Question<'a> {
@@ -16,6 +19,8 @@ pub(super) struct Question<'a> {
     pub(super) returns: Option<&'a Returns>,
     /// Whether people see the text as it comes.
     pub(super) live: bool,
+    /// Whether the messages tell of tools in words, and the answer is read accordingly.
+    pub(super) in_words: bool,
 }
 
 /// An answer.
@@ -33,20 +38,39 @@ pub(super) struct Answer {
     pub(super) end: ChatEnd,
 }
 
+impl Answer {
+    /// The answer that was written in words. Only what is for the person is seen, when it is known to be that.
+    fn read_in_words(mut self, ctx: &NodeCtx, live: bool) -> Self {
+        let said = react::read(&self.text);
+        if said.calls.is_empty() {
+            if live && !said.text.is_empty() {
+                ctx.emit(&said.text);
+            }
+            self.reasoning.push_str(&said.thought);
+            return Self { text: said.text, ..self };
+        }
+        self.end.finish = Finish::Tools;
+        Self { text: said.thought, calls: said.calls, ..self }
+    }
+}
+
 /// Asks, and once more when the answer does not fit what is declared.
 pub(super) async fn ask(ctx: &NodeCtx, question: Question<'_>) -> Result<Answer, NodeError> {
     let models = ctx.models()?;
-    let Question { mut request, returns, live } = question;
+    let Question { mut request, returns, live, in_words } = question;
     request.run = Some(ctx.run);
     request.node = ctx.path.to_string();
     request.idempotency_key = Some(format!("{}-{}", ctx.idempotency_key(), ctx.attempt));
-    let Some(returns) = returns else { return hear(ctx, models, request, live).await };
+    let Some(returns) = returns else { return hear(ctx, models, request, live, in_words).await };
 
-    if !request.models.iter().all(|name| models.describe(name).is_ok_and(|model| model.structured)) {
-        tell(&mut request.messages, &structured::instruction(returns));
+    // What is held to a form could not ask for a call in words; its messages tell of the form.
+    if !in_words {
+        if !request.models.iter().all(|name| models.describe(name).is_ok_and(|model| model.structured)) {
+            tell(&mut request.messages, &structured::instruction(returns));
+        }
+        request.schema = Some(structured::schema(returns).into());
     }
-    request.schema = Some(structured::schema(returns).into());
-    let mut first = hear(ctx, models, request.clone(), false).await?;
+    let mut first = hear(ctx, models, request.clone(), false, in_words).await?;
     if !first.calls.is_empty() {
         return Ok(first);
     }
@@ -62,7 +86,7 @@ pub(super) async fn ask(ctx: &NodeCtx, question: Question<'_>) -> Result<Answer,
     request.messages.push(Message::Assistant { text: first.text, calls: Vec::new(), opaque: first.end.opaque });
     request.messages.push(Message::User { parts: vec![Part::Text { text: repair }] });
     request.idempotency_key = request.idempotency_key.map(|key| key + "-repair");
-    let mut second = hear(ctx, models, request.clone(), false).await?;
+    let mut second = hear(ctx, models, request.clone(), false, in_words).await?;
     second.end.usage += first.end.usage;
     match structured::read(returns, &second.text) {
         Ok(data) => Ok(Answer { data, ..second }),
@@ -84,7 +108,7 @@ fn cut_short(request: &ChatRequest) -> NodeError {
 }
 
 /// Adds a sentence to what the model is told to be.
-fn tell(messages: &mut Vec<Message>, more: &str) {
+pub(super) fn tell(messages: &mut Vec<Message>, more: &str) {
     match messages.iter_mut().find(|message| matches!(message, Message::System { .. })) {
         Some(Message::System { text }) => {
             text.push_str("\n\n");
@@ -95,13 +119,19 @@ fn tell(messages: &mut Vec<Message>, more: &str) {
 }
 
 /// The whole answer to one request.
-async fn hear(ctx: &NodeCtx, models: &dyn Models, request: ChatRequest, live: bool) -> Result<Answer, NodeError> {
+async fn hear(
+    ctx: &NodeCtx,
+    models: &dyn Models,
+    request: ChatRequest,
+    live: bool,
+    in_words: bool,
+) -> Result<Answer, NodeError> {
     let mut stream = models.chat(request).await?;
     let (mut text, mut reasoning, mut calls) = (String::new(), String::new(), Vec::new());
     while let Some(event) = stream.next().await {
         match event? {
             ChatEvent::Text(piece) => {
-                if live && !piece.is_empty() {
+                if live && !in_words && !piece.is_empty() {
                     ctx.emit(&piece);
                 }
                 text.push_str(&piece);
@@ -112,7 +142,8 @@ async fn hear(ctx: &NodeCtx, models: &dyn Models, request: ChatRequest, live: bo
             ChatEvent::End(mut end) => {
                 end.usage.calls = end.usage.calls.max(1);
                 ctx.spend(&end.model, end.usage);
-                return Ok(Answer { text, reasoning, data: Value::Null, calls, end });
+                let answer = Answer { text, reasoning, data: Value::Null, calls, end };
+                return Ok(if in_words { answer.read_in_words(ctx, live) } else { answer });
             }
         }
     }

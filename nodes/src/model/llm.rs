@@ -1,7 +1,7 @@
 //! `llm`: a question to a language model.
 
 use liteagent_engine::{
-    capability::model::{ChatRequest, Finish, Message, Sampling, ToolCall},
+    capability::model::{ChatRequest, Finish, Message, Sampling, ToolCall, ToolUse},
     node::{prelude::*, schema_of},
     usage::UsageReport,
 };
@@ -10,6 +10,7 @@ use self::message::Messages;
 use super::{
     ask::{Question, ask},
     choice::ModelChoice,
+    react,
     structured::{self, Returns},
     tools::{ToolSet, Tools},
 };
@@ -175,18 +176,8 @@ impl Node for Llm {
         message::add_passages(&mut messages, &passages);
         let returns: Option<&Returns> = config.returns.as_ref();
         let mut request = ChatRequest { models, messages, sampling: self.sampling.clone(), ..ChatRequest::default() };
-        if !self.tools.is_empty() {
-            let known = ctx.models()?;
-            // One that is not there says so when it is asked.
-            if request.models.iter().any(|name| known.describe(name).map_or(true, |model| model.tools)) {
-                request.tools = self.tools.specs(ctx).await?;
-            } else {
-                // A model that calls no tools is not confused by them.
-                let models = request.models.join("`, `");
-                ctx.log(&format!("`{models}` cannot call tools: the answer comes without them"));
-            }
-        }
-        let answer = ask(ctx, Question { request, returns, live: returns.is_none() }).await?;
+        let in_words = !self.tools.is_empty() && self.give_tools(ctx, &mut request, returns).await?;
+        let answer = ask(ctx, Question { request, returns, live: returns.is_none(), in_words }).await?;
         let said = Message::Assistant {
             text: answer.text.clone(),
             calls: answer.calls.clone(),
@@ -204,6 +195,43 @@ impl Node for Llm {
             model: answer.end.model,
             usage: answer.end.usage.report(),
         }))
+    }
+}
+
+impl Llm {
+    /// Gives the model what it may call, in the way in which it calls. Whether that is in words.
+    async fn give_tools(
+        &self,
+        ctx: &NodeCtx,
+        request: &mut ChatRequest,
+        returns: Option<&Returns>,
+    ) -> Result<bool, NodeError> {
+        let known = ctx.models()?;
+        // One that is not there says so when it is asked.
+        let ways = request.models.iter().map(|name| known.describe(name).map_or(ToolUse::Native, |model| model.tools));
+        let way = ways.max().unwrap_or(ToolUse::Native);
+        let is_first = !request.messages.iter().any(|message| matches!(message, Message::Tool { .. }));
+        let models = || request.models.join("`, `");
+        match way {
+            ToolUse::Native => request.tools = self.tools.specs(ctx).await?,
+            ToolUse::InWords => {
+                if is_first {
+                    ctx.log(&format!("`{}` cannot call tools: it is told in words how to ask for them", models()));
+                }
+                let tools = self.tools.specs(ctx).await?;
+                request.messages = react::tell(std::mem::take(&mut request.messages), &tools, returns);
+                // Services take four at most; what is written beyond is left out in any case.
+                if request.sampling.stop.len() < 4 {
+                    request.sampling.stop.push(react::STOP.to_owned());
+                }
+            }
+            // It is not confused by them.
+            ToolUse::No if is_first => {
+                ctx.log(&format!("`{}` cannot be trusted with tools: the answer comes without them", models()));
+            }
+            ToolUse::No => {}
+        }
+        Ok(way == ToolUse::InWords)
     }
 }
 

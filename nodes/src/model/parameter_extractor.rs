@@ -87,7 +87,8 @@ impl Node for ParameterExtractor {
             sampling: Sampling { temperature: Some(0.0), ..Sampling::default() },
             ..ChatRequest::default()
         };
-        let answer = ask(ctx, Question { request, returns: Some(&config.returns), live: false }).await?;
+        let answer =
+            ask(ctx, Question { request, returns: Some(&config.returns), live: false, in_words: false }).await?;
         let members = answer.data.as_object().into_iter().flatten();
         let values = members.map(|(name, value)| (name.to_string(), value.clone())).collect();
         Ok(Outcome::Done(ParameterExtractorOutput { values }))

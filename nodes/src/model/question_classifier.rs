@@ -161,7 +161,7 @@ impl QuestionClassifier {
             sampling: Sampling { temperature: Some(0.0), ..Sampling::default() },
             ..ChatRequest::default()
         };
-        let answer = ask(ctx, Question { request, returns: Some(&self.returns), live: false }).await;
+        let answer = ask(ctx, Question { request, returns: Some(&self.returns), live: false, in_words: false }).await;
         let answer = match (answer, &config.fallback) {
             (Ok(answer), _) => answer,
             (Err(error), Some(fallback)) if error.code == codes::MODEL_ANSWER => return Ok(fallback.clone()),

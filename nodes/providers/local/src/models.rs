@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use futures::{StreamExt as _, channel::mpsc, stream};
 use liteagent_engine::{
     capability::model::{
-        ChatEvent, ChatRequest, ChatStream, EmbedRequest, Embeddings, ModelInfo, Models, ToolChoice, Usage,
+        ChatEvent, ChatRequest, ChatStream, EmbedRequest, Embeddings, ModelInfo, Models, ToolChoice, ToolUse, Usage,
     },
     error::NodeError,
 };
@@ -122,7 +122,8 @@ impl Models for LocalModels {
         Ok(ModelInfo {
             name: model.full_name(),
             chats: model.chats,
-            tools: false,
+            // It is too small to be trusted with them.
+            tools: ToolUse::No,
             structured: model.chats,
             images: false,
             context: Some(model.context as u64),

@@ -40,7 +40,7 @@ async fn a_model_does_what_it_can_and_nothing_else() {
     let error = world.ask(chat).await.unwrap().unwrap_err();
     assert_eq!(error.code, codes::PROVIDER_UNABLE);
     let info = world.router.describe("x/e").unwrap();
-    assert!(!info.chats && !info.tools);
+    assert!(!info.chats && info.tools == liteagent_engine::capability::model::ToolUse::No);
     assert!(world.server.is_quiet());
 
     let none = EmbedRequest { model: "x/e".into(), ..EmbedRequest::default() };

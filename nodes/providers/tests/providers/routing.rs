@@ -10,7 +10,8 @@ use liteagent_engine::{
     capability::{
         Http,
         model::{
-            ChatEnd, ChatEvent, ChatRequest, ChatStream, EmbedRequest, Embeddings, Finish, ModelInfo, Models, Usage,
+            ChatEnd, ChatEvent, ChatRequest, ChatStream, EmbedRequest, Embeddings, Finish, ModelInfo, Models, ToolUse,
+            Usage,
         },
     },
     codes,
@@ -33,7 +34,7 @@ impl Models for Local {
         Ok(ModelInfo {
             name: name.to_owned(),
             chats,
-            tools: false,
+            tools: ToolUse::No,
             structured: true,
             images: false,
             context: Some(8192),
@@ -118,9 +119,9 @@ async fn an_ollama_on_loopback_is_found_and_asked_what_its_models_can() {
     }
     let router = open.await.unwrap();
     let info = router.describe("default").unwrap();
-    assert_eq!((info.name.as_str(), info.tools, info.context), ("ollama/qwen3:8b", true, Some(40_960)));
+    assert_eq!((info.name.as_str(), info.tools, info.context), ("ollama/qwen3:8b", ToolUse::Native, Some(40_960)));
     assert_eq!(router.describe("embed").unwrap().name, "ollama/nomic-embed-text:latest");
-    assert!(!router.describe("ollama/gemma:2b").unwrap().tools);
+    assert_eq!(router.describe("ollama/gemma:2b").unwrap().tools, ToolUse::InWords);
     assert!(router.notice().starts_with("model: ollama/qwen3:8b (Ollama at http://127.0.0.1:"), "{}", router.notice());
     let listed = router.overview();
     let names: Vec<&str> = listed.iter().map(|listed| listed.info.name.as_str()).collect();
@@ -137,7 +138,7 @@ async fn an_alias_can_what_all_its_models_can() {
     let toml = "[providers.work]\nbase_url = \"https://llm.test/v1\"\nmodels.big = { context = 1000 }\nmodels.small = { tools = false, structured = \"words\", context = 100 }\n[models]\nboth = [\"work/big\", \"work/small\"]";
     let router = router(toml, &[("OLLAMA_HOST", "127.0.0.1:9")], false).await;
     let info = router.describe("both").unwrap();
-    assert_eq!((info.name.as_str(), info.tools, info.structured, info.images), ("work/big", false, false, true));
+    assert_eq!((info.name.as_str(), info.tools, info.structured, info.images), ("work/big", ToolUse::InWords, false, true));
     assert_eq!(info.context, Some(100));
 }
 

@@ -159,8 +159,42 @@ async fn a_model_that_calls_no_tools_is_told_of_none_and_people_of_that() {
         node.outcome().await;
         assert_eq!(models.asked()[0].tools.len(), usize::from(is_told));
         let logged = node.logged().unwrap_or_default();
-        assert_eq!(logged.contains("`test/plain` cannot call tools"), !is_told, "{logged}");
+        assert_eq!(logged.contains("`test/plain` cannot be trusted with tools"), !is_told, "{logged}");
     }
+}
+
+#[tokio::test]
+async fn a_model_that_calls_tools_in_words_is_told_how_and_what_it_writes_is_read() {
+    let yaml = "\
+type: llm
+model: test/words
+messages: '{{ state.messages }}'
+tools: { sums: { builtin: calculator } }
+returns: { sum: integer }
+";
+    let asked = "state: { messages: [{ user: What is 2 + 2? }] }";
+    let action = "Thought: I calculate.\nAction: sums\nAction Input: {\"expression\": \"2 + 2\"}\nObservation: 5";
+    let (first, models) = node(yaml, asked, &serde_json::json!([{ "text": action }]).to_string());
+    let outcome = first.outcome().await.to_json();
+    let call = serde_json::json!({ "id": "call_1", "name": "sums", "arguments": { "expression": "2 + 2" } });
+    assert_eq!((&outcome["output"]["calls"][0], &outcome["output"]["finish"]), (&call, &"tools".into()), "{outcome}");
+    let request = &models.asked()[0];
+    assert!(request.tools.is_empty() && request.schema.is_none() && request.sampling.stop.len() == 1);
+    assert!(shown(&request.messages)[0].contains("- sums: ") && first.logged().unwrap().contains("told in words"));
+
+    let scope = serde_json::json!({ "state": { "messages": [
+        { "user": "What is 2 + 2?" },
+        outcome["output"]["message"],
+        { "role": "tool", "call": "call_1", "name": "sums", "text": "4" },
+    ] } });
+    let answers = r#"[{ "text": "Final Answer: four" }, { "text": "Final Answer: {\"sum\": 4}" }]"#;
+    let (second, models) = node(yaml, &scope.to_string(), answers);
+    let outcome = second.outcome().await.to_json();
+    assert_eq!(outcome["output"]["data"], serde_json::json!({ "sum": 4 }), "{outcome}");
+    let said = shown(&models.asked()[0].messages);
+    assert_eq!(said[2], "assistant: Thought: I calculate.\nAction: sums\nAction Input: {\"expression\":\"2 + 2\"}");
+    assert_eq!(said[3], "user: Observation: 4");
+    assert_eq!(second.logged(), None, "people are told once");
 }
 
 #[tokio::test]

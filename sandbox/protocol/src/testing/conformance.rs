@@ -120,6 +120,8 @@ async fn every_call_has_its_own_reply(runner: &dyn Runner) {
 async fn a_dropped_call_gives_its_place_back(runner: &dyn Runner) {
     let limits = Limits { wall_ms: Some(20_000), ..Limits::default() };
     for _ in 0..3 {
+        // A call that is dropped ends a little later.
+        rests(runner).await;
         let mut calls: Vec<_> = (1..PLACES).map(|_| runner.run(forever(JavaScript).with_limits(limits))).collect();
         let one = call(runner, JavaScript, "function main() {}", json!({}), Limits::default());
         let usage = match select(select_all(&mut calls), Box::pin(one)).await {
