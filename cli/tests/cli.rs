@@ -13,9 +13,9 @@ mod cli {
     mod looks;
     mod models;
     mod packages;
-    mod provider;
     mod quarantine;
     mod runs;
+    mod service;
     mod terminal;
     mod use_and_misuse;
 }

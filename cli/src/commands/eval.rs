@@ -118,7 +118,9 @@ impl Eval {
             }
         }
         let mut judged = Usage::default();
-        outcomes.iter().for_each(|outcome| judged += outcome.judged);
+        for outcome in &outcomes {
+            judged += outcome.judged;
+        }
         if let Some(judge) = self.judge.as_ref().filter(|_| !judged.is_nothing()) {
             shell.note(format!("judged by {judge}: {}", used(&judged)));
         }

@@ -3,7 +3,7 @@
 use clap::Subcommand;
 use futures::StreamExt as _;
 use liteagent_engine::{
-    capability::model::{ChatEvent, ChatRequest, EmbedRequest, Message, Models as _, Part, Sampling},
+    capability::model::{ChatEvent, ChatRequest, EmbedRequest, Message, Models as _, Part, Sampling, ToolUse},
     error::NodeError,
     units::Money,
     usage::Usage,
@@ -74,7 +74,7 @@ fn row(listed: &Listed) -> serde_json::Value {
         "model": info.name,
         "aliases": aliases,
         "kind": if info.chats { "chat" } else { "embedding" },
-        "tools": info.tools,
+        "tools": info.tools != ToolUse::No,
         "images": info.images,
         "structured": info.structured,
         "context": info.context,
@@ -87,7 +87,13 @@ fn row(listed: &Listed) -> serde_json::Value {
 fn table(all: &[Listed]) -> String {
     let can = |listed: &Listed| {
         let info = &listed.info;
-        let all = [(!info.chats, "vectors"), (info.tools, "tools"), (info.images, "images"), (info.structured, "json")];
+        let all = [
+            (!info.chats, "vectors"),
+            (info.tools == ToolUse::Native, "tools"),
+            (info.tools == ToolUse::InWords, "tools in words"),
+            (info.images, "images"),
+            (info.structured, "json"),
+        ];
         all.iter().filter(|(can, _)| *can).map(|(_, what)| *what).collect::<Vec<_>>().join(" ")
     };
     let price = |listed: &Listed| match listed.price {

@@ -8,7 +8,7 @@ use std::{
 
 use indexmap::IndexMap;
 use liteagent_engine::{
-    capability::model::ModelInfo,
+    capability::model::{ModelInfo, ToolUse},
     codes,
     diagnostic::{Diagnostic, Severity},
     id::Digest,
@@ -47,7 +47,7 @@ pub(crate) struct Recording {
     pub(super) models: BTreeMap<String, Described>,
     /// The calls, by the path of the node, then in order.
     #[schemars(extend("x-liteagent-literal" = true))]
-    pub(super) calls: Vec<Call>,
+    pub(super) calls: Vec<Entry>,
 }
 
 /// What is known of a model.
@@ -56,7 +56,7 @@ pub(crate) struct Recording {
 pub(super) struct Described {
     name: String,
     chats: bool,
-    tools: bool,
+    tools: ToolUse,
     structured: bool,
     images: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -66,7 +66,7 @@ pub(super) struct Described {
 /// A call of a node, and what came back.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Call {
+pub(super) struct Entry {
     /// The path of the node.
     pub(super) node: String,
     /// Which of its calls it is, from 1.
@@ -93,7 +93,7 @@ pub(super) enum Kind {
     Http,
 }
 
-impl Call {
+impl Entry {
     pub(super) fn new(node: String, call: u32, kind: Kind, request: Json, answer: Json) -> Self {
         Self { node, call, kind, digest: digest(&request), request, answer }
     }
@@ -269,7 +269,7 @@ mod tests {
         let long = "word ".repeat(60);
         for text in texts.into_iter().chain([long.as_str()]) {
             let request = json!({ "messages": [{ "user": text }], text: [1.5, -0.0, 1e300, u64::MAX, null] });
-            let call = Call::new("each[3].reply".to_owned(), 1, Kind::Chat, request, json!({ "text": text }));
+            let call = Entry::new("each[3].reply".to_owned(), 1, Kind::Chat, request, json!({ "text": text }));
             let recording = Recording { models: BTreeMap::new(), calls: vec![call] };
             let cassette = Cassette { cassette: VERSION, tests: IndexMap::from([(format!("says {text}"), recording)]) };
             let written = cassette.text().unwrap();

@@ -10,6 +10,7 @@ use indexmap::IndexMap;
 use liteagent_engine::{
     capability::{
         Http, HttpCall, HttpReply, Redactor, Secrets,
+        mcp::{Mcp, McpReply, McpTool},
         model::{ChatRequest, EmbedRequest, Embeddings, ModelInfo},
     },
     codes,
@@ -22,7 +23,7 @@ use serde_json::Value as Json;
 use similar::TextDiff;
 
 use super::{
-    cassette::{Call, Described, Kind, Recording, yaml},
+    cassette::{Described, Entry, Kind, Recording, yaml},
     exchange::{self, Answer, ChatAnswer, EmbedAnswer, HttpAnswer},
     live::Live,
     matching::Mismatch,
@@ -72,7 +73,7 @@ impl Deck {
         let kinds = load.registry.iter().filter(|spec| calls(spec.meta.requires) || spec.type_name == TOOL);
         let recording = if load.live.is_some() { None } else { load.recording.cloned() };
         Self {
-            live: load.live.cloned(),
+            live: load.live.map(|live| Arc::new(live.for_a_test())),
             redactor: Redactor::new(load.secrets, &names),
             file: load.file,
             again: load.again,
@@ -159,7 +160,7 @@ impl Deck {
         let read = Answer::read(kind, &answer).map_err(|error| self.unreadable(&error))?;
         let mut state = self.state();
         let number = state.begin(path);
-        state.recording.calls.push(Call::new(path.to_owned(), number, kind, asked, answer));
+        state.recording.calls.push(Entry::new(path.to_owned(), number, kind, asked, answer));
         Ok(read)
     }
 
@@ -211,6 +212,15 @@ impl Deck {
     /// What was recorded.
     pub(super) fn take_recording(&self) -> Recording {
         std::mem::take(&mut self.state().recording).sorted()
+    }
+
+    /// A call of an MCP server, which no cassette holds: it fails the test, whatever a model is told of it.
+    fn refuse(&self, server: &str) -> NodeError {
+        let hint = "fake the nodes that list and call its tools";
+        let message = format!("the MCP server `{server}` was to be called, which is neither faked nor recorded");
+        let expected = format!("a fake; calls of MCP servers are not recorded ({})", codes::NOT_FAKED);
+        self.state().faults.push(Mismatch::new(format!("the MCP server `{server}`"), expected, "a call"));
+        NodeError::new(codes::NOT_FAKED, ErrorClass::Invalid, message).hint(hint)
     }
 
     fn without_secrets(&self, json: Json) -> Json {
@@ -279,5 +289,16 @@ impl Http for Deck {
     async fn send_for(&self, run: RunId, node: &str, call: HttpCall) -> Result<HttpReply, NodeError> {
         let path = self.seen.path(run, node);
         self.http(&path, call).await
+    }
+}
+
+#[async_trait]
+impl Mcp for Deck {
+    async fn tools(&self, server: &str) -> Result<Vec<McpTool>, NodeError> {
+        Err(self.refuse(server))
+    }
+
+    async fn call(&self, server: &str, _: &str, _: Value, _: &str) -> Result<McpReply, NodeError> {
+        Err(self.refuse(server))
     }
 }

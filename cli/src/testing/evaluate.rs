@@ -159,6 +159,6 @@ fn median(mut times: Vec<Millis>) -> Option<Millis> {
     match times.len() {
         0 => None,
         count if count % 2 == 1 => Some(times[middle]),
-        _ => Some((times[middle - 1] + times[middle]) / 2),
+        _ => Some(Millis::midpoint(times[middle - 1], times[middle])),
     }
 }

@@ -237,8 +237,9 @@ impl Body {
             return Self { base64: Some(BASE64.encode(content)), ..Self::default() };
         };
         let json = serde_json::from_str(text).ok().filter(|json: &Json| json.is_object() || json.is_array());
+        let compact = |json: &Json| json.to_string();
         // Only when nothing but spaces between values is lost.
-        match json.filter(|json| json.to_string() == without_spaces(text)) {
+        match json.filter(|json| compact(json) == without_spaces(text)) {
             Some(json) => Self { json: Some(json), ..Self::default() },
             None if text.is_empty() => Self::default(),
             None => Self { text: Some(text.to_owned()), ..Self::default() },

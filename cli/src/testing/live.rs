@@ -23,6 +23,7 @@ use super::exchange::{ChatAnswer, EmbedAnswer, HttpAnswer};
 const LARGEST: usize = 4 << 20;
 
 /// Real models and services. Calls run apart from the world of a test, whose process may die.
+#[derive(Clone)]
 pub(crate) struct Live {
     runtime: Handle,
     models: Arc<dyn Models>,
@@ -38,6 +39,11 @@ struct Call<T>(JoinHandle<T>, Arc<AtomicUsize>);
 impl Live {
     pub(crate) fn new(runtime: &Runtime, models: Arc<dyn Models>, http: Arc<dyn Http>, secrets: Secrets) -> Self {
         Self { runtime: runtime.handle().clone(), models, http, secrets, running: Arc::default() }
+    }
+
+    /// The same for one test, which knows of its own calls alone.
+    pub(super) fn for_a_test(&self) -> Self {
+        Self { running: Arc::default(), ..self.clone() }
     }
 
     /// Whether someone is being asked: that takes time of the machine, not of the test.

@@ -9,7 +9,7 @@ use std::{
 };
 
 use liteagent_engine::{
-    capability::{Capabilities, Code, Http, Secrets},
+    capability::{Capabilities, Code, Http, Secrets, mcp::Mcp},
     engine::{Engine, EngineConfig, EngineError, Start},
     event::{SignalTo, Wait},
     id::RunId,
@@ -101,6 +101,7 @@ impl World {
             code: Some(code.clone()),
             models: Some(Arc::new(ScriptedModels::new(fakes.clone(), deck.clone(), clock.clone()))),
             http: deck.clone().map(|deck| deck as Arc<dyn Http>),
+            mcp: deck.clone().map(|deck| deck as Arc<dyn Mcp>),
             secrets: Arc::new(secrets),
             ..Capabilities::default()
         };

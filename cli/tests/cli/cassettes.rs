@@ -9,7 +9,7 @@ use serde_json::json;
 
 use super::{
     harness::{Folder, Said, looks_like},
-    provider::{Provider, Reply, question},
+    service::{Reply, Service, question},
 };
 
 const TESTS: &str = "\
@@ -38,7 +38,7 @@ fn shop(call: &Call) -> Reply {
     Reply::Says("It left on Monday.".to_owned())
 }
 
-fn workflow(provider: &Provider, prompt: &str) -> String {
+fn workflow(provider: &Service, prompt: &str) -> String {
     format!(
         "name: ask
 inputs: {{ order: string }}
@@ -63,7 +63,7 @@ outputs: {{ text: \"{{{{ reply.text }}}}\", status: \"{{{{ fetch.json.status }}}
 
 const PROMPT: &str = "Order {{ inputs.order }}. Is {{ fetch.json.status }} good?";
 
-fn folder(provider: &Provider, tests: &str) -> Folder {
+fn folder(provider: &Service, tests: &str) -> Folder {
     Folder::new()
         .with("liteagent.toml", &provider.config())
         .with("ask.yaml", &workflow(provider, PROMPT))
@@ -83,7 +83,7 @@ fn cassette(folder: &Folder) -> String {
 
 #[test]
 fn real_answers_are_recorded_without_secrets_and_played_without_a_network() {
-    let provider = Provider::start(shop);
+    let provider = Service::start(shop);
     let folder = folder(&provider, TESTS);
     let said = record(&folder, "sk-real-key");
     looks_like!(said.whole(), @r"
@@ -116,7 +116,7 @@ fn real_answers_are_recorded_without_secrets_and_played_without_a_network() {
 
 #[test]
 fn a_request_that_changed_fails_with_what_is_different_and_how_to_record_again() {
-    let provider = Provider::start(shop);
+    let provider = Service::start(shop);
     let folder = folder(&provider, TESTS);
     assert_eq!(record(&folder, "sk").code, 0);
     fs::write(folder.path("ask.yaml"), workflow(&provider, "Is {{ fetch.json.status }} bad?")).unwrap();
@@ -156,7 +156,7 @@ fn a_request_that_changed_fails_with_what_is_different_and_how_to_record_again()
 
 #[test]
 fn a_call_that_is_missing_or_left_over_fails_the_test() {
-    let provider = Provider::start(shop);
+    let provider = Service::start(shop);
     let folder = folder(&provider, TESTS);
     assert_eq!(record(&folder, "sk").code, 0);
     let more = workflow(&provider, PROMPT).replace(
@@ -193,7 +193,7 @@ fn a_call_that_is_missing_or_left_over_fails_the_test() {
 
 #[test]
 fn a_cassette_that_was_edited_or_belongs_to_no_test_is_a_finding() {
-    let provider = Provider::start(shop);
+    let provider = Service::start(shop);
     let folder = folder(&provider, TESTS);
     assert_eq!(record(&folder, "sk").code, 0);
     let recorded = cassette(&folder);
@@ -218,7 +218,7 @@ fn a_cassette_that_was_edited_or_belongs_to_no_test_is_a_finding() {
 
 #[test]
 fn what_cannot_be_recorded_leaves_the_cassette_as_it_was() {
-    let provider = Provider::start(|call| match call.header("authorization") {
+    let provider = Service::start(|call| match call.header("authorization") {
         Some("Bearer sk-wrong-key") => Reply::Answers(401, vec![], r#"{"error":{"message":"Incorrect"}}"#.to_owned()),
         _ => shop(call),
     });
@@ -242,13 +242,15 @@ fn what_cannot_be_recorded_leaves_the_cassette_as_it_was() {
 
 #[test]
 fn the_tools_of_an_agent_are_played_call_by_call() {
-    let provider = Provider::start(|call| {
+    let provider = Service::start(|call| {
         if call.method == "GET" {
             return Reply::Answers(200, vec![("content-type", "text/plain")], "shipped\non Monday".to_owned());
         }
-        match call.body["messages"].as_array().is_some_and(|all| all.iter().any(|message| message["role"] == "tool")) {
-            true => Reply::Says(format!("Told: {}", question(call))),
-            false => Reply::Calls("status", json!({ "order": "7" })),
+        let messages = call.body["messages"].as_array().unwrap();
+        if messages.iter().any(|message| message["role"] == "tool") {
+            Reply::Says(format!("Told: {}", question(call)))
+        } else {
+            Reply::Calls("status", json!({ "order": "7" }))
         }
     });
     let address = provider.address;
@@ -266,4 +268,16 @@ fn the_tools_of_an_agent_are_played_call_by_call() {
     assert!(said.code == 0 && said.err.contains("recorded 3 calls in helper.cassette.yaml"), "{}", said.whole());
     let said = folder.run("test");
     assert_eq!((said.code, provider.asked().len()), (0, 3), "{}", said.whole());
+}
+
+#[test]
+fn a_call_of_an_mcp_server_fails_the_test_though_models_are_played() {
+    let provider = Service::start(|_| Reply::Says("Hello.".to_owned()));
+    let agent = "name: helper\nnodes:\n  agent:\n    type: agent\n    messages: [{ user: Hi }]\n    tools: { desk: { mcp: helpdesk, approval: none } }\n    on_error: { outputs: { text: nothing } }\noutputs: { text: \"{{ agent.text }}\" }\n";
+    let tests = "tests:\n  - name: a desk\n    cassette: true\n    inputs: {}\n";
+    let toml = format!("{}[mcp.helpdesk]\nurl = \"http://{}/mcp\"\n", provider.config(), provider.address);
+    let folder = Folder::new().with("liteagent.toml", &toml).with("helper.yaml", agent).with("helper.test.yaml", tests);
+    let said = record(&folder, "sk");
+    assert!(said.code == 1 && said.out.contains("calls of MCP servers are not recorded (LA3110)"), "{}", said.whole());
+    assert!(!folder.path("helper.cassette.yaml").exists());
 }

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use super::{
     harness::{Folder, Said, looks_like},
-    provider::{Provider, Reply, question},
+    service::{Reply, Service, question},
 };
 
 const SUM: &str = "\
@@ -34,7 +34,7 @@ fn answer(call: &Call) -> Reply {
     Reply::Says(if call.body["model"] == "big" { sum.to_string() } else { "3".to_owned() })
 }
 
-fn folder(provider: &Provider) -> Folder {
+fn folder(provider: &Service) -> Folder {
     Folder::new().with("liteagent.toml", &provider.config()).with("sum.yaml", SUM).with("cases.jsonl", CASES)
 }
 
@@ -45,7 +45,7 @@ fn eval(folder: &Folder, args: &[&str]) -> Said {
 
 #[test]
 fn models_are_compared_by_what_they_pass_cost_and_take() {
-    let provider = Provider::start(answer);
+    let provider = Service::start(answer);
     let folder = folder(&provider);
     let said = eval(&folder, &["--model", "work/big,work/small", "--judge", "work/big", "--concurrency", "3"]);
     looks_like!(said.whole(), @r#"
@@ -82,7 +82,7 @@ fn models_are_compared_by_what_they_pass_cost_and_take() {
 
 #[test]
 fn the_judge_gives_its_reason() {
-    let provider = Provider::start(answer);
+    let provider = Service::start(answer);
     let cases = r#"{"inputs": {"a": 1, "b": 2}, "judge": "It is 42."}"#;
     let folder = folder(&provider).with("cases.jsonl", cases);
     let said = eval(&folder, &["--model", "work/big", "--judge", "work/big"]);
@@ -108,7 +108,7 @@ fn the_judge_gives_its_reason() {
 
 #[test]
 fn every_wrong_line_is_named_before_anything_runs() {
-    let provider = Provider::start(answer);
+    let provider = Service::start(answer);
     let cases = [
         r#"{"inputs": {"a": 1, "b": 2}}"#,
         r#"{"inputs": {"a": 1, "b": 2}"#,
@@ -169,7 +169,7 @@ fn every_wrong_line_is_named_before_anything_runs() {
 
 #[test]
 fn what_cannot_be_compared_is_told_before_anything_runs() {
-    let provider = Provider::start(answer);
+    let provider = Service::start(answer);
     let fixed = SUM.replace("type: llm,", "type: llm, model: work/big,");
     let cases = CASES.lines().next().unwrap();
     let of = |workflow: &str| folder(&provider).with("cases.jsonl", cases).with("sum.yaml", workflow);

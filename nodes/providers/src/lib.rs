@@ -7,7 +7,7 @@
 //! * [`limit`]: who may call now; `breaker`: whom to leave alone
 //! * `catalog`: prices and abilities of known models, in `catalog/models.yaml`
 //! * `failure`: the one taxonomy of what goes wrong
-//! * `testing`: with the feature of this name, a scripted provider on loopback
+//! * `testing`: a server that says what a test wants it to say, with the feature of that name
 //! * [`resolve`]: from settings, secrets and the environment to a [`Deployment`]
 
 pub use self::{

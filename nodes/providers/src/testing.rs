@@ -12,6 +12,7 @@ use tokio::{
 };
 
 /// Requests in the order in which they came.
+#[derive(Debug)]
 pub struct Server {
     /// Where it listens.
     pub address: SocketAddr,
@@ -19,13 +20,14 @@ pub struct Server {
 }
 
 /// A request, and the connection to answer it on.
+#[derive(Debug)]
 pub struct Call {
-    /// `POST`.
+    /// `POST`
     pub method: String,
-    /// The path with its query.
+    /// With its query.
     pub path: String,
     headers: Vec<(String, String)>,
-    /// The body as JSON; `null` when it is none.
+    /// `null` where it is no JSON.
     pub body: Json,
     stream: TcpStream,
     /// Gives the connection back for the next request.
@@ -33,10 +35,7 @@ pub struct Call {
 }
 
 impl Server {
-    /// Starts one.
-    ///
-    /// # Panics
-    /// When there is no port left.
+    /// Listens on a port of its own.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -51,9 +50,6 @@ impl Server {
     }
 
     /// The next request.
-    ///
-    /// # Panics
-    /// When the server is gone.
     pub async fn next(&mut self) -> Call {
         self.calls.recv().await.unwrap()
     }
@@ -65,7 +61,7 @@ impl Server {
 }
 
 impl Call {
-    /// The first header of this lower-case name.
+    /// A header, by its name in small letters.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }

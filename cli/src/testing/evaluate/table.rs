@@ -22,7 +22,9 @@ impl<'o> Score<'o> {
             .map(|(index, (model, _))| {
                 let outcomes: Vec<_> = outcomes.iter().filter(|outcome| outcome.model == index).collect();
                 let mut usage = Usage::default();
-                outcomes.iter().for_each(|outcome| usage += outcome.usage);
+                for outcome in &outcomes {
+                    usage += outcome.usage;
+                }
                 let p50 = median(outcomes.iter().map(|outcome| outcome.verdict.took).collect());
                 Self { model, outcomes, usage, p50 }
             })

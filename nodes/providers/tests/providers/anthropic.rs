@@ -6,10 +6,9 @@ use liteagent_engine::{
     capability::model::{ChatRequest, Finish, Message, ToolCall},
     codes, value,
 };
-use liteagent_providers::testing::Call;
 use serde_json::{Value as Json, json};
 
-use super::world::{World, question, tool, user};
+use super::world::{Call, World, question, tool, user};
 
 /// Streams events, each under its name.
 async fn stream(mut call: Call, events: impl IntoIterator<Item = Json>) {

@@ -6,11 +6,10 @@ use liteagent_engine::{
     codes,
     error::{Code, ErrorClass},
 };
-use liteagent_providers::testing::Server;
 use rstest::rstest;
 use serde_json::json;
 
-use super::world::{World, delta, finish, question};
+use super::world::{Server, World, delta, finish, question};
 
 #[rstest]
 #[case(

@@ -5,11 +5,10 @@ use liteagent_engine::{
     value,
     value::Value,
 };
-use liteagent_providers::testing::Server;
 use rstest::rstest;
 use serde_json::{Value as Json, json};
 
-use super::world::{World, delta, finish, question, tool, user};
+use super::world::{Server, World, delta, finish, question, tool, user};
 
 /// A question with everything in it.
 fn everything() -> ChatRequest {

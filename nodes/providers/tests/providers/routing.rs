@@ -19,10 +19,10 @@ use liteagent_engine::{
     time::VirtualClock,
 };
 use liteagent_nodes::egress::{Egress, EgressPolicy};
-use liteagent_providers::{Router, testing::Server};
+use liteagent_providers::Router;
 use serde_json::{Value as Json, json};
 
-use super::world::{Said, World, delta, deployment, finish, question};
+use super::world::{Said, Server, World, delta, deployment, finish, question};
 
 /// Stands in for the models of this process.
 struct Local;
@@ -138,7 +138,10 @@ async fn an_alias_can_what_all_its_models_can() {
     let toml = "[providers.work]\nbase_url = \"https://llm.test/v1\"\nmodels.big = { context = 1000 }\nmodels.small = { tools = false, structured = \"words\", context = 100 }\n[models]\nboth = [\"work/big\", \"work/small\"]";
     let router = router(toml, &[("OLLAMA_HOST", "127.0.0.1:9")], false).await;
     let info = router.describe("both").unwrap();
-    assert_eq!((info.name.as_str(), info.tools, info.structured, info.images), ("work/big", ToolUse::InWords, false, true));
+    assert_eq!(
+        (info.name.as_str(), info.tools, info.structured, info.images),
+        ("work/big", ToolUse::InWords, false, true)
+    );
     assert_eq!(info.context, Some(100));
 }
 

@@ -15,8 +15,8 @@ use liteagent_engine::{
     value,
 };
 use liteagent_nodes::egress::{Egress, EgressPolicy};
-pub(super) use liteagent_providers::testing::{delta, finish, usage};
-use liteagent_providers::{Deployment, Names, ProviderSettings, Router, resolve, testing::Server};
+pub(super) use liteagent_providers::testing::{Call, Server, delta, finish, usage};
+use liteagent_providers::{Deployment, Names, ProviderSettings, Router, resolve};
 
 #[derive(Default, serde::Deserialize)]
 #[serde(default)]

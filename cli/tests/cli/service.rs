@@ -1,4 +1,4 @@
-//! A provider of models, and a shop, on loopback: a test says what they answer to whom.
+//! A service on loopback, of models and of anything else: a test says what it answers to whom.
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails, fails its test")]
 
@@ -22,12 +22,12 @@ pub(crate) enum Reply {
 }
 
 /// It runs until its test is over.
-pub(crate) struct Provider {
+pub(crate) struct Service {
     pub(crate) address: SocketAddr,
     asked: Arc<Mutex<Vec<Json>>>,
 }
 
-impl Provider {
+impl Service {
     pub(crate) fn start(reply: impl Fn(&Call) -> Reply + Send + 'static) -> Self {
         let asked = Arc::<Mutex<Vec<Json>>>::default();
         let (known, (tell, told)) = (asked.clone(), std::sync::mpsc::channel());
