@@ -75,7 +75,7 @@ impl Platform {
         let secrets = Arc::new(project.config.secrets(&project.root)?);
         let models = project.config.router(&secrets).await?;
         let caps = Capabilities {
-            mcp: Some(Arc::new(project.config.mcp_servers(secrets.clone())?)),
+            mcp: Some(Arc::new(project.config.mcp_servers(&project.root, secrets.clone())?)),
             http: Some(Arc::new(project.config.egress()?)),
             files: Some(files.clone()),
             roots: project.config.roots(&project.root),

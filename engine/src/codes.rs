@@ -269,6 +269,7 @@ codes! {
     MCP_UNKNOWN = "LA2486": "there is no MCP server of this name";
     MCP_PROTOCOL = "LA2487": "an MCP server does not speak the protocol";
     TOOL_OPERATION = "LA2488": "a tool does not have an operation";
+    MCP_PROGRAM = "LA2489": "the program of an MCP server does not run";
 
     // LA25xx: failures of nodes of the family model
     MODEL_ANSWER = "LA2501": "the answer of a model does not fit";

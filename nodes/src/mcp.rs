@@ -1,7 +1,8 @@
-//! A client of MCP servers over streamable HTTP, through our one outgoing client.
+//! A client of MCP servers: over streamable HTTP, through our one outgoing client, or of programs that are started.
 //!
 //! * [`McpServers`] holds the servers that the configuration names, a session with each, and what each offers;
-//! * `wire.rs` is one exchange: a JSON-RPC message, and its answer as JSON or as a stream of events.
+//! * `wire.rs` is one exchange over HTTP: a JSON-RPC message, and its answer as JSON or as a stream of events;
+//! * `program.rs` is a program, and exchanges with it.
 
 use std::{collections::BTreeMap, sync::Arc};
 
@@ -22,8 +23,13 @@ use serde_json::{Value as Json, json};
 use tokio::sync::Mutex;
 use url::Url;
 
-use self::wire::{Exchange, exchange};
+pub use self::program::McpProgram;
+use self::{
+    program::Running,
+    wire::{Exchange, exchange},
+};
 
+mod program;
 mod wire;
 
 /// The version of the protocol that is asked for; an older server answers with its own.
@@ -36,12 +42,24 @@ const MOST_PAGES: usize = 100;
 /// A server, as the configuration has it.
 #[derive(Clone, Debug)]
 pub struct McpServer {
-    /// Where it is.
-    pub url: Url,
-    /// Headers that it is sent, each with the name of the secret that is its value.
-    pub headers: Vec<(String, HeaderSecret)>,
+    /// How it is reached.
+    pub reach: Reach,
     /// How long a request may take.
     pub timeout: Duration,
+}
+
+/// How a server is reached.
+#[derive(Clone, Debug)]
+pub enum Reach {
+    /// By HTTP.
+    Http {
+        /// Where it is.
+        url: Url,
+        /// Headers that it is sent, each with the name of the secret that is its value.
+        headers: Vec<(String, HeaderSecret)>,
+    },
+    /// It is a program of this machine.
+    Program(McpProgram),
 }
 
 /// A header whose value is a secret.
@@ -71,6 +89,8 @@ struct Session {
     tools: Option<(Millis, Vec<McpTool>)>,
     /// Counts requests.
     next: u64,
+    /// Its program, while it runs.
+    running: Option<Arc<Running>>,
 }
 
 impl McpServers {
@@ -90,7 +110,7 @@ impl McpServers {
             let message = format!("no MCP server is called `{name}`");
             let known = self.servers.keys().map(String::as_str);
             let hint = suggest::hint(name, known);
-            let add = || format!("add `[mcp.{name}]` with its `url` to `liteagent.toml`");
+            let add = || format!("add `[mcp.{name}]` with its `url` or `command` to `liteagent.toml`");
             NodeError::new(codes::MCP_UNKNOWN, ErrorClass::NotFound, message).hint(hint.unwrap_or_else(add))
         })
     }
@@ -121,7 +141,15 @@ impl McpServers {
         let result = match self.send(name, server, session, "initialize", Some(params)).await? {
             Exchange::Result(result) => result,
             Exchange::Refused { code, message } => return Err(refused(name, "initialize", code, &message)),
-            Exchange::SessionLost => return Err(protocol(name, "it answers 404")),
+            Exchange::SessionLost => {
+                return Err(protocol(
+                    name,
+                    match server.reach {
+                        Reach::Http { .. } => "it answers 404",
+                        Reach::Program(_) => "its program ends at once",
+                    },
+                ));
+            }
         };
         let version = result.get("protocolVersion").and_then(Json::as_str);
         session.version = Some(version.ok_or_else(|| protocol(name, "its greeting names no version"))?.to_owned());
@@ -138,15 +166,6 @@ impl McpServers {
         method: &str,
         params: Option<Json>,
     ) -> Result<Exchange, NodeError> {
-        let mut headers = vec![
-            ("content-type".to_owned(), "application/json".to_owned()),
-            ("accept".to_owned(), "application/json, text/event-stream".to_owned()),
-        ];
-        headers.extend(session.version.iter().map(|version| ("mcp-protocol-version".to_owned(), version.clone())));
-        headers.extend(session.id.iter().map(|id| ("mcp-session-id".to_owned(), id.clone())));
-        for (header, value) in &server.headers {
-            headers.push((header.clone(), format!("{}{}", value.before, self.secret(name, server, &value.secret)?)));
-        }
         let mut message = json!({ "jsonrpc": "2.0", "method": method });
         let mut id = None;
         if let Some(params) = params {
@@ -155,28 +174,69 @@ impl McpServers {
             message["id"] = session.next.into();
             message["params"] = params;
         }
-        let sent = exchange(&*self.http, name, server, headers, &message, id).await?;
-        if let Some(given) = sent.session {
-            session.id = Some(given);
+        match &server.reach {
+            Reach::Http { url, headers } => {
+                let headers = self.headers(name, url, headers, session)?;
+                let sent = exchange(&*self.http, name, url, server.timeout, headers, &message, id).await?;
+                if let Some(given) = sent.session {
+                    session.id = Some(given);
+                }
+                Ok(sent.exchange)
+            }
+            Reach::Program(program) => {
+                let running = match &session.running {
+                    Some(running) => Arc::clone(running),
+                    None => self.start(name, program)?,
+                };
+                session.running = Some(Arc::clone(&running));
+                running.exchange(name, &message, id, server.timeout).await
+            }
         }
-        Ok(sent.exchange)
     }
 
-    /// A secret, if its owner lets it go there.
-    fn secret(&self, name: &str, server: &McpServer, secret: &str) -> Result<&str, NodeError> {
+    fn headers(
+        &self,
+        name: &str,
+        url: &Url,
+        secrets: &[(String, HeaderSecret)],
+        session: &Session,
+    ) -> Result<Vec<(String, String)>, NodeError> {
+        let mut headers = vec![
+            ("content-type".to_owned(), "application/json".to_owned()),
+            ("accept".to_owned(), "application/json, text/event-stream".to_owned()),
+        ];
+        headers.extend(session.version.iter().map(|version| ("mcp-protocol-version".to_owned(), version.clone())));
+        headers.extend(session.id.iter().map(|id| ("mcp-session-id".to_owned(), id.clone())));
         let to = Destination {
-            scheme: server.url.scheme().to_owned(),
-            host: server.url.host_str().unwrap_or_default().to_owned(),
-            port: server.url.port_or_known_default().unwrap_or_default(),
+            scheme: url.scheme().to_owned(),
+            host: url.host_str().unwrap_or_default().to_owned(),
+            port: url.port_or_known_default().unwrap_or_default(),
             is_fixed: true,
         };
+        for (header, value) in secrets {
+            let secret = self.secret(name, &value.secret, Some(&to))?;
+            headers.push((header.clone(), format!("{}{secret}", value.before)));
+        }
+        Ok(headers)
+    }
+
+    fn start(&self, name: &str, program: &McpProgram) -> Result<Arc<Running>, NodeError> {
+        let secret = |(variable, secret): &'_ (String, String)| {
+            Ok((variable.clone(), self.secret(name, secret, None)?.to_owned()))
+        };
+        let secrets = program.secrets.iter().map(secret).collect::<Result<Vec<_>, NodeError>>()?;
+        Running::start(name, program, secrets).map(Arc::new)
+    }
+
+    /// A secret, if its owner lets it go there; without a destination, to a program.
+    fn secret(&self, name: &str, secret: &str, to: Option<&Destination>) -> Result<&str, NodeError> {
         let hosts =
             self.secrets.rules().find(|(known, _)| *known == secret).and_then(|(_, rules)| rules.hosts.as_ref());
-        if hosts.is_some_and(|hosts| !hosts.iter().any(|host| host.fits(&to))) {
-            let message = format!("the secret `{secret}` of the MCP server `{name}` may not be sent to `{to}`");
-            return Err(NodeError::new(codes::SECRET_HOST, ErrorClass::Forbidden, message).hint(format!(
-                "if that is right, add \"{to}\" to `hosts` under `[secrets.{secret}]` in `liteagent.toml`"
-            )));
+        if hosts.is_some_and(|hosts| !to.is_some_and(|to| hosts.iter().any(|host| host.fits(to)))) {
+            let to = to.map_or_else(|| "its program".to_owned(), |to| format!("`{to}`"));
+            let message = format!("the secret `{secret}` of the MCP server `{name}` may not be given to {to}");
+            return Err(NodeError::new(codes::SECRET_HOST, ErrorClass::Forbidden, message)
+                .hint(format!("if that is right, change `hosts` under `[secrets.{secret}]` in `liteagent.toml`")));
         }
         self.secrets.get(secret).ok_or_else(|| {
             let message = format!("the MCP server `{name}` needs the secret `{secret}`, which is missing");
@@ -229,11 +289,21 @@ impl Mcp for McpServers {
                 self.greet(name, server, &mut session).await?;
             }
             session.next += 1 << 20;
-            Session { id: session.id.clone(), version: session.version.clone(), tools: None, next: session.next }
+            Session {
+                tools: None,
+                running: session.running.clone(),
+                id: session.id.clone(),
+                version: session.version.clone(),
+                next: session.next,
+            }
         };
-        let before = own.id.clone();
+        let before = (own.id.clone(), own.running.clone());
         let result = self.ask(name, server, &mut own, "tools/call", params).await?;
-        if own.id != before {
+        let is_same = match (&own.running, &before.1) {
+            (Some(own), Some(before)) => Arc::ptr_eq(own, before),
+            (own, before) => own.is_none() == before.is_none(),
+        };
+        if own.id != before.0 || !is_same {
             let mut session = session.lock().await;
             *session = Session { tools: session.tools.take(), ..own };
         }
@@ -274,5 +344,5 @@ fn refused(name: &str, method: &str, code: i64, message: &str) -> NodeError {
 fn protocol(name: &str, why: &str) -> NodeError {
     let message = format!("the MCP server `{name}` does not speak the protocol: {why}");
     NodeError::new(codes::MCP_PROTOCOL, ErrorClass::Unavailable, message)
-        .hint(format!("check `url` under `[mcp.{name}]` in `liteagent.toml`: it must speak MCP over streamable HTTP"))
+        .hint(format!("check `[mcp.{name}]` in `liteagent.toml`: a `url` must speak MCP over streamable HTTP, a `command` on its standard input and output"))
 }

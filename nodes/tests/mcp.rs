@@ -14,7 +14,7 @@ use liteagent_engine::{
     value,
     value::Value,
 };
-use liteagent_nodes::mcp::{HeaderSecret, McpServer, McpServers};
+use liteagent_nodes::mcp::{HeaderSecret, McpProgram, McpServer, McpServers, Reach};
 use serde_json::Value as Json;
 
 fn servers(answers: impl IntoIterator<Item = Value>) -> (McpServers, Arc<FakeHttp>, Arc<VirtualClock>) {
@@ -22,8 +22,10 @@ fn servers(answers: impl IntoIterator<Item = Value>) -> (McpServers, Arc<FakeHtt
     let clock = Arc::new(VirtualClock::at(1_000_000));
     let secret = HeaderSecret { before: "Bearer ", secret: "DESK".to_owned() };
     let server = McpServer {
-        url: "https://desk.test/mcp".parse().unwrap(),
-        headers: vec![("authorization".to_owned(), secret)],
+        reach: Reach::Http {
+            url: "https://desk.test/mcp".parse().unwrap(),
+            headers: vec![("authorization".to_owned(), secret)],
+        },
         timeout: Duration::from_secs(5),
     };
     let secrets = Arc::new(Secrets::new([("DESK".to_owned(), "hush".to_owned())]));
@@ -116,4 +118,72 @@ async fn what_goes_wrong_says_with_whom() {
         all.push(format!("{} {}: {}", error.code, error.class.as_str(), error.message));
     }
     insta::assert_snapshot!(all.join("\n"));
+}
+
+/// A server in the language of the shell. It tells its environment, counts its calls, asks back, and can be made to end.
+const SHELL: &str = r#"
+count=0
+while IFS= read -r line; do
+  id=$(printf '%s' "$line" | sed -n 's/.*"id":\([0-9]*\).*/\1/p')
+  case $line in
+    *'"initialize"'*) result='{"protocolVersion":"2025-06-18","capabilities":{}}' ;;
+    *'"tools/list"'*)
+      echo 'this is no message'
+      echo '{"jsonrpc":"2.0","id":"s1","method":"ping"}'
+      read -r pong
+      case $pong in *'"id":"s1"'*'"result":{}'*) pong=pong ;; esac
+      result='{"tools":[{"name":"count"},{"name":"'"$pong"'"}]}' ;;
+    *'"name":"end"'*) exit 3 ;;
+    *'"tools/call"'*)
+      count=$((count + 1))
+      result='{"content":[{"type":"text","text":"'"$count $TOKEN ${HOME-none}"'"}]}' ;;
+    *) continue ;;
+  esac
+  printf '{"jsonrpc":"2.0","id":%s,"result":%s}\n' "$id" "$result"
+done
+"#;
+
+fn program(command: &[&str], allowed: bool) -> McpServers {
+    let path = option_env!("PATH").unwrap_or("/usr/bin:/bin");
+    let program = McpProgram {
+        command: command.iter().map(|part| (*part).to_owned()).collect(),
+        folder: "/".into(),
+        environment: vec![("PATH".to_owned(), path.to_owned())],
+        secrets: vec![("TOKEN".to_owned(), "DESK".to_owned())],
+        allowed,
+    };
+    let server = McpServer { reach: Reach::Program(program), timeout: Duration::from_secs(20) };
+    let secrets = Arc::new(Secrets::new([("DESK".to_owned(), "hush".to_owned())]));
+    let http = Arc::new(FakeHttp::answering([]));
+    McpServers::new([("desk".to_owned(), server)], http, Arc::new(VirtualClock::at(0)), secrets)
+}
+
+#[tokio::test]
+async fn a_program_is_started_once_and_again_when_it_has_ended() {
+    let servers = program(&["sh", "-c", SHELL], true);
+    let names: Vec<_> = servers.tools("desk").await.unwrap().into_iter().map(|tool| tool.name).collect();
+    assert_eq!(names, ["count", "pong"], "what a server asks itself is answered");
+    let count = |nth: &str| vec![McpContent::Text(format!("{nth} hush none"))];
+    assert_eq!(servers.call("desk", "count", value!({}), "a").await.unwrap().content, count("1"));
+    assert_eq!(servers.call("desk", "count", value!({}), "b").await.unwrap().content, count("2"));
+
+    let ended = servers.call("desk", "end", value!({}), "c").await.unwrap_err();
+    assert_eq!(ended.message, "the program of the MCP server `desk` ended before it answered");
+    assert_eq!(servers.call("desk", "count", value!({}), "d").await.unwrap().content, count("1"));
+}
+
+#[tokio::test]
+async fn a_program_that_cannot_be_used_says_why() {
+    let told = |servers: McpServers| async move {
+        let error = servers.tools("desk").await.unwrap_err();
+        (error.code.0, error.message)
+    };
+    let (code, message) = told(program(&["sh", "-c", SHELL], false)).await;
+    assert!(code == "LA2489" && message.contains("programs are not started: `sh -c"), "{code} {message}");
+    let (code, message) = told(program(&["/no/such/program"], true)).await;
+    assert!(code == "LA2489" && message.contains("cannot be started (`/no/such/program`): "), "{code} {message}");
+    let (code, message) = told(program(&["true"], true)).await;
+    assert!(code == "LA2489" && message.contains("ended before it answered"), "{code} {message}");
+    let (code, message) = told(program(&["sh", "-c", "while read -r line; do echo '{\"id\":1}'; done"], true)).await;
+    assert!(code == "LA2487" && message.contains("neither result nor error"), "{code} {message}");
 }

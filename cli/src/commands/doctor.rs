@@ -26,12 +26,13 @@ use crate::{
 };
 
 /// Settings of the environment that this program reads.
-const SETTINGS: [&str; 9] = [
+const SETTINGS: [&str; 10] = [
     "LITEAGENT_CACHE",
     "LITEAGENT_DATA",
     "LITEAGENT_ENV",
     "LITEAGENT_LEASE",
     "LITEAGENT_LOG",
+    "LITEAGENT_MCP_PROGRAMS",
     "LITEAGENT_MIN_FREE",
     "LITEAGENT_MODEL",
     "LITEAGENT_PYTHON",

@@ -74,7 +74,7 @@ fn row(listed: &Listed) -> serde_json::Value {
         "model": info.name,
         "aliases": aliases,
         "kind": if info.chats { "chat" } else { "embedding" },
-        "tools": info.tools != ToolUse::No,
+        "tools": info.tools,
         "images": info.images,
         "structured": info.structured,
         "context": info.context,
@@ -90,7 +90,6 @@ fn table(all: &[Listed]) -> String {
         let all = [
             (!info.chats, "vectors"),
             (info.tools == ToolUse::Native, "tools"),
-            (info.tools == ToolUse::InWords, "tools in words"),
             (info.images, "images"),
             (info.structured, "json"),
         ];

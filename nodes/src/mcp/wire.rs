@@ -5,13 +5,15 @@ use liteagent_engine::{
     capability::{Http, HttpBody, HttpCall, HttpReply},
     codes,
     error::{ErrorClass, NodeError},
+    units::Duration,
 };
 use serde_json::Value as Json;
+use url::Url;
 
-use super::{McpServer, protocol};
+use super::protocol;
 
 /// The longest answer, in bytes.
-const MOST: usize = 8 << 20;
+pub(super) const MOST: usize = 8 << 20;
 
 /// What a server answered.
 pub(super) enum Exchange {
@@ -33,7 +35,8 @@ pub(super) struct Sent {
 pub(super) async fn exchange(
     http: &dyn Http,
     name: &str,
-    server: &McpServer,
+    url: &Url,
+    timeout: Duration,
     headers: Vec<(String, String)>,
     message: &Json,
     id: Option<u64>,
@@ -41,11 +44,11 @@ pub(super) async fn exchange(
     let in_session = headers.iter().any(|(header, _)| header == "mcp-session-id");
     let call = HttpCall {
         method: "POST".to_owned(),
-        url: server.url.to_string(),
+        url: url.to_string(),
         headers,
         body: HttpBody::Bytes(message.to_string().into()),
         redirects: 0,
-        timeout: Some(server.timeout),
+        timeout: Some(timeout),
     };
     let reply = http.send(call).await?;
     let header = |name: &str| reply.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone());
@@ -59,14 +62,19 @@ pub(super) async fn exchange(
     let Some(id) = id else { return Ok(Sent { exchange: Exchange::Result(Json::Null), session }) };
     let is_stream = header("content-type").is_some_and(|media| media.starts_with("text/event-stream"));
     let answer = if is_stream { streamed(reply, name, id).await? } else { whole(reply, name).await? };
+    Ok(Sent { exchange: answered(name, &answer)?, session })
+}
+
+/// What an answer says.
+pub(super) fn answered(name: &str, answer: &Json) -> Result<Exchange, NodeError> {
     if let Some(error) = answer.get("error") {
         let code = error.get("code").and_then(Json::as_i64).unwrap_or_default();
         let message = error.get("message").and_then(Json::as_str).unwrap_or("it says nothing more").to_owned();
-        return Ok(Sent { exchange: Exchange::Refused { code, message }, session });
+        return Ok(Exchange::Refused { code, message });
     }
     let result =
         answer.get("result").cloned().ok_or_else(|| protocol(name, "an answer has neither result nor error"))?;
-    Ok(Sent { exchange: Exchange::Result(result), session })
+    Ok(Exchange::Result(result))
 }
 
 fn failure(name: &str, reply: &HttpReply) -> NodeError {

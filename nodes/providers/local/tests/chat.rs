@@ -63,7 +63,9 @@ async fn an_answer_comes_in_pieces_and_says_what_it_used() {
     assert!((1..=24).contains(&end.usage.output_tokens));
     assert_eq!(end.usage.cost, 0);
     let info = MODELS.describe(MODEL).unwrap();
-    assert!(info.chats && info.structured && !info.tools && !info.images);
+    assert!(
+        info.chats && info.structured && info.tools == liteagent_engine::capability::model::ToolUse::No && !info.images
+    );
     assert_eq!(info.context, Some(8192));
 }
 
