@@ -11,6 +11,7 @@ mod chat;
 mod check;
 mod completions;
 mod doctor;
+mod eval;
 mod explain;
 mod fmt;
 mod forget;
@@ -42,6 +43,8 @@ pub(crate) enum Verb {
     Forget(forget::Forget),
     /// Runs the tests of workflows
     Test(test::Test),
+    /// Runs a workflow over a data set with several models, and compares them
+    Eval(eval::Eval),
     /// Draws a workflow as Mermaid, DOT or SVG
     Graph(graph::Graph),
     /// Lists the node types, or shows one with its fields and examples
@@ -81,6 +84,7 @@ impl Verb {
             Self::Runs(verb) => verb.run(shell),
             Self::Forget(verb) => verb.run(shell),
             Self::Test(verb) => verb.run(shell),
+            Self::Eval(verb) => verb.run(shell),
             Self::Graph(verb) => verb.run(shell),
             Self::Nodes(verb) => verb.run(shell),
             Self::Models(verb) => verb.run(shell),

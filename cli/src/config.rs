@@ -13,6 +13,7 @@ use figment::{
 };
 use liteagent_backends::Reserve;
 use liteagent_engine::{capability::Root, codes, source::read_text};
+use liteagent_nodes::egress::{Egress, EgressPolicy};
 use liteagent_providers::{Names, ProviderSettings};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
@@ -110,6 +111,13 @@ impl Config {
                 .map_err(|error| Failure::usage(codes::CONFIG, format!("`LITEAGENT_MIN_FREE`: {error}"))),
             None => Ok(self.storage.min_free),
         }
+    }
+
+    /// Outgoing HTTP of nodes.
+    pub(crate) fn egress(&self) -> Result<Egress, Failure> {
+        let policy = EgressPolicy::parse(&self.http.allow)
+            .map_err(|error| Failure::usage(codes::CONFIG, format!("`http.allow` of `{FILE}`: {error}")))?;
+        Ok(Egress::new(policy))
     }
 
     /// The folders that file nodes may use, below the folder of the project.

@@ -24,6 +24,17 @@ pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Failure> {
     })
 }
 
+/// Writes a file, or replaces it at once.
+pub(crate) fn write(path: &Path, text: &str) -> Result<(), Failure> {
+    if path.exists() {
+        return replace(path, text);
+    }
+    fs::write(path, text).map_err(|error| {
+        Failure::platform(codes::OUTPUT, format!("cannot write `{}`: {error}", path.display()))
+            .hint("look at the permissions of the folder, and at the room on the disk")
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -9,13 +9,13 @@ use liteagent_engine::{
     engine::{Engine, EngineConfig, EngineError, Observer},
     error::Code,
     id::RunId,
-    store::{Files, StoreError, StoredHistory, Stores},
+    store::{Files, MemoryStore, StoreError, StoredHistory, Stores},
     time::SystemClock,
     units::Duration,
 };
 
-use liteagent_nodes::egress::{Egress, EgressPolicy};
 use liteagent_providers::Router;
+use tokio::runtime::Runtime;
 
 use crate::{
     commands::quarantine::Ward,
@@ -47,17 +47,27 @@ pub(crate) struct Platform {
 impl Platform {
     /// Opens the stores of a project and starts an engine over them.
     pub(crate) async fn open(project: &Project, progress: Arc<Progress>) -> Result<Self, Failure> {
-        Self::with(project, progress.clone(), progress, None).await
+        let backends = open_stores(project).await?;
+        Self::with(project, progress.clone(), progress, None, backends).await
     }
 
     /// The same, where `observer` shows runs, and nothing else does.
     pub(crate) async fn observed(project: &Project, observer: Arc<dyn Observer>) -> Result<Self, Failure> {
-        Self::with(project, silent(), observer, None).await
+        Self::with(project, silent(), observer, None, open_stores(project).await?).await
+    }
+
+    /// The same over stores that end with the process; nothing is shown.
+    pub(crate) async fn open_in_memory(project: &Project) -> Result<Self, Failure> {
+        const LEASE: std::time::Duration = std::time::Duration::from_secs(30);
+        let store = Arc::new(MemoryStore::new(LEASE, Arc::new(SystemClock)));
+        let backends =
+            Backends { stores: Stores::of_memory(&store), files: store.clone() as Arc<dyn Files>, kv: store };
+        Self::with(project, silent(), silent(), None, backends).await
     }
 
     /// The same, for one run and nothing else.
     pub(crate) async fn open_alone(project: &Project, run: RunId) -> Result<Self, Failure> {
-        Self::with(project, silent(), silent(), Some(run)).await
+        Self::with(project, silent(), silent(), Some(run), open_stores(project).await?).await
     }
 
     async fn with(
@@ -65,15 +75,14 @@ impl Platform {
         progress: Arc<Progress>,
         observer: Arc<dyn Observer>,
         alone: Option<RunId>,
+        backends: Backends,
     ) -> Result<Self, Failure> {
-        let Backends { stores, files, kv } = open_stores(project).await?;
-        let policy = EgressPolicy::parse(&project.config.http.allow)
-            .map_err(|error| Failure::usage(codes::CONFIG, format!("`http.allow` of `{}`: {error}", config::FILE)))?;
+        let Backends { stores, files, kv } = backends;
         let secrets = Arc::new(project.config.secrets(&project.root)?);
         let models = project.config.router(&secrets).await?;
         let caps = Capabilities {
             mcp: Some(Arc::new(project.config.mcp_servers(&project.root, secrets.clone())?)),
-            http: Some(Arc::new(Egress::new(policy))),
+            http: Some(Arc::new(project.config.egress()?)),
             files: Some(files.clone()),
             roots: project.config.roots(&project.root),
             kv: Some(kv),
@@ -137,14 +146,19 @@ pub(crate) async fn open_stores_to_read(project: &Project) -> Result<Backends, F
 
 /// Runs a command that waits. Whatever is still going on when it returns is dropped.
 pub(crate) fn block_on<T>(command: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
-    let runtime = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
-        .map_err(|error| Failure::platform(codes::STORE, format!("cannot start threads: {error}")))?;
+    let runtime = runtime()?;
     let result = runtime.block_on(command);
     // A thread may still wait for a line from the terminal.
     runtime.shutdown_background();
     result
+}
+
+/// Threads that wait for others.
+pub(crate) fn runtime() -> Result<Runtime, Failure> {
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::platform(codes::STORE, format!("cannot start threads: {error}")))
 }
 
 impl From<StoreError> for Failure {

@@ -13,7 +13,7 @@ use self::live::Live;
 pub(crate) use self::{
     log::shown,
     story::{Story, count, duration, waits},
-    usage::{grouped, used},
+    usage::{grouped, paid, used},
 };
 use crate::follow::runs;
 

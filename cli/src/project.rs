@@ -22,8 +22,8 @@ use crate::{
 /// Endings of workflow files.
 const ENDINGS: [&str; 3] = ["yaml", "yml", "json"];
 
-/// Files beside a workflow: its tests, its place on a canvas, schemas.
-const OTHERS: [&str; 3] = [".test", ".layout", ".schema"];
+/// Files beside a workflow: its tests and what they recorded, its place on a canvas, schemas.
+const OTHERS: [&str; 4] = [".test", ".cassette", ".layout", ".schema"];
 
 /// Folders that never hold definitions.
 const LEFT_OUT: [&str; 3] = ["target", "node_modules", "out"];

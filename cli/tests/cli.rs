@@ -2,9 +2,11 @@
 
 mod cli {
     mod chat;
+    mod cassettes;
     mod code;
     mod composites;
     pub(crate) mod docs;
+    mod eval;
     mod full_disk;
     pub(crate) mod harness;
     mod hostile;
@@ -15,6 +17,7 @@ mod cli {
     pub(crate) mod provider;
     mod quarantine;
     mod runs;
+    mod service;
     mod terminal;
     mod use_and_misuse;
 }

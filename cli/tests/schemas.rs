@@ -111,8 +111,11 @@ fn mistakes_of_form_are_invalid_and_others_are_left_to_the_check() {
     let (mut wrong, mut found) = (Vec::new(), 0);
     for path in files("nodes/tests/diagnostics") {
         let Ok(text) = fs::read_to_string(&path) else { continue };
-        let loaded =
-            load(&path, &liteagent_nodes::registry(), &LoadOptions { root: path.parent().map(Path::to_owned) });
+        let loaded = load(
+            &path,
+            &liteagent_nodes::registry(),
+            &LoadOptions { root: path.parent().map(Path::to_owned), ..LoadOptions::default() },
+        );
         let (document, _) = source::parse("it", text.clone());
         let Some(_) = document else { continue };
         let here = loaded.diagnostics.iter().filter(|finding| path.ends_with(&finding.span.file.name));

@@ -10,11 +10,13 @@ pub use self::{
     code::{Code, CodeCall, CodeFailure, CodeLimits, CodeReply},
     history::{History, Turn},
     modules::{Import, Modules},
+    redact::Redactor,
     secrets::{Destination, HostRule, SecretRules, Secrets, WorkflowRule},
 };
 use self::{mcp::Mcp, model::Models};
 use crate::{
     error::NodeError,
+    id::RunId,
     store::{Files, Kv},
     units::{Duration, Millis},
 };
@@ -24,6 +26,7 @@ mod history;
 pub mod mcp;
 pub mod model;
 mod modules;
+mod redact;
 mod secrets;
 
 /// What nodes may use. What is absent is `None`, and a node that needs it fails with LA1004.
@@ -65,6 +68,11 @@ pub struct Root {
 pub trait Http: Send + Sync {
     /// Sends a request and returns as soon as the head of the answer is there.
     async fn send(&self, call: HttpCall) -> Result<HttpReply, NodeError>;
+
+    /// The same for the node at a path of a run. Who keeps calls apart by who makes them overrides it.
+    async fn send_for(&self, _run: RunId, _node: &str, call: HttpCall) -> Result<HttpReply, NodeError> {
+        self.send(call).await
+    }
 }
 
 /// A request.

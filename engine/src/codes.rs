@@ -308,6 +308,13 @@ codes! {
     NOT_FAKED = "LA3110": "a node that acts on the outside is not faked";
     FAKES_USED_UP = "LA3111": "a node was called more often than the test fakes";
     FAKED_FAILURE = "LA3112": "a test let a node fail";
+    CASSETTE_MISSING = "LA3113": "a call was not recorded";
+    CASSETTE_CHANGED = "LA3114": "a request is not the one that was recorded";
+    CASSETTE_UNUSED = "LA3115": "what was recorded is not used";
+    CASSETTE_INVALID = "LA3116": "a cassette cannot be used";
+    NOT_RECORDED = "LA3117": "calls could not be recorded";
+    EVAL_CASES = "LA3118": "a data set cannot be used";
+    EVAL_MODELS = "LA3119": "models cannot be compared by a workflow";
     SANDBOX_KEY_REFUSED = "LA3120": "the key of the sandbox could be guessed";
     SANDBOX_NO_KEY = "LA3121": "the sandbox has no key";
     SANDBOX_SETTINGS = "LA3122": "the settings of the sandbox do not go together";

@@ -26,7 +26,6 @@ mod cache;
 mod journal;
 mod owner;
 mod policy;
-mod redact;
 mod replay;
 mod scope;
 mod stream;

@@ -31,6 +31,9 @@ pub struct LoadOptions {
     /// The definitions root: names of workflows are paths below it. By default the nearest folder upward with
     /// `liteagent.toml`, else the folder of the file.
     pub root: Option<PathBuf>,
+    /// Stands in the place of `defaults.model`, in the workflow and in those that it names: a node that names its model keeps
+    /// it.
+    pub model: Option<String>,
 }
 
 /// What was read, and what was found.
@@ -57,7 +60,7 @@ pub fn node_types(root: &Path, registry: &Registry) -> Registry {
 pub fn load(path: &Path, registry: &Registry, options: &LoadOptions) -> Loaded {
     let project = Project::around(path, options.root.as_deref());
     let composites = Composites::of(&project, registry);
-    let mut loader = Loader::new(&composites, Some(project));
+    let mut loader = Loader { model: options.model.as_deref(), ..Loader::new(&composites, Some(project)) };
     let entry = loader.file(path);
     loader.finish(entry)
 }
@@ -75,6 +78,7 @@ struct Loader<'a> {
     registry: &'a Registry,
     composites: &'a Composites,
     project: Option<Project>,
+    model: Option<&'a str>,
     diagnostics: Vec<Diagnostic>,
     files: Vec<PathBuf>,
     /// The definitions that were read, by canonical path.
@@ -94,6 +98,7 @@ impl<'a> Loader<'a> {
             registry: &composites.registry,
             composites,
             project,
+            model: None,
             diagnostics: Vec::new(),
             files: Vec::new(),
             read: HashMap::new(),
@@ -153,7 +158,7 @@ impl<'a> Loader<'a> {
         self.diagnostics.extend(findings);
         let child = Arc::new(Child::of(&unit, name.clone(), &children));
         if !failed {
-            match resolve::definition(&unit, &name, &children) {
+            match resolve::definition(&unit, &name, &children, self.model) {
                 Ok(definition) => drop(self.workflows.insert(name, definition)),
                 Err(finding) => self.diagnostics.push(*finding),
             }

@@ -30,7 +30,7 @@ const ELSEWHERE: &[(&str, &str)] = &[
 ];
 
 fn findings(path: &Path) -> Vec<Diagnostic> {
-    let options = LoadOptions { root: path.parent().map(Path::to_owned) };
+    let options = LoadOptions { root: path.parent().map(Path::to_owned), ..LoadOptions::default() };
     let loaded = load(path, &REGISTRY, &options);
     let failed = loaded.diagnostics.iter().any(|finding| finding.severity == Severity::Error);
     assert_eq!(loaded.bundle.is_none(), failed, "a bundle comes exactly when there is no error");

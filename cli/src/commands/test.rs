@@ -11,6 +11,7 @@ use std::{
     thread,
 };
 
+use indexmap::IndexMap;
 use liteagent_engine::{
     codes,
     diagnostic::{Diagnostic, render},
@@ -19,16 +20,18 @@ use liteagent_engine::{
 };
 use liteagent_sandbox::Sandbox;
 use serde_json::Value;
+use tokio::runtime::Runtime;
 use walkdir::WalkDir;
 
 use crate::{
     failure::{Exit, Failure},
-    output::replace,
-    platform::block_on,
+    output::{replace, write},
+    platform::{self, block_on},
+    progress::count,
     project::Project,
     sandbox,
     shell::Shell,
-    testing::{self, Suite, Verdict},
+    testing::{self, Live, Suite, Verdict},
 };
 
 /// Runs the tests of workflows: every `NAME.test.yaml`, through the real engine, with fakes and a clock of its own.
@@ -45,6 +48,10 @@ pub(crate) struct Test {
     /// Writes the outputs and answers that were found over those that were expected, and runs the tests again
     #[arg(long)]
     update: bool,
+    /// Runs the tests that use a cassette, asks the real models and HTTP services of nodes that are not faked, and records what
+    /// they answer in `NAME.cassette.yaml`; this may cost money
+    #[arg(long, conflicts_with = "update")]
+    record: bool,
 }
 
 impl Test {
@@ -52,6 +59,9 @@ impl Test {
         let registry = self.node_types()?;
         let (mut suites, mut findings) = self.suites(&registry)?;
         let mut verdicts = self.verdicts(&suites, &registry)?;
+        if self.record {
+            record(&suites, &verdicts, shell)?;
+        }
         if self.update && update(&verdicts, shell)? {
             (suites, findings) = self.suites(&registry)?;
             verdicts = self.verdicts(&suites, &registry)?;
@@ -102,7 +112,7 @@ impl Test {
                     Project::around(folder.parent().unwrap_or(Path::new("."))).map_err(|error| error.message)?;
                 project.find(name).map_err(|error| error.message)
             };
-            match testing::read(&file, registry, &find) {
+            match testing::read(&file, registry, &find, self.record) {
                 Ok(suite) => suites.push(suite),
                 Err(found) => findings.extend(found),
             }
@@ -140,7 +150,19 @@ impl Test {
         };
         let tests = suites.iter().flat_map(|suite| suite.tests().iter().map(move |test| (suite, test)));
         let wanted = |title: &str| self.filter.as_deref().is_none_or(|filter| title.contains(filter));
-        let tests: Vec<_> = tests.filter(|(suite, test)| wanted(&suite.title(test))).collect();
+        let mut tests: Vec<_> = tests.filter(|(suite, test)| wanted(&suite.title(test))).collect();
+        // Its runtime lives as long as the tests.
+        let mut runtime = None;
+        let live = if self.record {
+            tests.retain(|(suite, test)| suite.uses_cassette(test));
+            if tests.is_empty() {
+                return Err(Failure::usage(codes::NOT_RECORDED, "no test here uses a cassette")
+                    .hint("write `cassette: true` into the tests that shall be recorded"));
+            }
+            Some(Arc::new(live(runtime.insert(platform::runtime()?), &project)?))
+        } else {
+            None
+        };
         let sandbox = Arc::new(Sandbox::new(sandbox::config(&project)?).map_err(sandbox::unusable)?);
         let languages = testing::languages(tests.iter().map(|(suite, _)| *suite));
         if !languages.is_empty() {
@@ -159,7 +181,7 @@ impl Test {
             loop {
                 let position = next.fetch_add(1, Ordering::Relaxed);
                 let Some((suite, test)) = tests.get(position) else { return };
-                let verdict = testing::run(suite, test, registry, &code);
+                let verdict = testing::run(suite, test, registry, &code, live.as_ref());
                 done.lock().unwrap_or_else(PoisonError::into_inner).push((position, verdict));
             }
         };
@@ -172,6 +194,35 @@ impl Test {
         done.sort_by_key(|(position, _)| *position);
         Ok(done.into_iter().map(|(_, verdict)| verdict).collect())
     }
+}
+
+/// The real models and services of a project.
+fn live(runtime: &Runtime, project: &Project) -> Result<Live, Failure> {
+    let secrets = project.config.secrets(&project.root)?;
+    let models = runtime.block_on(project.config.router(&secrets))?;
+    let http = Arc::new(project.config.egress()?);
+    Ok(Live::new(runtime, models, http, secrets))
+}
+
+/// Writes what was recorded into the cassettes. A test of which a part could not be recorded keeps what it had.
+fn record(suites: &[Suite], verdicts: &[Verdict], shell: &Shell) -> Result<(), Failure> {
+    for suite in suites {
+        let of_suite = verdicts.iter().filter(|verdict| verdict.file == suite.path());
+        let recorded: IndexMap<_, _> =
+            of_suite.filter_map(|verdict| Some((verdict.name.clone(), verdict.recording.clone()?))).collect();
+        if recorded.is_empty() {
+            continue;
+        }
+        let calls = recorded.values().map(testing::Recording::calls).sum();
+        let (path, text) = suite.recorded(recorded).map_err(|error| {
+            let message = format!("what the tests of `{}` recorded cannot be kept: {error}", suite.path().display());
+            Failure::usage(codes::NOT_RECORDED, message)
+                .hint("fake the node with the large answer, or record fewer tests")
+        })?;
+        write(&path, &text)?;
+        shell.note(format!("recorded {} in {}", count(calls, "call"), path.display()));
+    }
+    Ok(())
 }
 
 /// Writes what was found into the test files; nothing else in them changes. Says whether anything was written.

@@ -19,6 +19,15 @@ pub(crate) fn used_by_node(usage: &Usage) -> String {
     format!("{} tokens{}", grouped(usage.tokens()), cost(usage))
 }
 
+/// What was paid: `0.0012 USD`, `?` where no price is known, `0.0012 USD + ?` where some are not.
+pub(crate) fn paid(usage: &Usage) -> String {
+    match usage.unpriced {
+        0 => Money(usage.cost).to_string(),
+        _ if usage.cost == 0 => "?".to_owned(),
+        _ => format!("{} + ?", Money(usage.cost)),
+    }
+}
+
 fn cost(usage: &Usage) -> String {
     if usage.cost == 0 { String::new() } else { format!(", {}", Money(usage.cost)) }
 }
@@ -43,5 +52,6 @@ mod tests {
         let priced = Usage { calls: 3, cost: 1_200, unpriced: 2, ..usage };
         assert_eq!(used(&priced), "1,234 tokens in 3 calls, 0.0012 USD, without the price of 2 calls");
         assert_eq!(used_by_node(&priced), "1,234 tokens, 0.0012 USD");
+        assert_eq!([paid(&priced), paid(&Usage { cost: 0, ..priced })], ["0.0012 USD + ?", "?"]);
     }
 }

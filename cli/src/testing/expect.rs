@@ -19,7 +19,7 @@ use super::{
 /// What was found of a run that has come to rest.
 pub(super) struct Found {
     status: Status,
-    outputs: Json,
+    pub(super) outputs: Json,
     error: Option<ErrorReport>,
     /// What a chat shows.
     pub(super) answer: Option<String>,

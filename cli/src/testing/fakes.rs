@@ -17,6 +17,7 @@ use schemars::Schema;
 use serde_json::{Map, Value as Json, json};
 
 use super::{
+    deck::Deck,
     file::{self, Fail, Fake, FakeCalls},
     matching::Mismatch,
     path::Pattern,
@@ -27,7 +28,17 @@ use super::{
 pub(super) struct Fakes {
     clock: Arc<VirtualClock>,
     seen: Arc<Seen>,
+    /// What nodes call that are not faked.
+    deck: Option<Arc<Deck>>,
     state: Mutex<State>,
+}
+
+/// What a question to a model leads to.
+pub(super) enum Asked {
+    /// The fake that answers, which call of it this is, and when it is heard.
+    Fake(Box<Fake>, u32, Millis),
+    /// No fake stands in for the model of the node at this path.
+    Nobody(String),
 }
 
 #[derive(Default)]
@@ -50,8 +61,13 @@ struct Entry {
 }
 
 impl Fakes {
-    pub(super) fn new(clock: Arc<VirtualClock>, seen: Arc<Seen>) -> Self {
-        Self { clock, seen, state: Mutex::default() }
+    pub(super) fn new(clock: Arc<VirtualClock>, seen: Arc<Seen>, deck: Option<Arc<Deck>>) -> Self {
+        Self { clock, seen, deck, state: Mutex::default() }
+    }
+
+    /// The path of a node as tests write it.
+    pub(super) fn path(&self, run: RunId, node: &str) -> String {
+        self.seen.path(run, node)
     }
 
     /// Forgets every fake and every call.
@@ -75,11 +91,13 @@ impl Fakes {
 
     /// What must not have happened.
     pub(super) fn take_faults(&self) -> Vec<Mismatch> {
-        std::mem::take(&mut self.state().faults)
+        let mut faults = std::mem::take(&mut self.state().faults);
+        faults.extend(self.deck.iter().flat_map(|deck| deck.take_faults()));
+        faults
     }
 
-    /// What the model of the node at a path says to this question, when it is heard, and which call of that fake it is.
-    pub(super) fn asked(&self, run: RunId, node: &str, prompt: String) -> Result<(Fake, u32, Millis), NodeError> {
+    /// What the model of the node at a path says to this question.
+    pub(super) fn asked(&self, run: RunId, node: &str, prompt: String) -> Result<Asked, NodeError> {
         let path = self.seen.path(run, node);
         let now = self.clock.now();
         let mut state = self.state();
@@ -87,16 +105,19 @@ impl Fakes {
         let entry = fitting.filter(|entry| entry.calls.are_of_models()).max_by_key(|entry| entry.pattern.exactness());
         let next = entry.map(|entry| (entry.next(), entry.used - 1));
         state.prompts.push((path.clone(), prompt));
-        let Some((next, calls)) = next else {
-            return Err(NodeError::internal(format!("nothing stands in for the model of `{path}`")));
-        };
+        let Some((next, calls)) = next else { return Ok(Asked::Nobody(path)) };
         let Some((fake, call)) = next else { return Err(state.used_up(&path, calls)) };
         let at = now.saturating_add(fake.delay.map_or(0, Duration::millis));
         state.ends.push(at);
         if !fake.fails(call) {
             state.tools.extend(fake.call.as_ref().map(file::Calls::pairs).unwrap_or_default());
         }
-        Ok((fake, call, at))
+        Ok(Asked::Fake(Box::new(fake), call, at))
+    }
+
+    /// Takes in the tools that a model called that is not faked.
+    pub(super) fn called(&self, tools: impl Iterator<Item = (String, Json)>) {
+        self.state().tools.extend(tools);
     }
 
     /// What models were asked: the path of the node, and the conversation as text.
@@ -133,7 +154,7 @@ impl Intercept for Fakes {
         let now = self.clock.now();
         let fitting = state.entries.values_mut().filter(|entry| entry.pattern.fits(&path));
         let Some(entry) = fitting.max_by_key(|entry| entry.pattern.exactness()) else {
-            if attempt.effect == Effect::Pure {
+            if attempt.effect == Effect::Pure || self.deck.as_ref().is_some_and(|deck| deck.plays(attempt.kind)) {
                 return None;
             }
             let fault = not_faked(&path, attempt);

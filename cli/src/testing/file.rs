@@ -22,6 +22,13 @@ pub(crate) struct TestFile {
     pub(crate) tests: Vec<Test>,
 }
 
+impl TestFile {
+    /// Whether a test of this file uses the cassette.
+    pub(crate) fn uses_cassette(&self, test: &Test) -> bool {
+        test.cassette.unwrap_or(self.defaults.cassette)
+    }
+}
+
 /// What all tests of a file share.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -32,6 +39,9 @@ pub(crate) struct Defaults {
     /// The time at which a test begins: `2026-03-01T09:00:00Z`, which is also the default. Waits and retries cost none.
     #[serde(default)]
     pub(crate) clock: Option<String>,
+    /// Whether tests use the cassette of the file; a test that says otherwise wins.
+    #[serde(default)]
+    pub(crate) cassette: bool,
     /// What stands in for nodes; a test or a turn wins.
     #[serde(default)]
     pub(crate) fakes: Fakes,
@@ -57,6 +67,10 @@ pub(crate) struct Test {
     /// Starts the run by a trigger of the workflow, with the inputs that it gives.
     #[serde(default)]
     pub(crate) trigger: Option<Trigger>,
+    /// Whether models and HTTP services that are not faked answer as they were recorded: `liteagent test --record` asks the
+    /// real ones, and writes what they answer into `NAME.cassette.yaml` beside this file.
+    #[serde(default)]
+    pub(crate) cassette: Option<bool>,
     /// What stands in for nodes.
     #[serde(default)]
     pub(crate) fakes: Fakes,

@@ -16,26 +16,32 @@ use liteagent_engine::{
 use serde_json::{Map, Value as Json};
 
 use super::{
-    fakes::{Fakes, failure},
+    deck::Deck,
+    fakes::{Asked, Fakes, failure},
     file::{Calls, Fake},
 };
 
-/// Models that say what the fakes of a test hold. A token is a word.
+/// Models that say what the fakes of a test hold, or its cassette. A token of a fake is a word.
 pub(super) struct ScriptedModels {
     fakes: Arc<Fakes>,
+    deck: Option<Arc<Deck>>,
     clock: Arc<VirtualClock>,
 }
 
 impl ScriptedModels {
-    pub(super) fn new(fakes: Arc<Fakes>, clock: Arc<VirtualClock>) -> Self {
-        Self { fakes, clock }
+    pub(super) fn new(fakes: Arc<Fakes>, deck: Option<Arc<Deck>>, clock: Arc<VirtualClock>) -> Self {
+        Self { fakes, deck, clock }
     }
 }
 
 #[async_trait]
 impl Models for ScriptedModels {
-    /// Every model chats and can do everything: what a workflow does must not depend on the machine of the test.
+    /// Unless a cassette knows the model, it chats and can do everything: what a workflow does must not depend on the machine
+    /// of the test.
     fn describe(&self, name: &str) -> Result<ModelInfo, NodeError> {
+        if let Some(known) = self.deck.as_ref().and_then(|deck| deck.describe(name)) {
+            return Ok(known);
+        }
         let name = if name.contains('/') { name.to_owned() } else { format!("test/{name}") };
         Ok(ModelInfo { name, chats: true, tools: ToolUse::Native, structured: true, images: true, context: None })
     }
@@ -44,7 +50,17 @@ impl Models for ScriptedModels {
         let prompt = shown(&request.messages);
         let input_tokens = words(&prompt);
         let run = request.run.ok_or_else(|| NodeError::internal("a model was asked outside of a run"))?;
-        let (fake, call, at) = self.fakes.asked(run, &request.node, prompt)?;
+        let (fake, call, at) = match (self.fakes.asked(run, &request.node, prompt)?, &self.deck) {
+            (Asked::Fake(fake, call, at), _) => (*fake, call, at),
+            (Asked::Nobody(path), Some(deck)) => {
+                let answer = deck.chat(&path, request).await?;
+                self.fakes.called(answer.tools());
+                return Ok(answer.stream());
+            }
+            (Asked::Nobody(path), None) => {
+                return Err(NodeError::internal(format!("nothing stands in for the model of `{path}`")));
+            }
+        };
         self.clock.sleep_until(at).await;
         if let Some(fail) = fake.fail.as_ref().filter(|_| fake.fails(call)) {
             return Err(failure(fail));
@@ -54,8 +70,12 @@ impl Models for ScriptedModels {
     }
 
     async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, NodeError> {
+        if let (Some(deck), Some(run)) = (&self.deck, request.run) {
+            return deck.embed(&self.fakes.path(run, &request.node), request).await;
+        }
         let message = format!("the model `{}` was to embed texts, which tests cannot fake", request.model);
-        Err(NodeError::new(codes::NOT_FAKED, ErrorClass::Invalid, message).hint("fake the outputs of the node"))
+        Err(NodeError::new(codes::NOT_FAKED, ErrorClass::Invalid, message)
+            .hint("fake the outputs of the node, or record it: `cassette: true`"))
     }
 }
 

@@ -1,7 +1,7 @@
 //! Paths of nodes in tests: `each.fetch` means every frame, `each[3].fetch` one.
 
 /// A path as a test writes it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Pattern(Vec<(String, Option<u32>)>);
 
 impl Pattern {

@@ -16,10 +16,14 @@ use liteagent_engine::{
     value::Value,
 };
 use serde_json::{Map, Value as Json, json};
+use uuid::Uuid;
 
 use super::{
+    cassette::{Cassette, Recording},
+    deck::Load,
     expect::{self, Found},
     file::{Answer, Crash, Expect, Fakes, Signal, Status, Test, Trigger, Turn},
+    live::Live,
     lookup::Lookup,
     matching::Mismatch,
     path::shown,
@@ -49,12 +53,21 @@ pub(crate) struct Verdict {
     pub(crate) file: PathBuf,
     /// What `--update` writes: pointers into the file, and what was found there.
     pub(crate) updates: Vec<(String, Json)>,
+    /// What was recorded, when everything was.
+    pub(crate) recording: Option<Recording>,
     /// How long it took, in milliseconds of the machine's clock.
     pub(crate) took: Millis,
 }
 
-/// Runs a test in a world of its own. Code of the workflow is run by `code`: it reaches nothing outside.
-pub(crate) fn run(suite: &Suite, test: &Test, registry: &Registry, code: &Arc<dyn Code>) -> Verdict {
+/// Runs a test in a world of its own. Code of the workflow is run by `code`: it reaches nothing outside. With `live`, a test
+/// that uses a cassette records it.
+pub(crate) fn run(
+    suite: &Suite,
+    test: &Test,
+    registry: &Registry,
+    code: &Arc<dyn Code>,
+    live: Option<&Arc<Live>>,
+) -> Verdict {
     let watch = liteagent_engine::time::SystemClock;
     let begin = watch.now();
     let mut verdict = Verdict {
@@ -65,13 +78,22 @@ pub(crate) fn run(suite: &Suite, test: &Test, registry: &Registry, code: &Arc<dy
         trace: Vec::new(),
         file: suite.path.clone(),
         updates: Vec::new(),
+        recording: None,
         took: 0,
     };
-    match Script::new(suite, test, registry, code) {
+    match Script::new(suite, test, registry, code, live) {
         Ok(mut script) => {
-            if let Err(trouble) = script.play(test) {
+            let played = script.play(test);
+            let is_whole = played.is_ok() && script.is_whole;
+            if let Err(trouble) = played {
                 script.failures.extend(script.world.fakes.take_faults());
                 script.failures.push(Mismatch::new("the run", "to go on", trouble));
+            }
+            if let Some(deck) = &script.world.deck {
+                if script.failures.is_empty() {
+                    script.failures.extend(deck.unused());
+                }
+                verdict.recording = (deck.records() && is_whole).then(|| deck.take_recording());
             }
             verdict.trace = script.trace();
             verdict.updates = script.updates;
@@ -88,7 +110,11 @@ struct Script<'a> {
     lookup: Lookup<'a>,
     world: World,
     run: Option<RunId>,
+    /// How many runs were started.
+    begun: u32,
     failures: Vec<Mismatch>,
+    /// Whether nothing happened that must not, and every call was answered.
+    is_whole: bool,
     updates: Vec<(String, Json)>,
 }
 
@@ -114,15 +140,31 @@ struct Begin<'t> {
 }
 
 impl<'a> Script<'a> {
-    fn new(suite: &'a Suite, test: &'a Test, registry: &'a Registry, code: &Arc<dyn Code>) -> Result<Self, Trouble> {
+    fn new(
+        suite: &'a Suite,
+        test: &'a Test,
+        registry: &'a Registry,
+        code: &Arc<dyn Code>,
+        live: Option<&Arc<Live>>,
+    ) -> Result<Self, Trouble> {
         let defaults = &suite.file.defaults;
         let at = defaults.clock.as_deref().map_or(Ok(BEGIN), moment)?;
-        let secrets = Secrets::new(defaults.secrets.clone());
-        let world = World::new(registry.clone(), code.clone(), secrets, at)?;
+        let live = live.filter(|_| suite.file.uses_cassette(test));
+        let secrets = secrets(defaults.secrets.clone(), live);
+        let deck = suite.file.uses_cassette(test).then(|| Load {
+            live,
+            recording: suite.cassette.tests.get(&test.name),
+            secrets: &secrets,
+            registry,
+            file: Cassette::path(&suite.path).display().to_string(),
+            again: format!("to record it: `liteagent test {} --record --filter '{}'`", suite.path.display(), test.name),
+        });
+        let world = World::new(registry.clone(), code.clone(), secrets.clone(), at, deck)?;
         world.fakes.add(&defaults.fakes);
         world.fakes.add(&test.fakes);
         let lookup = Lookup::new(&suite.bundle, registry);
-        Ok(Self { suite, lookup, world, run: None, failures: Vec::new(), updates: Vec::new() })
+        let (failures, updates) = (Vec::new(), Vec::new());
+        Ok(Self { suite, lookup, world, run: None, begun: 0, failures, is_whole: true, updates })
     }
 
     fn play(&mut self, test: &Test) -> Result<(), Trouble> {
@@ -163,7 +205,8 @@ impl<'a> Script<'a> {
             self.world.fakes.add(&test.fakes);
             self.world.fakes.add(step.fakes);
             self.world.seen.crash_after(step.crash.map(|crash| crash.after.as_str()));
-            self.run = Some(self.begin(begin)?);
+            self.begun += 1;
+            self.run = Some(self.begin(test, begin)?);
         } else {
             self.world.fakes.add(step.fakes);
             self.world.seen.crash_after(step.crash.map(|crash| crash.after.as_str()));
@@ -198,7 +241,7 @@ impl<'a> Script<'a> {
     }
 
     /// Starts a run.
-    fn begin(&self, begin: &Begin<'_>) -> Result<RunId, Trouble> {
+    fn begin(&self, test: &Test, begin: &Begin<'_>) -> Result<RunId, Trouble> {
         let (trigger, mut inputs) = match begin.trigger {
             Some(trigger) => self.fire(trigger)?,
             None => (json!({ "type": "api" }), Map::new()),
@@ -210,6 +253,8 @@ impl<'a> Script<'a> {
         let chat = self.suite.bundle.entry().is_some_and(|entry| entry.conversation.is_some());
         let inputs = Value::from(Json::Object(inputs));
         let mut start = Start::new(self.suite.bundle.clone(), inputs, trigger.into());
+        // The same each time: what a node sends may hold it.
+        start.id = Some(RunId::child(RunId(Uuid::nil()), &test.name, self.begun));
         start.conversation = chat.then(|| CONVERSATION.to_owned());
         self.world.start(start).map_err(|error| match error {
             EngineError::Inputs { workflow, misfits } => {
@@ -292,6 +337,7 @@ impl<'a> Script<'a> {
     fn check(&mut self, step: &Step<'_>) -> Result<(), Trouble> {
         let found = self.found()?;
         let mut failures = self.world.fakes.take_faults();
+        self.is_whole &= failures.is_empty();
         failures.extend(expect::check(step.expect, &found));
         let updates = step.expect.map(|expect| expect::updates(expect, &found)).unwrap_or_default();
         self.updates
@@ -328,6 +374,14 @@ impl<'a> Script<'a> {
     fn trace(&self) -> Vec<String> {
         self.found().map(|found| trace(&found.nodes)).unwrap_or_default()
     }
+}
+
+/// The secrets of a test: those of its file. When it is recorded, those of this machine stand in their places.
+fn secrets(own: IndexMap<String, String>, live: Option<&Arc<Live>>) -> Secrets {
+    let Some(live) = live else { return Secrets::new(own) };
+    let real = live.secrets.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let rules = live.secrets.rules().map(|(name, rules)| (name.to_owned(), rules.clone()));
+    Secrets::new(own.into_iter().chain(real)).with_rules(rules)
 }
 
 impl<'t> Step<'t> {

@@ -9,7 +9,7 @@ use std::{
 };
 
 use liteagent_engine::{
-    capability::{Capabilities, Code, Secrets},
+    capability::{Capabilities, Code, Http, Secrets, mcp::Mcp},
     engine::{Engine, EngineConfig, EngineError, Start},
     event::{SignalTo, Wait},
     id::RunId,
@@ -22,10 +22,18 @@ use liteagent_engine::{
 };
 use tokio::{runtime::Runtime, sync::Notify};
 
-use super::{computing::Computing, fakes::Fakes, models::ScriptedModels, seen::Seen};
+use super::{
+    computing::Computing,
+    deck::{Deck, Load},
+    fakes::Fakes,
+    models::ScriptedModels,
+    seen::Seen,
+};
 
 /// How long a test may take on the clock of the machine.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The same while real models are asked.
+const PATIENCE_WITH_OTHERS: Duration = Duration::from_mins(10);
 /// Sessions live longer than any test pretends to take.
 const LEASE: Duration = Duration::from_hours(1000 * 365 * 24);
 
@@ -34,6 +42,7 @@ pub(super) struct World {
     pub(super) clock: Arc<VirtualClock>,
     pub(super) seen: Arc<Seen>,
     pub(super) fakes: Arc<Fakes>,
+    pub(super) deck: Option<Arc<Deck>>,
     code: Arc<Computing>,
     registry: Registry,
     store: Arc<MemoryStore>,
@@ -72,22 +81,31 @@ struct Due {
 }
 
 impl World {
-    pub(super) fn new(registry: Registry, code: Arc<dyn Code>, secrets: Secrets, at: Millis) -> Result<Self, Trouble> {
+    pub(super) fn new(
+        registry: Registry,
+        code: Arc<dyn Code>,
+        secrets: Secrets,
+        at: Millis,
+        deck: Option<Load<'_>>,
+    ) -> Result<Self, Trouble> {
         let clock = Arc::new(VirtualClock::at(at));
         let store = Arc::new(MemoryStore::new(LEASE, clock.clone()));
         let seen = Arc::<Seen>::default();
-        let fakes = Arc::new(Fakes::new(clock.clone(), seen.clone()));
+        let deck = deck.map(|load| Arc::new(Deck::new(load, seen.clone())));
+        let fakes = Arc::new(Fakes::new(clock.clone(), seen.clone(), deck.clone()));
         let code = Arc::new(Computing::new(code));
         let caps = Capabilities {
             files: Some(store.clone()),
             kv: Some(store.clone()),
             history: Some(Arc::new(StoredHistory(store.clone()))),
             code: Some(code.clone()),
-            models: Some(Arc::new(ScriptedModels::new(fakes.clone(), clock.clone()))),
+            models: Some(Arc::new(ScriptedModels::new(fakes.clone(), deck.clone(), clock.clone()))),
+            http: deck.clone().map(|deck| deck as Arc<dyn Http>),
+            mcp: deck.clone().map(|deck| deck as Arc<dyn Mcp>),
             secrets: Arc::new(secrets),
             ..Capabilities::default()
         };
-        let mut world = Self { clock, seen, fakes, code, registry, store, caps: Arc::new(caps), life: None };
+        let mut world = Self { clock, seen, fakes, deck, code, registry, store, caps: Arc::new(caps), life: None };
         world.be_born()?;
         Ok(world)
     }
@@ -129,6 +147,11 @@ impl World {
         Ok(())
     }
 
+    /// Whether real models and services are asked.
+    fn records(&self) -> bool {
+        self.deck.as_ref().is_some_and(|deck| deck.records())
+    }
+
     fn life(&self) -> Result<&Life, Trouble> {
         self.life.as_ref().ok_or_else(|| "the process is dead".to_owned())
     }
@@ -161,10 +184,11 @@ impl World {
         let mut until = until;
         loop {
             let life = self.life()?;
+            let patience = if self.records() { PATIENCE_WITH_OTHERS } else { PATIENCE };
             let rest = life.runtime.block_on(async {
-                tokio::time::timeout(PATIENCE, self.let_go(life, run, &mut until))
+                tokio::time::timeout(patience, self.let_go(life, run, &mut until))
                     .await
-                    .unwrap_or_else(|_| Err(format!("the run did not come to rest within {} s", PATIENCE.as_secs())))
+                    .unwrap_or_else(|_| Err(format!("the run did not come to rest within {} s", patience.as_secs())))
             })?;
             match rest {
                 Rest::Rests => return Ok(()),
@@ -181,8 +205,9 @@ impl World {
                 return Ok(Rest::Died);
             }
             let due = self.due(life).await?;
-            // While code computes, no time passes: nothing can be late because this machine is slow.
-            if self.code.goes_on() || self.is_busy(run).await? && due.alone.is_none() {
+            // While code computes and others are asked, no time passes: nothing can be late because they are slow.
+            let others = self.deck.as_ref().is_some_and(|deck| deck.goes_on());
+            if self.code.goes_on() || others || self.is_busy(run).await? && due.alone.is_none() {
                 busy_for += 1;
                 self.wait_for_others(life, run, busy_for).await?;
                 continue;

@@ -31,7 +31,7 @@ fn every_workflow_in_the_documentation_checks_clean() {
 }
 
 /// A `console` block holds commands (`$ liteagent ...`) and what they say. The workflows of the page lie in the folder
-/// under their names.
+/// under their names, and so do blocks whose fence names a file: "```yaml greet.test.yaml".
 #[test]
 fn every_command_in_the_guides_works() {
     let mut wrong = Vec::new();
@@ -40,6 +40,9 @@ fn every_command_in_the_guides_works() {
         let mut folder = Folder::new();
         for (_, block) in blocks(&text, "yaml").into_iter().filter(|(_, block)| is_workflow(block)) {
             folder = folder.with(&format!("{}.yaml", name_of(&block)), &block);
+        }
+        for (name, block) in files(&text) {
+            folder = folder.with(&name, &block);
         }
         for (line, block) in blocks(&text, "console") {
             for (command, expected) in commands(&block) {
@@ -78,6 +81,13 @@ fn blocks(text: &str, language: &str) -> Vec<(usize, String)> {
         }
     }
     found
+}
+
+/// The fenced blocks that name a file, with that name.
+fn files(text: &str) -> Vec<(String, String)> {
+    let fences = text.lines().filter_map(|line| line.strip_prefix("```")?.split_once(' '));
+    let named = fences.map(|(language, name)| (name.to_owned(), format!("{language} {name}")));
+    named.filter_map(|(name, fence)| Some((name, blocks(text, &fence).pop()?.1))).collect()
 }
 
 /// Pages also show parts of workflows; a whole one has a name and nodes.

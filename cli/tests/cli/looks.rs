@@ -78,6 +78,7 @@ fn help_lists_the_commands() {
       runs         Lists runs, shows one, answers one that waits, goes on with one
       forget       Deletes everything that is kept about a subject
       test         Runs the tests of workflows
+      eval         Runs a workflow over a data set with several models, and compares them
       graph        Draws a workflow as Mermaid, DOT or SVG
       nodes        Lists the node types, or shows one with its fields and examples
       models       Lists the language models, tries one, or fetches those that run in this program

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use crate::usage::Usage;
@@ -55,7 +56,7 @@ pub struct ModelInfo {
 }
 
 /// How a model calls tools. What stands further below can do more.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ToolUse {
     /// Not at all.
@@ -274,6 +275,8 @@ pub struct EmbedRequest {
     pub questions: bool,
     /// Whose call it is.
     pub run: Option<RunId>,
+    /// The path of the node that asks; empty where no node does.
+    pub node: String,
 }
 
 /// Vectors of texts.

@@ -14,11 +14,11 @@ use tokio::{
 use super::{
     attempt::Done,
     journal::Pending,
-    redact::Redactor,
     scope::{Names, roots},
     stream::{self, Outlet},
 };
 use crate::{
+    capability::Redactor,
     engine::{Inner, Prepared, holds},
     error::NodeError,
     event::{Event, Place, Seq},

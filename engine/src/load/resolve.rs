@@ -15,7 +15,7 @@ use crate::{
     types::Type,
 };
 
-/// The resolved definition.
+/// The resolved definition. `model` stands in the place of `defaults.model`.
 ///
 /// # Errors
 /// When a part has a form that no check knows of.
@@ -23,13 +23,17 @@ pub(super) fn definition(
     unit: &Unit<'_>,
     name: &str,
     children: &BTreeMap<String, Arc<Child>>,
+    model: Option<&str>,
 ) -> Result<Definition, Box<Diagnostic>> {
     let mut workflow = unit.workflow().clone();
     if let Some(top) = workflow.as_object_mut() {
         top.retain(|key, _| !key.starts_with("x-"));
         top.insert("name".to_owned(), name.into());
         chat_inputs(top);
-        let defaults = top.remove("defaults").unwrap_or_default();
+        let mut defaults = top.remove("defaults").unwrap_or_else(|| json!({}));
+        if let (Some(model), Some(defaults)) = (model, defaults.as_object_mut()) {
+            defaults.insert("model".to_owned(), model.into());
+        }
         for key in ["nodes", "on_failure", "finally"] {
             if let Some(nodes) = top.get_mut(key) {
                 Resolver { unit, defaults: &defaults, children }.nodes(nodes, &format!("/{key}"));

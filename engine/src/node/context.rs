@@ -5,7 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::{
-    capability::{Capabilities, Code, Destination, History, Http, mcp::Mcp, model::Models},
+    capability::{Capabilities, Code, Destination, History, HttpCall, HttpReply, mcp::Mcp, model::Models},
     codes,
     definition::Limits,
     error::{ErrorClass, NodeError},
@@ -125,12 +125,13 @@ impl NodeCtx {
         }
     }
 
-    /// Outgoing HTTP.
+    /// Sends an HTTP request, and returns as soon as the head of the answer is there.
     ///
     /// # Errors
-    /// When the run was given none.
-    pub fn http(&self) -> Result<&dyn Http, NodeError> {
-        self.caps.http.as_deref().ok_or_else(|| absent("HTTP"))
+    /// When the run was given no HTTP, the address is refused, or nobody answers.
+    pub async fn send(&self, call: HttpCall) -> Result<HttpReply, NodeError> {
+        let http = self.caps.http.as_deref().ok_or_else(|| absent("HTTP"))?;
+        http.send_for(self.run, &self.path, call).await
     }
 
     /// Files.

@@ -243,7 +243,7 @@ impl HttpRequest {
         call: liteagent_engine::capability::HttpCall,
     ) -> Result<(Answer, String), NodeError> {
         let asked = request::shown(&call);
-        let reply = ctx.http()?.send(call).await?;
+        let reply = ctx.send(call).await?;
         let url = reply.url.clone();
         if reply.status >= 400 && !self.config.accept_status.contains(&reply.status) {
             return Err(answer::failure(&asked, reply).await);

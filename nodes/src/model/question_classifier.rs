@@ -176,7 +176,8 @@ impl QuestionClassifier {
         let config = &self.config;
         let described = config.classes.iter().map(|(port, description)| format!("{port}: {description}"));
         let texts = [query].into_iter().chain(described).collect();
-        let request = EmbedRequest { model: info.name, texts, questions: false, run: Some(ctx.run) };
+        let (run, node) = (Some(ctx.run), ctx.path.to_string());
+        let request = EmbedRequest { model: info.name, texts, questions: false, run, node };
         let embedded = ctx.models()?.embed(request).await?;
         ctx.spend(&embedded.model, embedded.usage);
         let Some((query, classes)) = embedded.vectors.split_first() else {

@@ -14,7 +14,7 @@ async fn many_texts_go_in_requests_of_a_bounded_size() {
     let texts: Vec<String> = (0..300).map(|number| number.to_string()).collect();
     let router = world.router.clone();
     let asked = tokio::spawn(async move {
-        router.embed(EmbedRequest { model: "x/e".into(), texts, questions: true, run: None }).await
+        router.embed(EmbedRequest { model: "x/e".into(), texts, questions: true, ..EmbedRequest::default() }).await
     });
     for _ in 0..3 {
         let call = world.server.next().await;

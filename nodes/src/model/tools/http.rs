@@ -78,7 +78,7 @@ impl HttpTool {
         let mut url = self.admitted(text("url"), None)?;
         for _ in 0..=REDIRECTS {
             let body = inputs.get("json").filter(|body| !body.is_null());
-            let reply = ctx.http()?.send(self.request(ctx, text("method"), &url, body)?).await?;
+            let reply = ctx.send(self.request(ctx, text("method"), &url, body)?).await?;
             let location = header(&reply, "location").filter(|_| (300..400).contains(&reply.status));
             match location {
                 Some(location) => url = self.admitted(location, Some(&url))?,

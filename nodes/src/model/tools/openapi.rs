@@ -99,7 +99,7 @@ impl OpenApiTool {
             redirects: 0,
             timeout: ctx.deadline.is_none().then_some(LONGEST),
         };
-        answer(ctx.http()?.send(call).await?, &found.method, &url).await
+        answer(ctx.send(call).await?, &found.method, &url).await
     }
 
     fn request(&self, operation: &Operation, inputs: &Value) -> Result<Request, NodeError> {

@@ -5,21 +5,22 @@ use std::sync::Arc;
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-use crate::{capability::Secrets, value::Value};
+use super::Secrets;
+use crate::value::Value;
 
 /// Shorter values are left alone: they would hide ordinary text.
 const SHORTEST: usize = 8;
 
-/// Replaces the secrets of one workflow.
+/// Replaces secrets by `[secret NAME]`, also in base64 and percent encoding.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Redactor {
+pub struct Redactor {
     /// What is looked for, longest first, and what stands in its place.
     needles: Arc<Vec<(String, String)>>,
 }
 
 impl Redactor {
-    /// A redactor for the secrets that a workflow declares.
-    pub(super) fn new(secrets: &Secrets, declared: &[String]) -> Self {
+    /// A redactor for these secrets, such as those that a workflow declares. Values of less than 8 bytes are left alone.
+    pub fn new(secrets: &Secrets, declared: &[String]) -> Self {
         let mut needles = Vec::new();
         for name in declared {
             let Some(value) = secrets.get(name).filter(|value| value.len() >= SHORTEST) else { continue };
@@ -37,12 +38,12 @@ impl Redactor {
     }
 
     /// Whether there is nothing to hide.
-    pub(super) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.needles.is_empty()
     }
 
-    /// The text without secrets.
-    pub(super) fn text(&self, text: &str) -> Option<String> {
+    /// The text without secrets; `None` when it holds none.
+    pub fn text(&self, text: &str) -> Option<String> {
         let mut out: Option<String> = None;
         for (form, shown) in self.needles.iter() {
             let current = out.as_deref().unwrap_or(text);
@@ -67,7 +68,7 @@ impl Redactor {
     }
 
     /// The value without secrets, in keys as well.
-    pub(super) fn value(&self, value: Value) -> Value {
+    pub fn value(&self, value: Value) -> Value {
         if self.is_empty() {
             return value;
         }
