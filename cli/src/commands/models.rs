@@ -74,7 +74,7 @@ fn row(listed: &Listed) -> serde_json::Value {
         "model": info.name,
         "aliases": aliases,
         "kind": if info.chats { "chat" } else { "embedding" },
-        "tools": info.tools,
+        "tools": info.tools != ToolUse::No,
         "images": info.images,
         "structured": info.structured,
         "context": info.context,
