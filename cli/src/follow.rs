@@ -9,7 +9,7 @@ use liteagent_engine::{
     store::RunPhase,
     time::{Clock as _, SystemClock},
     units::Millis,
-    value::Value,
+    value::{Object, Value},
 };
 use serde_json::json;
 use tokio::signal;
@@ -19,15 +19,18 @@ use crate::{
     failure::{Exit, Failure},
     platform::Platform,
     progress::{count, used, waits},
+    said::Said,
     shell::Shell,
 };
 
 /// Follows a run until it ended or cannot go on by itself.
 pub(crate) async fn follow(platform: &Platform, run: RunId, shell: &Shell, as_json: bool) -> Result<Exit, Failure> {
     let mut stopping = false;
+    let mut said = Said::by(platform, run, as_json).await?;
     loop {
         let settled = tokio::select! {
             settled = settled(platform, run) => settled?,
+            never = said.listen() => match never? {},
             _ = signal::ctrl_c() => {
                 if stopping {
                     return Ok(Exit::Interrupted);
@@ -38,10 +41,11 @@ pub(crate) async fn follow(platform: &Platform, run: RunId, shell: &Shell, as_js
                 continue;
             }
         };
+        said.catch_up().await?;
         match settled {
             Settled::Ended(end) => {
                 platform.progress.finish();
-                return report(shell, run, &end, as_json);
+                return report(shell, run, &end, &said, as_json);
             }
             Settled::Queued(ahead) => {
                 platform.progress.finish();
@@ -144,7 +148,7 @@ async fn ask(platform: &Platform, question: Value) -> Result<Option<Value>, Fail
     }
 }
 
-fn report(shell: &Shell, run: RunId, end: &RunEnd, as_json: bool) -> Result<Exit, Failure> {
+fn report(shell: &Shell, run: RunId, end: &RunEnd, said: &Said<'_>, as_json: bool) -> Result<Exit, Failure> {
     let exit = match end.status {
         RunStatus::Succeeded => Exit::Done,
         RunStatus::Failed => Exit::Failed,
@@ -155,11 +159,16 @@ fn report(shell: &Shell, run: RunId, end: &RunEnd, as_json: bool) -> Result<Exit
             "run": run,
             "status": end.status,
             "outputs": end.outputs,
+            "answer": said.text(),
             "error": end.error,
             "handled_errors": end.handled_errors,
             "usage": end.usage.report(),
         }))?;
         return Ok(exit);
+    }
+    let text = said.text();
+    if let Some(text) = text.as_ref().filter(|_| !said.is_shown()) {
+        shell.out(text)?;
     }
     if let Some(error) = &end.error {
         shell.error(&error.code, &described(error), error.hint.as_deref());
@@ -174,7 +183,13 @@ fn report(shell: &Shell, run: RunId, end: &RunEnd, as_json: bool) -> Result<Exit
                 errors => format!(", {}", count(errors as usize, "handled error")),
             };
             shell.note(format!("succeeded: {run}{handled}"));
-            shell.out(shown(&end.outputs))?;
+            // What was said is not said again as the output.
+            let outputs = shown(&end.outputs);
+            let is_said =
+                text.is_some_and(|text| outputs == text || end.outputs.as_object().is_none_or(Object::is_empty));
+            if !is_said {
+                shell.out(outputs)?;
+            }
         }
         RunStatus::Cancelled => shell.note(format!("cancelled: {run}")),
         RunStatus::Failed => {}

@@ -35,6 +35,7 @@ mod packages;
 mod platform;
 mod progress;
 mod project;
+mod said;
 mod sandbox;
 mod shell;
 mod testing;

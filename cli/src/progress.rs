@@ -66,11 +66,20 @@ impl Progress {
     /// Calls `ask` while nothing else is written to the terminal. Nothing is held meanwhile: the person may leave
     /// without an answer.
     pub(crate) fn pause<T>(&self, ask: impl FnOnce() -> T) -> T {
-        let each = |act: fn(&mut Live)| self.lock().live.as_mut().into_iter().for_each(act);
-        each(Live::pause);
+        self.hold();
         let answer = ask();
-        each(Live::go_on);
+        self.release();
         answer
+    }
+
+    /// Writes nothing to the terminal until [`Self::release`]: something else is shown there.
+    pub(crate) fn hold(&self) {
+        self.lock().live.as_mut().into_iter().for_each(Live::pause);
+    }
+
+    /// Goes on, with what happened meanwhile.
+    pub(crate) fn release(&self) {
+        self.lock().live.as_mut().into_iter().for_each(Live::go_on);
     }
 
     /// Takes what is live off the terminal.

@@ -26,6 +26,7 @@ mod references;
 mod runs;
 mod secrets;
 mod shape;
+mod streams;
 mod tools;
 mod triggers;
 mod unit;
@@ -62,6 +63,7 @@ const RULES: &[Rule] = &[
     tools::check,
     conversation::check,
     composite::check,
+    streams::check,
 ];
 
 /// Every finding about one workflow; `children` are those that it names, by how it names them.

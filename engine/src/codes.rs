@@ -96,6 +96,11 @@ codes! {
     TEMPLATE_FUNCTION = "LA0237": "a template calls an unknown function or method";
     SECRET_NOT_WHOLE = "LA0238": "a secret does not stand whole";
     TEMPLATE_TOO_DEEP = "LA0239": "a template is nested too deep";
+    STREAM_EXPRESSION = "LA0240": "an answer shows a text only when it is complete";
+    STREAM_COPIED = "LA0241": "an answer shows a copy of a text that could be shown as it comes";
+    STREAM_WHEN = "LA0242": "the condition of an answer holds its text back";
+    STREAM_BEHIND = "LA0243": "an answer waits for a node that holds its text back";
+    STREAM_ORDER = "LA0244": "an earlier part of an answer holds its text back";
     COMPOSITE_FIELD = "LA0260": "a field of a composite is declared in a way that cannot be";
     COMPOSITE_PLACE = "LA0261": "a field of a composite stands where it cannot";
     COMPOSITE_NAME = "LA0262": "the name of a composite is taken";

@@ -29,6 +29,7 @@ use crate::{
     node::Registry,
     plan::Plan,
     store::{Message, MessageBody, Stores},
+    stream::Hub,
     time::Clock,
     units::Duration,
     value::Value,
@@ -99,6 +100,8 @@ pub(crate) struct Inner {
     pub(crate) quarantine: Option<Arc<dyn Quarantine>>,
     /// The only run that this process executes: it is the quarantine.
     pub(crate) alone: Option<RunId>,
+    /// What goes out of runs while they go on.
+    pub(crate) hub: Arc<Hub>,
     pub(crate) session: SessionId,
     /// Told when the engine closes.
     pub(crate) closing: watch::Sender<bool>,
@@ -164,6 +167,7 @@ impl Engine {
             hold,
             quarantine,
             alone,
+            hub: Arc::default(),
             session,
             closing: watch::Sender::new(false),
             plans: Mutex::default(),
@@ -279,6 +283,11 @@ impl Inner {
 
     fn queued(&self) -> std::sync::MutexGuard<'_, HashSet<RunId>> {
         self.queued.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether this process executes a run.
+    pub(crate) fn is_active(&self, run: RunId) -> bool {
+        self.active().contains_key(&run)
     }
 
     /// Whether a run was to be executed here and waits for room.

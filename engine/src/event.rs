@@ -166,6 +166,12 @@ pub enum Event<A = String> {
         /// How it ended.
         end: FrameEnd,
     },
+    /// The text of an answer begins to be shown to the caller, after those that began before it. It holds only once the
+    /// node has ended.
+    AnswerOpened {
+        /// The answer.
+        node: A,
+    },
     /// A node waits for a time or a signal.
     NodeWaiting {
         /// The node.
@@ -383,6 +389,7 @@ impl<A> Event<A> {
             }
             E::ContainerReopened { node, attempt } => E::ContainerReopened { node: name(node), attempt },
             E::FrameFinished { node, index, end } => E::FrameFinished { node: name(node), index, end },
+            E::AnswerOpened { node } => E::AnswerOpened { node: name(node) },
             E::NodeWaiting { node, attempt, wait, usage } => E::NodeWaiting { node: name(node), attempt, wait, usage },
             E::NodeSucceeded { node, attempt, port, output, writes, cached, usage, log } => {
                 E::NodeSucceeded { node: name(node), attempt, port, output, writes, cached, usage, log }

@@ -4,6 +4,7 @@
 //! * `act.rs` carries out what [`crate::run::decide`] says, `attempt.rs` runs attempts of nodes.
 //! * `budget.rs` says what happens when a budget is used up.
 //! * `journal.rs` encodes records and makes them durable, `replay.rs` reads them back.
+//! * `stream.rs` gives out what happens.
 //! * `scope.rs` builds what templates see, `policy.rs` decides on retries, `redact.rs` hides secrets, `beside.rs` is what an
 //!   attempt used and printed.
 
@@ -28,4 +29,5 @@ mod policy;
 mod redact;
 mod replay;
 mod scope;
+mod stream;
 mod take;

@@ -23,6 +23,7 @@ pub mod scope;
 pub mod shape;
 pub mod source;
 pub mod store;
+pub mod stream;
 pub mod suggest;
 pub mod template;
 #[cfg(any(test, feature = "testing"))]

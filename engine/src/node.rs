@@ -1,6 +1,6 @@
 //! Node types: the trait that each implements, and what the rest of the program sees of it.
 
-use std::{future::Future, pin::Pin, sync::Arc};
+use std::{future::Future, sync::Arc};
 
 use indexmap::IndexMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, generate::SchemaSettings};
@@ -10,20 +10,22 @@ pub(crate) use self::registry::{intern, pointer};
 pub use self::{
     config::{ConfigError, ConfigFinding, Known, Spot},
     context::{DeltaSink, NoDeltas, NodeCtx},
+    erased::{ErasedNode, NodeFuture},
     registry::{Build, ConfigIn, NodeSpec, Registry},
 };
 use crate::{
-    composite::Inner,
     definition::NodeMap,
     error::NodeError,
     event::{OnItemError, Wait, Write},
     scope::Scope,
+    template::{Compiled, Template},
     units::Millis,
     value::Value,
 };
 
 mod config;
 mod context;
+mod erased;
 pub mod prelude;
 mod registry;
 
@@ -77,6 +79,28 @@ pub trait Node: Sized + Send + Sync + 'static {
         Vec::new()
     }
 
+    /// The text that it shows to the caller of the run. The engine shows it as it comes: literal text and the texts of
+    /// nodes, in the order of the template. Its output is `{ text }`.
+    fn answer(&self) -> Option<&Template<String>> {
+        None
+    }
+
+    /// The workflow whose run it starts, by its name in the bundle, where that is known before.
+    fn starts(&self) -> Option<&str> {
+        None
+    }
+
+    /// Whether it waits for a time, a signal or a person: what is ordered after it is not shown before.
+    fn waits(&self) -> bool {
+        false
+    }
+
+    /// Of a container: the member of its output that is a text of its body, and the template that gives it there. It is
+    /// shown as it comes; the text of a round is taken back when another round follows.
+    fn inner_text(&self) -> Option<(&str, &Compiled)> {
+        None
+    }
+
     /// Runs one attempt. Safe to drop at any await; at most 500 µs of computing between awaits.
     fn run(&self, ctx: &NodeCtx) -> impl Future<Output = Result<Outcome<Self::Output>, NodeError>> + Send;
 
@@ -111,6 +135,9 @@ pub struct NodeMeta {
     pub inline: bool,
     /// Whether it has a body of nodes, in the field `nodes`.
     pub container: Option<Container>,
+    /// Whether the pieces of text that it gives out while it runs ([`NodeCtx::emit`]) are, one after the other, the member
+    /// `text` of its output. Answers show them as they come.
+    pub streams: bool,
     /// What a run needs to be given for it.
     pub requires: &'static [Capability],
     /// What `on_lost` is when the author says nothing.
@@ -129,6 +156,7 @@ impl NodeMeta {
             effect: Effect::Pure,
             inline: true,
             container: None,
+            streams: false,
             requires: &[],
             fails_when_lost: false,
             aliases: &[],
@@ -320,93 +348,6 @@ pub enum FrameClose {
     Next(Vec<(String, Value)>),
     /// The last round: the values of `next`, and the rendered `output`.
     Last(Vec<(String, Value)>, Value),
-}
-
-/// A node without its types: what plans and the executor hold.
-pub trait ErasedNode: Send + Sync + 'static {
-    /// See [`Node::ports`].
-    fn ports(&self) -> Vec<String>;
-    /// See [`Node::output_schema`].
-    fn output_schema(&self) -> Schema;
-    /// See [`Node::effect`].
-    fn effect(&self) -> Effect;
-    /// See [`Node::acts`].
-    fn acts(&self) -> bool;
-    /// See [`Node::branches`].
-    fn branches(&self) -> IndexMap<String, NodeMap>;
-    /// The nodes inside of it whose body does not stand in the file: of a composite, and of calls of tools.
-    fn inner(&self, registry: &Registry) -> Vec<Inner>;
-    /// See [`Node::check`].
-    fn check(&self, known: &Known) -> Vec<ConfigFinding>;
-    /// See [`Node::run`].
-    fn run<'a>(&'a self, ctx: &'a NodeCtx) -> NodeFuture<'a>;
-    /// See [`Node::resume`].
-    fn resume<'a>(&'a self, ctx: &'a NodeCtx, event: Resume) -> NodeFuture<'a>;
-    /// See [`Node::close_frame`].
-    fn close_frame(&self, scope: &Arc<Scope>, frame: FrameInfo) -> Result<FrameClose, NodeError>;
-}
-
-/// One attempt of a node.
-pub type NodeFuture<'a> = Pin<Box<dyn Future<Output = Result<Outcome<Value>, NodeError>> + Send + 'a>>;
-
-impl<N: Node> ErasedNode for N {
-    fn ports(&self) -> Vec<String> {
-        Node::ports(self)
-    }
-
-    fn output_schema(&self) -> Schema {
-        Node::output_schema(self).unwrap_or_else(schema_of::<N::Output>)
-    }
-
-    fn effect(&self) -> Effect {
-        Node::effect(self)
-    }
-
-    fn acts(&self) -> bool {
-        Node::acts(self)
-    }
-
-    fn branches(&self) -> IndexMap<String, NodeMap> {
-        Node::branches(self)
-    }
-
-    fn inner(&self, registry: &Registry) -> Vec<Inner> {
-        crate::composite::of_calls(self, registry)
-    }
-
-    fn check(&self, known: &Known) -> Vec<ConfigFinding> {
-        Node::check(self, known)
-    }
-
-    fn run<'a>(&'a self, ctx: &'a NodeCtx) -> NodeFuture<'a> {
-        Box::pin(async move { erase(Node::run(self, ctx).await?) })
-    }
-
-    fn resume<'a>(&'a self, ctx: &'a NodeCtx, event: Resume) -> NodeFuture<'a> {
-        Box::pin(async move { erase(Node::resume(self, ctx, event).await?) })
-    }
-
-    fn close_frame(&self, scope: &Arc<Scope>, frame: FrameInfo) -> Result<FrameClose, NodeError> {
-        Node::close_frame(self, scope, frame)
-    }
-}
-
-fn erase<T: Serialize>(outcome: Outcome<T>) -> Result<Outcome<Value>, NodeError> {
-    let output = |output: T| {
-        Value::from_serialize(&output)
-            .map_err(|error| NodeError::internal(format!("the output has no JSON form: {error}")))
-    };
-    Ok(match outcome {
-        Outcome::Done(value) => Outcome::Done(output(value)?),
-        Outcome::Port(port, value) => Outcome::Port(port, output(value)?),
-        Outcome::Wrote(value, writes) => Outcome::Wrote(output(value)?, writes),
-        Outcome::Wait(wait) => Outcome::Wait(wait),
-        Outcome::Items { items, parallel, on_item_error } => Outcome::Items { items, parallel, on_item_error },
-        Outcome::Rounds { state } => Outcome::Rounds { state },
-        Outcome::Composite { fields, state } => Outcome::Composite { fields, state },
-        Outcome::Calls { calls, parallel } => Outcome::Calls { calls, parallel },
-        Outcome::Child { workflow, inputs } => Outcome::Child { workflow, inputs },
-    })
 }
 
 /// The JSON Schema (draft 7) of a type, as everything derived from node types uses it.

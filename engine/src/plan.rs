@@ -5,7 +5,11 @@ use std::{collections::HashMap, sync::Arc};
 use indexmap::IndexMap;
 use petgraph::graph::DiGraph;
 
-pub use self::compile::CompileError;
+pub(crate) use self::answer::{changes, lone_path};
+pub use self::{
+    answer::{AnswerPart, AnswerPlan, Link, STREAMED},
+    compile::CompileError,
+};
 use crate::{
     bundle::Bundle,
     definition::{Budget, Concurrency, Durability, NodeBudget, OnError, OnLost, Retry, WhenFull},
@@ -18,6 +22,7 @@ use crate::{
     value::Value,
 };
 
+mod answer;
 mod compile;
 
 /// The position of a body in its plan; 0 is the workflow itself.
@@ -66,6 +71,12 @@ pub struct Plan {
     pub budget: Budget,
     /// Whether a node has a budget of its own.
     pub has_node_budgets: bool,
+    /// Whether a node shows text to the caller.
+    pub has_answers: bool,
+    /// The output `text` of a chat workflow without answers: it is shown in their place.
+    pub answer: Option<AnswerPlan>,
+    /// The outputs that come in pieces, as the run that started this one sees them.
+    pub links: Vec<Link>,
     /// When results are made durable.
     pub durability: Durability,
 }
@@ -82,6 +93,8 @@ pub struct Body {
     pub handler: Option<Handler>,
     /// What its templates see of what is around it.
     pub border: Border,
+    /// Its nodes whose text may be shown before they run.
+    pub early_answers: Vec<NodeIx>,
 }
 
 /// What the templates in a body see of what is around it.
@@ -159,12 +172,18 @@ pub struct PlanNode {
     pub cache: Option<CachePolicy>,
     /// From 0 to 9; higher ones start first.
     pub priority: u8,
-    /// Whether its output `text` is said to the caller of a chat.
-    pub answers: bool,
     /// What it may use of models, with everything inside it.
     pub budget: Option<NodeBudget>,
     /// Whether it calls models: it does not start when a budget is used up.
     pub uses_models: bool,
+    /// Whether it, or something inside it, waits for a time, a signal or a person.
+    pub waits: bool,
+    /// Whether the pieces of text that it gives out are the member `text` of its output.
+    pub streams: bool,
+    /// The text that it shows to the caller.
+    pub answer: Option<AnswerPlan>,
+    /// Of a container: which text of its body is that of its output, as long as no other round follows.
+    pub link: Option<Link>,
     /// What another attempt may repeat.
     pub effect: Effect,
     /// Whether it is polled where it is.
@@ -196,6 +215,13 @@ pub struct Gate {
     pub required: Vec<GateRead>,
     /// These are waited for.
     pub optional: Vec<GateRead>,
+}
+
+impl Gate {
+    /// Whether nothing but optional references leads to the node: then one of them must have a value.
+    pub fn is_only_optional(&self) -> bool {
+        self.needs.is_empty() && self.required.is_empty() && !self.optional.is_empty()
+    }
 }
 
 /// An entry of `needs`: one of its exits must be taken.

@@ -5,6 +5,7 @@
 //! * [`RunState::apply`] folds a record (`apply.rs`, with `container.rs` for frames, `stop.rs` for ends, `said.rs` for what it says and `usage.rs` for what was
 //!   used);
 //! * [`decide`] says what to do next;
+//! * `answer.rs` says when the text of an answer begins to be shown;
 //! * `budget.rs` says which limit stands in the way of a node;
 //! * [`gate`] is the rule that says whether a node runs;
 //! * [`path`] turns addresses into paths such as `each[3].fetch` and `agent[2].tools.refund[0].call`, and back.
@@ -22,6 +23,7 @@ pub use self::{
     state::{Addr, Ending, Frame, FrameId, NodeState, OpenContainer, Phase, RunState, Status},
 };
 
+mod answer;
 mod apply;
 mod budget;
 mod container;

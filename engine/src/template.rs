@@ -10,6 +10,7 @@ pub use self::{
     docs::{Doc, filters, functions, tests},
     field::{SecretTemplate, Template, TemplateTree},
     from_value::FromValue,
+    parts::Part,
 };
 use crate::{
     error::{Code, NodeError},
@@ -30,6 +31,7 @@ mod library;
 mod lower;
 mod object;
 mod parse;
+mod parts;
 mod path;
 mod places;
 mod program;

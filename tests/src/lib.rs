@@ -4,3 +4,4 @@ pub mod bench;
 pub mod counting;
 pub mod crash;
 pub mod probe;
+pub mod speaker;

@@ -19,6 +19,23 @@ outputs: { text: \"{{ approved.text if approved else rejected.text if rejected e
 ";
 
 #[test]
+fn what_a_run_says_stands_once_on_stdout() {
+    let nodes = "nodes:\n  hello: { type: answer, text: Hello. }\n  bye: { type: answer, needs: [hello], text: \"Bye, {{ inputs.who }}.\" }\n";
+    let head = "name: talk\ninputs: { who: { type: string, default: Ada } }\n";
+    let folder = Folder::new()
+        .with("talk.yaml", &format!("{head}{nodes}"))
+        .with("same.yaml", &format!("{head}{nodes}outputs: {{ text: \"{{{{ hello.text }}}}\\nBye, Ada.\" }}\n"))
+        .with("more.yaml", &format!("{head}{nodes}outputs: {{ n: 1 }}\n"));
+    for name in ["talk.yaml", "same.yaml"] {
+        let said = folder.run(&format!("run {name}"));
+        assert_eq!((said.code, said.out.as_str()), (0, "Hello.\nBye, Ada.\n"), "{name}: {}", said.err);
+    }
+    assert_eq!(folder.run("run more.yaml").out, "Hello.\nBye, Ada.\n{\n  \"n\": 1\n}\n");
+    let json: serde_json::Value = serde_json::from_str(&folder.run("run more.yaml --json").out).unwrap();
+    assert_eq!((&json["answer"], &json["outputs"]["n"]), (&"Hello.\nBye, Ada.".into(), &1.into()));
+}
+
+#[test]
 fn a_run_says_for_which_run_it_waits_and_goes_on_after_it() {
     let workflow = "name: one\nconcurrency: { key: \"{{ inputs.who }}\" }\ninputs: { who: string, ask: { type: boolean, default: false } }\nnodes:\n  ask: { type: human-input, when: \"{{ inputs.ask }}\", message: \"{{ inputs.who }}?\", actions: { go: Go } }\noutputs: { who: \"{{ inputs.who }}\" }\n";
     let folder = Folder::new().with("one.yaml", workflow);

@@ -78,3 +78,18 @@ fn a_person_may_leave_a_question_and_the_run_waits_on() {
         assert!(folder.run("runs list --status waiting").out.contains("approval"));
     }
 }
+
+#[test]
+fn what_a_run_says_is_shown_once_and_when_it_says_it() {
+    let workflow = "name: talk\nnodes:\n  hello: { type: answer, text: \"Good \\e[2Jmorning.\" }\n  ask: { type: human-input, needs: [hello], message: Sure?, form: { note: string }, actions: { yes: Yes } }\n  bye: { type: answer, needs: [ask.yes], text: \"Noted: {{ ask.form.note }}\" }\n";
+    let folder = Folder::new().with("talk.yaml", workflow);
+    let mut terminal = Terminal::run(&folder, "run talk");
+    terminal.answer("note: ", "fine\n");
+    terminal.answer("[1-1]: ", "1\n");
+    let asked = terminal.shown.clone();
+    let (exit, shown) = terminal.end();
+    assert_eq!(exit, 0, "{shown}");
+    assert!(asked.contains("Good [2Jmorning.\r\n"), "said before the question, and moves no cursor: {asked}");
+    assert_eq!((shown.matches("morning").count(), shown.matches("Noted: fine").count()), (1, 1), "{shown}");
+    assert!(!shown.contains("{}"), "there are no outputs: {shown}");
+}

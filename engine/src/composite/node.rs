@@ -16,9 +16,10 @@ use crate::{
         ConfigError, ConfigFinding, Effect, ErasedNode, FrameClose, FrameInfo, Known, NodeCtx, NodeFuture, Outcome,
         Registry, Resume,
     },
+    plan::{STREAMED, lone_path},
     scope::{Roots, Scope},
     suggest,
-    template::TemplateTree,
+    template::{Compiled, TemplateTree},
     types::{Misfit, Type},
     value::{Object, Value},
 };
@@ -33,6 +34,8 @@ struct CompositeNode {
     /// With `loop`: the node that repeats.
     rounds: Option<Arc<dyn ErasedNode>>,
     outputs: Vec<(Arc<str>, TemplateTree)>,
+    /// The text of its body that its output `text` is, by way of the state of a round.
+    text: Option<Compiled>,
 }
 
 /// A field that the nodes see.
@@ -85,11 +88,24 @@ pub(super) fn build(
     Ok(Arc::new(CompositeNode {
         rounds: rounds.transpose()?,
         outputs: outputs.map(|(name, output)| (name.as_str().into(), output.value.clone())).collect(),
+        text: text_of_body(composite),
         composite: composite.clone(),
         registry: registry.clone(),
         config,
         inputs,
     }))
+}
+
+/// The template that gives the output `text` as the body sees it: that of the output, or, when it is a variable of the
+/// state of its rounds, that of `next`.
+fn text_of_body(composite: &Composite) -> Option<Compiled> {
+    let text = composite.def.outputs.get(STREAMED)?.value.lone()?;
+    let Some(rounds) = &composite.def.rounds else { return Some(text.clone()) };
+    let (root, variable) = lone_path(text)?;
+    if &*root != "state" {
+        return Some(text.clone());
+    }
+    Compiled::new(rounds.get("next")?.get(&*variable)?.as_str()?).ok()
 }
 
 fn input(name: &str, field: &Field, given: Option<&Json>) -> Result<Input, ConfigError> {
@@ -231,6 +247,10 @@ impl ErasedNode for CompositeNode {
 
     fn branches(&self) -> IndexMap<String, NodeMap> {
         IndexMap::new()
+    }
+
+    fn inner_text(&self) -> Option<(&str, &Compiled)> {
+        self.text.as_ref().map(|text| (STREAMED, text))
     }
 
     fn inner(&self, registry: &Registry) -> Vec<Inner> {

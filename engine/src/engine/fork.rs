@@ -60,7 +60,7 @@ impl Engine {
         inner.check_secrets(&bundle)?;
         let new = inner.compile(&digest, &bundle, &workflow)?;
         if let Cut::Restart { node } = &cut
-            && place(&new, node).is_none()
+            && path::place(&new, node).is_none()
         {
             return Err(EngineError::UnknownNode(node.clone()));
         }
@@ -178,6 +178,10 @@ impl Keeper<'_> {
             let numbered = Record { seq: state.seq + 1, at: record.at, event: record.event.clone() };
             let addressed = address(self.new, &state, numbered)?;
             state.apply(self.new, &addressed);
+            let is_answer = || path::place(self.new, name).is_some_and(|node| node.answer.is_some());
+            if matches!(record.event, Event::NodeSucceeded { .. }) && is_answer() {
+                kept.events.push(Event::AnswerOpened { node: name.to_owned() });
+            }
             // What it used counts for the run that used it.
             kept.events.push(record.event.clone().without_usage());
             if settles {
@@ -226,7 +230,7 @@ impl Keeper<'_> {
             return None;
         }
         let of_call = || rest.strip_prefix('.').and_then(|rest| path::indexed(path::cut(rest).0));
-        let frame = match place(self.new, name)?.passes.as_ref()?.kind {
+        let frame = match path::place(self.new, name)?.passes.as_ref()?.kind {
             Container::Items | Container::Rounds => path::indexed(path::cut(rest).0).and_then(|(_, index)| index),
             Container::Calls => of_call().and_then(|(_, index)| index),
             Container::Once => None,
@@ -237,7 +241,7 @@ impl Keeper<'_> {
     /// Whether a pass of a loop comes after the one that restarts; it began with that one's state.
     fn is_later_round(&self, name: &str, index: u32) -> bool {
         let is_loop = || {
-            let passes = place(self.new, name).and_then(|node| node.passes.as_ref());
+            let passes = path::place(self.new, name).and_then(|node| node.passes.as_ref());
             passes.is_some_and(|passes| passes.kind == Container::Rounds)
         };
         matches!(self.restarts_below(name), Some(Frames::One(restarted)) if index >= restarted && is_loop())
@@ -245,7 +249,7 @@ impl Keeper<'_> {
 
     /// Whether a node is configured as before and reads the same inputs, and whether its body is as before.
     fn same(&self, name: &str, new: &PlanNode) -> (bool, bool) {
-        let Some(old) = place(self.old, name) else { return (false, false) };
+        let Some(old) = path::place(self.old, name) else { return (false, false) };
         let without_body = |config: &serde_json::Value| {
             let mut config = config.clone();
             if let Some(members) = config.as_object_mut() {
@@ -288,28 +292,4 @@ fn about(event: &Event) -> Option<(&str, bool)> {
         | Event::NodeFailed { node, then: AfterFailure::Continue | AfterFailure::StandIn(_), .. } => Some((node, true)),
         _ => None,
     }
-}
-
-/// The node of a plan at a path, whatever frames are open.
-fn place<'p>(plan: &'p Plan, path: &str) -> Option<&'p PlanNode> {
-    let mut body = &plan.bodies[0];
-    let mut rest = Some(path);
-    let mut found = None;
-    while let Some(path) = rest {
-        let (segment, tail) = path::cut(path);
-        let (id, _) = path::indexed(segment)?;
-        let node = body.node(*body.by_id.get(id)?);
-        found = Some(node);
-        rest = tail;
-        let (Some(tail), Some(passes)) = (tail, &node.passes) else { continue };
-        let inner = if passes.kind == Container::Calls {
-            let (segment, tail) = path::cut(tail);
-            rest = tail;
-            passes.named(path::indexed(segment)?.0)?
-        } else {
-            passes.bodies.first()?.1
-        };
-        body = &plan.bodies[inner];
-    }
-    found
 }

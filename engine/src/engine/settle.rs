@@ -9,6 +9,7 @@ use crate::{
     executor::{self, OwnerError},
     id::RunId,
     store::{RunPhase, StoreError},
+    stream::{RunStream, StreamId},
     usage::Spent,
     value::Value,
     view::{RunView, ViewStatus},
@@ -90,6 +91,18 @@ impl Engine {
                 RunPhase::Running => return Err(EngineError::Elsewhere(run)),
             }
         }
+    }
+
+    /// What goes out of a run from a place on, or from its beginning: its records, and the texts of its answers as they
+    /// come. A reader that is slow holds nobody up.
+    ///
+    /// # Errors
+    /// When there is no such run.
+    pub async fn stream(&self, run: RunId, after: Option<StreamId>) -> Result<RunStream, EngineError> {
+        if !self.inner.is_active(run) && self.inner.stores.journal.run(run).await?.is_none() {
+            return Err(EngineError::UnknownRun(run));
+        }
+        Ok(RunStream::new(self.inner.clone(), run, after))
     }
 
     /// What is known of a run: a fold of its journal that needs no plan.

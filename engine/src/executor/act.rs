@@ -20,6 +20,11 @@ impl Owner {
     pub(super) async fn act(&mut self, command: Command) -> Result<Option<Exit>, OwnerError> {
         match command {
             Command::Start { at, attempt } => self.start(at, attempt).await?,
+            Command::OpenAnswer { at } => {
+                self.open_answer(at);
+                // Its text may come at once.
+                self.pending.urgent = true;
+            }
             Command::Skip { at, why } => self.record(Event::NodeSkipped { node: at, why }),
             Command::Resume { at, with } => self.resume(at, with, &Spent::default()),
             Command::Ignore { id } => self.record(Event::SignalIgnored { id }),

@@ -77,6 +77,9 @@ impl Owner {
         if node.cache.is_some() && self.cached(at, attempt, node, &ctx).await? {
             return Ok(());
         }
+        if node.answer.is_some() {
+            self.open_answer(at);
+        }
         // What is stood in for may take its time.
         let inline = node.inline && self.engine.intercept.is_none();
         if inline && node.effect == Effect::Pure {

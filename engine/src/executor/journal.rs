@@ -25,6 +25,8 @@ pub(super) struct Pending {
     pub records: Vec<StoredRecord>,
     /// The same records for those who watch; empty when nobody does.
     pub shown: Vec<Record>,
+    /// How many of them were given out before they are durable: `durability: end`.
+    pub given: usize,
     pub blobs: Vec<(Digest, Bytes)>,
     pub consumed: Vec<i64>,
     pub children: Vec<Prepared>,
@@ -60,7 +62,7 @@ impl Owner {
         let Outsourced { body, blobs } = outsource(&record);
         self.pending.blobs.extend(blobs);
         self.pending.records.push(StoredRecord { seq: record.seq, at, body: body.into() });
-        if self.engine.observer.is_some() {
+        if self.engine.observer.is_some() || self.outlet.is_some() {
             self.pending.shown.push(record.clone());
         }
         let Record { seq, at, event } = record;
@@ -75,6 +77,11 @@ impl Owner {
     pub(super) async fn flush(&mut self, release: Option<Release>) -> Result<Flushed, OwnerError> {
         self.pending.urgent = false;
         if release.is_none() && (self.pending.is_empty() || self.detached.is_some()) {
+            // What is shown of a run that is durable only at its end is provisional until then.
+            if self.detached.is_some() && self.outlet.is_some() {
+                self.show(0, &self.pending.shown[self.pending.given..]);
+                self.pending.given = self.pending.shown.len();
+            }
             return Ok(Flushed::Yes);
         }
         let stores = self.engine.stores.clone();
@@ -122,6 +129,7 @@ impl Owner {
         for row in &pending.consumed {
             self.seen.remove(row);
         }
+        self.show(self.durable, &pending.shown[pending.given..]);
         if let Some(observer) = &self.engine.observer {
             for record in &pending.shown {
                 observer.record(self.run, record);

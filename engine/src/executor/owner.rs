@@ -16,13 +16,14 @@ use super::{
     journal::Pending,
     redact::Redactor,
     scope::{Names, roots},
+    stream::{self, Outlet},
 };
 use crate::{
-    engine::{Inner, Observer, Prepared, holds},
+    engine::{Inner, Prepared, holds},
     error::NodeError,
     event::{Event, Place, Seq},
     id::RunId,
-    node::{DeltaSink, NoDeltas},
+    node::DeltaSink,
     plan::Plan,
     run::{Addr, RunState, Status, decide},
     scope::Roots,
@@ -60,6 +61,8 @@ pub(crate) struct Owner {
     /// The run, while no store knows of it: `durability: end`.
     pub(super) detached: Option<NewRun>,
     pub(super) deltas: Arc<dyn DeltaSink>,
+    /// Where it shows what happens; `None` when it shows nothing.
+    pub(super) outlet: Option<Outlet>,
     /// Of attempts that run where the loop is: emptied after each.
     pub(super) meter: Arc<Meter>,
     idle_since: Option<Millis>,
@@ -172,7 +175,9 @@ impl Owner {
     pub(crate) fn detached(engine: Arc<Inner>, plan: Arc<Plan>, prepared: Prepared) -> Self {
         let mut state = RunState::default();
         state.apply(&plan, &prepared.first);
-        let mut owner = Self::new(engine, plan, prepared.run.id, state, Arc::default());
+        let run = prepared.run.id;
+        let outlet = stream::outlet(&engine, &plan, run, None, 0, &[]);
+        let mut owner = Self::new(engine, plan, run, state, Arc::default(), outlet);
         owner.pending.records.extend(prepared.run.records.iter().cloned());
         owner.pending.blobs.extend(prepared.blobs);
         owner.detached = Some(prepared.run);
@@ -185,15 +190,19 @@ impl Owner {
         self.wake.clone()
     }
 
-    pub(super) fn new(engine: Arc<Inner>, plan: Arc<Plan>, run: RunId, state: RunState, wake: Arc<Notify>) -> Self {
+    pub(super) fn new(
+        engine: Arc<Inner>,
+        plan: Arc<Plan>,
+        run: RunId,
+        state: RunState,
+        wake: Arc<Notify>,
+        outlet: Option<Outlet>,
+    ) -> Self {
         let roots = roots(&plan, &state, &run.to_string());
         let redactor = Redactor::new(&engine.caps.secrets, &plan.secrets);
-        let deltas: Arc<dyn DeltaSink> = match &engine.observer {
-            Some(observer) => Arc::new(Deltas { observer: observer.clone(), redactor: redactor.clone() }),
-            None => Arc::new(NoDeltas),
-        };
         Self {
-            deltas,
+            deltas: stream::deltas(&engine, &redactor, outlet.as_ref()),
+            outlet,
             durable: state.seq,
             roots,
             redactor,
@@ -377,19 +386,6 @@ impl Owner {
                 self.child_ended(&node, ended);
             }
         }
-    }
-}
-
-/// Shows live text to the observer, without secrets.
-struct Deltas {
-    observer: Arc<dyn Observer>,
-    redactor: Redactor,
-}
-
-impl DeltaSink for Deltas {
-    fn delta(&self, run: RunId, path: &str, attempt: u32, text: &str) {
-        let hidden = self.redactor.text(text);
-        self.observer.delta(run, path, attempt, hidden.as_deref().unwrap_or(text));
     }
 }
 

@@ -53,6 +53,19 @@ impl Redactor {
         out
     }
 
+    /// Hides secrets in a text that comes in pieces: gives what can be shown of it so far. `held` is what was held back
+    /// before: the end of the text, when that may be the beginning of a secret.
+    pub(super) fn piece(&self, held: &mut String, text: &str) -> String {
+        held.push_str(text);
+        let mut shown = self.text(held).unwrap_or_else(|| std::mem::take(held));
+        let longest = self.needles.first().map_or(0, |(form, _)| form.len());
+        let begins = |at: &usize| self.needles.iter().any(|(form, _)| form.starts_with(&shown[*at..]));
+        let mut ends = (shown.len().saturating_sub(longest)..shown.len()).filter(|at| shown.is_char_boundary(*at));
+        let from = ends.find(begins).unwrap_or(shown.len());
+        *held = shown.split_off(from);
+        shown
+    }
+
     /// The value without secrets, in keys as well.
     pub(super) fn value(&self, value: Value) -> Value {
         if self.is_empty() {
@@ -72,6 +85,23 @@ impl Redactor {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_secret_that_comes_in_pieces_is_hidden() {
+        let secrets = Secrets::new([("KEY".to_owned(), "s3cret/+value".to_owned())]);
+        let redactor = Redactor::new(&secrets, &["KEY".to_owned()]);
+        for size in 1..9 {
+            let text = "über s3cret/+value, s3cret/+s3cret/+value und s3";
+            let (mut held, mut shown) = (String::new(), String::new());
+            let letters: Vec<char> = text.chars().collect();
+            for piece in letters.chunks(size) {
+                shown.push_str(&redactor.piece(&mut held, &piece.iter().collect::<String>()));
+                assert!(!shown.contains("s3cret/+va"), "{shown}");
+            }
+            assert_eq!(shown, "über [secret KEY], s3cret/+[secret KEY] und ", "in pieces of {size}");
+            assert_eq!(held, "s3");
+        }
+    }
 
     #[test]
     fn a_secret_is_hidden_in_every_form() {

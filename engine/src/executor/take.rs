@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use super::{
     beside::Beside,
     owner::{Owner, OwnerError, Taking},
-    policy, replay,
+    policy, replay, stream,
 };
 use crate::{
     codes,
@@ -61,9 +61,11 @@ impl Owner {
         }
 
         let plan = engine.plan(&taken.row.digest, &taken.row.workflow).await?;
+        let (parent, seq) = (taken.row.parent, records.last().map_or(0, |last| last.seq));
+        let outlet = stream::outlet(&engine, &plan, run, parent.as_ref(), seq, &records);
         let state = replay::fold(&plan, records)?;
-        let mut owner = Self::new(engine, plan, run, state, wake);
-        owner.parent = taken.row.parent;
+        let mut owner = Self::new(engine, plan, run, state, wake, outlet);
+        owner.parent = parent;
         if !known {
             owner.record(first.event.map(|_| Addr { frame: 0, node: 0 }));
         }

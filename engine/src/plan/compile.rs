@@ -4,7 +4,10 @@ use std::{collections::HashMap, sync::Arc};
 
 use petgraph::graph::{DiGraph, NodeIndex};
 
-use super::{Body, BodyIx, Border, CachePolicy, Gate, GateNeed, GateRead, NodeIx, Passes, Plan, PlanNode, ScopeRead};
+use super::{
+    Body, BodyIx, Border, CachePolicy, Gate, GateNeed, GateRead, NodeIx, Passes, Plan, PlanNode, ScopeRead,
+    answer::{Flows, connect},
+};
 use crate::{
     bundle::Bundle,
     composite::{Expansion, Placed},
@@ -12,7 +15,7 @@ use crate::{
     event::Handler,
     graph::{BodyGraph, NodeInfo, Read, TemplateSite, WorkflowGraph},
     id::Digest,
-    node::{ANSWER, Capability, ConfigError, Container, ErasedNode, Registry},
+    node::{Capability, ConfigError, Container, ErasedNode, Registry},
     template::Compiled,
     value::Value,
 };
@@ -98,6 +101,8 @@ impl Plan {
         let mut nodes = compiler.bodies.iter().flat_map(|body| body.graph.node_weights());
         let has_node_budgets = nodes.any(|node| node.budget.is_some());
 
+        let shown = connect(&mut compiler.bodies, definition, &Flows { bundle, registry });
+
         Ok(Self {
             digest,
             workflow: workflow.into(),
@@ -117,6 +122,9 @@ impl Plan {
             parallel: definition.parallel,
             budget: definition.budget.clone().unwrap_or_default(),
             has_node_budgets,
+            has_answers: shown.has_answers,
+            answer: shown.answer,
+            links: shown.links,
             durability: definition.durability,
             bundle: bundle.clone(),
         })
@@ -151,7 +159,9 @@ impl<'a> Compiler<'a> {
         border: Border,
     ) -> Result<BodyIx, CompileError> {
         let at = self.bodies.len();
-        self.bodies.push(Body { graph: DiGraph::new(), pending: Vec::new(), by_id: HashMap::new(), handler, border });
+        let early_answers = Vec::new();
+        let (empty, pending, by_id) = (DiGraph::new(), Vec::new(), HashMap::new());
+        self.bodies.push(Body { graph: empty, pending, by_id, handler, border, early_answers });
 
         let mut plan = DiGraph::with_capacity(graph.nodes.len(), graph.nodes.len());
         for info in &graph.nodes {
@@ -169,7 +179,7 @@ impl<'a> Compiler<'a> {
             .node_indices()
             .map(|node| plan.neighbors_directed(node, petgraph::Direction::Incoming).count() as u32)
             .collect();
-        self.bodies[at] = Body { graph: plan, pending, by_id, handler, border };
+        self.bodies[at] = Body { graph: plan, pending, by_id, handler, border, early_answers: Vec::new() };
         Ok(at)
     }
 
@@ -208,7 +218,6 @@ impl<'a> Compiler<'a> {
         Ok(PlanNode {
             id: info.id.clone(),
             kind: spec.type_name.into(),
-            answers: spec.type_name == ANSWER,
             effect: node.effect(),
             gate,
             reads,
@@ -227,6 +236,10 @@ impl<'a> Compiler<'a> {
             priority: def.common.priority,
             budget: def.common.budget,
             uses_models: spec.meta.requires.contains(&Capability::Models),
+            waits: node.waits() || passes.as_ref().is_some_and(|passes| self.waits_inside(passes)),
+            streams: spec.meta.streams,
+            answer: None,
+            link: None,
             inline: spec.meta.inline,
             passes,
             references: references.flat_map(Compiled::references).cloned().collect(),
@@ -234,6 +247,10 @@ impl<'a> Compiler<'a> {
             definition: how_it_runs(&def.common),
             node,
         })
+    }
+
+    fn waits_inside(&self, passes: &Passes) -> bool {
+        passes.bodies.iter().any(|(_, body)| self.bodies[*body].graph.node_weights().any(|node| node.waits))
     }
 
     fn gate(def: &NodeDef, info: &NodeInfo, body: &BodyGraph) -> Result<Gate, CompileError> {

@@ -82,6 +82,7 @@ impl RunState {
                 self.started += 1;
                 self.reopen_container(plan, *node);
             }
+            Event::AnswerOpened { node } => self.answer_opened(*node),
             Event::FrameFinished { node, index, end } => self.frame_finished(plan, *node, *index, end),
             Event::NodeWaiting { node, attempt, wait, .. } => self.node_waiting(plan, *node, *attempt, wait),
             Event::NodeSucceeded { node, attempt, port, output, writes, .. } => {
@@ -178,6 +179,7 @@ impl RunState {
     fn node_started(&mut self, at: Addr, attempt: u32, place: Place) {
         self.set_attempt(at, attempt);
         self.transition(at, Status::Started(place));
+        self.answers_changed |= !self.unopened.is_empty();
     }
 
     fn node_waiting(&mut self, plan: &Plan, at: Addr, attempt: u32, wait: &Wait) {
@@ -226,6 +228,7 @@ impl RunState {
             return;
         }
         self.transition(at, status);
+        self.answers_changed |= !self.unopened.is_empty();
         let Some(frame) = self.frame_mut(at.frame) else { return };
         frame.unsettled -= 1;
         let body = &plan.bodies[frame.body];

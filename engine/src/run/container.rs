@@ -57,6 +57,7 @@ impl RunState {
                 self.try_gate(plan, Addr { frame: id, node: node as NodeIx });
             }
         }
+        self.expect_answers(plan, id);
         id
     }
 
@@ -148,6 +149,7 @@ impl RunState {
         for node in gates {
             self.try_gate(plan, Addr { frame: id, node });
         }
+        self.expect_answers_again(plan, id);
         self.check_frame(id);
     }
 

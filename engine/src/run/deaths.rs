@@ -71,6 +71,7 @@ impl Deaths {
             | Event::SignalReceived { .. }
             | Event::SignalIgnored { .. }
             | Event::CancelRequested { .. }
+            | Event::AnswerOpened { .. }
             | Event::BudgetWarned { .. } => {}
             _ => (self.in_a_row, self.alone) = (0, 0),
         }

@@ -58,6 +58,11 @@ pub enum Command {
         /// How it ends.
         end: ContainerEnd,
     },
+    /// Journal that the text of an answer begins to be shown.
+    OpenAnswer {
+        /// The node.
+        at: Addr,
+    },
     /// Stop a node, and journal that it was stopped.
     Cancel {
         /// The node.
@@ -118,6 +123,8 @@ pub fn decide(plan: &Plan, state: &mut RunState, now: Millis) -> Vec<Command> {
         commands.push(Command::WarnOfBudget { used, limit });
     }
     state.take_ready(plan, now, &mut commands);
+    // After what starts: both become durable at once, and before the first piece of text can come.
+    state.take_answers(plan, &mut commands);
     if std::mem::take(&mut state.finishing) {
         commands.push(Command::Finish);
     }
@@ -240,6 +247,7 @@ impl RunState {
                 continue;
             }
             self.transition(at, Status::Issued);
+            self.answers_changed |= !self.unopened.is_empty();
             commands.push(Command::Start { at, attempt });
         }
     }

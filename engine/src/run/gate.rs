@@ -27,15 +27,14 @@ pub fn open(body: &Body, gate: &Gate, nodes: &[NodeState]) -> Result<(), SkipRea
             return Err(SkipReason::NoValue { of: body.node(read.node).id.to_string() });
         }
     }
-    let only_optional = gate.needs.is_empty() && gate.required.is_empty() && !gate.optional.is_empty();
-    if only_optional && !gate.optional.iter().any(|read| gives(status(read.node), read.reads)) {
+    if gate.is_only_optional() && !gate.optional.iter().any(|read| gives(status(read.node), read.reads)) {
         return Err(SkipReason::NothingTaken);
     }
     Ok(())
 }
 
 /// Whether a node left by this port; without one, by any port but `error` and `timeout`.
-fn took(status: &Status, port: Option<&str>) -> bool {
+pub(super) fn took(status: &Status, port: Option<&str>) -> bool {
     let Status::Ended { port: left_by, .. } = status else { return false };
     match port {
         Some(port) => left_by.as_deref() == Some(port),
@@ -44,7 +43,7 @@ fn took(status: &Status, port: Option<&str>) -> bool {
 }
 
 /// Whether an edge made by a reference was taken.
-fn gives(status: &Status, reads: Reads) -> bool {
+pub(super) fn gives(status: &Status, reads: Reads) -> bool {
     match reads {
         Reads::Output => took(status, None),
         Reads::Error => took(status, Some("error")),

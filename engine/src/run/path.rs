@@ -7,7 +7,7 @@ use super::state::{Addr, FrameId, OpenContainer, RunState, Status};
 use crate::{
     event::Handler,
     node::Container,
-    plan::{BodyIx, Plan},
+    plan::{BodyIx, NodeIx, Plan, PlanNode},
 };
 
 /// The path of a node.
@@ -67,6 +67,39 @@ pub(crate) fn indexed(segment: &str) -> Option<(&str, Option<u32>)> {
         Some((id, index)) => Some((id, Some(index.strip_suffix(']')?.parse().ok()?))),
         None => Some((segment, None)),
     }
+}
+
+/// The node of a plan at a path, whatever frames are open.
+pub fn place<'p>(plan: &'p Plan, path: &str) -> Option<&'p PlanNode> {
+    locate(plan, path).map(|(body, node)| plan.bodies[body].node(node))
+}
+
+/// The body and the position of the node at a path, whatever frames are open.
+pub fn locate(plan: &Plan, path: &str) -> Option<(BodyIx, NodeIx)> {
+    let handlers = [(Handler::OnFailure, plan.on_failure), (Handler::Finally, plan.finally)];
+    let below = |(handler, body): (Handler, Option<BodyIx>)| {
+        let rest = path.strip_prefix(handler.as_str())?.strip_prefix('.')?;
+        Some((body?, rest))
+    };
+    let (mut body, path) = handlers.into_iter().find_map(below).unwrap_or((0, path));
+    let mut found = None;
+    let mut rest = Some(path);
+    while let Some(path) = rest {
+        let (segment, tail) = cut(path);
+        let (id, _) = indexed(segment)?;
+        let node = *plan.bodies[body].by_id.get(id)?;
+        found = Some((body, node));
+        rest = tail;
+        let (Some(tail), Some(passes)) = (tail, &plan.bodies[body].node(node).passes) else { continue };
+        body = if passes.kind == Container::Calls {
+            let (segment, tail) = cut(tail);
+            rest = tail;
+            passes.named(indexed(segment)?.0)?
+        } else {
+            passes.bodies.first()?.1
+        };
+    }
+    found
 }
 
 fn first_frame<'a>(state: &RunState, path: &'a str) -> Option<(FrameId, &'a str)> {

@@ -81,6 +81,10 @@ pub struct RunState {
     pub(super) signals: Vec<Signal>,
     pub(super) finishing: bool,
     pub(super) said: Vec<Said>,
+    /// Answers whose text may begin to be shown before they run.
+    pub(super) unopened: Vec<Addr>,
+    /// Whether something was folded since they were last looked at.
+    pub(super) answers_changed: bool,
 }
 
 /// What `RunStarted` said.
@@ -188,6 +192,8 @@ pub struct NodeState {
     pub(super) used: Option<Box<Usage>>,
     /// Whether the newest attempt was lost: it is used again.
     pub(super) lost: bool,
+    /// Of an answer: whether its text was begun to be shown.
+    pub(super) opened: bool,
     pub(super) pending: u32,
     /// What a container that failed or was stopped has done so far.
     pub(super) kept: Option<Box<OpenContainer>>,

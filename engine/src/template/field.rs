@@ -228,6 +228,14 @@ impl TemplateTree {
         templates
     }
 
+    /// The template, when the whole value is one.
+    pub fn lone(&self) -> Option<&Compiled> {
+        match &self.tree {
+            Tree::Template(compiled) => Some(compiled),
+            _ => None,
+        }
+    }
+
     /// Renders every template in it.
     ///
     /// # Errors

@@ -145,7 +145,7 @@ fn blocks_text(
 }
 
 impl Piece {
-    fn text(&self, template: &Inner, scope: &Arc<Scope>) -> Result<String, NodeError> {
+    pub(super) fn text(&self, template: &Inner, scope: &Arc<Scope>) -> Result<String, NodeError> {
         match self {
             Self::Literal(text) => Ok(text.to_string()),
             Self::Code { code, .. } => code.text(template, scope),

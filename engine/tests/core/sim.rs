@@ -128,6 +128,7 @@ impl Sim {
                 }
             }
             Command::Start { .. } => {}
+            Command::OpenAnswer { at } => self.record(Event::AnswerOpened { node: at }),
             Command::Skip { at, why } => self.record(Event::NodeSkipped { node: at, why }),
             Command::Cancel { at } => {
                 self.running.retain(|(running, _)| *running != at);

@@ -107,6 +107,7 @@ impl Node for Code {
         effect: Effect::Pure,
         inline: false,
         container: None,
+        streams: false,
         requires: &[Capability::Code],
         fails_when_lost: false,
         aliases: &[],

@@ -2,9 +2,9 @@
 
 use liteagent_engine::node::{ANSWER, prelude::*};
 
-/// Gives a text to the caller at once, while the run goes on.
+/// Gives a text to the caller while the run goes on.
 ///
-/// A chat shows it as it comes. Several answers of a run follow each other.
+/// Its text is shown as it comes, in the order of the template. Several answers of a run follow each other.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AnswerConfig {
@@ -28,12 +28,16 @@ pub struct Answer {
 
 impl Node for Answer {
     const TYPE: &'static str = ANSWER;
-    const META: NodeMeta = NodeMeta::pure(Family::Flow, EXAMPLES);
+    const META: NodeMeta = NodeMeta { streams: true, ..NodeMeta::pure(Family::Flow, EXAMPLES) };
     type Config = AnswerConfig;
     type Output = AnswerOutput;
 
     fn new(config: Self::Config) -> Result<Self, ConfigError> {
         Ok(Self { config })
+    }
+
+    fn answer(&self) -> Option<&Template<String>> {
+        Some(&self.config.text)
     }
 
     async fn run(&self, ctx: &NodeCtx) -> Result<Outcome<Self::Output>, NodeError> {
@@ -68,13 +72,19 @@ text: \"Hello {{ inputs.name }}\"
 
 #[cfg(test)]
 mod tests {
-    use liteagent_engine::testing::NodeTest;
+    use liteagent_engine::{
+        template::{Compiled, Template},
+        testing::NodeTest,
+        value,
+    };
 
     #[tokio::test]
-    async fn the_text_goes_out_at_once() {
+    async fn the_engine_shows_what_the_node_gives() {
         let node = NodeTest::new(&crate::registry(), "type: answer\ntext: 'Hi {{ inputs.name }}'");
         let node = node.scope("inputs: { name: Ada }").build().unwrap();
-        node.outcome().await;
+        assert_eq!(node.outcome().await, value!({ "output": { "text": "Hi Ada" } }));
         assert_eq!(node.emitted(), ["Hi Ada"]);
+        let shown = node.node.answer().and_then(Template::compiled).map(Compiled::source);
+        assert_eq!(shown, Some("Hi {{ inputs.name }}"));
     }
 }

@@ -68,6 +68,10 @@ impl Node for HumanInput {
         Ok(Self { config })
     }
 
+    fn waits(&self) -> bool {
+        true
+    }
+
     fn ports(&self) -> Vec<String> {
         self.config.actions.keys().cloned().chain(["timeout".to_owned()]).collect()
     }

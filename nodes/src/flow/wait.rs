@@ -70,6 +70,10 @@ impl Node for Wait {
         Ok(Self { ends })
     }
 
+    fn waits(&self) -> bool {
+        true
+    }
+
     fn ports(&self) -> Vec<String> {
         match self.ends {
             Ends::Signal(_) => vec!["timeout".to_owned()],

@@ -42,6 +42,10 @@ impl Node for Workflow {
         Ok(Self { config })
     }
 
+    fn starts(&self) -> Option<&str> {
+        Some(&self.config.workflow)
+    }
+
     async fn run(&self, ctx: &NodeCtx) -> Result<Outcome<Self::Output>, NodeError> {
         let inputs = self.config.inputs.iter().map(|(name, value)| Ok((name.as_str(), ctx.render_tree(value)?)));
         Ok(Outcome::Child {

@@ -80,6 +80,7 @@ impl Node for FileList {
         effect: Effect::Idempotent,
         inline: false,
         container: None,
+        streams: false,
         requires: &[Capability::Files],
         fails_when_lost: false,
         aliases: &[],

@@ -87,6 +87,7 @@ impl Node for FileRead {
         effect: Effect::Idempotent,
         inline: false,
         container: None,
+        streams: false,
         requires: &[Capability::Files],
         fails_when_lost: false,
         aliases: &[],

@@ -99,6 +99,7 @@ impl Node for FileWrite {
         effect: Effect::Idempotent,
         inline: false,
         container: None,
+        streams: false,
         requires: &[Capability::Files],
         fails_when_lost: false,
         aliases: &[],

@@ -186,6 +186,7 @@ impl Node for HttpRequest {
         effect: Effect::AtLeastOnce,
         inline: false,
         container: None,
+        streams: false,
         requires: &[Capability::Http],
         fails_when_lost: false,
         aliases: &[],

@@ -41,6 +41,7 @@ impl Node for KvGet {
         effect: Effect::Idempotent,
         inline: false,
         container: None,
+        streams: false,
         requires: &[Capability::Kv],
         fails_when_lost: false,
         aliases: &[],

@@ -45,6 +45,7 @@ impl Node for KvSet {
         effect: Effect::Idempotent,
         inline: false,
         container: None,
+        streams: false,
         requires: &[Capability::Kv],
         fails_when_lost: false,
         aliases: &[],

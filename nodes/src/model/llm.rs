@@ -130,6 +130,7 @@ impl Node for Llm {
         effect: Effect::Idempotent,
         inline: false,
         container: None,
+        streams: true,
         requires: &[Capability::Models],
         fails_when_lost: false,
         aliases: &[],

@@ -53,6 +53,7 @@ impl Node for ParameterExtractor {
         effect: Effect::Idempotent,
         inline: false,
         container: None,
+        streams: false,
         requires: &[Capability::Models],
         fails_when_lost: false,
         aliases: &[],

@@ -68,6 +68,7 @@ impl Node for QuestionClassifier {
         effect: Effect::Idempotent,
         inline: false,
         container: None,
+        streams: false,
         requires: &[Capability::Models],
         fails_when_lost: false,
         aliases: &[],

@@ -241,6 +241,18 @@ fn definitions() -> BTreeMap<&'static str, Json> {
             "outputs": { "call": "{{ costly.call }}" },
         }),
     );
+    all.insert(
+        "answers",
+        json!({
+            "nodes": {
+                "hello": { "type": "answer", "text": "Hello." },
+                "each": { "type": "iteration", "items": ["a", "b"], "output": null,
+                    "nodes": { "one": { "type": "answer", "text": "Item {{ item }}." } } },
+                "never": { "type": "answer", "when": "{{ sys.attempt > 1 }}", "text": "never" },
+                "bye": { "type": "answer", "needs": ["each"], "text": "{{ hello.text }} Bye." },
+            },
+        }),
+    );
     all.insert("blobs", json!({
         "nodes": {
             "long": probe("fixture-long", json!({ "gives": "{{ range(4000) | join(', ') }} and more of it: {{ range(3000) | join(', ') }}" })),
