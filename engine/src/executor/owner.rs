@@ -18,7 +18,10 @@ use super::{
     stream::{self, Outlet},
 };
 use crate::{
+<<<<<<< HEAD
     capability::Redactor,
+=======
+>>>>>>> stream
     engine::{Inner, Prepared, holds},
     error::NodeError,
     event::{Event, Place, Seq},

@@ -17,8 +17,41 @@ pub(super) struct Source {
     pub(super) dead: bool,
     /// What has come.
     pub(super) text: String,
+<<<<<<< HEAD
     /// The final value, once the node has ended; `Some(None)` when it has none that is a text.
     pub(super) end: Option<Option<Arc<str>>>,
+=======
+    /// What its node ended with.
+    pub(super) end: End,
+}
+
+/// How a text ended.
+#[derive(Debug, Default)]
+pub(super) enum End {
+    /// It did not: its node has not ended.
+    #[default]
+    Open,
+    /// With this text.
+    Text(Arc<str>),
+    /// With no text.
+    Nothing,
+}
+
+impl Source {
+    /// Whether its node has ended.
+    pub(super) fn has_ended(&self) -> bool {
+        !matches!(self.end, End::Open)
+    }
+
+    /// What is known of it; `None` when its node ended without a text.
+    pub(super) fn known(&self) -> Option<&str> {
+        match &self.end {
+            End::Open => Some(&self.text),
+            End::Text(text) => Some(text),
+            End::Nothing => None,
+        }
+    }
+>>>>>>> stream
 }
 
 /// The texts of nodes, by path and member.

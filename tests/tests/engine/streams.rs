@@ -292,7 +292,7 @@ async fn the_text_of_a_child_comes_through_where_that_is_certain() {
     inner.fail(ErrorClass::Unavailable);
     reader.sees("").await;
     inner.say("ot").say("her");
-    let (_, ()) = tokio::join!(
+    let ((), ()) = tokio::join!(
         async {
             // The clock must move for the second attempt.
             for _ in 0..50 {
