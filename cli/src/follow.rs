@@ -187,11 +187,7 @@ fn report(shell: &Shell, run: RunId, end: &RunEnd, said: &Said<'_>, as_json: boo
             // What was said is not said again as the output.
             let outputs = shown(&end.outputs);
             let is_said =
-<<<<<<< HEAD
-                text.is_some_and(|text| outputs == text || end.outputs.as_object().is_none_or(|all| all.is_empty()));
-=======
                 text.is_some_and(|text| outputs == text || end.outputs.as_object().is_none_or(Object::is_empty));
->>>>>>> stream
             if !is_said {
                 shell.out(outputs)?;
             }

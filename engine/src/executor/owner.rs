@@ -18,10 +18,7 @@ use super::{
     stream::{self, Outlet},
 };
 use crate::{
-<<<<<<< HEAD
     capability::Redactor,
-=======
->>>>>>> stream
     engine::{Inner, Prepared, holds},
     error::NodeError,
     event::{Event, Place, Seq},

@@ -94,19 +94,11 @@ impl Sight<'_> {
     fn opens(&mut self) -> bool {
         let lead = self.body.node(self.of).answer.as_ref().and_then(|answer| answer.lead());
         let begun = match lead {
-<<<<<<< HEAD
-            None => true,
-=======
             None | Some(AnswerPart::Text(_)) => true,
->>>>>>> stream
             Some(AnswerPart::Stream { node, .. }) => self.has_begun(*node),
             Some(AnswerPart::Expression { reads, late }) => {
                 !late && reads.iter().all(|node| self.status(*node).is_settled())
             }
-<<<<<<< HEAD
-            Some(AnswerPart::Text(_)) => true,
-=======
->>>>>>> stream
         };
         begun && self.will_run(self.of)
     }

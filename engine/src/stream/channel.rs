@@ -90,13 +90,9 @@ impl Channel {
         if state.live.as_ref().is_none_or(|live| live.seq != seq) {
             let mut live = Live::new(plan.clone(), parent.cloned());
             let mut out = Out::default();
-<<<<<<< HEAD
-            records.iter().for_each(|record| live.apply(record, &mut out));
-=======
             for record in records {
                 live.apply(record, &mut out);
             }
->>>>>>> stream
             live.seq = seq;
             let had = state.live.replace(live).is_some();
             (state.seq, state.n) = (seq, u64::from(seq > 0));
@@ -123,13 +119,9 @@ impl Channel {
         let mut out = Out::default();
         let live = state.live.as_mut();
         let wanted = live.and_then(|live| {
-<<<<<<< HEAD
-            records.iter().for_each(|record| live.apply(record, &mut out));
-=======
             for record in records {
                 live.apply(record, &mut out);
             }
->>>>>>> stream
             live.seq = seq;
             live.wanted()
         });
@@ -188,11 +180,7 @@ impl Channel {
             for up in out.up {
                 match up {
                     Up::Piece { output, text } => {
-<<<<<<< HEAD
-                        live.piece_of_child(&parent.node, &output, parent.attempt, &text, above)
-=======
                         live.piece_of_child(&parent.node, &output, parent.attempt, &text, above);
->>>>>>> stream
                     }
                     Up::Reset { output } => live.reset(&parent.node, &output, above),
                 }

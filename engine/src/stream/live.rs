@@ -4,11 +4,7 @@ use std::sync::Arc;
 
 use super::{
     Cause, StreamEvent,
-<<<<<<< HEAD
-    source::{Interest, Sources, TEXT},
-=======
     source::{End, Interest, Sources, TEXT},
->>>>>>> stream
     transcript::{AnswerText, OUTPUT, Transcript},
 };
 use crate::{
@@ -193,18 +189,6 @@ impl Live {
                     let path = format!("{prefix}{}", self.plan.bodies[body].node(*node).id);
                     let Some(source) = self.sources.get(&path, member) else { return };
                     let sent = &self.shown.text[self.shown.begins..];
-<<<<<<< HEAD
-                    let known = source.end.as_ref().map_or(Some(&*source.text), |end| end.as_deref());
-                    let Some(known) = known else { return };
-                    match known.strip_prefix(sent) {
-                        Some(rest) => (rest.to_owned(), source.end.is_some()),
-                        None => {
-                            let cause = Cause { node: path.into(), attempt: source.attempt };
-                            self.retract(answer, Some(cause), out);
-                            continue;
-                        }
-                    }
-=======
                     let Some(known) = source.known() else { return };
                     let Some(rest) = known.strip_prefix(sent) else {
                         let cause = Cause { node: path.into(), attempt: source.attempt };
@@ -212,7 +196,6 @@ impl Live {
                         continue;
                     };
                     (rest.to_owned(), source.has_ended())
->>>>>>> stream
                 }
             };
             self.say(answer, &text, out);
@@ -253,11 +236,7 @@ impl Live {
             return;
         }
         let source = self.sources.at(path, TEXT);
-<<<<<<< HEAD
-        if source.end.is_some() || attempt < source.attempt || (attempt == source.attempt && source.dead) {
-=======
         if source.has_ended() || attempt < source.attempt || (attempt == source.attempt && source.dead) {
->>>>>>> stream
             return;
         }
         if attempt > source.attempt {
@@ -279,11 +258,7 @@ impl Live {
     fn piece(&mut self, path: &str, member: &str, text: &str, out: &mut Out) {
         if self.interest.covers(path, member) {
             let source = self.sources.at(path, member);
-<<<<<<< HEAD
-            if source.end.is_none() && !source.dead {
-=======
             if !source.has_ended() && !source.dead {
->>>>>>> stream
                 source.text.push_str(text);
                 self.pass_on(path, member, text, out);
             }
@@ -403,18 +378,10 @@ impl Live {
 
     fn ended(&mut self, node: &str, output: Option<&Value>) {
         for member in self.interest.members(node) {
-<<<<<<< HEAD
-            let text = match output.and_then(|output| output.get(&member)) {
-                Some(Value::String(text)) => Some(text.clone()),
-                _ => None,
-            };
-            self.sources.at(node, &member).end = Some(text);
-=======
             self.sources.at(node, &member).end = match output.and_then(|output| output.get(&member)) {
                 Some(Value::String(text)) => End::Text(text.clone()),
                 _ => End::Nothing,
             };
->>>>>>> stream
         }
     }
 

@@ -17,10 +17,6 @@ pub(super) struct Source {
     pub(super) dead: bool,
     /// What has come.
     pub(super) text: String,
-<<<<<<< HEAD
-    /// The final value, once the node has ended; `Some(None)` when it has none that is a text.
-    pub(super) end: Option<Option<Arc<str>>>,
-=======
     /// What its node ended with.
     pub(super) end: End,
 }
@@ -51,7 +47,6 @@ impl Source {
             End::Nothing => None,
         }
     }
->>>>>>> stream
 }
 
 /// The texts of nodes, by path and member.

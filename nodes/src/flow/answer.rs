@@ -4,13 +4,7 @@ use liteagent_engine::node::{ANSWER, prelude::*};
 
 /// Gives a text to the caller while the run goes on.
 ///
-<<<<<<< HEAD
-/// The text is shown as it comes: what stands in it literally at once, the text of a node that streams, as in
-/// `{{ reply.text }}`, while that node gives it, anything else when it is known. It begins as soon as it is sure that the
-/// answer will be given if nothing fails. Several answers of a run follow each other.
-=======
 /// Its text is shown as it comes, in the order of the template. Several answers of a run follow each other.
->>>>>>> stream
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AnswerConfig {
