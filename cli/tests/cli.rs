@@ -1,8 +1,8 @@
 //! The real binary, in a folder of its own.
 
 mod cli {
-    mod chat;
     mod cassettes;
+    mod chat;
     mod code;
     mod composites;
     pub(crate) mod docs;

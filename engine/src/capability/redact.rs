@@ -56,7 +56,7 @@ impl Redactor {
 
     /// Hides secrets in a text that comes in pieces: gives what can be shown of it so far. `held` is what was held back
     /// before: the end of the text, when that may be the beginning of a secret.
-    pub(super) fn piece(&self, held: &mut String, text: &str) -> String {
+    pub(crate) fn piece(&self, held: &mut String, text: &str) -> String {
         held.push_str(text);
         let mut shown = self.text(held).unwrap_or_else(|| std::mem::take(held));
         let longest = self.needles.first().map_or(0, |(form, _)| form.len());

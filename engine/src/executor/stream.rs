@@ -5,8 +5,9 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use super::{owner::Owner, redact::Redactor};
+use super::owner::Owner;
 use crate::{
+    capability::Redactor,
     engine::{Inner, Observer},
     event::{Event, Record, Seq},
     id::RunId,

@@ -26,14 +26,6 @@ pub struct Call {
     pub path: String,
     headers: Vec<(String, String)>,
     /// The body as JSON; `null` when it is none.
-#[derive(Debug)]
-pub struct Call {
-    /// `POST`
-    pub method: String,
-    /// With its query.
-    pub path: String,
-    headers: Vec<(String, String)>,
-    /// `null` where it is no JSON.
     pub body: Json,
     stream: TcpStream,
     /// Gives the connection back for the next request.
@@ -45,7 +37,6 @@ impl Server {
     ///
     /// # Panics
     /// When there is no port left.
-    /// Listens on a port of its own.
     pub async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -75,7 +66,6 @@ impl Server {
 
 impl Call {
     /// The first header of this lower-case name.
-    /// A header, by its name in small letters.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
     }
