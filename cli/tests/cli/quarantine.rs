@@ -14,7 +14,12 @@ use liteagent_engine::{
     store::{NewRun, StoredRecord},
 };
 
-use super::harness::{Folder, looks_like};
+use serde_json::json;
+
+use super::{
+    harness::{Folder, Said, looks_like},
+    provider::{Answer, Provider},
+};
 
 fn answer(mut stream: TcpStream) {
     let mut request = [0; 4096];
@@ -54,6 +59,49 @@ fn a_healthy_run_whose_process_was_killed_twice_ends_well_alone() {
         .map(|record| (record["deaths"].as_u64().unwrap_or(0), record["alone"] == true))
         .collect();
     assert_eq!(taken, [(0, false), (1, false), (2, false), (2, true)]);
+}
+
+#[test]
+fn an_agent_whose_process_is_killed_repeats_no_question_and_no_tool_that_was_answered() {
+    let shop = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = shop.local_addr().unwrap();
+    let (tell, stalled) = std::sync::mpsc::channel();
+    let provider = Provider::new(move |number, _| match number {
+        0 => Answer::Calls(vec![("order", json!({ "item": "bell" }))]),
+        1 => Answer::Calls(vec![("order", json!({ "item": "lamp" }))]),
+        2 => {
+            tell.send(()).unwrap();
+            Answer::Stalls("Both are")
+        }
+        _ => Answer::says("Both are ordered"),
+    });
+    let folder = Folder::new()
+        .with("liteagent.toml", &format!("{}[http]\nallow = [\"{address}\"]\n", provider.config()))
+        .with("order.yaml", &format!("name: order\ninputs: {{ item: string }}\nnodes:\n  buy: {{ type: http-request, method: POST, url: \"http://{address}/{{{{ inputs.item }}}}\" }}\noutputs: {{ said: \"{{{{ buy.body }}}}\" }}\n"))
+        .with("agent.yaml", "name: agent\nnodes:\n  agent:\n    type: agent\n    messages: [{ user: Order a bell and a lamp. }]\n    tools: { order: { workflow: order, approval: none } }\noutputs: { text: \"{{ agent.text }}\" }\n");
+    let start = |args: &[&str]| {
+        folder.command(args).env("WORK", "sk-right").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+    };
+
+    // While the second tool runs, and while the third question is asked.
+    let mut process = start(&["run", "agent"]);
+    answer(shop.accept().unwrap().0);
+    let call = shop.accept().unwrap();
+    process.kill().unwrap();
+    process.wait().unwrap();
+    drop(call);
+    let mut process = start(&["runs", "resume", "last"]);
+    answer(shop.accept().unwrap().0);
+    stalled.recv().unwrap();
+    process.kill().unwrap();
+    process.wait().unwrap();
+
+    let said = Said::of(folder.command(&["runs", "resume", "last"]).env("WORK", "sk-right").output().unwrap());
+    assert_eq!((said.code, &*said.out), (0, "Both are ordered\n"), "{}", said.err);
+    let asked: Vec<usize> = provider.prompts().iter().map(|prompt| prompt.matches("tool: ").count()).collect();
+    assert_eq!(asked, [0, 1, 2, 2], "each question once, and again the one that had no answer");
+    shop.set_nonblocking(true).unwrap();
+    assert!(shop.accept().is_err(), "a tool that was answered is called again");
 }
 
 /// A run that waits in the queue, whose journal holds a record of a kind that nobody here knows.
