@@ -7,16 +7,20 @@ use crate::{
     shell::Shell,
 };
 
+mod ask;
 mod chat;
 mod check;
 mod completions;
 mod doctor;
+mod document_reader;
 mod eval;
 mod explain;
 mod fmt;
 mod forget;
 mod graph;
+mod index;
 mod init;
+mod kb;
 mod models;
 mod new;
 mod nodes;
@@ -26,6 +30,7 @@ pub(crate) mod runs;
 mod sandbox;
 mod sandbox_child;
 mod schema;
+mod search;
 mod test;
 
 /// What the program is asked to do.
@@ -37,6 +42,14 @@ pub(crate) enum Verb {
     Run(run::Run),
     /// Talks with a workflow
     Chat(chat::Chat),
+    /// Puts the documents of a folder into a knowledge base
+    Index(index::Index),
+    /// Answers a question from a knowledge base
+    Ask(ask::Ask),
+    /// Looks something up in a knowledge base, with the scores of each stage
+    Search(search::Search),
+    /// Makes, lists, shows and deletes knowledge bases, and measures searches
+    Kb(kb::Kb),
     /// Lists runs, shows one, answers one that waits, goes on with one
     Runs(runs::Runs),
     /// Deletes everything that is kept about a subject
@@ -73,6 +86,9 @@ pub(crate) enum Verb {
     /// A child process of the sandbox: started to run code apart from everything else
     #[command(name = crate::sandbox::CHILD, hide = true)]
     SandboxChild(sandbox_child::SandboxChild),
+    /// A child process that reads documents: started to do that apart from everything else
+    #[command(name = crate::documents::CHILD, hide = true)]
+    DocumentReader(document_reader::DocumentReader),
 }
 
 impl Verb {
@@ -81,6 +97,10 @@ impl Verb {
             Self::Check(verb) => verb.run(shell),
             Self::Run(verb) => verb.run(shell),
             Self::Chat(verb) => verb.run(shell),
+            Self::Index(verb) => verb.run(shell),
+            Self::Ask(verb) => verb.run(shell),
+            Self::Search(verb) => verb.run(shell),
+            Self::Kb(verb) => verb.run(shell),
             Self::Runs(verb) => verb.run(shell),
             Self::Forget(verb) => verb.run(shell),
             Self::Test(verb) => verb.run(shell),
@@ -98,6 +118,7 @@ impl Verb {
             Self::Completions(verb) => verb.run(shell),
             Self::Quarantine(verb) => verb.run(shell),
             Self::SandboxChild(verb) => verb.run(shell),
+            Self::DocumentReader(verb) => verb.run(shell),
         }
     }
 }

@@ -17,9 +17,10 @@ use liteagent_nodes::egress::{Egress, EgressPolicy};
 use liteagent_providers::{Names, ProviderSettings};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use self::{mcp::McpConfig, sandbox::SandboxConfig, secrets::SecretConfig};
+use self::{documents::DocumentsConfig, mcp::McpConfig, sandbox::SandboxConfig, secrets::SecretConfig};
 use crate::failure::Failure;
 
+mod documents;
 mod mcp;
 pub(crate) mod models;
 mod sandbox;
@@ -42,6 +43,8 @@ pub(crate) struct Config {
     pub(crate) providers: BTreeMap<String, ProviderSettings>,
     /// What code may use, and how much of it runs at once.
     pub(crate) sandbox: SandboxConfig,
+    /// What reading a document may take.
+    pub(crate) documents: DocumentsConfig,
     /// The MCP servers that workflows may name.
     pub(crate) mcp: BTreeMap<String, McpConfig>,
     /// Which secrets may be sent where, and who may declare them. Their values stand elsewhere.
@@ -65,6 +68,13 @@ pub(crate) struct RootConfig {
     path: PathBuf,
     #[serde(default)]
     writable: bool,
+}
+
+impl RootConfig {
+    /// A folder that may be read.
+    pub(crate) fn to_read(path: PathBuf) -> Self {
+        Self { path, writable: false }
+    }
 }
 
 impl Default for FilesConfig {

@@ -16,6 +16,7 @@ use tokio::signal;
 
 use crate::{
     answer,
+    commands::run::ShowArgs,
     failure::{Exit, Failure},
     inputs,
     platform::Platform,
@@ -24,8 +25,26 @@ use crate::{
     shell::Shell,
 };
 
+/// What of a run goes to stdout.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Results {
+    /// What it says, and its outputs.
+    All,
+    /// What it says.
+    Answer,
+    /// One JSON object with everything.
+    Json,
+}
+
+impl From<&ShowArgs> for Results {
+    fn from(show: &ShowArgs) -> Self {
+        if show.json { Self::Json } else { Self::All }
+    }
+}
+
 /// Follows a run until it ended or cannot go on by itself.
-pub(crate) async fn follow(platform: &Platform, run: RunId, shell: &Shell, as_json: bool) -> Result<Exit, Failure> {
+pub(crate) async fn follow(platform: &Platform, run: RunId, shell: &Shell, results: Results) -> Result<Exit, Failure> {
+    let as_json = results == Results::Json;
     let mut stopping = false;
     let mut said = Said::by(platform, run, as_json).await?;
     loop {
@@ -46,7 +65,7 @@ pub(crate) async fn follow(platform: &Platform, run: RunId, shell: &Shell, as_js
         match settled {
             Settled::Ended(end) => {
                 platform.progress.finish();
-                return report(shell, run, &end, &said, as_json);
+                return report(shell, run, &end, &said, results);
             }
             Settled::Queued(ahead) => {
                 platform.progress.finish();
@@ -149,13 +168,13 @@ async fn ask(platform: &Platform, question: Value) -> Result<Option<Value>, Fail
     }
 }
 
-fn report(shell: &Shell, run: RunId, end: &RunEnd, said: &Said<'_>, as_json: bool) -> Result<Exit, Failure> {
+fn report(shell: &Shell, run: RunId, end: &RunEnd, said: &Said<'_>, results: Results) -> Result<Exit, Failure> {
     let exit = match end.status {
         RunStatus::Succeeded => Exit::Done,
         RunStatus::Failed => Exit::Failed,
         RunStatus::Cancelled => Exit::Interrupted,
     };
-    if as_json {
+    if results == Results::Json {
         shell.json(&json!({
             "run": run,
             "status": end.status,
@@ -188,7 +207,7 @@ fn report(shell: &Shell, run: RunId, end: &RunEnd, said: &Said<'_>, as_json: boo
             let outputs = shown(&end.outputs);
             let is_said =
                 text.is_some_and(|text| outputs == text || end.outputs.as_object().is_none_or(Object::is_empty));
-            if !is_said {
+            if !is_said && results == Results::All {
                 shell.out(outputs)?;
             }
         }

@@ -19,9 +19,10 @@ use tokio::runtime::Runtime;
 
 use crate::{
     commands::quarantine::Ward,
-    config,
+    config, documents,
     failure::Failure,
     inputs::misfit,
+    knowledge::Lazily,
     progress::{Detail, Progress},
     project::Project,
     sandbox,
@@ -81,6 +82,8 @@ impl Platform {
         let secrets = Arc::new(project.config.secrets(&project.root)?);
         let models = project.config.router(&secrets).await?;
         let caps = Capabilities {
+            documents: Some(documents::readers(project)?),
+            knowledge: Some(Arc::new(Lazily::of(project))),
             mcp: Some(Arc::new(project.config.mcp_servers(&project.root, secrets.clone())?)),
             http: Some(Arc::new(project.config.egress()?)),
             files: Some(files.clone()),

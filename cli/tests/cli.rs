@@ -11,6 +11,7 @@ mod cli {
     pub(crate) mod harness;
     mod hostile;
     mod http;
+    mod knowledge;
     mod looks;
     mod models;
     mod packages;

@@ -15,7 +15,11 @@ pub fn composites() -> impl Iterator<Item = (&'static str, &'static str)> {
     COMPOSITES.iter().copied()
 }
 
-const COMPOSITES: &[(&str, &str)] = &[("agent", include_str!("../composites/agent.yaml"))];
+const COMPOSITES: &[(&str, &str)] = &[
+    ("agent", include_str!("../composites/agent.yaml")),
+    ("knowledge-index", include_str!("../composites/knowledge-index.yaml")),
+    ("knowledge-retrieval", include_str!("../composites/knowledge-retrieval.yaml")),
+];
 
 macro_rules! library {
     ($($name:literal),+ $(,)?) => {
@@ -35,12 +39,17 @@ const LIBRARY: &[(&str, &str)] = library![
     "chat/todo",
     "data/clean-customers",
     "data/sales-by-month",
+    "indexing/folder",
+    "indexing/url",
     "integrations/github-issues",
     "model/extract-invoice",
     "monitoring/site-watch",
     "orders/fulfil",
     "orders/lookup",
     "orders/refund",
+    "rag/agentic",
+    "rag/answer",
+    "rag/conversational",
     "reports/markdown",
 ];
 

@@ -12,8 +12,9 @@ pub use self::{
     modules::{Import, Modules},
     redact::Redactor,
     secrets::{Destination, HostRule, SecretRules, Secrets, WorkflowRule},
+    tokens::{EstimatedTokens, Tokenizer},
 };
-use self::{mcp::Mcp, model::Models};
+use self::{documents::Documents, knowledge::Knowledge, mcp::Mcp, model::Models};
 use crate::{
     error::NodeError,
     id::RunId,
@@ -22,12 +23,15 @@ use crate::{
 };
 
 mod code;
+pub mod documents;
 mod history;
+pub mod knowledge;
 pub mod mcp;
 pub mod model;
 mod modules;
 mod redact;
 mod secrets;
+mod tokens;
 
 /// What nodes may use. What is absent is `None`, and a node that needs it fails with LA1004.
 #[derive(Clone, Default)]
@@ -46,6 +50,10 @@ pub struct Capabilities {
     pub models: Option<Arc<dyn Models>>,
     /// What was said before in conversations.
     pub history: Option<Arc<dyn History>>,
+    /// Readers of documents.
+    pub documents: Option<Arc<dyn Documents>>,
+    /// Knowledge bases.
+    pub knowledge: Option<Arc<dyn Knowledge>>,
     /// MCP servers.
     pub mcp: Option<Arc<dyn Mcp>>,
     /// Secrets by name.

@@ -49,6 +49,7 @@ codes! {
     TEMPLATE_NOT_ALONE = "LA0109": "a template with text around it cannot give this type";
     BAD_TYPE = "LA0110": "a declared type is wrong";
     BAD_DEFAULT = "LA0111": "a default does not fit its type";
+    NAME_NOT_ALLOWED = "LA0112": "a name comes from a template, and nothing says which it may be";
     NEWER_FORMAT = "LA0150": "a file has a newer format";
     UNKNOWN_WORKFLOW = "LA0151": "unknown workflow";
     WORKFLOW_TWICE = "LA0152": "two workflows have the same name";
@@ -280,6 +281,24 @@ codes! {
     MODEL_ANSWER = "LA2501": "the answer of a model does not fit";
     MODEL_NOT_ALLOWED = "LA2502": "a template names a model that is not allowed";
     MODEL_CONTEXT = "LA2503": "a value cannot be part of a question to a model";
+
+    // LA26xx: documents and knowledge bases
+    KNOWLEDGE_UNKNOWN = "LA2601": "unknown knowledge base";
+    KNOWLEDGE_EXISTS = "LA2602": "a knowledge base has the name already";
+    KNOWLEDGE_MODEL = "LA2603": "vectors do not fit a knowledge base";
+    KNOWLEDGE_FILTER = "LA2604": "a filter of metadata is wrong";
+    KNOWLEDGE_UNREACHABLE = "LA2605": "the vector store cannot be reached";
+    KNOWLEDGE_INVALID = "LA2606": "a document or a name does not fit a knowledge base";
+    KNOWLEDGE_NOT_ALLOWED = "LA2607": "a template names a knowledge base that is not allowed";
+    CHUNK_CONFIG = "LA2608": "a text cannot be cut so";
+    CHUNK_TEXT = "LA2609": "what is to be cut is no text";
+    RERANK_ANSWER = "LA2610": "what a reranking model says does not fit";
+    DOCUMENT_BROKEN = "LA2651": "a document is broken";
+    DOCUMENT_ENCRYPTED = "LA2652": "a document is encrypted";
+    DOCUMENT_FORMAT = "LA2653": "a document has a format that is not read";
+    DOCUMENT_LIMIT = "LA2654": "a document takes more than is allowed to read";
+    DOCUMENT_EMPTY = "LA2655": "a document holds no text";
+    DOCUMENT_READER = "LA2656": "the reader of documents cannot be used";
 
     // LA29xx: faults
     NODE_PANICKED = "LA2999": "a node type has a fault";

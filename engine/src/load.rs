@@ -134,8 +134,8 @@ impl<'a> Loader<'a> {
         let (document, findings) = source::parse(name, text.to_owned());
         self.diagnostics.extend(findings);
         let path = PathBuf::from(name);
-        let stem = path.file_stem().map(|stem| stem.to_string_lossy().into_owned());
-        Some(self.document(document?, &path, path.clone(), stem))
+        let named = path.with_extension("").to_string_lossy().into_owned();
+        Some(self.document(document?, &path, path.clone(), Some(named)))
     }
 
     fn document(

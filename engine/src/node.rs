@@ -258,6 +258,10 @@ pub enum Capability {
     Code,
     /// Language models.
     Models,
+    /// Readers of documents.
+    Documents,
+    /// Knowledge bases.
+    Knowledge,
 }
 
 /// Where control goes next, and with what.

@@ -250,6 +250,7 @@ impl<'s> Walker<'s> {
         }
         let known = rules.get("properties").and_then(Value::as_object);
         let further = rules.get("additionalProperties");
+        self.check_allowed(known, members);
         for (key, member) in members {
             let schema = known.and_then(|known| known.get(key)).or(further);
             match schema {

@@ -5,6 +5,7 @@ pub use self::{
     faults::{Fault, FaultyStore},
     fuzz::{fuzz, mutated},
     http::FakeHttp,
+    knowledge::FakeKnowledge,
     models::FakeModels,
     node::{NodeTest, TestNode, outcome_value},
 };
@@ -15,6 +16,7 @@ mod faults;
 pub mod fuzz;
 mod http;
 pub mod journal;
+mod knowledge;
 mod models;
 mod node;
 mod outside;

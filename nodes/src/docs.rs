@@ -188,6 +188,8 @@ fn capability_name(capability: Capability) -> &'static str {
         Capability::Kv => "state between runs",
         Capability::Code => "the sandbox",
         Capability::Models => "language models",
+        Capability::Documents => "readers of documents",
+        Capability::Knowledge => "knowledge bases",
     }
 }
 

@@ -6,7 +6,7 @@ pub mod file_list;
 pub mod file_read;
 pub(crate) mod file_value;
 pub mod file_write;
-mod folder;
+pub(crate) mod folder;
 pub mod http_request;
 mod kv;
 pub mod kv_get;

@@ -2,7 +2,7 @@
 //!
 //! # Layout
 //! - [`flow`]: branches, containers, waits, ends; [`data`]: shaping values; [`io`]: the outside world;
-//!   [`model`]: language models and what they call; [`code`]: code of authors.
+//!   [`model`]: language models and what they call; [`retrieval`]: documents and knowledge bases; [`code`]: code of authors.
 //! - [`condition`]: comparisons as imported files have them.
 //! - [`mcp`]: a client of MCP servers.
 //! - [`docs`]: the page of a node type, made from its schema and examples.
@@ -25,7 +25,9 @@ pub mod io;
 mod list;
 pub mod mcp;
 pub mod model;
+mod passages;
 mod port;
+pub mod retrieval;
 
 /// Every node type of this crate, those that the library makes of them, and what is known of the sandbox as it is built.
 ///
@@ -33,7 +35,8 @@ mod port;
 /// When a composite of the library is wrong: a fault that any test finds.
 pub fn registry() -> Registry {
     let registry = Registry::default().knowing(Known { python: code::python_modules(), ..Known::default() });
-    let all = code::register(model::register(io::register(data::register(flow::register(registry)))));
+    let all =
+        code::register(model::register(retrieval::register(io::register(data::register(flow::register(registry))))));
     liteagent_definitions::composites().fold(all, |registry, (name, yaml)| {
         let (document, findings) = source::parse(&format!("composites/{name}.yaml"), yaml.to_owned());
         let document = document.unwrap_or_else(|| panic!("`{name}` is no YAML: {findings:?}"));

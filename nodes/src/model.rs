@@ -2,6 +2,11 @@
 
 use liteagent_engine::node::Registry;
 
+pub(crate) use self::{
+    ask::{Question, ask},
+    structured::Returns,
+};
+
 mod ask;
 mod choice;
 pub mod llm;

@@ -7,6 +7,7 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
+use liteagent_documents::testing::InProcess;
 use liteagent_engine::{
     capability::Capabilities,
     node::{Capability, Family, NodeSpec},
@@ -24,7 +25,8 @@ fn caps() -> Capabilities {
     let sandbox =
         || Sandbox::new(Config::of_cache(|name| std::env::var(name).ok())).expect("the usual configuration is served");
     let code = Sandboxed::new(move |request| SANDBOX.get_or_init(sandbox).run(request));
-    Capabilities { code: Some(Arc::new(code)), ..Capabilities::default() }
+    let documents = InProcess::default();
+    Capabilities { code: Some(Arc::new(code)), documents: Some(Arc::new(documents)), ..Capabilities::default() }
 }
 
 fn specs() -> Vec<NodeSpec> {
@@ -40,7 +42,7 @@ fn coded() -> Vec<NodeSpec> {
 fn every_file_of_a_family_is_registered_and_has_its_name() {
     let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
     let mut files = BTreeSet::new();
-    for family in [Family::Flow, Family::Model, Family::Data, Family::Io, Family::Code] {
+    for family in [Family::Flow, Family::Model, Family::Retrieval, Family::Data, Family::Io, Family::Code] {
         let family = liteagent_nodes::docs::family(family);
         for entry in fs::read_dir(sources.join(family)).into_iter().flatten().flatten() {
             let name = entry.file_name().to_string_lossy().into_owned();

@@ -4,6 +4,7 @@
 
 use std::{fs, os::unix::fs::symlink, path::Path, sync::Arc};
 
+use liteagent_documents::testing::InProcess;
 use liteagent_engine::{
     capability::{Capabilities, Root},
     codes,
@@ -55,6 +56,7 @@ impl World {
     async fn run(&self, yaml: &str, scope: &str) -> Result<Value, NodeError> {
         let root = |name: &str, path: &str, writable| Root { name: name.to_owned(), path: self.path(path), writable };
         let caps = Capabilities {
+            documents: Some(Arc::new(InProcess::default())),
             files: Some(self.store.clone()),
             roots: vec![root("", "root", false), root("out", "out", true)],
             ..Capabilities::default()
@@ -275,4 +277,27 @@ async fn only_folders_for_writing_are_written() {
 fn a_file_node_that_contradicts_itself_is_a_finding(#[case] yaml: &str, #[case] field: &str) {
     let error = NodeTest::new(&registry(), yaml).build().err().unwrap();
     assert_eq!((error.code, error.field.as_str()), (codes::FILES_CONFIG, field));
+}
+
+/// A document is opened as other files are: by the id of a file value, or by a path that stays inside.
+#[tokio::test]
+async fn documents_are_opened_as_files_are() {
+    let world = World::new();
+    let extract = async |file: Value| {
+        let scope = value!({ "inputs": { "file": file } }).to_string();
+        world.run("type: document-extractor\nfile: '{{ inputs.file }}'", &scope).await
+    };
+    let read = world.run("type: file-read\npath: docs/a.md\nas: file", "").await.unwrap();
+    let text = extract(read.get("file").unwrap().clone()).await.unwrap();
+    assert_eq!((text.get("text"), text.get("name")), (Some(&value!("# A")), Some(&value!("a.md"))));
+    let listed = extract(value!({ "name": "a.md", "path": "docs/a.md" })).await.unwrap();
+    assert_eq!(listed, text);
+
+    for path in ["../secret.txt", "liteagent.toml", ".hidden/e.md"] {
+        assert_eq!(refused(extract(value!(path)).await, path), codes::FILES_PATH);
+        assert_eq!(refused(extract(value!({ "path": path })).await, path), codes::FILES_PATH);
+    }
+    for forged in [value!({ "id": "x", "path": "docs/a.md" }), value!({ "name": "a.md" }), value!(3)] {
+        assert_eq!(extract(forged).await.unwrap_err().code, codes::FILES_VALUE);
+    }
 }

@@ -14,10 +14,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("liteagent-nodes", &["liteagent-definitions", "liteagent-engine", "liteagent-sandbox-protocol"]),
     ("liteagent-providers", &["liteagent-engine"]),
     ("liteagent-local-models", &["liteagent-engine"]),
+    ("liteagent-knowledge", &["liteagent-backends", "liteagent-engine"]),
+    ("liteagent-documents", &["liteagent-engine", "liteagent-sandbox-lock"]),
     ("liteagent-definitions", &[]),
+    ("liteagent-sandbox-lock", &[]),
     ("liteagent-sandbox-protocol", &[]),
     ("liteagent-sandbox", &["liteagent-sandbox-protocol"]),
-    ("liteagent-sandbox-client", &["liteagent-sandbox-protocol"]),
+    ("liteagent-sandbox-client", &["liteagent-sandbox-lock", "liteagent-sandbox-protocol"]),
     ("liteagent-sandbox-service", &["liteagent-sandbox-protocol"]),
     ("liteagent-guests", &[]),
     (
@@ -25,6 +28,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
         &[
             "liteagent-backends",
             "liteagent-definitions",
+            "liteagent-documents",
             "liteagent-engine",
             "liteagent-guests",
             "liteagent-local-models",

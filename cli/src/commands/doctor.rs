@@ -22,6 +22,7 @@ use crate::{
         self,
         models::{PULL, without_weights},
     },
+    documents,
     failure::{Exit, Failure},
     platform::{block_on, open_stores},
     project::Project,
@@ -61,7 +62,7 @@ use Finding::{Bad, Good, Odd};
 /// One thing to check. A check that cannot look says so, it does not fail the command.
 type Check = (&'static str, fn(&Project) -> Finding);
 
-const CHECKS: [Check; 12] = [
+const CHECKS: [Check; 13] = [
     ("project", project),
     ("data folder", data_folder),
     ("database", database),
@@ -69,6 +70,7 @@ const CHECKS: [Check; 12] = [
     ("file roots", file_roots),
     ("http", http),
     ("sandbox", sandbox),
+    ("documents", documents),
     ("environment", environment),
     ("secrets", secrets),
     ("models", models),
@@ -219,6 +221,24 @@ fn sandbox(here: &Project) -> Finding {
             format!("code does not run {place}: {}", fault.message),
             fault.hint.map_or_else(|| "see `liteagent explain LA2311`".to_owned(), String::from),
         ),
+        Err(failure) => Bad(failure.message, "free memory, or end other programs".to_owned()),
+    }
+}
+
+/// Starts a process that reads documents.
+fn documents(here: &Project) -> Finding {
+    let mend = || format!("change `[documents]` in `{}`", config::FILE);
+    let readers = match documents::readers(here) {
+        Ok(readers) => readers,
+        Err(failure) => return Bad(failure.message, mend()),
+    };
+    match block_on(async { Ok(readers.try_out().await) }) {
+        Ok(Ok(locked)) => Good(format!(
+            "read in child processes that are refused {} things (Landlock: {})",
+            locked.refused.len(),
+            locked.landlock
+        )),
+        Ok(Err(trouble)) => Bad(trouble.message, trouble.hint),
         Err(failure) => Bad(failure.message, "free memory, or end other programs".to_owned()),
     }
 }

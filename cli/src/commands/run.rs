@@ -110,7 +110,7 @@ impl Run {
             ..Start::new(bundle, inputs.values(), trigger)
         };
         let run = platform.engine.start(start).await?;
-        let exit = follow(&platform, run, shell, self.show.json).await;
+        let exit = follow(&platform, run, shell, (&self.show).into()).await;
         platform.close().await?;
         exit
     }

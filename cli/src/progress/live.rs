@@ -111,7 +111,10 @@ fn spinner(node: &str) -> ProgressBar {
 fn bar(node: &str, count: u64) -> ProgressBar {
     styled(
         ProgressBar::new(count),
-        &format!("{}{{spinner}} {{msg:<24}} {{bar:20}} {{pos}}/{{len}} {{elapsed}}", indent(node)),
+        &format!(
+            "{}{{spinner}} {{msg:<24}} {{bar:20}} {{pos}}/{{len}} {{elapsed}}, {{per_sec}}, {{eta}} left",
+            indent(node)
+        ),
         node,
     )
 }

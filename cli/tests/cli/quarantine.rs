@@ -17,7 +17,7 @@ use liteagent_engine::{
 use serde_json::json;
 
 use super::{
-    harness::{Folder, Said, looks_like},
+    harness::{Folder, looks_like},
     provider::{Answer, Provider},
 };
 
@@ -77,11 +77,10 @@ fn an_agent_whose_process_is_killed_repeats_no_question_and_no_tool_that_was_ans
     });
     let folder = Folder::new()
         .with("liteagent.toml", &format!("{}[http]\nallow = [\"{address}\"]\n", provider.config()))
+        .with(".env", "LITEAGENT_SECRET_WORK=sk-right\n")
         .with("order.yaml", &format!("name: order\ninputs: {{ item: string }}\nnodes:\n  buy: {{ type: http-request, method: POST, url: \"http://{address}/{{{{ inputs.item }}}}\" }}\noutputs: {{ said: \"{{{{ buy.body }}}}\" }}\n"))
         .with("agent.yaml", "name: agent\nnodes:\n  agent:\n    type: agent\n    messages: [{ user: Order a bell and a lamp. }]\n    tools: { order: { workflow: order, approval: none } }\noutputs: { text: \"{{ agent.text }}\" }\n");
-    let start = |args: &[&str]| {
-        folder.command(args).env("WORK", "sk-right").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
-    };
+    let start = |args: &[&str]| folder.command(args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
 
     // While the second tool runs, and while the third question is asked.
     let mut process = start(&["run", "agent"]);
@@ -90,13 +89,17 @@ fn an_agent_whose_process_is_killed_repeats_no_question_and_no_tool_that_was_ans
     process.kill().unwrap();
     process.wait().unwrap();
     drop(call);
-    let mut process = start(&["runs", "resume", "last"]);
+    // The newest run is that of the second tool.
+    let runs: Vec<serde_json::Value> =
+        serde_json::from_str(&folder.run("runs list --workflow agent --json").out).unwrap();
+    let agent = runs[0]["id"].as_str().unwrap();
+    let mut process = start(&["runs", "resume", agent]);
     answer(shop.accept().unwrap().0);
     stalled.recv().unwrap();
     process.kill().unwrap();
     process.wait().unwrap();
 
-    let said = Said::of(folder.command(&["runs", "resume", "last"]).env("WORK", "sk-right").output().unwrap());
+    let said = folder.run_args(&["runs", "resume", agent]);
     assert_eq!((said.code, &*said.out), (0, "Both are ordered\n"), "{}", said.err);
     let asked: Vec<usize> = provider.prompts().iter().map(|prompt| prompt.matches("tool: ").count()).collect();
     assert_eq!(asked, [0, 1, 2, 2], "each question once, and again the one that had no answer");

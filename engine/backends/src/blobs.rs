@@ -17,7 +17,7 @@ use liteagent_engine::{
     units::Millis,
 };
 
-use crate::sqlite::{io_error, make_folder};
+use crate::database::{io_error, make_folder};
 
 /// Blobs in a folder that every process of an installation reaches.
 ///

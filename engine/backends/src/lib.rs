@@ -1,4 +1,4 @@
-//! Stores of LiteAgent: runs in SQLite, large values and files in a folder.
+//! Stores of LiteAgent: runs in SQLite, large values and files in a folder. [`database`] is for other stores in SQLite too.
 
 use std::{path::Path, sync::Arc};
 
@@ -17,6 +17,7 @@ pub use self::{
 
 mod blobs;
 mod clean;
+pub mod database;
 mod disk;
 mod files;
 mod sqlite;

@@ -1,7 +1,6 @@
 //! Everything in one SQLite file: one thread writes, with a full sync per group of writes; a small pool reads.
 
 use std::{
-    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -13,12 +12,13 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 
-pub(crate) use self::error::io_error;
-use self::{db::Db, error::Error, session::Locks, writer::Writer};
-use crate::disk::Reserve;
+use self::{db::Db, session::Locks};
+use crate::{
+    database::{self, Error, Writer, make_folder},
+    disk::Reserve,
+};
 
 mod db;
-mod error;
 mod files;
 mod journal;
 mod line;
@@ -32,7 +32,6 @@ mod tests;
 mod turns;
 mod usage;
 mod values;
-mod writer;
 
 /// Name of the file in the data folder.
 pub const FILE: &str = "liteagent.db";
@@ -62,7 +61,7 @@ pub struct SqliteStore(Arc<Shared>);
 struct Shared {
     folder: PathBuf,
     options: SqliteOptions,
-    writer: Writer,
+    writer: Writer<Db>,
     readers: SqlitePool,
     locks: Locks,
     sessions: PathBuf,
@@ -98,25 +97,16 @@ impl SqliteStore {
         let is_whole = !file.with_extension("db-wal").exists();
         let readers = readers(reading(&file).immutable(is_whole));
         let version = sqlx::query_scalar("SELECT max(version) FROM schema_version").fetch_one(&readers).await;
-        db::check_version(version.map_err(Error::from)?)?;
+        database::check_version(version.map_err(Error::from)?, &db::MIGRATIONS)?;
         let why = format!("{} can only be read", folder.display()).into();
         Ok(Self::new(folder, SqliteOptions::default(), Writer::Nobody(why), readers))
     }
 
-    fn new(folder: &Path, options: SqliteOptions, writer: Writer, readers: SqlitePool) -> Self {
+    fn new(folder: &Path, options: SqliteOptions, writer: Writer<Db>, readers: SqlitePool) -> Self {
         let sessions = folder.join("sessions");
         let locks = Locks::new(sessions.clone());
         Self(Arc::new(Shared { folder: folder.to_owned(), options, writer, readers, locks, sessions }))
     }
-}
-
-/// Makes a folder that only its owner can look into.
-pub(crate) fn make_folder(path: &Path) -> Result<(), StoreError> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path).map_err(|error: io::Error| io_error(&error, &path.display().to_string()))
 }
 
 fn reading(file: &Path) -> SqliteConnectOptions {

@@ -1,11 +1,14 @@
 //! Language models as nodes see them. Providers implement [`Models`]; nothing here knows a wire format.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{EstimatedTokens, Tokenizer};
 pub use crate::usage::Usage;
 use crate::{error::NodeError, id::RunId, value::Value};
 
@@ -31,6 +34,15 @@ pub trait Models: Send + Sync {
     /// # Errors
     /// When the model cannot be called, or refuses a text.
     async fn embed(&self, request: EmbedRequest) -> Result<Embeddings, NodeError>;
+
+    /// The tokens of an embedding model; estimated where they are not known here.
+    ///
+    /// # Errors
+    /// As of [`Self::describe`].
+    fn tokenizer(&self, name: &str) -> Result<Arc<dyn Tokenizer>, NodeError> {
+        let _ = name;
+        Ok(Arc::new(EstimatedTokens))
+    }
 
     /// The models that are known by name; others may work too. Calls nobody.
     fn list(&self) -> Vec<ModelInfo> {

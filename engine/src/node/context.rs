@@ -5,7 +5,10 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::{
-    capability::{Capabilities, Code, Destination, History, HttpCall, HttpReply, mcp::Mcp, model::Models},
+    capability::{
+        Capabilities, Code, Destination, History, HttpCall, HttpReply, documents::Documents, knowledge::Knowledge,
+        mcp::Mcp, model::Models,
+    },
     codes,
     definition::Limits,
     error::{ErrorClass, NodeError},
@@ -172,6 +175,22 @@ impl NodeCtx {
     /// When the run was given none.
     pub fn models(&self) -> Result<&dyn Models, NodeError> {
         self.caps.models.as_deref().ok_or_else(|| absent("models"))
+    }
+
+    /// Readers of documents.
+    ///
+    /// # Errors
+    /// When the run was given none.
+    pub fn documents(&self) -> Result<&dyn Documents, NodeError> {
+        self.caps.documents.as_deref().ok_or_else(|| absent("reader of documents"))
+    }
+
+    /// Knowledge bases.
+    ///
+    /// # Errors
+    /// When the run was given none.
+    pub fn knowledge(&self) -> Result<&dyn Knowledge, NodeError> {
+        self.caps.knowledge.as_deref().ok_or_else(|| absent("knowledge bases"))
     }
 
     /// MCP servers.

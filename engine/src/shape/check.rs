@@ -13,7 +13,10 @@ use super::{
     describe::{field_name, short},
 };
 use crate::{
-    codes, suggest,
+    codes,
+    graph::escape,
+    suggest,
+    template::is_template,
     units::{Duration, Money, Size},
 };
 
@@ -45,6 +48,22 @@ impl<'s> Walker<'s> {
         let expected = expected_plain(rules);
         self.wrong_type(&expected, value);
         false
+    }
+
+    /// Names that may come from a template only where another field lists them: `x-liteagent-allow` says which.
+    pub(super) fn check_allowed(&mut self, known: Option<&'s Map<String, Value>>, members: &Map<String, Value>) {
+        for (key, member) in members {
+            let listed = known.and_then(|known| known.get(key)?.get("x-liteagent-allow")?.as_str());
+            let Some(list) = listed.filter(|_| holds_template(member)) else { continue };
+            if members.get(list).is_some_and(|names| names.as_array().is_none_or(|names| !names.is_empty())) {
+                continue;
+            }
+            let message = format!("expected `{list}` beside a name that comes from a template, found none");
+            let pointer = format!("{}/{}", self.pointer, escape(key));
+            let finding = Finding::new(codes::NAME_NOT_ALLOWED, pointer, message);
+            let hint = format!("list the names that it may give: `{list}: [handbook, \"team-*\"]`");
+            self.shape.findings.push(finding.label("any name could come").hint(hint));
+        }
     }
 
     /// A value that is none of a few words.
@@ -136,6 +155,14 @@ fn allowed(rules: &Map<String, Value>) -> Option<Vec<&Value>> {
 }
 
 /// Whether a value has a type, or one of several.
+fn holds_template(value: &Value) -> bool {
+    match value {
+        Value::String(text) => is_template(text),
+        Value::Array(items) => items.iter().any(holds_template),
+        _ => false,
+    }
+}
+
 pub(super) fn has_kind(kind: &Value, value: &Value) -> bool {
     match kind {
         Value::String(kind) => is_kind(kind, value),

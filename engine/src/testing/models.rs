@@ -126,7 +126,7 @@ fn calls(call: Option<&Value>) -> Vec<ToolCall> {
 }
 
 /// How often each pair of letters stands in a text, as a vector of length 1.
-fn letters(text: &str) -> Vec<f32> {
+pub(super) fn letters(text: &str) -> Vec<f32> {
     let mut vector = vec![0f32; 26 * 26];
     for word in text.split(|letter: char| !letter.is_ascii_alphabetic()) {
         for pair in word.to_ascii_lowercase().as_bytes().windows(2) {

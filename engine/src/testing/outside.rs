@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::FutureExt;
 use tempfile::TempDir;
 
-use super::{FakeHttp, FakeModels};
+use super::{FakeHttp, FakeKnowledge, FakeModels};
 use crate::{
     capability::{Capabilities, History, Root, Turn},
     error::NodeError,
@@ -25,6 +25,10 @@ pub(super) fn install(fakes: &Value, caps: &mut Capabilities) -> Option<TempDir>
     }
     if let Some(turns) = fakes.get("history").and_then(Value::as_list) {
         caps.history = Some(Arc::new(FakeHistory(turns.iter().map(turn).collect())));
+    }
+    if let Some(bases) = fakes.get("knowledge").and_then(Value::as_object) {
+        caps.knowledge = Some(Arc::new(FakeKnowledge::holding(bases)));
+        caps.models.get_or_insert_with(|| Arc::new(FakeModels::default()));
     }
     if let Some(entries) = fakes.get("kv").and_then(Value::as_object) {
         let store = MemoryStore::default();

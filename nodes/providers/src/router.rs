@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
 use liteagent_engine::{
     capability::{
-        Http,
+        EstimatedTokens, Http, Tokenizer,
         model::{ChatEvent, ChatRequest, ChatStream, EmbedRequest, Embeddings, ModelInfo, Models},
     },
     error::NodeError,
@@ -165,6 +165,16 @@ impl Models for Router {
         match self.served(&name)? {
             (Served::Service(service), _) => service.embed(request).await,
             (Served::Plugged(models), _) => models.embed(request).await,
+        }
+    }
+
+    fn tokenizer(&self, name: &str) -> Result<Arc<dyn Tokenizer>, NodeError> {
+        let names = self.aliases.resolve(name)?;
+        let name = names.first().map_or(name, String::as_str);
+        match self.served(name)? {
+            // Services do not say what their tokens are.
+            (Served::Service(_), _) => Ok(Arc::new(EstimatedTokens)),
+            (Served::Plugged(models), _) => models.tokenizer(name),
         }
     }
 

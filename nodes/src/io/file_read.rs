@@ -154,7 +154,7 @@ impl Content {
 }
 
 /// The whole content of a file, against a limit.
-pub(super) fn read(place: &Place, limit: Size) -> Result<Bytes, NodeError> {
+pub(crate) fn read(place: &Place, limit: Size) -> Result<Bytes, NodeError> {
     let root = place.open_root()?;
     let real = place.real_path(&root)?;
     let failed = |error: std::io::Error| place.failed(&error);
@@ -173,7 +173,8 @@ pub(super) fn read(place: &Place, limit: Size) -> Result<Bytes, NodeError> {
     Ok(content.into())
 }
 
-fn check_size(name: &str, size: u64, limit: Size) -> Result<(), NodeError> {
+/// Refuses a file that is too large.
+pub(crate) fn check_size(name: &str, size: u64, limit: Size) -> Result<(), NodeError> {
     if size <= limit.0 {
         return Ok(());
     }

@@ -21,18 +21,18 @@ const FORBIDDEN: [&str; 3] = ["liteagent.toml", ".liteagent", ".env"];
 
 /// A place below a root. Opening it never leaves the root, not even through a link.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(crate) struct Place {
     root: Root,
     /// The way from the root; empty for the root itself.
     relative: PathBuf,
     /// The path as file nodes take it, with the name of the root.
-    pub(super) shown: String,
+    pub(crate) shown: String,
     hidden: bool,
 }
 
 impl Place {
     /// Finds the root that a path leads to. `hidden` says whether names that begin with a dot may stand in it.
-    pub(super) fn find(roots: &[Root], path: &str, hidden: bool) -> Result<Self, NodeError> {
+    pub(crate) fn find(roots: &[Root], path: &str, hidden: bool) -> Result<Self, NodeError> {
         let segments = segments(path)?;
         for segment in &segments {
             admit(segment, hidden).map_err(|why| refused(path, &why))?;
@@ -101,7 +101,7 @@ impl Place {
     }
 
     /// The last name of the path.
-    pub(super) fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.shown.rsplit('/').next().unwrap_or_default().to_owned()
     }
 
@@ -181,7 +181,7 @@ fn no_root(roots: &[Root], path: &str) -> NodeError {
 
 /// Whether the node was stopped while its work goes on in another thread.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Stop(Arc<AtomicBool>);
+pub(crate) struct Stop(Arc<AtomicBool>);
 
 impl Stop {
     /// Ends the work early when nobody waits for it any more.
@@ -203,7 +203,7 @@ impl Drop for StopOnDrop {
 }
 
 /// Does the work of the file system beside the executor.
-pub(super) async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce(&Stop) -> Result<T, NodeError> + Send + 'static,
 ) -> Result<T, NodeError> {
     let stop = Stop::default();

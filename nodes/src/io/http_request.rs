@@ -3,7 +3,10 @@
 use liteagent_engine::{capability::HttpReply, node::prelude::*, node::schema_of, store::FileValue};
 
 use self::answer::Answer;
-pub(crate) use self::request::{credentials, validate_auth};
+pub(crate) use self::{
+    answer::{collect, failure},
+    request::{credentials, validate_auth},
+};
 
 mod advice;
 mod answer;
@@ -246,7 +249,7 @@ impl HttpRequest {
         let reply = ctx.send(call).await?;
         let url = reply.url.clone();
         if reply.status >= 400 && !self.config.accept_status.contains(&reply.status) {
-            return Err(answer::failure(&asked, reply).await);
+            return Err(failure(&asked, reply).await);
         }
         let answer = answer::read(ctx, self, &asked, reply).await?;
         Ok((answer, url))

@@ -12,30 +12,30 @@ use super::{
 };
 
 /// What is asked.
-pub(super) struct Question<'a> {
+pub(crate) struct Question<'a> {
     /// The request, without a schema.
-    pub(super) request: ChatRequest,
+    pub(crate) request: ChatRequest,
     /// What the answer has to give.
-    pub(super) returns: Option<&'a Returns>,
+    pub(crate) returns: Option<&'a Returns>,
     /// Whether people see the text as it comes.
-    pub(super) live: bool,
+    pub(crate) live: bool,
     /// Whether the messages tell of tools in words, and the answer is read accordingly.
-    pub(super) in_words: bool,
+    pub(crate) in_words: bool,
 }
 
 /// An answer.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(crate) struct Answer {
     /// The text.
-    pub(super) text: String,
+    pub(crate) text: String,
     /// What the model thought.
-    pub(super) reasoning: String,
+    pub(crate) reasoning: String,
     /// The declared members; `null` where none are declared.
-    pub(super) data: Value,
+    pub(crate) data: Value,
     /// The tools that it wants to call.
-    pub(super) calls: Vec<ToolCall>,
+    pub(crate) calls: Vec<ToolCall>,
     /// How it ended.
-    pub(super) end: ChatEnd,
+    pub(crate) end: ChatEnd,
 }
 
 impl Answer {
@@ -55,7 +55,7 @@ impl Answer {
 }
 
 /// Asks, and once more when the answer does not fit what is declared.
-pub(super) async fn ask(ctx: &NodeCtx, question: Question<'_>) -> Result<Answer, NodeError> {
+pub(crate) async fn ask(ctx: &NodeCtx, question: Question<'_>) -> Result<Answer, NodeError> {
     let models = ctx.models()?;
     let Question { mut request, returns, live, in_words } = question;
     request.run = Some(ctx.run);

@@ -7,7 +7,7 @@ use liteagent_engine::{
 use serde_json::{Value as Json, json};
 
 /// The declared members of an answer.
-pub(super) type Returns = IndexMap<String, Type>;
+pub(crate) type Returns = IndexMap<String, Type>;
 
 /// The JSON Schema of an object with these members: all of them stand in it, those that may be missing as `null`.
 pub(super) fn schema(returns: &Returns) -> Json {

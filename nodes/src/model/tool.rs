@@ -11,8 +11,8 @@ use crate::{
 
 /// Calls a tool: the same that a model may call, with inputs that the workflow chooses.
 ///
-/// It is exactly one of `workflow`, `builtin`, `openapi` and `mcp`. Nobody is asked before: what a workflow does is for its
-/// author to say.
+/// It is exactly one of `workflow`, `builtin`, `knowledge`, `openapi` and `mcp`. Nobody is asked before: what a workflow does
+/// is for its author to say.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ToolConfig {
@@ -20,6 +20,8 @@ pub struct ToolConfig {
     pub workflow: Option<String>,
     /// One that comes with the program.
     pub builtin: Option<Builtin>,
+    /// Searches a knowledge base: its name.
+    pub knowledge: Option<String>,
     /// Operations of an HTTP service: its OpenAPI description, as `{ file: assets/shop.yaml }`.
     #[schemars(extend("x-liteagent-file" = "text", "x-liteagent-literal" = true))]
     pub openapi: Option<String>,
@@ -65,6 +67,7 @@ impl Node for Tool {
         let kind = Kind::read(&KindFields {
             workflow: config.workflow.as_deref(),
             builtin: config.builtin,
+            knowledge: config.knowledge.as_deref(),
             openapi: config.openapi.as_deref(),
             mcp: config.mcp.as_deref(),
             allow: &config.allow,

@@ -20,6 +20,7 @@ mod builtin;
 mod calculator;
 mod http;
 mod kind;
+mod knowledge;
 mod mcp;
 mod openapi;
 
@@ -58,7 +59,7 @@ const LONGEST_NAME: usize = 64;
 /// Between the name of a tool and that of one of its operations.
 const OF: &str = "__";
 
-/// A tool: exactly one of `workflow`, `builtin`, `openapi` and `mcp`.
+/// A tool: exactly one of `workflow`, `builtin`, `knowledge`, `openapi` and `mcp`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ToolDef {
@@ -68,6 +69,9 @@ pub struct ToolDef {
     /// One that comes with the program.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub builtin: Option<Builtin>,
+    /// Searches a knowledge base: its name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub knowledge: Option<String>,
     /// Operations of an HTTP service: its OpenAPI description, as `{ file: assets/shop.yaml }`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(extend("x-liteagent-file" = "text", "x-liteagent-literal" = true))]
@@ -278,6 +282,7 @@ impl ToolDef {
         KindFields {
             workflow: self.workflow.as_deref(),
             builtin: self.builtin,
+            knowledge: self.knowledge.as_deref(),
             openapi: self.openapi.as_deref(),
             mcp: self.mcp.as_deref(),
             allow: &self.allow,

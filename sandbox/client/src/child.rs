@@ -2,8 +2,6 @@
 //!
 //! Its socket is its standard input. It ends when that is closed, so it never outlives its parent.
 
-mod lock;
-
 use std::{
     cell::OnceCell,
     collections::HashMap,
@@ -13,6 +11,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
+use liteagent_sandbox_lock as lock;
 use liteagent_sandbox_protocol::{Fault, Kind, Runner};
 use serde::de::DeserializeOwned;
 use tokio::{
@@ -38,6 +37,8 @@ impl Seal {
     /// # Errors
     /// When the kernel refuses.
     pub fn seal(self) -> Result<(), Fault> {
+        // What was printed until here was about loading; from now on there is nobody to print for.
+        rustix::stdio::dup2_stderr(io::stdout()).map_err(|error| cannot("seal itself", &error))?;
         let landlock = lock::seal().map_err(|error| cannot("seal itself", &error))?;
         self.0.set(landlock).map_err(|_| cannot("seal itself", &"it is sealed already"))
     }

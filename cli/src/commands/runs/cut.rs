@@ -109,7 +109,7 @@ async fn cut(project: &Project, shell: &Shell, show: &ShowArgs, from: &str, cut:
     if let Some(kept) = kept(&platform, run).await? {
         shell.note(format!("{run} keeps {} of {}", count(kept as usize, "settled node"), row.id));
     }
-    let exit = follow(&platform, run, shell, show.json).await;
+    let exit = follow(&platform, run, shell, show.into()).await;
     platform.close().await?;
     exit
 }

@@ -10,7 +10,7 @@ use super::find;
 use crate::{
     commands::run::ShowArgs,
     failure::{Exit, Failure},
-    follow::{by, follow, go_on},
+    follow::{Results, by, follow, go_on},
     platform::Platform,
     progress::count,
     project::Project,
@@ -58,7 +58,7 @@ impl Resume {
         refuse_ended(&row)?;
         platform.progress.watch(row.id);
         platform.engine.resume(row.id).await?;
-        follow(platform, row.id, shell, self.show.json).await
+        follow(platform, row.id, shell, (&self.show).into()).await
     }
 
     async fn every(&self, platform: &Platform, shell: &Shell) -> Result<Exit, Failure> {
@@ -74,7 +74,7 @@ impl Resume {
             }
         }
         for run in started {
-            let exit = follow(platform, run, shell, self.show.json).await;
+            let exit = follow(platform, run, shell, (&self.show).into()).await;
             let exit = exit.unwrap_or_else(|failure| told(&failure, shell));
             worst = if exit == Exit::Done { worst } else { exit };
         }
@@ -94,7 +94,7 @@ impl Cancel {
             shell.note(format!("asked the process that runs {} to cancel it", row.id));
         } else {
             go_on(&platform, row.id).await?;
-            follow(&platform, row.id, shell, false).await?;
+            follow(&platform, row.id, shell, Results::All).await?;
         }
         platform.close().await?;
         Ok(Exit::Done)

@@ -54,7 +54,7 @@ impl Signal {
         platform.progress.watch(row.id);
         platform.engine.signal(row.id, to, payload, by()).await?;
         go_on(&platform, row.id).await?;
-        let exit = follow(&platform, row.id, shell, self.show.json).await;
+        let exit = follow(&platform, row.id, shell, (&self.show).into()).await;
         platform.close().await?;
         exit
     }

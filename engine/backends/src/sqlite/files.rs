@@ -10,10 +10,10 @@ use sqlx::sqlite::SqliteRow;
 
 use super::{
     SqliteStore,
-    error::{Error, damaged},
     row::{bytes, hash, int, text},
     runs,
 };
+use crate::database::{Error, damaged};
 
 impl SqliteStore {
     /// Records that a run has a file, and that it names the blob.

@@ -15,7 +15,8 @@ use liteagent_engine::{
 };
 use rusqlite::params;
 
-use super::{SqliteStore, error::Error, line, lists::Key, retention, row::hash, runs};
+use super::{SqliteStore, line, lists::Key, retention, row::hash, runs};
+use crate::database::Error;
 
 #[async_trait]
 impl Journal for SqliteStore {

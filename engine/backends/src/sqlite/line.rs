@@ -12,7 +12,8 @@ use liteagent_engine::{
 use rusqlite::params;
 use uuid::Uuid;
 
-use super::{db::Db, error::Error, runs};
+use super::{db::Db, runs};
+use crate::database::Error;
 
 /// The condition for runs that wait for room: they were never taken, and are not asked to stop.
 macro_rules! waits_for_room {
@@ -131,7 +132,9 @@ fn keys<'a>(holds: impl Iterator<Item = &'a Hold>) -> Vec<(String, u32)> {
 fn ids(db: &Db, rows: &[i64]) -> Result<Vec<RunId>, Error> {
     let id = |row: &i64| {
         let found = db.first("SELECT id FROM runs WHERE row = ?1", [row], |row| row.get::<_, uuid::Bytes>(0))?;
-        found.map(|id| RunId(Uuid::from_bytes(id))).ok_or_else(|| super::error::damaged("a run in a line is not there"))
+        found
+            .map(|id| RunId(Uuid::from_bytes(id)))
+            .ok_or_else(|| crate::database::damaged("a run in a line is not there"))
     };
     rows.iter().map(id).collect()
 }

@@ -10,12 +10,12 @@ use sqlx::{QueryBuilder, Row as _, Sqlite};
 
 use super::{
     Shared,
-    error::Error,
     line::waits_for_room,
     row::{bytes, int, phase_number, run_columns, run_row, status_number, text, uuid},
     runs::SEQ_BITS,
     session,
 };
+use crate::database::Error;
 
 impl Shared {
     pub(super) async fn read(&self, run: RunId, after: Seq, limit: usize) -> Result<Vec<StoredRecord>, Error> {

@@ -10,7 +10,8 @@ use liteagent_engine::{
 use rusqlite::params;
 use uuid::Uuid;
 
-use super::{db::Db, error::Error, runs::SEQ_BITS, session, turns};
+use super::{db::Db, runs::SEQ_BITS, session, turns};
+use crate::database::Error;
 
 /// Pages given back to the disk by one deletion: about 40 MB, some ten milliseconds.
 const VACUUM_PAGES: u32 = 10_000;

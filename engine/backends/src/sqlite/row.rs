@@ -8,7 +8,7 @@ use liteagent_engine::{
 use sqlx::{Row as _, sqlite::SqliteRow};
 use uuid::Uuid;
 
-use super::error::{Error, damaged};
+use crate::database::{Error, damaged};
 
 /// The columns that [`run_row`] reads, in its order.
 macro_rules! run_columns {

@@ -13,11 +13,11 @@ use rusqlite::params;
 
 use super::{
     db::Db,
-    error::Error,
     line,
     row::{hash, phase_number, run_columns, run_row, status_number},
     turns,
 };
+use crate::database::Error;
 
 /// How many bits of a record's place hold its seq.
 pub(super) const SEQ_BITS: u32 = 24;

@@ -9,7 +9,7 @@ use std::{
 
 use liteagent_engine::{id::SessionId, store::StoreError, units::Millis};
 
-use super::error::io_error;
+use crate::database::io_error;
 
 /// The sessions of this process, by the locks that it holds.
 pub(super) struct Locks {

@@ -13,7 +13,8 @@ use liteagent_engine::{
     value::Value,
 };
 
-use super::{Db, FILE, SqliteOptions, SqliteStore, error::Error};
+use super::{Db, FILE, SqliteOptions, SqliteStore};
+use crate::database::Error;
 use crate::{
     Reserve,
     tests::{Temporary, options, sqlite},

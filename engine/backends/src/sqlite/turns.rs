@@ -11,9 +11,9 @@ use sqlx::sqlite::SqliteRow;
 use super::{
     SqliteStore,
     db::Db,
-    error::Error,
     row::{Cells, bytes, int, text, uuid},
 };
+use crate::database::Error;
 
 /// The turn of a run that begins to exist.
 pub(super) fn say(db: &Db, new: &NewRun) -> Result<(), Error> {

@@ -10,9 +10,9 @@ use rusqlite::params;
 use super::{
     SqliteStore,
     db::Db,
-    error::Error,
     row::{Cells, int, text},
 };
+use crate::database::Error;
 
 /// Counts a run that has just ended: on the day when it last changed.
 pub(super) fn count(db: &Db, run: i64, usage: &RunUsage) -> Result<(), Error> {

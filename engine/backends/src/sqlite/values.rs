@@ -12,9 +12,9 @@ use rusqlite::params;
 use super::{
     Shared, SqliteStore,
     db::Db,
-    error::Error,
     row::{Cells, hash, int, text},
 };
+use crate::database::Error;
 
 #[async_trait]
 impl Kv for SqliteStore {

@@ -26,6 +26,8 @@ const BATCH: usize = 512;
 pub(crate) struct Embedder {
     bert: Bert,
     tokenizer: Tokenizer,
+    /// The same, which cuts nothing.
+    whole: Tokenizer,
     threads: ThreadPool,
 }
 
@@ -43,7 +45,18 @@ impl Embedder {
         let bert = Bert::read(map).map_err(|what| failure::broken(&weights, what))?;
         let path = EMBEDDING.path(folder, "tokenizer.json")?;
         let tokenizer = tokenizer(&path).map_err(|error| failure::broken(&path, error))?;
-        Ok(Self { bert, tokenizer, threads })
+        let mut whole = tokenizer.clone();
+        whole.with_truncation(None).map_err(|error| failure::broken(&path, error))?;
+        Ok(Self { bert, tokenizer, whole, threads })
+    }
+
+    /// For each text the bytes at which its tokens end.
+    pub(crate) fn ends(&self, texts: &[String]) -> Result<Vec<Vec<usize>>, NodeError> {
+        let ends = |text: &String| {
+            let encoded = self.whole.encode(text.as_str(), false).map_err(untold)?;
+            Ok(encoded.get_offsets().iter().map(|(_, end)| *end).collect())
+        };
+        texts.iter().map(ends).collect()
     }
 
     /// Computes on the threads of the pool, and returns when all is done. Nothing when it was stopped.
@@ -63,9 +76,12 @@ impl Embedder {
 
     fn tokens(&self, text: &str) -> Result<Vec<u32>, NodeError> {
         let encoded = self.tokenizer.encode_fast(text, true);
-        let encoded = encoded.map_err(|error| NodeError::internal(format!("a text has no tokens: {error}")))?;
-        Ok(encoded.get_ids().to_vec())
+        Ok(encoded.map_err(untold)?.get_ids().to_vec())
     }
+}
+
+fn untold(error: tokenizers::Error) -> NodeError {
+    NodeError::internal(format!("a text has no tokens: {error}"))
 }
 
 fn tokenizer(path: &Path) -> tokenizers::Result<Tokenizer> {

@@ -10,8 +10,11 @@ use std::{
 use async_trait::async_trait;
 use futures::{StreamExt as _, channel::mpsc, stream};
 use liteagent_engine::{
-    capability::model::{
-        ChatEvent, ChatRequest, ChatStream, EmbedRequest, Embeddings, ModelInfo, Models, ToolChoice, ToolUse, Usage,
+    capability::{
+        Tokenizer,
+        model::{
+            ChatEvent, ChatRequest, ChatStream, EmbedRequest, Embeddings, ModelInfo, Models, ToolChoice, ToolUse, Usage,
+        },
     },
     error::NodeError,
 };
@@ -54,9 +57,34 @@ impl LocalConfig {
 /// Models that run in the process. Each is loaded when it is first asked.
 pub struct LocalModels {
     config: LocalConfig,
-    embedder: OnceCell<Arc<Embedder>>,
+    embedder: Arc<Loaded>,
     chat: OnceCell<Arc<Chat>>,
     turns: Arc<Turns>,
+}
+
+/// The embedding model, once somebody needs it.
+struct Loaded {
+    folder: PathBuf,
+    threads: usize,
+    embedder: OnceCell<Arc<Embedder>>,
+}
+
+impl Loaded {
+    async fn get(&self) -> Result<Arc<Embedder>, NodeError> {
+        let (folder, threads) = (self.folder.clone(), self.threads.max(1));
+        let load = || async move {
+            blocking(move || Embedder::load(&folder, threads_of("local-embed", threads)?)).await.map(Arc::new)
+        };
+        self.embedder.get_or_try_init(load).await.cloned()
+    }
+}
+
+#[async_trait]
+impl Tokenizer for Loaded {
+    async fn ends(&self, texts: Vec<String>) -> Result<Vec<Vec<usize>>, NodeError> {
+        let embedder = self.get().await?;
+        blocking(move || embedder.ends(&texts)).await
+    }
 }
 
 impl LocalModels {
@@ -64,15 +92,8 @@ impl LocalModels {
     pub fn new(config: LocalConfig) -> Self {
         let answers = config.answers.max(1);
         let turns = Turns::new(answers, (config.threads / answers).max(1));
-        Self { config, embedder: OnceCell::new(), chat: OnceCell::new(), turns }
-    }
-
-    async fn embedder(&self) -> Result<Arc<Embedder>, NodeError> {
-        let load = || async {
-            let LocalConfig { folder, threads, .. } = self.config.clone();
-            blocking(move || Embedder::load(&folder, threads_of("local-embed", threads.max(1))?)).await.map(Arc::new)
-        };
-        self.embedder.get_or_try_init(load).await.cloned()
+        let embedder = Loaded { folder: config.folder.clone(), threads: config.threads, embedder: OnceCell::new() };
+        Self { config, embedder: Arc::new(embedder), chat: OnceCell::new(), turns }
     }
 
     async fn chat_model(&self) -> Result<Arc<Chat>, NodeError> {
@@ -138,7 +159,7 @@ impl Models for LocalModels {
         if model.chats {
             return Err(failure::unable(model, "make vectors of texts"));
         }
-        let embedder = self.embedder().await?;
+        let embedder = self.embedder.get().await?;
         let stop = Stop::default();
         let _guard = stop.when_dropped();
         let embedded = blocking(move || embedder.embed(&request.texts, &stop)).await?;
@@ -149,6 +170,14 @@ impl Models for LocalModels {
             vectors: embedded.vectors,
             usage: Usage { input_tokens: embedded.tokens, ..Usage::default() },
         })
+    }
+
+    fn tokenizer(&self, name: &str) -> Result<Arc<dyn Tokenizer>, NodeError> {
+        let model = find(name)?;
+        if model.chats {
+            return Err(failure::unable(model, "make vectors of texts"));
+        }
+        Ok(self.embedder.clone())
     }
 
     fn list(&self) -> Vec<ModelInfo> {

@@ -105,7 +105,7 @@ impl Unread {
 }
 
 /// An answer that counts as failure.
-pub(super) async fn failure(asked: &str, reply: HttpReply) -> NodeError {
+pub(crate) async fn failure(asked: &str, reply: HttpReply) -> NodeError {
     let (status, wait) = (reply.status, reply.retry_after);
     let said = excerpt(reply).await;
     let (code, class) = match status {
@@ -153,7 +153,7 @@ async fn take(mut reply: HttpReply, bytes: &mut Vec<u8>) {
 }
 
 /// The whole body, unpacked, against a limit.
-async fn collect(mut reply: HttpReply, limit: Size, asked: &str) -> Result<Bytes, NodeError> {
+pub(crate) async fn collect(mut reply: HttpReply, limit: Size, asked: &str) -> Result<Bytes, NodeError> {
     let too_large = || {
         NodeError::new(
             codes::HTTP_TOO_LARGE,

@@ -42,17 +42,6 @@ pub(super) fn retrieved(scope: &Scope) -> Vec<Value> {
     documents.unwrap_or_default().to_vec()
 }
 
-/// The passages as the model reads them.
-pub(super) fn numbered(passages: &[Value]) -> String {
-    let passage = |(index, passage): (usize, &Value)| {
-        let text = |name| passage.get(name).and_then(Value::as_str).unwrap_or_default();
-        let title = text("title");
-        let head = if title.is_empty() { String::new() } else { format!("{title}\n") };
-        format!("[{}] {head}{}", index + 1, text("content").trim())
-    };
-    passages.iter().enumerate().map(passage).collect::<Vec<_>>().join("\n\n")
-}
-
 /// The passages that a text names as `[2]` or `[1, 3]`, each with its `number`, in the order of their first mention.
 pub(super) fn named(text: &str, passages: &[Value]) -> Vec<Value> {
     let mut seen = BTreeSet::new();

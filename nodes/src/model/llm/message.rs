@@ -14,8 +14,7 @@ use serde::{
     de::{SeqAccess, Visitor, value::SeqAccessDeserializer},
 };
 
-use super::citations::numbered;
-use crate::io::file_value;
+use crate::{io::file_value, passages::numbered};
 
 mod given;
 

@@ -7,13 +7,14 @@ use liteagent_engine::{
 };
 use serde_json::{Map, Value as Json, json};
 
-use super::{Builtin, OF, ToolDef, builtin, callable, http::HttpTool, mcp, openapi::OpenApiTool};
+use super::{Builtin, OF, ToolDef, builtin, callable, http::HttpTool, knowledge, mcp, openapi::OpenApiTool};
 use crate::io::http_request::{Auth, Method};
 
 /// The fields that say what a tool is.
 pub(crate) struct KindFields<'f> {
     pub(crate) workflow: Option<&'f str>,
     pub(crate) builtin: Option<Builtin>,
+    pub(crate) knowledge: Option<&'f str>,
     pub(crate) openapi: Option<&'f str>,
     pub(crate) mcp: Option<&'f str>,
     pub(crate) allow: &'f [String],
@@ -36,6 +37,8 @@ pub(crate) enum Kind {
     Code,
     /// Requests.
     Http(HttpTool),
+    /// A search in the knowledge base of this name.
+    Knowledge(String),
     /// Operations of a service.
     OpenApi(Arc<OpenApiTool>),
     /// Tools of a server.
@@ -71,6 +74,7 @@ impl Kind {
         let set = [
             ("workflow", fields.workflow.is_some()),
             ("builtin", fields.builtin.is_some()),
+            ("knowledge", fields.knowledge.is_some()),
             ("openapi", fields.openapi.is_some()),
             ("mcp", fields.mcp.is_some()),
         ];
@@ -81,12 +85,17 @@ impl Kind {
                 [first, second, ..] => (format!("/{second}"), format!("`{first}` and `{second}`")),
                 [_] => unreachable!("one was taken above"),
             };
-            let message = format!("expected exactly one of `workflow`, `builtin`, `openapi` and `mcp`, found {found}");
+            let message = format!(
+                "expected exactly one of `workflow`, `builtin`, `knowledge`, `openapi` and `mcp`, found {found}"
+            );
             return Err(
                 ConfigError::new(codes::TOOL_KIND, field, message).hint("say what the tool is: `builtin: calculator`")
             );
         };
         Self::check_options(fields, name)?;
+        if let Some(knowledge) = fields.knowledge {
+            return knowledge::check(knowledge).map(|()| Self::Knowledge(knowledge.to_owned()));
+        }
         Ok(match (fields.workflow, fields.builtin, fields.openapi, fields.mcp) {
             (Some(workflow), ..) => {
                 if liteagent_engine::template::is_template(workflow) || workflow.is_empty() {
@@ -137,7 +146,7 @@ impl Kind {
     /// Whether a call changes something outside. Of a workflow, the checks of the file know.
     pub(crate) fn acts(&self) -> bool {
         match self {
-            Self::Workflow { .. } | Self::Time | Self::Calculator | Self::Code => false,
+            Self::Workflow { .. } | Self::Time | Self::Calculator | Self::Code | Self::Knowledge(_) => false,
             Self::Http(tool) => tool.writes(),
             Self::OpenApi(tool) => tool.writes(),
             Self::Mcp { .. } => true,
@@ -225,6 +234,7 @@ impl Kind {
             Self::Calculator => Parameters::Types(without_fixed(&builtin::calculator_parameters())),
             Self::Code => Parameters::Types(without_fixed(&builtin::code_parameters())),
             Self::Http(tool) => Parameters::Types(without_fixed(&tool.parameters())),
+            Self::Knowledge(_) => Parameters::Types(without_fixed(&knowledge::parameters())),
             Self::OpenApi(tool) => Parameters::Schema(tool.schema(operation.unwrap_or_default(), fixed)),
         }
     }
@@ -251,6 +261,7 @@ impl Kind {
             Self::Calculator => vec![spec(name.to_owned(), told(builtin::CALCULATOR), None)],
             Self::Code => vec![spec(name.to_owned(), told(builtin::CODE), None)],
             Self::Http(tool) => vec![spec(name.to_owned(), told(&tool.told()), None)],
+            Self::Knowledge(base) => vec![spec(name.to_owned(), told(&knowledge::told(base)), None)],
         })
     }
 
@@ -280,6 +291,7 @@ impl Kind {
             Self::Calculator => builtin::calculate(&fitted)?,
             Self::Code => builtin::code(ctx, &fitted).await?,
             Self::Http(tool) => tool.call(ctx, &fitted).await?,
+            Self::Knowledge(base) => knowledge::search(ctx, base, &fitted).await?,
             Self::OpenApi(tool) => tool.call(ctx, operation.unwrap_or_default(), &fitted).await?,
             Self::Mcp { server, .. } => mcp::call(ctx, server, operation.unwrap_or_default(), fitted).await?,
         }))

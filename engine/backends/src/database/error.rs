@@ -7,7 +7,7 @@ use rusqlite::ffi;
 
 /// A failure inside a store.
 #[derive(Debug)]
-pub(crate) enum Error {
+pub enum Error {
     /// Of the writing connection.
     Write(rusqlite::Error),
     /// Of a reading connection.
@@ -17,12 +17,12 @@ pub(crate) enum Error {
 }
 
 /// What is stored cannot be understood.
-pub(crate) fn damaged(what: impl ToString) -> Error {
+pub fn damaged(what: impl ToString) -> Error {
     Error::Store(StoreError::Damaged(what.to_string()))
 }
 
 /// A failure of the file system.
-pub(crate) fn io_error(error: &io::Error, what: &str) -> StoreError {
+pub fn io_error(error: &io::Error, what: &str) -> StoreError {
     let text = format!("{what}: {error}");
     match error.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded | io::ErrorKind::FileTooLarge => {

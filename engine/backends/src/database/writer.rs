@@ -11,23 +11,50 @@ use std::{
 use liteagent_engine::store::StoreError;
 use tokio::sync::oneshot;
 
-use super::{db::Db, error::Error};
+use super::{Database, error::Error};
 
 /// At most so many writes share a commit.
 const GROUP: usize = 512;
 
+/// What the thread works with: a database, and what is remembered of it.
+pub trait Writes: Send + 'static {
+    /// The database.
+    fn database(&self) -> &Database;
+    /// A transaction was undone: what was remembered of it is not so.
+    fn rolled_back(&self) {}
+}
+
+impl Writes for Database {
+    fn database(&self) -> &Database {
+        self
+    }
+}
+
 /// The way to the writing thread; it ends when the last of these is dropped.
-#[derive(Clone)]
-pub(super) enum Writer {
-    Thread(Sender<Box<dyn Job>>),
+pub enum Writer<D> {
+    /// The way to it.
+    Thread(Jobs<D>),
     /// The store can only be read, and why.
     Nobody(Arc<str>),
 }
 
+/// What is given to the thread.
+type Jobs<D> = Sender<Box<dyn Job<D>>>;
+
+impl<D> Clone for Writer<D> {
+    fn clone(&self) -> Self {
+        match self {
+            Self::Thread(jobs) => Self::Thread(jobs.clone()),
+            Self::Nobody(why) => Self::Nobody(why.clone()),
+        }
+    }
+}
+
 /// A write. It is done again from the start when a neighbour in its group made the transaction fail, so it keeps
 /// what it was given.
-pub(super) trait Job: Send {
-    fn run(&mut self, db: &Db) -> Result<(), Error>;
+pub trait Job<D>: Send {
+    /// Does it, in a transaction.
+    fn run(&mut self, db: &D) -> Result<(), Error>;
     /// Tells the caller; called once, after the commit.
     fn acknowledge(self: Box<Self>, outcome: Result<(), StoreError>);
 }
@@ -38,12 +65,12 @@ struct Call<W, T> {
     reply: oneshot::Sender<Result<T, StoreError>>,
 }
 
-impl<W, T> Job for Call<W, T>
+impl<D, W, T> Job<D> for Call<W, T>
 where
-    W: FnMut(&Db) -> Result<T, Error> + Send,
+    W: FnMut(&D) -> Result<T, Error> + Send,
     T: Send,
 {
-    fn run(&mut self, db: &Db) -> Result<(), Error> {
+    fn run(&mut self, db: &D) -> Result<(), Error> {
         self.done = Some((self.work)(db)?);
         Ok(())
     }
@@ -55,9 +82,12 @@ where
     }
 }
 
-impl Writer {
+impl<D: Writes> Writer<D> {
     /// Starts the thread.
-    pub(super) fn start(db: Db) -> Result<Self, StoreError> {
+    ///
+    /// # Errors
+    /// When the system gives none.
+    pub fn start(db: D) -> Result<Self, StoreError> {
         let (jobs, inbox) = mpsc::channel();
         thread::Builder::new()
             .name("sqlite-writer".to_owned())
@@ -68,9 +98,12 @@ impl Writer {
 
     /// Does work in a transaction, shared with others, and returns when it is durable. Work that refuses something
     /// must do so before it changes anything, and say so in `T`; an error undoes it.
-    pub(super) async fn write<T: Send + 'static>(
+    ///
+    /// # Errors
+    /// Those of the work; [`StoreError::ReadOnly`] where nobody writes.
+    pub async fn write<T: Send + 'static>(
         &self,
-        work: impl FnMut(&Db) -> Result<T, Error> + Send + 'static,
+        work: impl FnMut(&D) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, StoreError> {
         let jobs = match self {
             Self::Thread(jobs) => jobs,
@@ -86,13 +119,13 @@ fn stopped() -> StoreError {
     StoreError::Failed("the writing thread has stopped".to_owned())
 }
 
-fn serve(db: &Db, inbox: &Receiver<Box<dyn Job>>) {
+fn serve<D: Writes>(db: &D, inbox: &Receiver<Box<dyn Job<D>>>) {
     while let Ok(first) = inbox.recv() {
         let mut group = vec![first];
         match run_group(db, &mut group, inbox) {
-            Ok(()) => acknowledge(group, &db.commit()),
+            Ok(()) => acknowledge(group, &commit(db)),
             Err(error) => {
-                db.rollback();
+                rollback(db);
                 apart(db, group, error);
             }
         }
@@ -100,8 +133,12 @@ fn serve(db: &Db, inbox: &Receiver<Box<dyn Job>>) {
 }
 
 /// Runs the group and whatever arrives meanwhile.
-fn run_group(db: &Db, group: &mut Vec<Box<dyn Job>>, inbox: &Receiver<Box<dyn Job>>) -> Result<(), Error> {
-    db.begin()?;
+fn run_group<D: Writes>(
+    db: &D,
+    group: &mut Vec<Box<dyn Job<D>>>,
+    inbox: &Receiver<Box<dyn Job<D>>>,
+) -> Result<(), Error> {
+    begin(db)?;
     let mut next = 0;
     while let Some(job) = group.get_mut(next) {
         job.run(db)?;
@@ -114,21 +151,39 @@ fn run_group(db: &Db, group: &mut Vec<Box<dyn Job>>, inbox: &Receiver<Box<dyn Jo
 }
 
 /// Something in the group failed, and took the transaction with it: each one alone shows which.
-fn apart(db: &Db, group: Vec<Box<dyn Job>>, error: Error) {
+fn apart<D: Writes>(db: &D, group: Vec<Box<dyn Job<D>>>, error: Error) {
     if group.len() == 1 {
         return acknowledge(group, &Err(error.into()));
     }
     for mut job in group {
-        let outcome = db.begin().and_then(|()| job.run(db)).map_err(StoreError::from).and_then(|()| db.commit());
+        let outcome = begin(db).and_then(|()| job.run(db)).map_err(StoreError::from).and_then(|()| commit(db));
         if outcome.is_err() {
-            db.rollback();
+            rollback(db);
         }
         job.acknowledge(outcome);
     }
 }
 
-fn acknowledge(group: Vec<Box<dyn Job>>, outcome: &Result<(), StoreError>) {
+fn acknowledge<D>(group: Vec<Box<dyn Job<D>>>, outcome: &Result<(), StoreError>) {
     for job in group {
         job.acknowledge(outcome.clone());
+    }
+}
+
+fn begin<D: Writes>(db: &D) -> Result<(), Error> {
+    rollback(db);
+    db.database().begin()
+}
+
+fn commit<D: Writes>(db: &D) -> Result<(), StoreError> {
+    db.database().commit().map_err(|error| {
+        rollback(db);
+        error.into()
+    })
+}
+
+fn rollback<D: Writes>(db: &D) {
+    if db.database().rollback() {
+        db.rolled_back();
     }
 }

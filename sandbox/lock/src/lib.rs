@@ -1,10 +1,11 @@
-//! How a child process gives up everything, step by step.
+//! How a process gives up everything, step by step: for child processes that handle what nobody has to trust.
 //!
+//! # Layout
 //! 1. [`begin`]: no descriptor but the socket, no core dumps, no new privileges.
 //! 2. [`seal`], when everything is loaded and no thread was started: no capability, nobody may look into its memory, and
 //!    Landlock, where the kernel has it, keeps this thread and all that it starts from files, the network, and other processes.
-//! 3. [`finish`], when every thread has been started: a filter that lets only those system calls pass which running
-//!    instances need: memory, waiting, and the descriptors that are open.
+//! 3. [`finish`], when every thread has been started: a filter that lets only those system calls pass which computing
+//!    needs: memory, waiting, and the descriptors that are open.
 //! 4. [`prove`]: it tries what it must not be able to do.
 
 use std::{
@@ -27,12 +28,34 @@ use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen::Dword, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
 };
 
+/// Why the kernel did not do what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Refused {
+    /// A system call failed.
+    #[error(transparent)]
+    Call(#[from] Errno),
+    /// Landlock failed.
+    #[error("Landlock: {0}")]
+    Landlock(#[from] landlock::RulesetError),
+    /// The filter of system calls cannot be made.
+    #[error("the filter of system calls: {0}")]
+    Filter(#[from] seccompiler::BackendError),
+    /// The filter of system calls was not taken.
+    #[error("the filter of system calls: {0}")]
+    Seccomp(#[from] seccompiler::Error),
+}
+
 /// The newest Landlock that was tried; the kernel may have an older one.
 const LANDLOCK: ABI = ABI::V7;
 /// `ioctl(PAGEMAP_SCAN)`: which of its own pages an instance wrote to.
 const PAGEMAP_SCAN: u64 = 0xc060_6610;
 
-pub(super) fn begin(socket: &UnixStream) -> io::Result<()> {
+/// Checks that this process has inherited nothing but its three streams and a copy of one of them, `socket`. It leaves no
+/// core dump and gains no privilege from then on.
+///
+/// # Errors
+/// When it inherited another descriptor, or the kernel refuses.
+pub fn begin(socket: &UnixStream) -> io::Result<()> {
     use std::os::fd::AsRawFd as _;
     if let Some(inherited) = descriptors()?.into_iter().find(|fd| *fd > 2 && *fd != socket.as_raw_fd()) {
         return Err(io::Error::other(format!("it inherited the descriptor {inherited}")));
@@ -50,11 +73,21 @@ fn descriptors() -> io::Result<Vec<i32>> {
     Ok(fds.filter(|fd| fs::read_link(format!("/proc/self/fd/{fd}")).is_ok()).collect())
 }
 
+/// Limits the memory of this process, its program included, to so many bytes: more cannot be had. To be called before
+/// [`finish`], which takes away the right to change limits.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn limit_memory(bytes: u64) -> io::Result<()> {
+    Ok(setrlimit(Resource::As, Rlimit { current: Some(bytes), maximum: Some(bytes) })?)
+}
+
 /// Gives up files, the network, other processes and capabilities, on this thread and all that it starts. Says how much of
-/// that Landlock does.
-pub(super) fn seal() -> Result<String, Box<dyn std::error::Error>> {
-    // What was printed until here was about loading; from now on there is nobody to print for.
-    rustix::stdio::dup2_stderr(io::stdout())?;
+/// that Landlock does: `full`, `partly`, or `no` where the kernel has none. What was opened before stays open.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn seal() -> Result<String, Refused> {
     let none = CapabilitySet::empty();
     set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })?;
     set_dumpable_behavior(DumpableBehavior::NotDumpable)?;
@@ -72,12 +105,15 @@ pub(super) fn seal() -> Result<String, Box<dyn std::error::Error>> {
     Ok(kept.to_owned())
 }
 
-/// Lets only the system calls pass that running instances need, on every thread.
-pub(super) fn finish() -> Result<(), Box<dyn std::error::Error>> {
+/// Lets only the system calls pass that computing needs, on every thread.
+///
+/// # Errors
+/// When the kernel refuses.
+pub fn finish() -> Result<(), Refused> {
     Ok(seccompiler::apply_filter_all_threads(&filter()?)?)
 }
 
-fn filter() -> Result<BpfProgram, Box<dyn std::error::Error>> {
+fn filter() -> Result<BpfProgram, Refused> {
     let rule = |argument, operator, value| -> Result<_, seccompiler::BackendError> {
         SeccompRule::new(vec![SeccompCondition::new(argument, Dword, operator, value)?])
     };
@@ -171,7 +207,7 @@ const FORBIDDEN: [(&str, Attempt); 15] = [
 ///
 /// # Errors
 /// What was not refused.
-pub(super) fn prove() -> Result<Vec<String>, String> {
+pub fn prove() -> Result<Vec<String>, String> {
     let mut refused = Vec::new();
     for (name, attempt) in FORBIDDEN {
         match attempt() {
