@@ -31,6 +31,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "liteagent-documents",
             "liteagent-engine",
             "liteagent-guests",
+            "liteagent-knowledge",
             "liteagent-local-models",
             "liteagent-nodes",
             "liteagent-providers",
