@@ -149,5 +149,5 @@ fn shown((index, hit): (usize, &Hit)) -> String {
     let place = [&hit.title].into_iter().chain(headings).map(String::as_str).collect::<Vec<_>>().join(" > ");
     let text = hit.chunk.passage.as_deref().unwrap_or(&hit.chunk.text);
     let text: String = text.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(SHOWN).collect();
-    format!("{}. {:.3}  {}{page}\n   {place}\n   {}\n   {text}", index + 1, hit.score, hit.document, scores.join(", "),)
+    format!("{}. {:.3}  {}{page}\n   {place}\n   {}\n   {text}", index + 1, hit.score, hit.document, scores.join(", "))
 }

@@ -75,6 +75,10 @@ fn help_lists_the_commands() {
       check        Checks workflow files and reports every finding at once
       run          Runs a workflow and prints its outputs
       chat         Talks with a workflow
+      index        Puts the documents of a folder into a knowledge base
+      ask          Answers a question from a knowledge base
+      search       Looks something up in a knowledge base, with the scores of each stage
+      kb           Makes, lists, shows and deletes knowledge bases, and measures searches
       runs         Lists runs, shows one, answers one that waits, goes on with one
       forget       Deletes everything that is kept about a subject
       test         Runs the tests of workflows

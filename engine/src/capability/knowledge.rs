@@ -300,17 +300,23 @@ pub struct Hit {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Scores {
     /// The cosine of its vector and the question's, -1 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, serialize_with = "rounded", skip_serializing_if = "Option::is_none")]
     pub vector: Option<f32>,
     /// BM25, from 0.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, serialize_with = "rounded", skip_serializing_if = "Option::is_none")]
     pub keyword: Option<f32>,
     /// What their ranks together give, 0 to 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, serialize_with = "rounded", skip_serializing_if = "Option::is_none")]
     pub fused: Option<f32>,
     /// What a reranking model said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(default, serialize_with = "rounded", skip_serializing_if = "Option::is_none")]
     pub rerank: Option<f32>,
+}
+
+/// Four places: people read them, and what is a single precision number here is a double one elsewhere.
+#[expect(clippy::ref_option, reason = "serde gives the field by reference")]
+fn rounded<S: serde::Serializer>(score: &Option<f32>, serializer: S) -> Result<S::Ok, S::Error> {
+    score.map(|score| (f64::from(score) * 1e4).round() / 1e4).serialize(serializer)
 }
 
 #[cfg(test)]

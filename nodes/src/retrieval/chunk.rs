@@ -28,10 +28,10 @@ const LARGEST: u32 = 100_000;
 pub struct ChunkConfig {
     /// The text, or an object with `text`, `headings` and `pages` as `document-extractor` gives it. In a text alone, lines
     /// as `# Heading` are its headings. With `by: pairs` also a list of `{ question, answer }`.
-    pub text: Template<Value>,
+    pub text: TemplateTree,
     /// Where pieces end.
     #[serde(default)]
-    pub by: By,
+    pub by: CutBy,
     /// With `by: separator`: the text between pieces.
     #[schemars(length(min = 1))]
     pub separator: Option<String>,
@@ -62,7 +62,7 @@ pub struct ChunkConfig {
 /// Where pieces end.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum By {
+pub enum CutBy {
     /// At headings, so that no piece goes on in another section; small sections stay together. What is still too large is
     /// cut as `text`.
     #[default]
@@ -124,7 +124,7 @@ impl Node for Chunk {
         let wrong = |field: &str, message: String, hint: &str| {
             Err(ConfigError::new(codes::CHUNK_CONFIG, field, message).hint(hint.to_owned()))
         };
-        if config.separator.is_some() != (config.by == By::Separator) {
+        if config.separator.is_some() != (config.by == CutBy::Separator) {
             let message = "expected `separator` with `by: separator`, and only there".to_owned();
             return wrong("/separator", message, "write `by: separator` and `separator: \"---\"`");
         }
@@ -136,7 +136,7 @@ impl Node for Chunk {
             let message = format!("expected more than `size`, which is {}", config.size);
             return wrong("/passage_size", message, "a passage holds several pieces: four times `size` is usual");
         }
-        if config.passage_size.is_some() && config.by == By::Pairs {
+        if config.passage_size.is_some() && config.by == CutBy::Pairs {
             let message = "`by: pairs` has no passages: a question is found with its answer".to_owned();
             return wrong("/passage_size", message, "remove `passage_size`");
         }
@@ -145,9 +145,9 @@ impl Node for Chunk {
     }
 
     async fn run(&self, ctx: &NodeCtx) -> Result<Outcome<Self::Output>, NodeError> {
-        let value = ctx.render(&self.config.text)?;
+        let value = ctx.render_tree(&self.config.text)?;
         let chunks = match self.config.by {
-            By::Pairs => self.counted(ctx, pairs::read(&value)?).await?,
+            CutBy::Pairs => self.counted(ctx, pairs::read(&value)?).await?,
             _ => self.cut(ctx, Marked::read(&value)?).await?,
         };
         let tokens = chunks.iter().map(|chunk| u64::from(chunk.tokens)).sum();
@@ -194,7 +194,7 @@ impl Chunk {
         for passage in cut(&text, &ends, whole, &rules(passage_size, 0)) {
             let around: Arc<str> = text.text[passage.clone()].trim().into();
             // What is no smaller than its passage needs none.
-            let parts = cut(&text, &ends, passage, &Rules { by: By::Text, ..small });
+            let parts = cut(&text, &ends, passage, &Rules { by: CutBy::Text, ..small });
             let around = (parts.len() > 1).then_some(&around);
             chunks.extend(parts.iter().map(|range| piece(range, around)));
         }
@@ -212,8 +212,7 @@ const EXAMPLES: &[Example] = &[
         yaml: "\
 type: chunk
 text: \"{{ inputs.text }}\"
-size: 8
-overlap: 0
+size: 9
 ",
         scope: "\
 inputs: { text: \"# Tea\\nGreen or black tea.\\n\\n# Coffee\\nOnly in the morning, please.\" }
@@ -222,9 +221,9 @@ fakes: { models: [] }
         gives: "\
 output:
   chunks:
-    - { text: \"# Tea\\nGreen or black tea.\", headings: [Tea], tokens: 8 }
-    - { text: \"# Coffee\\nOnly in\", headings: [Coffee] }
-    - { text: \"the morning, please.\", headings: [Coffee] }
+    - { text: \"# Tea\\nGreen or black tea.\", headings: [Tea], tokens: 9 }
+    - { text: \"# Coffee\\nOnly in the\", headings: [Coffee] }
+    - { text: \"morning, please.\", headings: [Coffee] }
   count: 3
 ",
     },
@@ -242,5 +241,17 @@ fakes: { models: [] }
         gives: "\
 output: { chunks: [{ text: \"When do you open?\", passage: \"When do you open?\\nAt nine.\" }, { text: \"And on Sundays?\" }], count: 2 }
 ",
+    },
+    Example {
+        title: "Something that is no text",
+        yaml: "\
+type: chunk
+text: \"{{ inputs.number }}\"
+",
+        scope: "\
+inputs: { number: 5 }
+fakes: { models: [] }
+",
+        gives: "error: LA2609",
     },
 ];

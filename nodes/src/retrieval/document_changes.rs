@@ -159,7 +159,8 @@ async fn gone(
     }
 }
 
-const EXAMPLES: &[Example] = &[Example {
+const EXAMPLES: &[Example] = &[
+    Example {
     title: "One changed, one is gone",
     yaml: "\
 type: document-changes
@@ -171,4 +172,15 @@ complete: docs/
 fakes: { knowledge: { handbook: { docs/tea.md: [Tea.], docs/cars.md: [Cars.], docs/old.md: [Old.], other.md: [Other.] } } }
 ",
     gives: "output: { changed: [{ id: docs/tea.md, hash: \"2\" }], unchanged: 1, gone: [docs/old.md] }",
-}];
+},
+    Example {
+        title: "Something that is no document",
+        yaml: "\
+type: document-changes
+knowledge: handbook
+documents: [tea.md]
+",
+        scope: "fakes: { knowledge: { handbook: {} } }",
+        gives: "error: LA2606",
+    },
+];

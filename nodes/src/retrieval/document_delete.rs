@@ -56,16 +56,28 @@ impl Node for DocumentDelete {
     }
 }
 
-const EXAMPLES: &[Example] = &[Example {
-    title: "What is no longer in a folder",
-    yaml: "\
+const EXAMPLES: &[Example] = &[
+    Example {
+        title: "What is no longer in a folder",
+        yaml: "\
 type: document-delete
 knowledge: handbook
 documents: \"{{ changes.gone }}\"
 ",
-    scope: "\
+        scope: "\
 changes: { gone: [docs/old.md, docs/older.md] }
 fakes: { knowledge: { handbook: { docs/old.md: [Old.] } } }
 ",
-    gives: "output: { deleted: 1 }",
-}];
+        gives: "output: { deleted: 1 }",
+    },
+    Example {
+        title: "A knowledge base that is not there",
+        yaml: "\
+type: document-delete
+knowledge: handbok
+documents: [docs/old.md]
+",
+        scope: "fakes: { knowledge: { handbook: {} } }",
+        gives: "error: LA2601",
+    },
+];

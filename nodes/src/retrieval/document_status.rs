@@ -89,18 +89,31 @@ impl Node for DocumentStatus {
     }
 }
 
-const EXAMPLES: &[Example] = &[Example {
-    title: "A file that nobody can read",
-    yaml: "\
+const EXAMPLES: &[Example] = &[
+    Example {
+        title: "A file that nobody can read",
+        yaml: "\
 type: document-status
 knowledge: handbook
 document: docs/scan.pdf
 status: failed
 error: \"{{ inputs.why }}\"
 ",
-    scope: "\
+        scope: "\
 inputs: { why: It holds no text. }
 fakes: { knowledge: { handbook: {} } }
 ",
-    gives: "output: { document: docs/scan.pdf }",
-}];
+        gives: "output: { document: docs/scan.pdf }",
+    },
+    Example {
+        title: "A knowledge base that is not there",
+        yaml: "\
+type: document-status
+knowledge: handbok
+document: docs/tea.md
+status: parsing
+",
+        scope: "fakes: { knowledge: { handbook: {} } }",
+        gives: "error: LA2601",
+    },
+];

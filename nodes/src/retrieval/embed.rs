@@ -12,7 +12,7 @@ use super::vectors::{self, Use, embed};
 #[serde(deny_unknown_fields)]
 pub struct EmbedConfig {
     /// A text, or a list of texts.
-    pub texts: Template<Value>,
+    pub texts: TemplateTree,
     /// The embedding model: `provider/model`, or an alias.
     #[serde(default = "vectors::embed_alias")]
     pub embedding_model: String,
@@ -58,7 +58,7 @@ impl Node for Embed {
     }
 
     async fn run(&self, ctx: &NodeCtx) -> Result<Outcome<Self::Output>, NodeError> {
-        let value = ctx.render(&self.config.texts)?;
+        let value = ctx.render_tree(&self.config.texts)?;
         let text = |value: &Value| {
             value.as_str().map(str::to_owned).ok_or_else(|| {
                 let message = format!("expected a text or a list of texts in `texts`, found {}", value.kind());
@@ -77,15 +77,26 @@ impl Node for Embed {
     }
 }
 
-const EXAMPLES: &[Example] = &[Example {
-    title: "Two texts",
-    yaml: "\
+const EXAMPLES: &[Example] = &[
+    Example {
+        title: "Two texts",
+        yaml: "\
 type: embed
 texts: [\"{{ inputs.a }}\", \"{{ inputs.b }}\"]
 ",
-    scope: "\
+        scope: "\
 inputs: { a: tea, b: coffee }
 fakes: { models: [] }
 ",
-    gives: "output: { model: test/embed, dimensions: 676 }",
-}];
+        gives: "output: { model: test/embed, dimensions: 676 }",
+    },
+    Example {
+        title: "Something that is no text",
+        yaml: "\
+type: embed
+texts: [\"{{ inputs.number }}\"]
+",
+        scope: "inputs: { number: 5 }\nfakes: { models: [] }",
+        gives: "error: LA2606",
+    },
+];

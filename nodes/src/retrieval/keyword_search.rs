@@ -66,17 +66,30 @@ impl Node for KeywordSearch {
     }
 }
 
-const EXAMPLES: &[Example] = &[Example {
-    title: "Passages with a word",
-    yaml: "\
+const EXAMPLES: &[Example] = &[
+    Example {
+        title: "Passages with a word",
+        yaml: "\
 type: keyword-search
 knowledge: handbook
 query: kitchen
 ",
-    scope: "\
+        scope: "\
 fakes:
   knowledge:
     handbook: { tea.md: [The green tea is in the kitchen.], cars.md: [Cars stand in the yard.] }
 ",
-    gives: "output: { documents: [{ document: tea.md }] }",
-}];
+        gives: "output: { documents: [{ document: tea.md }] }",
+    },
+    Example {
+        title: "A name that is not allowed",
+        yaml: "\
+type: keyword-search
+knowledge: \"{{ inputs.knowledge }}\"
+allow: [handbook]
+query: salaries
+",
+        scope: "inputs: { knowledge: wages }\nfakes: { knowledge: { handbook: {}, wages: {} } }",
+        gives: "error: LA2607",
+    },
+];

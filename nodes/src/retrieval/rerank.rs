@@ -20,7 +20,7 @@ mod judge;
 #[serde(deny_unknown_fields)]
 pub struct RerankConfig {
     /// The passages: `documents` of a search.
-    pub documents: Template<Value>,
+    pub documents: TemplateTree,
     /// The question.
     pub query: Template<String>,
     /// The chat model that says how well each passage answers, where neither `endpoint` nor `weights` is given:
@@ -86,7 +86,7 @@ impl Node for Rerank {
 
     async fn run(&self, ctx: &NodeCtx) -> Result<Outcome<Self::Output>, NodeError> {
         let config = &self.config;
-        let mut documents = Found::read(&ctx.render(&config.documents)?)?;
+        let mut documents = Found::read(&ctx.render_tree(&config.documents)?)?;
         let query = ctx.render(&config.query)?;
         let top_k = top_k(ctx, config.top_k.as_ref())?;
         let least = config.score_threshold.as_ref().map(|least| ctx.render(least)).transpose()?.flatten();
@@ -165,17 +165,25 @@ query: tea
 endpoint:
   url: https://rerank.example.org/v1/rerank
   model: bge-reranker-v2-m3
-  auth: { bearer: \"{{ secrets.RERANK }}\" }
 ",
         scope: "\
 search:
   documents:
     - { content: A, title: a, url: null, knowledge: k, document: a, position: 0, headings: [], page: null, score: 0.9, scores: {}, metadata: {} }
     - { content: B, title: b, url: null, knowledge: k, document: b, position: 0, headings: [], page: null, score: 0.8, scores: {}, metadata: {} }
-secrets: { RERANK: sk }
 fakes:
   http: [{ json: { results: [{ index: 1, relevance_score: 0.9 }, { index: 0, relevance_score: 0.2 }] } }]
 ",
         gives: "output: { documents: [{ document: b, score: 0.9 }, { document: a, score: 0.2 }] }",
+    },
+    Example {
+        title: "Something that is no passage",
+        yaml: "\
+type: rerank
+documents: [\"{{ inputs.text }}\"]
+query: tea
+",
+        scope: "inputs: { text: Tea. }\nfakes: { models: [] }",
+        gives: "error: LA2606",
     },
 ];

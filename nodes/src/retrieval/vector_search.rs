@@ -21,7 +21,7 @@ pub struct VectorSearchConfig {
     pub query: Template<String>,
     /// How to look.
     #[serde(default)]
-    pub search: By,
+    pub search: SearchBy,
     /// How many passages there are at most, 1 to 1000; 4 when missing.
     pub top_k: Option<Template<u64>>,
     /// How near to the question a passage must be: the cosine of the two, from -1 to 1.
@@ -38,7 +38,7 @@ pub struct VectorSearchConfig {
 /// How to look.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
-pub enum By {
+pub enum SearchBy {
     /// By meaning.
     #[default]
     Vector,
@@ -108,8 +108,8 @@ impl Node for VectorSearch {
             bases: Bases { names: &config.knowledge, allow: &config.allow },
             query: &config.query,
             mode: match config.search {
-                By::Vector => SearchMode::Vector,
-                By::Hybrid => SearchMode::Hybrid,
+                SearchBy::Vector => SearchMode::Vector,
+                SearchBy::Hybrid => SearchMode::Hybrid,
             },
             top_k: config.top_k.as_ref(),
             score_threshold: config.score_threshold.as_ref(),

@@ -23,7 +23,7 @@ pub struct VectorUpsertConfig {
     /// The document: `{ id, title, url, hash, metadata }`; `text`, `headings` and `pages` may stand there too.
     pub document: TemplateTree,
     /// Its chunks, as `chunk` gives them.
-    pub chunks: Template<Value>,
+    pub chunks: TemplateTree,
     /// Metadata besides that of the document, which counts more.
     pub metadata: Option<TemplateTree>,
     /// The embedding model of a knowledge base that is made: `provider/model`, or an alias.
@@ -114,7 +114,7 @@ impl Node for VectorUpsert {
 
 impl VectorUpsert {
     fn chunks(&self, ctx: &NodeCtx) -> Result<Vec<Chunk>, NodeError> {
-        let value = ctx.render(&self.config.chunks)?;
+        let value = ctx.render_tree(&self.config.chunks)?;
         value.to_typed().map_err(|error| {
             let message = format!("expected chunks in `chunks`, found {}: {error}", value.kind());
             NodeError::new(codes::KNOWLEDGE_INVALID, ErrorClass::Invalid, message)

@@ -2,12 +2,12 @@
 
 use std::ops::Range;
 
-use super::{By, text::Marked};
+use super::{CutBy, text::Marked};
 
 /// How a text is cut.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules<'a> {
-    pub(super) by: By,
+    pub(super) by: CutBy,
     pub(super) separator: Option<&'a str>,
     /// The most units of a piece.
     pub(super) size: u32,
@@ -29,10 +29,10 @@ enum End {
 pub(super) fn cut(text: &Marked, ends: &[usize], part: Range<usize>, rules: &Rules) -> Vec<Range<usize>> {
     let cutter = Cutter { text: &text.text, ends, size: rules.size as usize, overlap: rules.overlap as usize };
     let pieces = match rules.by {
-        By::Fixed => return cutter.fixed(part),
-        By::Separator => cutter.separated(part, rules.separator.unwrap_or("\n\n")),
-        By::Text | By::Pairs => vec![part],
-        By::Sections => cutter.sections(text, part),
+        CutBy::Fixed => return cutter.fixed(part),
+        CutBy::Separator => cutter.separated(part, rules.separator.unwrap_or("\n\n")),
+        CutBy::Text | CutBy::Pairs => vec![part],
+        CutBy::Sections => cutter.sections(text, part),
     };
     pieces.into_iter().flat_map(|piece| cutter.pieces(piece)).collect()
 }
@@ -165,6 +165,10 @@ impl Cutter<'_> {
     /// How well a piece ends before a place: the text is looked at on both sides.
     fn end_at(&self, at: usize) -> End {
         let before = &self.text[..at];
+        if is_heading(before.trim_end().lines().next_back().unwrap_or_default()) && before.ends_with('\n') {
+            // A heading without what stands under it says nothing.
+            return End::Inside;
+        }
         if before.ends_with("\n\n") {
             return End::Blank;
         }
@@ -191,6 +195,10 @@ impl Cutter<'_> {
     }
 }
 
+fn is_heading(line: &str) -> bool {
+    line.starts_with('#') && line.trim_start_matches('#').starts_with(' ')
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -209,7 +217,7 @@ mod tests {
         ends
     }
 
-    fn pieces(text: &str, by: By, size: u32, overlap: u32) -> Vec<String> {
+    fn pieces(text: &str, by: CutBy, size: u32, overlap: u32) -> Vec<String> {
         let marked = Marked::read(&text.into()).expect("it is a text");
         let rules = Rules { by, separator: Some("--"), size, overlap };
         let cut = cut(&marked, &ends(text), 0..text.len(), &rules);
@@ -220,12 +228,12 @@ mod tests {
     fn pieces_end_where_the_text_does() {
         let text = "One two three. Four five six.\nSeven eight.\n\nNine ten eleven twelve thirteen.";
         assert_eq!(
-            pieces(text, By::Text, 8, 0),
+            pieces(text, CutBy::Text, 8, 0),
             ["One two three. Four five six.|Seven eight.", "Nine ten eleven twelve thirteen."]
         );
-        assert_eq!(pieces(text, By::Fixed, 5, 2)[..2], ["One two three. Four five", "Four five six.|Seven eight."]);
+        assert_eq!(pieces(text, CutBy::Fixed, 5, 2)[..2], ["One two three. Four five", "Four five six.|Seven eight."]);
         assert_eq!(
-            pieces(text, By::Text, 6, 2),
+            pieces(text, CutBy::Text, 6, 2),
             [
                 "One two three. Four five six.",
                 "five six.|Seven eight.",
@@ -233,14 +241,14 @@ mod tests {
                 "eleven twelve thirteen."
             ]
         );
-        assert_eq!(pieces("a b--c d e f--", By::Separator, 3, 0), ["a b", "c d", "e f"]);
+        assert_eq!(pieces("a b -- c d e f --", CutBy::Separator, 3, 0), ["a b", "c d", "e f"]);
     }
 
     #[test]
     fn sections_are_not_mixed_unless_they_are_small() {
         let text = "# A\none two\n## B\nthree\n## C\nfour five six seven eight nine ten\n# D\neleven";
         assert_eq!(
-            pieces(text, By::Sections, 10, 0),
+            pieces(text, CutBy::Sections, 10, 0),
             ["# A|one two|## B|three", "## C|four five six seven eight nine ten", "# D|eleven"]
         );
     }
@@ -254,7 +262,7 @@ mod tests {
         ) {
             let marked = Marked::read(&text.as_str().into()).expect("it is a text");
             let ends = ends(&text);
-            for by in [By::Sections, By::Text, By::Fixed] {
+            for by in [CutBy::Sections, CutBy::Text, CutBy::Fixed] {
                 let rules = Rules { by, separator: None, size, overlap };
                 let pieces = cut(&marked, &ends, 0..text.len(), &rules);
                 let mut reached = 0;
