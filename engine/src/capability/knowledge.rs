@@ -314,7 +314,7 @@ pub struct Scores {
 }
 
 /// Four places: people read them, and what is a single precision number here is a double one elsewhere.
-#[expect(clippy::ref_option, reason = "serde gives the field by reference")]
+#[expect(clippy::ref_option, clippy::trivially_copy_pass_by_ref, reason = "serde gives the field by reference")]
 fn rounded<S: serde::Serializer>(score: &Option<f32>, serializer: S) -> Result<S::Ok, S::Error> {
     score.map(|score| (f64::from(score) * 1e4).round() / 1e4).serialize(serializer)
 }
