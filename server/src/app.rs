@@ -1,0 +1,140 @@
+//! What requests share, and the server as others see it.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, extract::DefaultBodyLimit};
+use liteagent_engine::{
+    engine::Engine,
+    node::Registry,
+    store::{StoreError, Stores},
+    time::Clock,
+    units::Size,
+};
+use tokio::sync::watch;
+use tower_http::compression::CompressionLayer;
+use utoipa::openapi::OpenApi;
+
+use crate::{
+    accounts::Accounts,
+    routes::{Route, Routes},
+    store::Store,
+    workflows::Workflows,
+};
+
+/// How often runs are looked for that someone should take.
+const RECONCILE: Duration = Duration::from_secs(1);
+
+/// What a server is made of.
+pub struct Parts {
+    /// Executes runs.
+    pub engine: Engine,
+    /// Where runs are kept.
+    pub stores: Stores,
+    /// The node types.
+    pub registry: Registry,
+    /// The server's own rows.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// How a server behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// A key that may do everything; for development on loopback.
+    pub dev_key: Option<String>,
+    /// The largest body that is no upload. Default: 4 MiB.
+    pub body: Size,
+    /// How long a request waits for the end of its run. Default: 60 s.
+    pub wait: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { dev_key: None, body: Size(4 << 20), wait: Duration::from_secs(60) }
+    }
+}
+
+/// What requests share.
+pub(crate) struct App {
+    pub(crate) engine: Engine,
+    pub(crate) stores: Stores,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) settings: Settings,
+    pub(crate) accounts: Accounts,
+    pub(crate) workflows: Workflows,
+    stopping: watch::Sender<bool>,
+}
+
+impl App {
+    /// Whether the server is about to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Returns when the server is about to stop.
+    pub(crate) async fn stopping(&self) {
+        // The sender lives as long as this.
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
+    }
+}
+
+/// The server: the routes, and what goes on beside them. Clones share everything.
+#[derive(Clone)]
+pub struct Server {
+    app: Arc<App>,
+    router: Router,
+    table: Arc<[Route]>,
+    document: Arc<OpenApi>,
+}
+
+impl Server {
+    /// A server over these parts.
+    ///
+    /// # Errors
+    /// When its rows cannot be read.
+    pub async fn open(parts: Parts, settings: Settings) -> Result<Self, StoreError> {
+        let Parts { engine, stores, registry, store, clock } = parts;
+        let workflows = Workflows::open(store.clone(), stores.clone(), registry, clock).await?;
+        let accounts = Accounts::new(&settings);
+        let app =
+            Arc::new(App { engine, stores, store, accounts, workflows, stopping: watch::Sender::new(false), settings });
+        let (router, table, document) = Routes::all(&app).finish();
+        let limit = usize::try_from(app.settings.body.0).unwrap_or(usize::MAX);
+        let router = router.layer(DefaultBodyLimit::max(limit)).layer(CompressionLayer::new());
+        Ok(Self { app, router, table: table.into(), document: Arc::new(document) })
+    }
+
+    /// What goes on beside requests, for as long as the server lives: runs that someone should take are taken.
+    pub(crate) fn background(&self) -> impl Future<Output = ()> + Send + 'static {
+        let app = self.app.clone();
+        async move {
+            loop {
+                tokio::time::sleep(RECONCILE).await;
+                if let Err(error) = app.engine.poll().await {
+                    tracing::error!(%error, "runs that wait could not be looked for");
+                }
+            }
+        }
+    }
+
+    /// Takes no more requests: what can end early does.
+    pub(crate) fn stop(&self) {
+        self.app.stopping.send_replace(true);
+    }
+
+    /// Everything that answers requests.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Every route with who may call it.
+    pub fn table(&self) -> &[Route] {
+        &self.table
+    }
+
+    /// The OpenAPI document.
+    pub fn document(&self) -> &OpenApi {
+        &self.document
+    }
+}
