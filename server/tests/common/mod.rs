@@ -11,36 +11,41 @@ use liteagent_engine::{
     capability::Capabilities,
     engine::{Engine, EngineConfig},
     store::{MemoryStore, StoredHistory, Stores},
+    testing::FakeModels,
     time::{Clock, SystemClock},
     units::Duration,
+    value::Value,
 };
 use liteagent_server::{Parts, Server, Settings, store::SqliteStore};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 /// The development key.
-pub const KEY: &str = "la_scenarios";
+pub(crate) const KEY: &str = "la_scenarios";
 
 /// A server of one test.
-pub struct World {
+pub(crate) struct World {
+    /// The models.
+    pub(crate) models: Arc<FakeModels>,
     router: Router,
     _folder: TempDir,
 }
 
 /// What was answered.
 #[derive(Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// The status.
-    pub status: StatusCode,
+    pub(crate) status: StatusCode,
     /// The headers.
-    pub headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// The body.
-    pub body: String,
+    pub(crate) body: String,
 }
 
 impl World {
-    /// A server with nothing in it.
-    pub async fn new() -> Self {
+    /// A server with nothing in it, whose models answer so.
+    pub(crate) async fn new(answers: Vec<Value>) -> Self {
+        let models = Arc::new(FakeModels::answering(answers));
         let folder = tempfile::tempdir().unwrap();
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let store = Arc::new(MemoryStore::new(std::time::Duration::from_secs(30), clock.clone()));
@@ -48,6 +53,7 @@ impl World {
         let caps = Capabilities {
             files: Some(store.clone()),
             kv: Some(store.clone()),
+            models: Some(models.clone()),
             history: Some(Arc::new(StoredHistory(stores.journal.clone()))),
             ..Capabilities::default()
         };
@@ -64,16 +70,17 @@ impl World {
             engine: Engine::open(config).await.unwrap(),
             stores,
             registry: liteagent_nodes::registry(),
+            models: models.clone(),
             store: Arc::new(SqliteStore::open(folder.path()).await.unwrap()),
             clock,
         };
         let settings = Settings { dev_key: Some(KEY.to_owned()), ..Settings::default() };
         let server = Server::open(parts, settings).await.unwrap();
-        Self { router: server.router(), _folder: folder }
+        Self { models, router: server.router(), _folder: folder }
     }
 
     /// What a request is answered.
-    pub async fn ask(&self, request: Request<Body>) -> Reply {
+    pub(crate) async fn ask(&self, request: Request<Body>) -> Reply {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, 64 << 20).await.unwrap();
