@@ -9,6 +9,8 @@
 //! - `folder`: a folder of definitions that the server follows;
 //! - `runs`: starting, following and steering runs;
 //! - `openai`: workflows as models of OpenAI's API;
+//! - `models`: the language models, and what was used of them;
+//! - `metrics`: what is counted, for Prometheus;
 //! - `store`: the rows of all that; what runs leave is kept by the engine's own stores.
 
 #![expect(unused_qualifications, reason = "what `utoipa::path` expands to has them")]
@@ -21,6 +23,8 @@ mod extract;
 mod folder;
 mod health;
 mod listen;
+mod metrics;
+mod models;
 mod openai;
 mod problem;
 mod routes;
@@ -34,5 +38,6 @@ pub use self::{
     app::{Parts, Server, Settings},
     folder::{Folder, Synced},
     listen::{Ended, Listeners, serve},
+    metrics::Metrics,
     routes::{Route, document, routes},
 };

@@ -22,7 +22,7 @@ use crate::{
     access::{Access, guard},
     accounts,
     app::App,
-    docs, folder, health, openai,
+    docs, folder, health, models, openai,
     problem::{Finding, Place, Problem},
     runs, workflows,
 };
