@@ -2,9 +2,16 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state};
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, Request, State},
+    http::{StatusCode, header},
+    middleware::{Next, from_fn_with_state},
+    response::{IntoResponse, Response},
+};
 use liteagent_engine::{
     capability::model::Models,
+    codes,
     engine::Engine,
     node::Registry,
     store::{StoreError, Stores},
@@ -94,6 +101,18 @@ impl App {
     }
 }
 
+/// Refuses a body that says itself that it is too large, before any of it is read.
+async fn refuse_large(State(most): State<Size>, request: Request, next: Next) -> Response {
+    let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
+    match length {
+        Some(length) if length > most.0 => {
+            let detail = format!("expected a body of at most {most}, found {}", Size(length));
+            Problem::new(StatusCode::PAYLOAD_TOO_LARGE, codes::REQUEST_BODY, detail).hint("send less").into_response()
+        }
+        _ => next.run(request).await,
+    }
+}
+
 /// The server: the routes, and what goes on beside them. Clones share everything.
 #[derive(Clone)]
 pub struct Server {
@@ -127,6 +146,7 @@ impl Server {
         let router = Routes::all().router(app.clone());
         let router = router
             .layer(DefaultBodyLimit::max(limit))
+            .layer(from_fn_with_state(app.settings.body, refuse_large))
             .layer(RequestBodyTimeoutLayer::new(BODY))
             .layer(CompressionLayer::new())
             .layer(from_fn_with_state(app.clone(), metrics::count));

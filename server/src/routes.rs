@@ -62,6 +62,7 @@ impl Routes {
             workflows::routes,
             folder::routes,
             runs::routes,
+            models::routes,
             openai::routes,
         ]
         .into_iter()
