@@ -28,7 +28,8 @@ mod vectors;
 pub const FILE: &str = "knowledge.db";
 
 /// Every migration, oldest first.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_knowledge.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../migrations/0001_knowledge.sql"), include_str!("../migrations/0002_installation.sql")];
 
 /// Connections that are kept for reading.
 const READERS: usize = 4;
@@ -66,6 +67,12 @@ impl Embedded {
         let version = store.read(|db| Ok(db.version()?)).await?;
         check_version(version, &MIGRATIONS)?;
         Ok(store)
+    }
+
+    /// What tells this installation from others.
+    pub(crate) async fn installation(&self) -> Result<String, StoreError> {
+        let read = self.read(|db| db.first("SELECT id FROM installation", (), |row| row.get(0)));
+        read.await?.ok_or_else(|| StoreError::Damaged("the knowledge bases have no id of their installation".to_owned()))
     }
 
     /// Reads on a thread where waiting is allowed.
