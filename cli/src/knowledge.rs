@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use liteagent_engine::{
-    codes,
     capability::knowledge::{Base, Document, Hit, Knowledge, Mark, NewBase, Search, WriteDocument},
+    codes,
     error::{ErrorClass, NodeError},
     store::StoreError,
 };

@@ -142,7 +142,11 @@ fn a_vector_store_that_is_not_there_is_told() {
     // Nobody listens at this port.
     let with = |url: &str, args: &[&str]| Said::of(folder.command(args).env("QDRANT_URL", url).output().unwrap());
     let said = with("nonsense", &["doctor"]);
-    assert!(said.out.contains("BAD   vector store  `QDRANT_URL`: expected a URL, found `nonsense`"), "{}", said.whole());
+    assert!(
+        said.out.contains("BAD   vector store  `QDRANT_URL`: expected a URL, found `nonsense`"),
+        "{}",
+        said.whole()
+    );
     let said = with("http://127.0.0.1:9", &["doctor"]);
     assert!(said.out.contains("BAD   vector store  expected an answer of Qdrant, found none"), "{}", said.whole());
     assert!(folder.run("doctor").out.contains("ok    vector store  embedded"));

@@ -72,7 +72,8 @@ impl Embedded {
     /// What tells this installation from others.
     pub(crate) async fn installation(&self) -> Result<String, StoreError> {
         let read = self.read(|db| db.first("SELECT id FROM installation", (), |row| row.get(0)));
-        read.await?.ok_or_else(|| StoreError::Damaged("the knowledge bases have no id of their installation".to_owned()))
+        read.await?
+            .ok_or_else(|| StoreError::Damaged("the knowledge bases have no id of their installation".to_owned()))
     }
 
     /// Reads on a thread where waiting is allowed.

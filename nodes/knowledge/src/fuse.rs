@@ -83,8 +83,10 @@ fn by_both(fusion: &Fusion, near: Vec<(u32, f32)>, worded: Vec<(u32, f32)>, rows
         hits.insert(rows.group(row), Hit { row, score: 0.0, scores });
     }
     for (row, score) in worded {
-        let hit = hits.entry(rows.group(row)).or_insert_with(|| {
-            Hit { row, score: 0.0, scores: Scores { vector: Some(rows.cosine(row)), ..Scores::default() } }
+        let hit = hits.entry(rows.group(row)).or_insert_with(|| Hit {
+            row,
+            score: 0.0,
+            scores: Scores { vector: Some(rows.cosine(row)), ..Scores::default() },
         });
         hit.scores.keyword = Some(score);
     }

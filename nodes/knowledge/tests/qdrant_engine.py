@@ -1,138 +1,258 @@
-"""What the Qdrant store relies on, tried with Qdrant's own engine: `pip install qdrant-edge-py`, then run this file.
+"""Qdrant's own engine behind gRPC, as far as the Qdrant store asks for it, where there is no server.
 
-The engine is that of the server, without gRPC. Its Python functions take booleans for numbers, so flags are numbers here.
+    pip install qdrant-client qdrant-edge-py
+    python nodes/knowledge/tests/qdrant_engine.py 16334 &
+    QDRANT_URL=http://127.0.0.1:16334 cargo nextest run -p liteagent-knowledge -E 'test(qdrant)'
+
+Collections are shards of the engine that the server has, in a temporary folder; requests become calls, one at a time. What is not
+asked for is an error. The engine's Python functions compare booleans as numbers, so flags are numbers inside.
 """
 
-import math
+import sys
 import tempfile
-import uuid
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
-from qdrant_edge import (
-    CountRequest, Distance, EdgeConfig, EdgeShard, EdgeSparseVectorParams, EdgeVectorParams, FieldCondition, Filter,
-    HasIdCondition, MatchAny, MatchValue, Modifier, OrderBy, PayloadSchemaType, Point, Query, QueryRequest, RangeFloat,
-    ScrollRequest, SparseVector, UpdateMode, UpdateOperation,
-)
+import grpc
+import qdrant_edge as edge
+from qdrant_client import grpc as api
+from qdrant_client.conversions.conversion import GrpcToRest, grpc_to_payload, payload_to_grpc
+from qdrant_client.grpc import points_pb2, qdrant_common_pb2
+from qdrant_client.http import models
 
-shard = EdgeShard.create(
-    tempfile.mkdtemp() + "/shard",
-    EdgeConfig(
-        vectors={"meaning": EdgeVectorParams(4, Distance.Dot)},
-        sparse_vectors={"words": EdgeSparseVectorParams(modifier=Modifier.Idf)},
-    ),
-)
-KEYWORD, INTEGER, FLOAT = PayloadSchemaType.Keyword, PayloadSchemaType.Integer, PayloadSchemaType.Float
-INDEXES = {
-    KEYWORD: ["kind", "document", "is"],
-    INTEGER: ["revision", "settings", "position", "enabled", "deleted"],
-    FLOAT: ["number.year"],
-}
-for kind, fields in INDEXES.items():
-    for field in fields:
-        shard.update(UpdateOperation.create_field_index(field, kind))
+VERSION = "1.20.0"
+FLAGS = ("enabled", "deleted")
+MODES = {0: edge.UpdateMode.Upsert, 1: edge.UpdateMode.InsertOnly, 2: edge.UpdateMode.UpdateOnly}
+TYPES = {0: edge.PayloadSchemaType.Keyword, 1: edge.PayloadSchemaType.Integer, 2: edge.PayloadSchemaType.Float}
+BOOL = 5
+FOLDER = tempfile.TemporaryDirectory()
 
 
-def one_of(key, values):
-    return FieldCondition(key=key, match=MatchAny(values))
+class Collection:
+    def __init__(self, dimensions):
+        self.indexes = set()
+        self.shard = edge.EdgeShard.create(
+            tempfile.mkdtemp(dir=FOLDER.name) + "/shard",
+            edge.EdgeConfig(
+                vectors={"meaning": edge.EdgeVectorParams(dimensions, edge.Distance.Dot)},
+                sparse_vectors={"words": edge.EdgeSparseVectorParams(modifier=edge.Modifier.Idf)},
+                wal_enabled=False,
+            ),
+        )
 
 
-def equal(key, value):
-    return FieldCondition(key=key, match=MatchValue(value))
+collections = {}
+lock = threading.RLock()
 
 
-def between(key, **bounds):
-    return FieldCondition(key=key, range=RangeFloat(**bounds))
+@contextmanager
+def collection(request, context):
+    with lock:
+        if request.collection_name not in collections:
+            context.abort(grpc.StatusCode.NOT_FOUND, f"Collection `{request.collection_name}` doesn't exist!")
+        yield collections[request.collection_name]
 
 
-def put(points, mode=UpdateMode.Upsert):
-    shard.update(UpdateOperation.upsert_points(points, update_mode=mode))
+def with_numbers(payload):
+    return {key: int(value) if key in FLAGS else value for key, value in payload.items()}
 
 
-def change(payload, where):
-    shard.update(UpdateOperation.set_payload_by_filter(where, payload))
+def condition(of):
+    match of:
+        case models.Filter():
+            return all_of(of)
+        case models.HasIdCondition():
+            return edge.HasIdCondition({str(id) for id in of.has_id})
+        case models.FieldCondition(match=models.MatchValue(value=value)):
+            value = int(value) if isinstance(value, bool) else value
+            return edge.FieldCondition(key=of.key, match=edge.MatchValue(value))
+        case models.FieldCondition(match=models.MatchAny(any=values)):
+            return edge.FieldCondition(key=of.key, match=edge.MatchAny(list(values)))
+        case models.FieldCondition(match=None, range=models.Range() as to):
+            bounds = edge.RangeFloat(gte=to.gte, gt=to.gt, lte=to.lte, lt=to.lt)
+            return edge.FieldCondition(key=of.key, range=bounds)
+    raise NotImplementedError(repr(of))
 
 
-def count(*must):
-    return shard.count(CountRequest(exact=True, filter=Filter(must=list(must))))
+def all_of(of):
+    def some(conditions):
+        conditions = conditions if isinstance(conditions, list | None) else [conditions]
+        return [condition(one) for one in conditions] if conditions else None
+
+    return edge.Filter(must=some(of.must), should=some(of.should), must_not=some(of.must_not))
 
 
-HEAD = str(uuid.uuid4())
-CHUNKS = [str(uuid.uuid4()) for _ in range(3)]
+def where(message):
+    return all_of(GrpcToRest.convert_filter(message))
 
 
-def head(revision):
-    payload = {"kind": "head", "document": "d", "revision": revision, "settings": -1, "enabled": 1, "deleted": 1}
-    return Point(HEAD, {}, payload)
+def vector(message):
+    if message.WhichOneof("vector") == "dense":
+        return list(message.dense.data)
+    return edge.SparseVector(list(message.sparse.indices), list(message.sparse.values))
 
 
-def chunk(index, revision, words, near):
-    payload = {
-        "kind": "chunk", "document": "d", "revision": revision, "settings": 3, "position": index, "enabled": 1,
-        "is": ["3 tag=sa"] if index == 0 else [], "number": {"year": 2020.0 + index},
-    }
-    vectors = {"meaning": [near, 0.0, 0.0, 0.0], "words": SparseVector(list(words), list(words.values()))}
-    return Point(CHUNKS[index], vectors, payload)
+def point(message):
+    vectors = {name: vector(one) for name, one in message.vectors.vectors.vectors.items()}
+    return edge.Point(message.id.uuid, vectors, with_numbers(grpc_to_payload(message.payload)))
 
 
-def head_before(revision):
-    by_it = Filter(must=[equal("deleted", 1), equal("revision", revision)])
-    return Filter(must=[HasIdCondition({HEAD}), between("revision", lte=revision)], must_not=[by_it])
+def found(record, selector, names=(), **score):
+    payload = {key: bool(value) if key in FLAGS else value for key, value in record.payload.items()}
+    if selector.WhichOneof("selector_options") == "include":
+        payload = {key: value for key, value in payload.items() if key in selector.include.fields}
+    elif not selector.enable:
+        payload = {}
+    vectors = points_pb2.NamedVectorsOutput()
+    for name in names:
+        match record.vector.get(name):
+            case edge.SparseVector() as words:
+                vectors.vectors[name].sparse.indices.extend(words.indices)
+                vectors.vectors[name].sparse.values.extend(words.values)
+            case list() as numbers:
+                vectors.vectors[name].dense.data.extend(numbers)
+    kind = points_pb2.ScoredPoint if score else points_pb2.RetrievedPoint
+    return kind(
+        id=qdrant_common_pb2.PointId(uuid=str(record.id)),
+        payload=payload_to_grpc(payload),
+        vectors=points_pb2.VectorsOutput(vectors=vectors),
+        **score,
+    )
 
 
-def known():
-    payload = shard.retrieve([HEAD], with_payload=True, with_vector=False)[0].payload
-    return payload["revision"], payload["deleted"]
+class Server(api.QdrantServicer):
+    def HealthCheck(self, request, context):
+        return api.HealthCheckReply(title="engine", version=VERSION)
 
 
-# A head is written under conditions, and inserted where there is none.
-put([head(-1)], UpdateMode.InsertOnly)
-put([chunk(0, 5, {1: 1.0, 2: 0.5}, 1.0), chunk(1, 5, {1: 1.0}, 0.5), chunk(2, 4, {3: 1.0}, 0.2)])
-change({"revision": 5, "deleted": 0}, head_before(5))
-assert known() == (5, 0)
-put([head(-1)], UpdateMode.InsertOnly)
-assert known() == (5, 0), "what is inserted replaces nothing"
-change({"revision": 4}, head_before(4))
-assert known() == (5, 0), "older writes replace nothing"
-change({"deleted": 1}, Filter(must=[HasIdCondition({HEAD}), between("revision", lte=5)]))
-change({"deleted": 0}, head_before(5))
-assert known() == (5, 1), "a write does not undo a deletion of its number"
-change({"revision": 6, "deleted": 0}, head_before(6))
-assert known() == (6, 0)
+class Collections(api.CollectionsServicer):
+    def List(self, request, context):
+        return api.ListCollectionsResponse()
 
-# Searches find chunks and no heads; a word is as rare as it is among chunks.
-enabled = Filter(must=[equal("enabled", 1)])
+    def CollectionExists(self, request, context):
+        with lock:
+            exists = request.collection_name in collections
+        return api.CollectionExistsResponse(result=api.CollectionExists(exists=exists))
 
+    def Create(self, request, context):
+        meaning = request.vectors_config.params_map.map["meaning"]
+        assert meaning.distance == 3 and request.sparse_vectors_config.map["words"].modifier == 1
+        with lock:
+            if request.collection_name in collections:
+                context.abort(grpc.StatusCode.ALREADY_EXISTS, f"Collection `{request.collection_name}` already exists!")
+            collections[request.collection_name] = Collection(meaning.size)
+        return api.CollectionOperationResponse(result=True)
 
-def search(query, using):
-    request = QueryRequest(limit=10, query=Query.Nearest(query, using=using), filter=enabled, with_payload=True)
-    return [(point.payload["position"], point.score) for point in shard.query(request)]
+    def Delete(self, request, context):
+        with lock:
+            was_there = collections.pop(request.collection_name, None) is not None
+        return api.CollectionOperationResponse(result=was_there)
 
-
-assert [place for place, _ in search([1.0, 0.0, 0.0, 0.0], "meaning")] == [0, 1, 2]
-
-
-def rarity(holding):
-    return math.log(1 + (3 - holding + 0.5) / (holding + 0.5))
+    def Get(self, request, context):
+        with collection(request, context) as there:
+            schema = {field: api.PayloadSchemaInfo() for field in there.indexes}
+        return api.GetCollectionInfoResponse(result=api.CollectionInfo(payload_schema=schema))
 
 
-found = search(SparseVector([1, 2], [1.0, 1.0]), "words")
-expected = [(0, rarity(2) + 0.5 * rarity(1)), (1, rarity(2))]
-assert all(a[0] == b[0] and abs(a[1] - b[1]) < 1e-5 for a, b in zip(found, expected, strict=True)), (found, expected)
+DONE = points_pb2.PointsOperationResponse(result=points_pb2.UpdateResult(operation_id=1, status=2))
 
-# Filters.
-chunks = equal("kind", "chunk")
-assert count(one_of("kind", [])) == 0
-assert count(chunks, Filter(must_not=[one_of("is", ["3 tag=sa"])])) == 2
-assert count(chunks, Filter(must_not=[one_of("is", [])])) == 3
-assert count(chunks, Filter(should=[one_of("is", ["3 tag=sa"]), between("number.year", gte=2022)])) == 2
-assert count(Filter(must=[chunks]), between("number.year", lt=2022)) == 2
-page = Filter(must=[chunks, equal("document", "d"), equal("revision", 5), between("position", gt=0)])
-points, _ = shard.scroll(ScrollRequest(limit=2, filter=page, order_by=OrderBy("position"), with_payload=True))
-assert [point.payload["position"] for point in points] == [1]
 
-# Chunks that were deleted are not edited; settings replace what was there as a whole.
-shard.update(UpdateOperation.delete_points_by_filter(Filter(must=[chunks, between("revision", lte=4)])))
-put([chunk(2, 4, {3: 1.0}, 0.2)], UpdateMode.UpdateOnly)
-assert count(chunks) == 2
-change({"number": {"other": 1.0}}, Filter(must=[chunks]))
-assert count(between("number.year", gte=0)) == 0
-print("as expected")
+class Points(api.PointsServicer):
+    def CreateFieldIndex(self, request, context):
+        kind = TYPES[1 if request.field_type == BOOL else request.field_type]
+        with collection(request, context) as there:
+            there.shard.update(edge.UpdateOperation.create_field_index(request.field_name, kind))
+            there.indexes.add(request.field_name)
+        return DONE
+
+    def Upsert(self, request, context):
+        assert request.wait
+        points = [point(one) for one in request.points]
+        with collection(request, context) as there:
+            operation = edge.UpdateOperation.upsert_points(points, update_mode=MODES[request.update_mode])
+            there.shard.update(operation)
+        return DONE
+
+    def Delete(self, request, context):
+        assert request.wait
+        with collection(request, context) as there:
+            if request.points.WhichOneof("points_selector_one_of") == "filter":
+                operation = edge.UpdateOperation.delete_points_by_filter(where(request.points.filter))
+            else:
+                ids = [id.uuid for id in request.points.points.ids]
+                operation = edge.UpdateOperation.delete_points(ids)
+            there.shard.update(operation)
+        return DONE
+
+    def UpdateBatch(self, request, context):
+        assert request.wait
+        for one in request.operations:
+            match one.WhichOneof("operation"):
+                case "set_payload":
+                    payload = with_numbers(grpc_to_payload(one.set_payload.payload))
+                    to = where(one.set_payload.points_selector.filter)
+                    operation = edge.UpdateOperation.set_payload_by_filter(to, payload)
+                case "delete_points":
+                    operation = edge.UpdateOperation.delete_points_by_filter(where(one.delete_points.points.filter))
+                case other:
+                    raise NotImplementedError(other)
+            # As on a server, others may come between.
+            with collection(request, context) as there:
+                there.shard.update(operation)
+        return points_pb2.UpdateBatchResponse()
+
+    def Get(self, request, context):
+        with collection(request, context) as there:
+            records = there.shard.retrieve([id.uuid for id in request.ids], with_payload=True, with_vector=False)
+        return points_pb2.GetResponse(result=[found(record, request.with_payload) for record in records])
+
+    def Scroll(self, request, context):
+        more = {}
+        if request.HasField("order_by"):
+            more["order_by"] = edge.OrderBy(request.order_by.key)
+        if request.HasField("offset"):
+            more["offset"] = request.offset.uuid
+        look = edge.ScrollRequest(limit=request.limit, filter=where(request.filter), with_payload=True, **more)
+        with collection(request, context) as there:
+            records, after = there.shard.scroll(look)
+        reply = points_pb2.ScrollResponse(result=[found(record, request.with_payload) for record in records])
+        if after is not None and "order_by" not in more:
+            reply.next_page_offset.uuid = str(after)
+        return reply
+
+    def Count(self, request, context):
+        with collection(request, context) as there:
+            count = there.shard.count(edge.CountRequest(exact=True, filter=where(request.filter)))
+        return points_pb2.CountResponse(result=points_pb2.CountResult(count=count))
+
+    def QueryBatch(self, request, context):
+        lists = []
+        for query in request.query_points:
+            nearest = query.query.nearest
+            if nearest.WhichOneof("variant") == "dense":
+                to = list(nearest.dense.data)
+            else:
+                to = edge.SparseVector(list(nearest.sparse.indices), list(nearest.sparse.values))
+            names = list(query.with_vectors.include.names)
+            look = edge.QueryRequest(
+                limit=query.limit,
+                query=edge.Query.Nearest(to, using=query.using),
+                filter=where(query.filter),
+                with_payload=True,
+                with_vector=bool(names),
+            )
+            with collection(query, context) as there:
+                points = there.shard.query(look)
+            points = [found(one, query.with_payload, names, score=one.score) for one in points]
+            lists.append(points_pb2.BatchResult(result=points))
+        return points_pb2.QueryBatchResponse(result=lists)
+
+
+server = grpc.server(ThreadPoolExecutor(8))
+api.add_QdrantServicer_to_server(Server(), server)
+api.add_CollectionsServicer_to_server(Collections(), server)
+api.add_PointsServicer_to_server(Points(), server)
+server.add_insecure_port(f"127.0.0.1:{sys.argv[1] if len(sys.argv) > 1 else 6334}")
+server.start()
+server.wait_for_termination()

@@ -2,7 +2,6 @@
 
 use std::{cmp::Ordering, collections::HashSet};
 
-use liteagent_backends::database::{self, Database};
 use super::{
     best::Best,
     damaged,
@@ -13,6 +12,7 @@ use crate::{
     fuse::{self, Hit, cosine, results, wanted},
     store::{Found, Query},
 };
+use liteagent_backends::database::{self, Database};
 
 impl Loaded {
     /// The best chunks, best first. Must be called in the snapshot that it was refreshed in: the texts are read.

@@ -40,7 +40,9 @@ pub(super) fn new(name: &str, dimensions: u32) -> CreateCollection {
 /// The indexes that a collection lacks.
 pub(super) fn indexes(name: &str, there: &BTreeSet<String>) -> Vec<CreateFieldIndexCollection> {
     let missing = INDEXES.iter().filter(|(field, _)| !there.contains(*field));
-    missing.map(|(field, kind)| CreateFieldIndexCollectionBuilder::new(name, *field, *kind).wait(true).build()).collect()
+    missing
+        .map(|(field, kind)| CreateFieldIndexCollectionBuilder::new(name, *field, *kind).wait(true).build())
+        .collect()
 }
 
 /// The index of a number of metadata.

@@ -48,8 +48,11 @@ pub(super) fn rankings(name: &str, query: &Query, look_at: &qdrant::Filter, take
         let words: Vec<(u32, f32)> = query.question.terms.iter().map(|term| (*term, 1.0)).collect();
         let mut request = ranking(name, words.as_slice().into(), WORDS, look_at, worded);
         // What tells the cosine of a chunk that is found by its words alone, and whether it has all of them.
-        let vectors: Vec<&str> =
-            [(query.vector.is_some(), MEANING), (query.question.all, WORDS)].iter().filter(|v| v.0).map(|v| v.1).collect();
+        let vectors: Vec<&str> = [(query.vector.is_some(), MEANING), (query.question.all, WORDS)]
+            .iter()
+            .filter(|v| v.0)
+            .map(|v| v.1)
+            .collect();
         request.with_vectors = (!vectors.is_empty()).then(|| vectors.into());
         queries.push(request);
     }
@@ -185,7 +188,8 @@ impl Qdrant {
             // A document that was replaced while Qdrant ranked has chunks that were not there yet. When it is the same the
             // next time, its old chunks are what a process left that died.
             let now = superseded(&candidates.all, &heads);
-            if now.iter().any(|changed| !outdated.contains_key(changed.0) || outdated.get(changed.0) != Some(changed.1)) {
+            if now.iter().any(|changed| !outdated.contains_key(changed.0) || outdated.get(changed.0) != Some(changed.1))
+            {
                 outdated = now;
                 continue;
             }
@@ -278,7 +282,11 @@ impl Qdrant {
             return Ok(Some(Vec::new()));
         }
         let ids: Vec<PointId> = hits.iter().map(|hit| all[hit.row as usize].id.clone()).collect();
-        let request = GetPointsBuilder::new(name, ids).with_payload(points::only(&[field::DOCUMENT, field::POSITION, field::BODY]));
+        let request = GetPointsBuilder::new(name, ids).with_payload(points::only(&[
+            field::DOCUMENT,
+            field::POSITION,
+            field::BODY,
+        ]));
         let reply = self.client().await?.get_points(request).await.in_collection()?;
         let mut chunks = HashMap::new();
         for point in &reply.result {
@@ -297,9 +305,8 @@ impl Qdrant {
 
 /// Documents of which chunks were ranked that are older than the head says, and what it says.
 fn superseded(candidates: &[Candidate], heads: &HashMap<String, Head>) -> HashMap<String, Revision> {
-    let is_older = |candidate: &&Candidate| {
-        heads.get(&candidate.document).is_some_and(|head| head.revision > candidate.revision)
-    };
+    let is_older =
+        |candidate: &&Candidate| heads.get(&candidate.document).is_some_and(|head| head.revision > candidate.revision);
     let document = |candidate: &Candidate| (candidate.document.clone(), heads[&candidate.document].revision);
     candidates.iter().filter(is_older).map(document).collect()
 }

@@ -8,8 +8,8 @@ use liteagent_engine::{
 };
 use proptest::prelude::*;
 use qdrant_client::qdrant::{
-    self, Condition, Modifier, PointId, PointStruct, Range, UpdateMode, condition::ConditionOneOf, point_id::PointIdOptions,
-    points_update_operation::Operation, r#match::MatchValue, points_selector::PointsSelectorOneOf, value::Kind,
+    self, Condition, Modifier, PointId, PointStruct, Range, UpdateMode, condition::ConditionOneOf, r#match::MatchValue,
+    point_id::PointIdOptions, points_selector::PointsSelectorOneOf, points_update_operation::Operation, value::Kind,
 };
 
 use super::{
@@ -111,23 +111,27 @@ fn fits(condition: &Condition, point: &HashMap<String, qdrant::Value>) -> bool {
                 && (filter.should.is_empty() || filter.should.iter().any(|condition| fits(condition, point)))
                 && !filter.must_not.iter().any(|condition| fits(condition, point))
         }
-        ConditionOneOf::Field(field) => match (field.r#match.as_ref().and_then(|it| it.match_value.as_ref()), &field.range) {
-            (Some(MatchValue::Keywords(any)), _) => texts(&field.key).iter().any(|text| any.strings.contains(text)),
-            (None, Some(Range { lt, gt, gte, lte })) => {
-                let (outer, key) = field.key.split_once('.').expect("a path");
-                let Some(Kind::StructValue(numbers)) = point.get(outer).and_then(|value| value.kind.as_ref()) else {
-                    return false;
-                };
-                let Some(Kind::DoubleValue(number)) = numbers.fields.get(key).and_then(|value| value.kind.as_ref()) else {
-                    return false;
-                };
-                lt.is_none_or(|to| *number < to)
-                    && gt.is_none_or(|to| *number > to)
-                    && gte.is_none_or(|to| *number >= to)
-                    && lte.is_none_or(|to| *number <= to)
+        ConditionOneOf::Field(field) => {
+            match (field.r#match.as_ref().and_then(|it| it.match_value.as_ref()), &field.range) {
+                (Some(MatchValue::Keywords(any)), _) => texts(&field.key).iter().any(|text| any.strings.contains(text)),
+                (None, Some(Range { lt, gt, gte, lte })) => {
+                    let (outer, key) = field.key.split_once('.').expect("a path");
+                    let Some(Kind::StructValue(numbers)) = point.get(outer).and_then(|value| value.kind.as_ref())
+                    else {
+                        return false;
+                    };
+                    let Some(Kind::DoubleValue(number)) = numbers.fields.get(key).and_then(|value| value.kind.as_ref())
+                    else {
+                        return false;
+                    };
+                    lt.is_none_or(|to| *number < to)
+                        && gt.is_none_or(|to| *number > to)
+                        && gte.is_none_or(|to| *number >= to)
+                        && lte.is_none_or(|to| *number <= to)
+                }
+                other => panic!("nothing else is asked for, found {other:?}"),
             }
-            other => panic!("nothing else is asked for, found {other:?}"),
-        },
+        }
         other => panic!("nothing else is asked for, found {other:?}"),
     }
 }
@@ -136,14 +140,15 @@ fn scalars() -> impl Strategy<Value = Value> {
     prop_oneof![
         "[a-c=~+ ]{0,2}".prop_map(|text| Value::from(text.as_str())),
         (-2_i64..3).prop_map(Value::from),
-        prop_oneof![Just(0.5), Just(-0.0), Just(1.0)].prop_map(|number: f64| Value::from_serialize(&number).expect("finite")),
+        prop_oneof![Just(0.5), Just(-0.0), Just(1.0)]
+            .prop_map(|number: f64| Value::from_serialize(&number).expect("finite")),
         any::<bool>().prop_map(Value::Bool),
     ]
 }
 
 fn metadata() -> impl Strategy<Value = Object> {
-    let list = prop::collection::vec("[a-c]{0,2}", 0..3)
-        .prop_map(|texts| Value::from_serialize(&texts).expect("texts"));
+    let list =
+        prop::collection::vec("[a-c]{0,2}", 0..3).prop_map(|texts| Value::from_serialize(&texts).expect("texts"));
     let value = prop_oneof![4 => scalars(), 1 => Just(Value::Null), 2 => list];
     prop::collection::vec(("[ab.=]{1,2}", value), 0..4)
         .prop_map(|pairs| pairs.into_iter().map(|(key, value)| (key.as_str().into(), value)).collect())
@@ -215,21 +220,29 @@ fn heads_tell_what_counts() {
     assert!(head.has(5) && !head.has(4) && head.refuses(4) && !head.refuses(5), "the same write may be done again");
     let gone = Head { deleted: true, ..head };
     assert!(gone.refuses(5) && !gone.refuses(6) && !gone.has(5));
-    assert_eq!(Head::read(&HashMap::new()).map(drop).map_err(|error| format!("{error:?}").contains("metadata")), Err(true));
+    assert_eq!(
+        Head::read(&HashMap::new()).map(drop).map_err(|error| format!("{error:?}").contains("metadata")),
+        Err(true)
+    );
 }
 
 #[test]
 fn writes_name_what_they_may_replace() {
     let operations = |request: qdrant::UpdateBatchPoints| {
         assert_eq!((request.collection_name.as_str(), request.wait), ("c", Some(true)));
-        let selected = |selector: Option<qdrant::PointsSelector>| match selector.expect("points").points_selector_one_of {
+        let selected = |selector: Option<qdrant::PointsSelector>| match selector.expect("points").points_selector_one_of
+        {
             Some(PointsSelectorOneOf::Filter(filter)) => filter_shown(&filter),
             other => panic!("points are selected by filters, found {other:?}"),
         };
         let shown = |operation: qdrant::PointsUpdateOperation| match operation.operation.expect("an operation") {
             Operation::SetPayload(set) => {
                 let keys: BTreeSet<String> = set.payload.into_keys().collect();
-                format!("set {} where {}", keys.into_iter().collect::<Vec<_>>().join(" "), selected(set.points_selector))
+                format!(
+                    "set {} where {}",
+                    keys.into_iter().collect::<Vec<_>>().join(" "),
+                    selected(set.points_selector)
+                )
             }
             Operation::DeletePoints(delete) => format!("delete where {}", selected(delete.points)),
             other => panic!("nothing else is done, found {other:?}"),
@@ -265,7 +278,10 @@ fn writes_name_what_they_may_replace() {
         ]
     );
     let upsert = writes::upsert("c", vec![points::blank_head("d").expect("a head")], UpdateMode::InsertOnly);
-    assert_eq!((upsert.wait, upsert.update_mode, upsert.points.len()), (Some(true), Some(UpdateMode::InsertOnly as i32), 1));
+    assert_eq!(
+        (upsert.wait, upsert.update_mode, upsert.points.len()),
+        (Some(true), Some(UpdateMode::InsertOnly as i32), 1)
+    );
 }
 
 #[test]
@@ -284,7 +300,9 @@ fn a_hybrid_query_is_two_rankings_in_one_request() {
     let shown: Vec<_> = request
         .query_points
         .iter()
-        .map(|query| (query.using.clone().unwrap_or_default(), query.limit, filter_shown(query.filter.as_ref().expect("one"))))
+        .map(|query| {
+            (query.using.clone().unwrap_or_default(), query.limit, filter_shown(query.filter.as_ref().expect("one")))
+        })
         .collect();
     let enabled = "enabled=true".to_owned();
     assert_eq!(shown, [("meaning".to_owned(), Some(50), enabled.clone()), ("words".to_owned(), Some(50), enabled)]);
@@ -318,12 +336,7 @@ mod conformance {
     use tempfile::TempDir;
 
     use crate::{
-        QdrantOptions,
-        catalog::Catalog,
-        embedded::Embedded,
-        qdrant::Qdrant,
-        store::VectorStore,
-        testing::Place,
+        QdrantOptions, catalog::Catalog, embedded::Embedded, qdrant::Qdrant, store::VectorStore, testing::Place,
     };
 
     /// A catalog in a folder, and collections of a name of their own.

@@ -42,8 +42,10 @@ fn delete(name: &str, filter: qdrant::Filter) -> DeletePoints {
 }
 
 fn batch(name: &str, operations: impl IntoIterator<Item = Operation>) -> UpdateBatchPoints {
-    let operations =
-        operations.into_iter().map(|operation| PointsUpdateOperation { operation: Some(operation) }).collect::<Vec<_>>();
+    let operations = operations
+        .into_iter()
+        .map(|operation| PointsUpdateOperation { operation: Some(operation) })
+        .collect::<Vec<_>>();
     UpdateBatchPointsBuilder::new(name, operations).wait(true).build()
 }
 

@@ -384,7 +384,8 @@ mod tests {
         };
         assert!(Packed::of(&weights[..96 * 48], 96, 48).is_none(), "columns that fill no block");
         let exact = |row: usize, column: usize, of: &dyn Fn(f32) -> f32| {
-            let sum = (0..inputs).map(|k| f64::from(of(x[row * inputs + k])) * f64::from(weights[k * outputs + column]));
+            let sum =
+                (0..inputs).map(|k| f64::from(of(x[row * inputs + k])) * f64::from(weights[k * outputs + column]));
             sum.sum::<f64>()
         };
         let gelu = |value: f32| {
