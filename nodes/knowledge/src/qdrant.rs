@@ -42,7 +42,7 @@ mod tests;
 mod writes;
 
 /// How long a request may take. A write waits until it can be searched.
-const TIMEOUT: Duration = Duration::from_secs(60);
+const TIMEOUT: Duration = Duration::from_mins(1);
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
 /// The oldest release that has everything that is asked for: writes under a condition, and inserts that replace nothing.

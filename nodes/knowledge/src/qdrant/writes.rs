@@ -210,16 +210,13 @@ impl Qdrant {
         if self.client().await?.get_points(there).await.in_collection()?.result.is_empty() {
             return Ok(None);
         }
-        match chunk {
-            Some(chunk) => {
-                let point = points::chunk(document, head.revision, &head.settings, &chunk)?;
-                // Not what a write has deleted meanwhile.
-                self.send(upsert(name, vec![point], UpdateMode::UpdateOnly)).await?;
-            }
-            None => {
-                let request = DeletePointsBuilder::new(name).points(PointsIdsList { ids: vec![id] }).wait(true);
-                self.client().await?.delete_points(request).await.in_collection()?;
-            }
+        if let Some(chunk) = chunk {
+            let point = points::chunk(document, head.revision, &head.settings, &chunk)?;
+            // Not what a write has deleted meanwhile.
+            self.send(upsert(name, vec![point], UpdateMode::UpdateOnly)).await?;
+        } else {
+            let request = DeletePointsBuilder::new(name).points(PointsIdsList { ids: vec![id] }).wait(true);
+            self.client().await?.delete_points(request).await.in_collection()?;
         }
         self.counts(name, document, head.revision).await.map(Some)
     }
