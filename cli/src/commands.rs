@@ -31,6 +31,7 @@ mod sandbox;
 mod sandbox_child;
 mod schema;
 mod search;
+mod serve;
 mod test;
 
 /// What the program is asked to do.
@@ -76,6 +77,8 @@ pub(crate) enum Verb {
     Explain(explain::Explain),
     /// Checks this machine and this project, and says how to mend what is wrong
     Doctor(doctor::Doctor),
+    /// Serves workflows, runs and chat through an API, with everything in this process
+    Serve(serve::Serve),
     /// Runs untrusted code for others, by HTTP; or builds what code runs in
     Sandbox(sandbox::Sandbox),
     /// Prints a completion script for a shell
@@ -114,6 +117,7 @@ impl Verb {
             Self::Fmt(verb) => verb.run(shell),
             Self::Explain(verb) => verb.run(shell),
             Self::Doctor(verb) => verb.run(shell),
+            Self::Serve(verb) => verb.run(shell),
             Self::Sandbox(verb) => verb.run(shell),
             Self::Completions(verb) => verb.run(shell),
             Self::Quarantine(verb) => verb.run(shell),

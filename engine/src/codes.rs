@@ -2,7 +2,7 @@
 //!
 //! Ranges: `LA00xx` YAML, `LA01xx` shape and ids, `LA02xx` edges, references and templates, `LA1xxx` configuration
 //! of nodes and policies, `LA2xxx` failures of nodes and runs, `LA3xxx` wrong use of the command line or API,
-//! `LA5xxx` stores. A code is never reused. `docs/errors/<code>.md` has a page for each.
+//! `LA4xxx` requests to the server, `LA5xxx` stores. A code is never reused. `docs/errors/<code>.md` has a page for each.
 
 use crate::error::Code;
 
@@ -348,6 +348,18 @@ codes! {
     PACKAGES_CONFLICT = "LA3134": "packages cannot stand together";
     PACKAGE_DIGEST = "LA3135": "a package is not what was locked";
     GUEST_BUILD = "LA3136": "an interpreter of the sandbox cannot be built";
+
+    // LA40xx: requests to the server
+    NO_ROUTE = "LA4001": "there is nothing that answers this request";
+    REQUEST_BODY = "LA4002": "the body of a request cannot be read";
+    REQUEST_PARAMETER = "LA4003": "a parameter of a request is wrong";
+    OTHER_WORKFLOW = "LA4004": "a definition belongs to another workflow";
+    STOPPING = "LA4005": "the server is about to stop";
+    SERVER_LISTEN = "LA4006": "the server cannot listen";
+
+    // LA41xx: who may use the server
+    NOT_SIGNED_IN = "LA4101": "it is not known who calls";
+    NOT_ALLOWED = "LA4102": "the caller may not do this";
 
     // LA5xxx: stores
     STORE = "LA5001": "the store failed";

@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, HashMap},
+    fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -34,6 +35,25 @@ pub struct LoadOptions {
     /// Stands in the place of `defaults.model`, in the workflow and in those that it names: a node that names its model keeps
     /// it.
     pub model: Option<String>,
+    /// Where workflows are looked for that the folder does not have.
+    pub library: Option<Library>,
+}
+
+/// Workflows that are no files here, by name: what an installation has published.
+#[derive(Clone)]
+pub struct Library(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+
+impl Library {
+    /// `find` gives the text of a definition that includes no file.
+    pub fn new(find: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(find))
+    }
+}
+
+impl fmt::Debug for Library {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Library")
+    }
 }
 
 /// What was read, and what was found.
@@ -60,7 +80,8 @@ pub fn node_types(root: &Path, registry: &Registry) -> Registry {
 pub fn load(path: &Path, registry: &Registry, options: &LoadOptions) -> Loaded {
     let project = Project::around(path, options.root.as_deref());
     let composites = Composites::of(&project, registry);
-    let mut loader = Loader { model: options.model.as_deref(), ..Loader::new(&composites, Some(project)) };
+    let (model, library) = (options.model.as_deref(), options.library.as_ref());
+    let mut loader = Loader { model, library, ..Loader::new(&composites, Some(project)) };
     let entry = loader.file(path);
     loader.finish(entry)
 }
@@ -79,6 +100,7 @@ struct Loader<'a> {
     composites: &'a Composites,
     project: Option<Project>,
     model: Option<&'a str>,
+    library: Option<&'a Library>,
     diagnostics: Vec<Diagnostic>,
     files: Vec<PathBuf>,
     /// The definitions that were read, by canonical path.
@@ -99,6 +121,7 @@ impl<'a> Loader<'a> {
             composites,
             project,
             model: None,
+            library: None,
             diagnostics: Vec::new(),
             files: Vec::new(),
             read: HashMap::new(),
@@ -202,15 +225,16 @@ impl<'a> Loader<'a> {
         let path = match found {
             Ok(path) => path,
             Err(missing) => {
+                if let Some(text) = self.library.and_then(|library| library.0(named)) {
+                    return self.published(unit.at(pointer), named, &text, findings);
+                }
                 let finding = Diagnostic::error(missing.code, unit.at(pointer), missing.message);
                 findings.push(finding.label(missing.label).hint(missing.hint));
                 return None;
             }
         };
         let canonical = path.canonicalize().unwrap_or_else(|_| path.clone());
-        if let Some(start) = self.open.iter().position(|(open, _)| *open == canonical) {
-            findings
-                .push(recursion(unit.at(pointer), self.open[start..].iter().map(|(_, name)| name.as_str()).collect()));
+        if self.is_open(&canonical, || unit.at(pointer), findings) {
             return None;
         }
         let child = self.file(&path);
@@ -220,6 +244,31 @@ impl<'a> Loader<'a> {
             findings.push(finding.label("makes a node type").hint(format!("write `type: {name}` instead")));
         }
         child
+    }
+
+    /// A workflow that is no file here.
+    fn published(&mut self, at: Span, name: &str, text: &str, findings: &mut Vec<Diagnostic>) -> Option<Arc<Child>> {
+        // No file has an empty folder in its canonical path.
+        let key = PathBuf::from(format!("library//{name}"));
+        if self.is_open(&key, || at, findings) {
+            return None;
+        }
+        if let Some(known) = self.read.get(&key) {
+            return known.clone();
+        }
+        let (document, found) = source::parse(name, text.to_owned());
+        self.diagnostics.extend(found);
+        let child =
+            document.map(|document| self.document(document, Path::new(name), key.clone(), Some(name.to_owned())));
+        self.read.insert(key, child.clone());
+        child
+    }
+
+    /// Whether a definition is being read already, which is a finding: it calls itself.
+    fn is_open(&self, canonical: &Path, at: impl FnOnce() -> Span, findings: &mut Vec<Diagnostic>) -> bool {
+        let Some(start) = self.open.iter().position(|(open, _)| open == canonical) else { return false };
+        findings.push(recursion(at(), self.open[start..].iter().map(|(_, name)| name.as_str()).collect()));
+        true
     }
 
     fn finish(mut self, entry: Option<Arc<Child>>) -> Loaded {

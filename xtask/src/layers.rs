@@ -23,6 +23,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("liteagent-sandbox-client", &["liteagent-sandbox-lock", "liteagent-sandbox-protocol"]),
     ("liteagent-sandbox-service", &["liteagent-sandbox-protocol"]),
     ("liteagent-guests", &[]),
+    ("liteagent-server", &["liteagent-backends", "liteagent-engine", "liteagent-knowledge", "liteagent-nodes"]),
     (
         "liteagent",
         &[
@@ -39,6 +40,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "liteagent-sandbox-client",
             "liteagent-sandbox-protocol",
             "liteagent-sandbox-service",
+            "liteagent-server",
         ],
     ),
     (
@@ -55,6 +57,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "liteagent-guests",
             "liteagent-nodes",
             "liteagent-sandbox",
+            "liteagent-server",
         ],
     ),
 ];

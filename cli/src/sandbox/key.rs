@@ -1,16 +1,11 @@
 //! The key of the service: from the environment, or made and kept for a service that only this machine reaches.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::{self, Read as _, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
 
 use liteagent_engine::codes;
 use liteagent_sandbox_service::ApiKey;
 
-use crate::failure::Failure;
+use crate::{failure::Failure, kept};
 
 /// The file in the data folder that keeps a key that was made.
 pub(crate) const FILE: &str = "sandbox-key";
@@ -31,7 +26,7 @@ pub(crate) fn find(given: Option<&str>, is_loopback: bool, data: &Path) -> Resul
         .hint("set it to a random text: `export SANDBOX_API_KEY=$(openssl rand -hex 32)`"));
     }
     let path = data.join(FILE);
-    let key = read_or_make(&path).map_err(|error| {
+    let key = kept::read_or_make(&path, ApiKey::generate).map_err(|error| {
         Failure::usage(
             codes::SANDBOX_NO_KEY,
             format!("the key of the sandbox `{}` cannot be used: {error}", path.display()),
@@ -48,46 +43,9 @@ fn check(key: &str) -> Result<ApiKey, Failure> {
     })
 }
 
-fn read_or_make(path: &Path) -> io::Result<String> {
-    match OpenOptions::new().read(true).open(path) {
-        Ok(mut file) => {
-            if file.metadata()?.mode() & 0o077 != 0 {
-                return Err(io::Error::new(io::ErrorKind::PermissionDenied, "others may read or write it"));
-            }
-            let mut key = String::new();
-            file.read_to_string(&mut key)?;
-            Ok(key.trim_end().to_owned())
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => make(path),
-        Err(error) => Err(error),
-    }
-}
-
-/// Makes a key and keeps it in a file that is there with the whole key or not at all.
-fn make(path: &Path) -> io::Result<String> {
-    let folder = path.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(folder)?;
-    let draft = folder.join(format!(".{FILE}-{}", std::process::id()));
-    let key = ApiKey::generate();
-    let written = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&draft)
-        .and_then(|mut file| writeln!(file, "{key}"))
-        // A service that was started at the same moment may have been first: its key stays.
-        .and_then(|()| fs::hard_link(&draft, path));
-    let _ = fs::remove_file(&draft);
-    match written {
-        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => read_or_make(path),
-        written => written.map(|()| key),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::{fs, os::unix::fs::PermissionsExt as _};
 
     use super::*;
 

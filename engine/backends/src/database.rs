@@ -13,10 +13,12 @@ use rusqlite::{Connection, OpenFlags, OptionalExtension};
 
 pub use self::{
     error::{Error, damaged, io_error},
+    pool::Pool,
     writer::{Writer, Writes},
 };
 
 mod error;
+mod pool;
 mod writer;
 
 /// How far apart to look whether another process has written.

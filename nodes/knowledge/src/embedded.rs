@@ -1,12 +1,9 @@
 //! Catalog and vector store in one SQLite file: one thread writes, with a full sync per group of writes; searches go over
 //! what is held in memory, brought up to date first. Several processes may use the same file.
 
-use std::{
-    path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::{path::Path, sync::Arc};
 
-use liteagent_backends::database::{self, Database, Writer, check_version, make_folder};
+use liteagent_backends::database::{self, Database, Pool};
 use liteagent_engine::store::StoreError;
 
 use self::cache::Cache;
@@ -31,42 +28,28 @@ pub const FILE: &str = "knowledge.db";
 const MIGRATIONS: [&str; 2] =
     [include_str!("../migrations/0001_knowledge.sql"), include_str!("../migrations/0002_installation.sql")];
 
-/// Connections that are kept for reading.
-const READERS: usize = 4;
-
 /// Catalog and vector store in one file.
 #[derive(Clone)]
 pub(crate) struct Embedded(Arc<Shared>);
 
 struct Shared {
-    writer: Writer<Database>,
-    readers: Readers,
+    database: Pool,
     cache: Cache,
 }
 
 impl Embedded {
     /// Opens the file in a data folder; both are made when they are not there.
     pub(crate) async fn open(folder: &Path, memory: u64) -> Result<Self, StoreError> {
-        let (folder, file) = (folder.to_owned(), folder.join(FILE));
-        let readers = Readers::new(file.clone(), false);
-        let writer = blocking(move || {
-            make_folder(&folder)?;
-            Writer::start(Database::open(&file, &MIGRATIONS)?)
-        });
-        Ok(Self(Arc::new(Shared { writer: writer.await?, readers, cache: Cache::new(memory) })))
+        Ok(Self::over(Pool::open(&folder.join(FILE), &MIGRATIONS).await?, memory))
     }
 
     /// Opens the file in a data folder that this user, or this disk, only lets be read. Every write is refused.
     pub(crate) async fn open_read_only(folder: &Path, memory: u64) -> Result<Self, StoreError> {
-        let file = folder.join(FILE);
-        // Without a log that others write, the file alone is the whole truth; and a log cannot be begun here.
-        let is_whole = !file.with_extension("db-wal").exists();
-        let readers = Readers::new(file, is_whole);
-        let why = format!("{} can only be read", folder.display()).into();
-        let store = Self(Arc::new(Shared { writer: Writer::Nobody(why), readers, cache: Cache::new(memory) }));
-        let version = store.read(|db| Ok(db.version()?)).await?;
-        check_version(version, &MIGRATIONS)?;
-        Ok(store)
+        Ok(Self::over(Pool::open_read_only(&folder.join(FILE), &MIGRATIONS).await?, memory))
+    }
+
+    fn over(database: Pool, memory: u64) -> Self {
+        Self(Arc::new(Shared { database, cache: Cache::new(memory) }))
     }
 
     /// What tells this installation from others.
@@ -81,8 +64,7 @@ impl Embedded {
         &self,
         work: impl FnOnce(&Database) -> Result<T, database::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
-        let store = self.clone();
-        blocking(move || Ok(store.0.readers.with(work)?)).await
+        Ok(self.0.database.read(work).await?)
     }
 
     /// Writes on the one thread that does, in a transaction that others share.
@@ -90,44 +72,7 @@ impl Embedded {
         &self,
         work: impl FnMut(&Database) -> Result<T, database::Error> + Send + 'static,
     ) -> Result<T, StoreError> {
-        self.0.writer.write(work).await
-    }
-}
-
-/// Runs what may take a while where it holds up nobody.
-async fn blocking<T: Send + 'static, E: From<StoreError> + Send + 'static>(
-    work: impl FnOnce() -> Result<T, E> + Send + 'static,
-) -> Result<T, E> {
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => Err(StoreError::Failed(error.to_string()).into()),
-    }
-}
-
-/// Connections that read; each is used by one thread at a time.
-struct Readers {
-    file: PathBuf,
-    immutable: bool,
-    idle: Mutex<Vec<Database>>,
-}
-
-impl Readers {
-    fn new(file: PathBuf, immutable: bool) -> Self {
-        Self { file, immutable, idle: Mutex::default() }
-    }
-
-    fn with<T, E: From<database::Error>>(&self, work: impl FnOnce(&Database) -> Result<T, E>) -> Result<T, E> {
-        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let reader = match idle {
-            Some(reader) => reader,
-            None => Database::open_read_only(&self.file, self.immutable).map_err(database::Error::from)?,
-        };
-        let done = work(&reader);
-        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
-        if idle.len() < READERS {
-            idle.push(reader);
-        }
-        done
+        self.0.database.write(work).await
     }
 }
 

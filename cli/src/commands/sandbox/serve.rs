@@ -1,21 +1,14 @@
 //! `sandbox` without a subcommand: serves until it is told to stop.
 
-use std::{
-    future::Future,
-    net::{IpAddr, SocketAddr},
-    time::Duration,
-};
+use std::{net::IpAddr, time::Duration};
 
 use liteagent_engine::codes;
 use liteagent_sandbox_service::{Ended, Listeners, Service, Settings, serve};
-use tokio::{
-    net::TcpListener,
-    signal::unix::{SignalKind, signal},
-};
 
 use crate::{
     config::setting,
     failure::{Exit, Failure},
+    listening::{Listening, told},
     platform::block_on,
     project::Project,
     sandbox::{self, Place},
@@ -75,10 +68,10 @@ impl Serve {
         let is_loopback = self.host.is_loopback();
         let config = sandbox::config(project)?;
         let (key, kept) = sandbox::key::find(setting("SANDBOX_API_KEY").as_deref(), is_loopback, &project.data())?;
-        let listeners = Listeners {
-            calls: listen(self.host, self.port, "--port").await?,
-            metrics: listen(self.metrics_host, self.metrics_port, "--metrics-port").await?,
-        };
+        let calls = Listening::on(self.host, self.port, "--port", codes::SANDBOX_LISTEN).await?;
+        let metrics =
+            Listening::on(self.metrics_host, self.metrics_port, "--metrics-port", codes::SANDBOX_LISTEN).await?;
+        let told = |times| told(times).map_err(|error| cannot("wait for signals", &error));
         let (stop, stop_now) = (told(1)?, told(2)?);
 
         // Who can be reached by others keeps keys and code apart.
@@ -87,13 +80,14 @@ impl Serve {
         let most_body = usize::try_from(config.maximum.input).unwrap_or(usize::MAX);
         let runner = sandbox::start(config, &place).await.map_err(sandbox::unusable)?;
         runner.ready().await.map_err(sandbox::unusable)?;
-        shell.note(format!("sandbox: http://{}; code runs {}", address(&listeners.calls)?, runner.describe()));
-        shell.note(format!("metrics: http://{}/metrics", address(&listeners.metrics)?));
+        shell.note(format!("sandbox: http://{}; code runs {}", calls.address, runner.describe()));
+        shell.note(format!("metrics: http://{}/metrics", metrics.address));
         if let Some(path) = kept {
             shell.note(format!("key: {} (send what it holds as `X-Api-Key`)", path.display()));
         }
 
         let service = Service::new(Settings { runner, key, most_body, packages: liteagent_sandbox::packages() });
+        let listeners = Listeners { calls: calls.listener, metrics: metrics.listener };
         let serving = serve(&service, listeners, stop, Duration::from_secs(self.drain));
         let ended = tokio::select! {
             ended = serving => ended.map_err(|error| cannot("listen", &error))?,
@@ -104,34 +98,6 @@ impl Serve {
         }
         Ok(Exit::Done)
     }
-}
-
-async fn listen(host: IpAddr, port: u16, flag: &str) -> Result<TcpListener, Failure> {
-    let address = SocketAddr::new(host, port);
-    TcpListener::bind(address).await.map_err(|error| {
-        cannot(&format!("listen on {address}"), &error).hint(format!(
-            "end what uses the port (`ss -ltnp` shows it), or choose another: `{flag} {}`",
-            u32::from(port) + 1
-        ))
-    })
-}
-
-fn address(listener: &TcpListener) -> Result<SocketAddr, Failure> {
-    listener.local_addr().map_err(|error| cannot("tell its address", &error))
-}
-
-/// Returns when this process has been told to stop so many times.
-fn told(times: usize) -> Result<impl Future<Output = ()> + Send + 'static, Failure> {
-    let listen = |kind| signal(kind).map_err(|error| cannot("wait for signals", &error));
-    let (mut interrupt, mut terminate) = (listen(SignalKind::interrupt())?, listen(SignalKind::terminate())?);
-    Ok(async move {
-        for _ in 0..times {
-            tokio::select! {
-                _ = interrupt.recv() => {}
-                _ = terminate.recv() => {}
-            }
-        }
-    })
 }
 
 fn cannot(what: &str, error: &dyn std::fmt::Display) -> Failure {

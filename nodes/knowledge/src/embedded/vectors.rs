@@ -7,7 +7,7 @@ use liteagent_backends::database::{self, Database};
 use rusqlite::params;
 
 use super::{
-    Collection, Embedded, blocking, damaged,
+    Collection, Embedded, damaged,
     edits::{self, Edited},
     there,
 };
@@ -149,6 +149,6 @@ impl VectorStore for Embedded {
 
     async fn search(&self, collection: &str, query: &Query) -> Result<Vec<Found>, Error> {
         let (store, name, query) = (self.clone(), collection.to_owned(), query.clone());
-        there(blocking(move || Ok::<_, Error>(store.0.readers.with(|db| store.search_now(db, &name, &query))?)).await?)
+        there(self.read(move |db| store.search_now(db, &name, &query)).await?)
     }
 }

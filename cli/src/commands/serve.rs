@@ -1,0 +1,119 @@
+//! `serve`: the whole platform in one process.
+
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+
+use liteagent_engine::{codes, time::SystemClock};
+use liteagent_server::{Ended, Folder, Listeners, Parts, Server, Settings, Synced, serve, store::SqliteStore};
+
+use crate::{
+    config::{Config, setting},
+    failure::{Exit, Failure},
+    kept,
+    listening::{Listening, told},
+    platform::{Platform, runtime},
+    progress::count,
+    project::Project,
+    sandbox,
+    shell::Shell,
+};
+
+/// The file in the data folder that keeps the development key.
+const DEV_KEY: &str = "dev-key";
+
+/// Serves workflows, runs and chat through an API, with everything in this process.
+#[derive(clap::Args)]
+pub(crate) struct Serve {
+    /// The folder of the workflows that are served, and followed when they change [default: the folder of the project]
+    #[arg(long, value_name = "DIR")]
+    definitions: Option<PathBuf>,
+    /// The address to listen on; other machines reach it only when it is none of loopback
+    #[arg(long, env = "API_HOST", default_value = "127.0.0.1", value_name = "ADDRESS", hide_env_values = true)]
+    host: IpAddr,
+    /// The port to listen on
+    #[arg(long, env = "API_PORT", default_value_t = 8000, hide_env_values = true)]
+    port: u16,
+    /// How many seconds requests that go on may take after the server was told to stop
+    #[arg(long, env = "API_DRAIN", default_value_t = 30, value_name = "SECONDS", hide_env_values = true)]
+    drain: u64,
+}
+
+impl Serve {
+    pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
+        let project = Project::here()?;
+        let runtime = runtime()?;
+        let exit = runtime.block_on(self.serve(shell, &project));
+        runtime.shutdown_background();
+        exit
+    }
+
+    async fn serve(&self, shell: &Shell, project: &Project) -> Result<Exit, Failure> {
+        let listening = Listening::on(self.host, self.port, "--port", codes::SERVER_LISTEN).await?;
+        let told = |times| told(times).map_err(|error| cannot("wait for signals", &error));
+        let (stop, stop_now) = (told(1)?, told(2)?);
+
+        let platform = Platform::open_silent(project).await?;
+        let store = SqliteStore::open(&project.data()).await?;
+        let parts = Parts {
+            engine: platform.engine.clone(),
+            stores: platform.stores.clone(),
+            registry: project.node_types(),
+            models: platform.models.clone(),
+            store: Arc::new(store),
+            clock: Arc::new(SystemClock),
+        };
+        let settings = Settings { dev_key: self.dev_key(project)?, ..Settings::default() };
+        let server = Server::open(parts, settings).await?;
+        let synced = server.follow(self.folder(project)?, project.node_types()).await?;
+        shell.note(format!("definitions: {}", told_of(&synced)));
+        shell.note(format!("liteagent: http://{}", listening.address));
+
+        let serving = serve(&server, Listeners { api: listening.listener }, stop, Duration::from_secs(self.drain));
+        let ended = tokio::select! {
+            ended = serving => ended,
+            () = stop_now => return Ok(Exit::Interrupted),
+        };
+        if ended == Ended::CutOff {
+            shell.note(format!("requests that still went on after {} s were cut off", self.drain));
+        }
+        platform.close().await?;
+        Ok(Exit::Done)
+    }
+}
+
+impl Serve {
+    /// The folder of definitions.
+    fn folder(&self, project: &Project) -> Result<Folder, Failure> {
+        let root = self.definitions.as_deref().unwrap_or(&project.root);
+        let root = root.canonicalize().map_err(|error| {
+            Failure::usage(codes::FILE_UNREADABLE, format!("the folder `{}` cannot be read: {error}", root.display()))
+                .hint("name a folder with workflows: `--definitions DIR`")
+        })?;
+        let of = Project { root: root.clone(), config: Config::default() };
+        Ok(Folder { list: Arc::new(move || of.workflows(&of.root)), root })
+    }
+
+    /// The key of whoever develops on this machine; none where others reach the server.
+    fn dev_key(&self, project: &Project) -> Result<Option<String>, Failure> {
+        if !self.host.is_loopback() || sandbox::is_production(setting)? {
+            return Ok(None);
+        }
+        let path = project.data().join(DEV_KEY);
+        kept::read_or_make(&path, liteagent_server::random_key).map(Some).map_err(|error| {
+            Failure::usage(codes::CONFIG, format!("the development key `{}` cannot be used: {error}", path.display()))
+                .hint("delete the file: another key is made")
+        })
+    }
+}
+
+fn told_of(synced: &Synced) -> String {
+    let published = count(synced.workflows, "workflow");
+    match &*synced.broken {
+        [] => published,
+        [one] => format!("{published}; `{one}` has errors: `liteagent check` tells which"),
+        more => format!("{published}; {} have errors: `liteagent check` tells which", count(more.len(), "file")),
+    }
+}
+
+fn cannot(what: &str, error: &dyn std::fmt::Display) -> Failure {
+    Failure::platform(codes::SERVER_LISTEN, format!("the server cannot {what}: {error}"))
+}

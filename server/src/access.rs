@@ -1,0 +1,224 @@
+//! Who calls, and what that allows.
+
+use std::sync::Arc;
+
+use axum::{
+    Extension,
+    extract::{FromRequestParts, Request, State},
+    http::{HeaderMap, StatusCode, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use liteagent_engine::codes;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::{app::App, problem::Problem};
+
+/// What a user may do. Each may do what those before it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// Looks at everything but secrets.
+    Viewer,
+    /// Starts and steers runs, changes workflows and knowledge bases.
+    Editor,
+    /// Manages users, keys, secrets and the installation.
+    Owner,
+}
+
+impl Role {
+    /// The name in stores and replies.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Viewer => "viewer",
+            Self::Editor => "editor",
+            Self::Owner => "owner",
+        }
+    }
+}
+
+/// Who may call a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// Anyone.
+    Open,
+    /// A user with at least this role.
+    User(Role),
+    /// A user with at least this role, and an API key for what the route is about: the route itself looks at what the key
+    /// is for.
+    UserOrKey(Role),
+}
+
+impl Access {
+    /// Whether someone may call.
+    pub(crate) fn allows(self, caller: Option<&Caller>) -> bool {
+        match (self, caller) {
+            (Self::Open, _) | (Self::UserOrKey(_), Some(Caller::Key(_))) => true,
+            (Self::User(least) | Self::UserOrKey(least), Some(Caller::User(user))) => user.role >= least,
+            (Self::User(_), Some(Caller::Key(_))) | (Self::User(_) | Self::UserOrKey(_), None) => false,
+        }
+    }
+
+    /// As the documentation says it.
+    pub(crate) fn described(self) -> String {
+        match self {
+            Self::Open => "Anyone may call it.".to_owned(),
+            Self::User(role) => format!("Needs the role `{}`.", role.as_str()),
+            Self::UserOrKey(role) => format!("Needs the role `{}`, or an API key for it.", role.as_str()),
+        }
+    }
+}
+
+/// Who calls.
+#[derive(Clone, Debug)]
+pub(crate) enum Caller {
+    /// A person who signed in, or the holder of the development key.
+    User(UserCaller),
+    /// A program with an API key.
+    Key(KeyCaller),
+}
+
+/// A person.
+#[derive(Clone, Debug)]
+pub(crate) struct UserCaller {
+    /// The user's id.
+    pub(crate) id: String,
+    /// What journals and the audit log show: the e-mail address.
+    pub(crate) name: String,
+    /// What the user may do.
+    pub(crate) role: Role,
+}
+
+impl UserCaller {
+    /// The id of whoever has the development key.
+    pub(crate) const DEVELOPER: &str = "developer";
+
+    /// Whether it is whoever has the development key: the only person of an installation that nobody else reaches.
+    pub(crate) fn is_developer(&self) -> bool {
+        self.id == Self::DEVELOPER
+    }
+}
+
+/// A program with an API key.
+#[derive(Clone, Debug)]
+pub(crate) struct KeyCaller {
+    /// The key's id.
+    pub(crate) id: String,
+    /// The name that its maker gave it.
+    pub(crate) name: String,
+    /// What it is for.
+    pub(crate) scope: KeyScope,
+}
+
+/// What an API key is for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum KeyScope {
+    /// To start runs of this workflow and to see them.
+    Workflow(String),
+    /// To search this knowledge base and to change its documents.
+    KnowledgeBase(String),
+}
+
+impl Caller {
+    /// Who acts, as journals and the audit log show it.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::User(user) => user.name.clone(),
+            Self::Key(key) => format!("key:{}", key.name),
+        }
+    }
+
+    /// The space in which its idempotency keys count.
+    pub(crate) fn space(&self) -> String {
+        match self {
+            Self::User(user) => format!("user:{}", user.id),
+            Self::Key(key) => format!("key:{}", key.id),
+        }
+    }
+
+    /// Whether it may deal with a workflow; a route that an API key may call asks this first.
+    ///
+    /// # Errors
+    /// As if there was no such workflow: what exists is not told to whom it is not for.
+    pub(crate) fn check_workflow(&self, name: &str) -> Result<(), Problem> {
+        match self {
+            Self::User(_) => Ok(()),
+            Self::Key(KeyCaller { scope: KeyScope::Workflow(own), .. }) if own == name => Ok(()),
+            Self::Key(_) => {
+                Err(Problem::missing(codes::NO_WORKFLOW, format!("there is no workflow `{name}` for this API key"))
+                    .hint("use a key of this workflow: POST /api/keys makes one"))
+            }
+        }
+    }
+
+    /// The only workflow that it may deal with; `None` is all.
+    pub(crate) fn only_workflow(&self) -> Result<Option<&str>, Problem> {
+        match self {
+            Self::User(_) => Ok(None),
+            Self::Key(KeyCaller { scope: KeyScope::Workflow(own), .. }) => Ok(Some(own)),
+            Self::Key(_) => Err(Problem::new(
+                StatusCode::FORBIDDEN,
+                codes::NOT_ALLOWED,
+                "this API key is for a knowledge base, and not for workflows",
+            )
+            .hint("use a key of a workflow: POST /api/keys makes one")),
+        }
+    }
+}
+
+/// The caller of a route that is not open.
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
+        parts.extensions.get::<Self>().cloned().ok_or_else(unauthenticated)
+    }
+}
+
+/// Lets only those through who may call.
+pub(crate) async fn guard(
+    State(access): State<Access>,
+    Extension(app): Extension<Arc<App>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match access.admit(&app, request.headers()).await {
+        Ok(Some(caller)) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Ok(None) => next.run(request).await,
+        Err(problem) => problem.into_response(),
+    }
+}
+
+impl Access {
+    /// Who calls, unless that is nobody who may.
+    async fn admit(self, app: &App, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+        if self == Self::Open {
+            return Ok(None);
+        }
+        let token = bearer(headers).ok_or_else(unauthenticated)?;
+        let caller = app.accounts.caller(token).await?;
+        if self.allows(Some(&caller)) {
+            return Ok(Some(caller));
+        }
+        Err(Problem::new(StatusCode::FORBIDDEN, codes::NOT_ALLOWED, format!("{} may not do this", caller.name()))
+            .hint(self.described()))
+    }
+}
+
+/// What `Authorization: Bearer` carries.
+fn bearer(headers: &HeaderMap) -> Option<&str> {
+    let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+/// Nobody has said who calls.
+fn unauthenticated() -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, codes::NOT_SIGNED_IN, "expected a token or an API key, found neither")
+        .hint("send the header `Authorization: Bearer <token>`; POST /api/auth/sign-in gives a token")
+}

@@ -1,0 +1,157 @@
+//! What requests share, and the server as others see it.
+
+use std::{sync::Arc, time::Duration};
+
+use axum::{Router, extract::DefaultBodyLimit};
+use liteagent_engine::{
+    capability::model::Models,
+    engine::Engine,
+    node::Registry,
+    store::{StoreError, Stores},
+    time::Clock,
+    units::Size,
+};
+use tokio::sync::watch;
+use tower_http::compression::CompressionLayer;
+
+use crate::{
+    accounts::Accounts,
+    folder::{Folder, Synced, Watched},
+    problem::Problem,
+    routes::Routes,
+    store::Store,
+    workflows::Workflows,
+};
+
+/// How often runs are looked for that someone should take.
+const RECONCILE: Duration = Duration::from_secs(1);
+
+/// What a server is made of.
+pub struct Parts {
+    /// Executes runs.
+    pub engine: Engine,
+    /// Where runs are kept.
+    pub stores: Stores,
+    /// The node types.
+    pub registry: Registry,
+    /// Language models.
+    pub models: Arc<dyn Models>,
+    /// The server's own rows.
+    pub store: Arc<dyn Store>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// How a server behaves.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// A key that may do everything; for development on loopback.
+    pub dev_key: Option<String>,
+    /// The largest body that is no upload. Default: 4 MiB.
+    pub body: Size,
+    /// How long a request waits for the end of its run. Default: 60 s.
+    pub wait: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { dev_key: None, body: Size(4 << 20), wait: Duration::from_secs(60) }
+    }
+}
+
+/// What requests share.
+pub(crate) struct App {
+    pub(crate) engine: Engine,
+    pub(crate) stores: Stores,
+    pub(crate) models: Arc<dyn Models>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) settings: Settings,
+    pub(crate) accounts: Accounts,
+    pub(crate) workflows: Workflows,
+    pub(crate) watched: Watched,
+    stopping: watch::Sender<bool>,
+}
+
+impl App {
+    /// Whether the server is about to stop.
+    pub(crate) fn is_stopping(&self) -> bool {
+        *self.stopping.borrow()
+    }
+
+    /// Returns when the server is about to stop.
+    pub(crate) async fn stopping(&self) {
+        // The sender lives as long as this.
+        let _ = self.stopping.subscribe().wait_for(|stopping| *stopping).await;
+    }
+}
+
+/// The server: the routes, and what goes on beside them. Clones share everything.
+#[derive(Clone)]
+pub struct Server {
+    app: Arc<App>,
+    router: Router,
+}
+
+impl Server {
+    /// A server over these parts.
+    ///
+    /// # Errors
+    /// When its rows cannot be read.
+    pub async fn open(parts: Parts, settings: Settings) -> Result<Self, StoreError> {
+        let Parts { engine, stores, registry, models, store, clock } = parts;
+        let workflows = Workflows::open(store.clone(), stores.clone(), registry, clock.clone()).await?;
+        let accounts = Accounts::new(&settings);
+        let app = Arc::new(App {
+            engine,
+            stores,
+            models,
+            store,
+            clock,
+            accounts,
+            workflows,
+            watched: Watched::default(),
+            stopping: watch::Sender::new(false),
+            settings,
+        });
+        let limit = usize::try_from(app.settings.body.0).unwrap_or(usize::MAX);
+        let router = Routes::all().router(app.clone());
+        let router = router.layer(DefaultBodyLimit::max(limit)).layer(CompressionLayer::new());
+        Ok(Self { app, router })
+    }
+
+    /// What goes on beside requests, for as long as the server lives: runs that someone should take are taken.
+    pub(crate) fn background(&self) -> impl Future<Output = ()> + Send + 'static {
+        let app = self.app.clone();
+        async move {
+            loop {
+                tokio::time::sleep(RECONCILE).await;
+                if let Err(error) = app.engine.poll().await {
+                    tracing::error!(%error, "runs that wait could not be looked for");
+                }
+            }
+        }
+    }
+
+    /// Publishes what a folder has, and follows its changes until the server stops.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn follow(&self, folder: Folder, registry: Registry) -> Result<Synced, StoreError> {
+        let told = |problem: Problem| StoreError::Failed(problem.said().to_owned());
+        let (synced, watch) = self.app.sync(&folder, &registry).await.map_err(told)?;
+        let app = self.app.clone();
+        tokio::spawn(async move { app.follow(folder, registry, watch).await });
+        Ok(synced)
+    }
+
+    /// Takes no more requests: what can end early does.
+    pub(crate) fn stop(&self) {
+        self.app.stopping.send_replace(true);
+    }
+
+    /// Everything that answers requests.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+}

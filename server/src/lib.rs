@@ -1,0 +1,38 @@
+//! The server of LiteAgent: workflows, runs, chat and schedules through an API.
+//!
+//! # Layout
+//! - [`Server`]: everything that requests share, and the router over it; [`serve`] listens until it is told to stop;
+//! - `routes`: every route with who may call it, and the OpenAPI document; `access`: who calls, and what that allows;
+//! - `extract`, `problem`: how requests are read, and what is said of those that cannot be;
+//! - `accounts`: users, keys and what they did;
+//! - `workflows`: the definitions of the installation, version by version;
+//! - `folder`: a folder of definitions that the server follows;
+//! - `runs`: starting, following and steering runs;
+//! - `openai`: workflows as models of OpenAI's API;
+//! - `store`: the rows of all that; what runs leave is kept by the engine's own stores.
+
+#![expect(unused_qualifications, reason = "what `utoipa::path` expands to has them")]
+
+mod access;
+mod accounts;
+mod app;
+mod docs;
+mod extract;
+mod folder;
+mod health;
+mod listen;
+mod openai;
+mod problem;
+mod routes;
+mod runs;
+pub mod store;
+mod workflows;
+
+pub use self::{
+    access::{Access, Role},
+    accounts::random_key,
+    app::{Parts, Server, Settings},
+    folder::{Folder, Synced},
+    listen::{Ended, Listeners, serve},
+    routes::{Route, document, routes},
+};

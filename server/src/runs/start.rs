@@ -1,0 +1,141 @@
+//! `POST /api/runs`.
+
+use std::sync::Arc;
+
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::{IntoResponse, Response},
+};
+use liteagent_engine::{
+    codes,
+    engine::Start,
+    id::{Digest, RunId},
+    store::Idempotency,
+    value,
+    value::Value,
+};
+use serde::Deserialize;
+use utoipa::ToSchema;
+use utoipa_axum::routes;
+
+use super::{RunReply, Standing, events};
+use crate::{
+    access::{Access, Caller, Role},
+    app::App,
+    extract::Json,
+    problem::Problem,
+    routes::Routes,
+};
+
+/// The header that gives the same run again.
+const IDEMPOTENCY_KEY: &str = "idempotency-key";
+/// The longest key.
+const LONGEST_KEY: usize = 255;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes.add(Access::UserOrKey(Role::Editor), routes!(start))
+}
+
+/// A run that shall begin.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StartBody {
+    /// The workflow.
+    #[schema(example = "support/answer")]
+    workflow: String,
+    /// Its version; the published one by default.
+    version: Option<u32>,
+    /// The inputs that it declares.
+    #[serde(default = "Value::object")]
+    #[schema(value_type = Object)]
+    inputs: Value,
+    /// How the answer comes.
+    #[serde(default)]
+    mode: Mode,
+    /// The conversation that it belongs to.
+    conversation: Option<String>,
+    /// Whom it is for, as templates see it in `sys.user`: a text, or an object with `name`. The caller by default.
+    #[schema(value_type = Option<Object>)]
+    user: Option<Value>,
+    /// Whom it is about: `liteagent forget --subject` deletes it by that.
+    subject: Option<String>,
+}
+
+/// How the answer comes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Mode {
+    /// When the run has ended or waits for a person, at most a minute later; then with status 202 as it stands.
+    #[default]
+    Wait,
+    /// As soon as the run is durable, with status 202.
+    Async,
+    /// As server-sent events, like `GET /api/runs/{id}/events`.
+    Stream,
+}
+
+/// Starts a run
+///
+/// With the header `Idempotency-Key`, the same request within 24 hours gives the same run again.
+#[utoipa::path(post, path = "/api/runs", tag = "runs",
+    params(("Idempotency-Key" = Option<String>, Header, description = "Any text of at most 255 characters")),
+    request_body = StartBody,
+    responses(
+        (status = 200, description = "It has ended", content((RunReply = "application/json"), (String = "text/event-stream"))),
+        (status = 202, description = "It goes on", body = RunReply),
+    ))]
+async fn start(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    headers: HeaderMap,
+    Json(body): Json<StartBody>,
+) -> Result<Response, Problem> {
+    caller.check_workflow(&body.workflow)?;
+    let published = app.workflows.at(&body.workflow, body.version).await?;
+    let idempotency = idempotency(&headers, &caller, &body)?;
+    let user = body.user.unwrap_or_else(|| value!({ "name": caller.name() }));
+    let start = Start {
+        user,
+        conversation: body.conversation,
+        subject: body.subject,
+        idempotency,
+        ..Start::new(published.bundle.clone(), body.inputs, value!({ "type": "api" }))
+    };
+    let run = app.engine.start(start).await?;
+    match body.mode {
+        Mode::Wait => wait(&app, run).await,
+        Mode::Async => Ok((StatusCode::ACCEPTED, Json(RunReply::begun(run, Standing::Queued))).into_response()),
+        Mode::Stream => events::stream(&app, run, None).await,
+    }
+}
+
+/// How a run came to rest, or how it stands when that takes too long.
+async fn wait(app: &App, run: RunId) -> Result<Response, Problem> {
+    match tokio::time::timeout(app.settings.wait, app.engine.settled(run)).await {
+        Ok(settled) => {
+            let reply = RunReply::of(run, settled?);
+            let status = if reply.usage.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
+            Ok((status, Json(reply)).into_response())
+        }
+        Err(_) => Ok((StatusCode::ACCEPTED, Json(RunReply::begun(run, Standing::Running))).into_response()),
+    }
+}
+
+/// What makes the same request the same run.
+fn idempotency(headers: &HeaderMap, caller: &Caller, body: &StartBody) -> Result<Option<Idempotency>, Problem> {
+    let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
+    let key = key.to_str().ok().filter(|key| (1..=LONGEST_KEY).contains(&key.len())).ok_or_else(|| {
+        Problem::invalid(codes::REQUEST_PARAMETER, "`Idempotency-Key` is no text of 1 to 255 visible characters")
+            .hint("use a fresh UUID for each run that shall begin")
+    })?;
+    let meant = value!({
+        "version": body.version,
+        "inputs": body.inputs.clone(),
+        "conversation": body.conversation.clone(),
+        "user": body.user.clone(),
+        "subject": body.subject.clone(),
+    });
+    let json = serde_json::to_vec(&meant).expect("a value has a JSON form");
+    Ok(Some(Idempotency { caller: caller.space(), key: key.to_owned(), body: Digest::of(&json) }))
+}
