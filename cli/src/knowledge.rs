@@ -1,17 +1,19 @@
-//! Knowledge bases of a project, opened when they are first used.
+//! Knowledge bases of a project, opened when they are first used, and where their collections are.
 
 use std::path::PathBuf;
 
 use async_trait::async_trait;
 use liteagent_engine::{
     capability::knowledge::{Base, Document, Hit, Knowledge, Mark, NewBase, Search, WriteDocument},
+    codes,
     error::{ErrorClass, NodeError},
     store::StoreError,
 };
-use liteagent_knowledge::{KnowledgeBases, Options};
+use liteagent_knowledge::{KnowledgeBases, Options, QdrantOptions};
 use tokio::sync::OnceCell;
+use url::Url;
 
-use crate::{failure::Failure, project::Project};
+use crate::{config::setting, failure::Failure, project::Project};
 
 /// Knowledge bases for nodes: a run that uses none opens none.
 pub(crate) struct Lazily {
@@ -25,9 +27,31 @@ impl Lazily {
     }
 
     async fn get(&self) -> Result<&KnowledgeBases, NodeError> {
-        let open = || KnowledgeBases::open(&self.folder, Options::default());
-        self.opened.get_or_try_init(open).await.map_err(unopened)
+        let open = || async {
+            let options = options().map_err(|failure| {
+                let error = NodeError::new(failure.code.unwrap_or(codes::CONFIG), ErrorClass::Invalid, failure.message);
+                NodeError { hint: failure.hint, ..error }
+            })?;
+            KnowledgeBases::open(&self.folder, options).await.map_err(unopened)
+        };
+        self.opened.get_or_try_init(open).await
     }
+}
+
+/// Where Qdrant is; `None` when collections are embedded.
+pub(crate) fn qdrant() -> Result<Option<QdrantOptions>, Failure> {
+    let Some(url) = setting("QDRANT_URL") else { return Ok(None) };
+    let is_endpoint = Url::parse(&url).is_ok_and(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    if !is_endpoint {
+        let message = format!("`QDRANT_URL`: expected a URL, found `{url}`");
+        return Err(Failure::usage(codes::CONFIG, message)
+            .hint("write the gRPC endpoint of Qdrant: `http://localhost:6334`; its key is `QDRANT_API_KEY`"));
+    }
+    Ok(Some(QdrantOptions { url, api_key: setting("QDRANT_API_KEY") }))
+}
+
+fn options() -> Result<Options, Failure> {
+    Ok(Options { qdrant: qdrant()?, ..Options::default() })
 }
 
 fn unopened(error: StoreError) -> NodeError {
@@ -39,7 +63,7 @@ fn unopened(error: StoreError) -> NodeError {
 pub(crate) async fn open(project: &Project) -> Result<KnowledgeBases, Failure> {
     let data = project.data();
     std::fs::create_dir_all(&data).map_err(|error| Failure::from(StoreError::ReadOnly(error.to_string())))?;
-    Ok(KnowledgeBases::open(&data, Options::default()).await?)
+    Ok(KnowledgeBases::open(&data, options()?).await?)
 }
 
 /// A failure of knowledge bases, as a command tells it.

@@ -293,6 +293,9 @@ codes! {
     CHUNK_CONFIG = "LA2608": "a text cannot be cut so";
     CHUNK_TEXT = "LA2609": "what is to be cut is no text";
     RERANK_ANSWER = "LA2610": "what a reranking model says does not fit";
+    VECTOR_STORE_KEY = "LA2611": "the vector store refuses the key";
+    VECTOR_STORE_REFUSED = "LA2612": "the vector store refuses a request";
+    VECTOR_STORE_OLD = "LA2613": "the vector store is too old";
     DOCUMENT_BROKEN = "LA2651": "a document is broken";
     DOCUMENT_ENCRYPTED = "LA2652": "a document is encrypted";
     DOCUMENT_FORMAT = "LA2653": "a document has a format that is not read";

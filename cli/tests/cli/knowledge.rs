@@ -7,7 +7,7 @@ use std::{collections::BTreeMap, fs, process::Stdio};
 
 use serde_json::Value as Json;
 
-use super::harness::{Folder, looks_like};
+use super::harness::{Folder, Said, looks_like};
 
 /// Where each document stands.
 fn documents(folder: &Folder) -> BTreeMap<String, String> {
@@ -134,4 +134,27 @@ fn wrong_use_is_told_with_what_would_be_right() {
     error[LA2606]: expected a document of the knowledge base `manual`, found none with the id `docs/b.md`
       = help: list its documents to see their ids
     "#);
+}
+
+#[test]
+fn a_vector_store_that_is_not_there_is_told() {
+    let folder = Folder::new().with("liteagent.toml", "").with("docs/a.md", "# A\ntea");
+    // Nobody listens at this port.
+    let with = |url: &str, args: &[&str]| Said::of(folder.command(args).env("QDRANT_URL", url).output().unwrap());
+    let said = with("nonsense", &["doctor"]);
+    assert!(
+        said.out.contains("BAD   vector store  `QDRANT_URL`: expected a URL, found `nonsense`"),
+        "{}",
+        said.whole()
+    );
+    let said = with("http://127.0.0.1:9", &["doctor"]);
+    assert!(said.out.contains("BAD   vector store  expected an answer of Qdrant, found none"), "{}", said.whole());
+    assert!(folder.run("doctor").out.contains("ok    vector store  embedded"));
+
+    assert_eq!(folder.run("index manual docs").code, 0);
+    let said = with("http://127.0.0.1:9", &["search", "manual", "tea", "--by", "keyword"]);
+    assert!(said.code == 3 && said.err.contains("error[LA2605]"), "{}", said.whole());
+    let said = with("nonsense", &["search", "manual", "tea"]);
+    assert!(said.code == 2 && said.err.contains("error[LA3004]"), "{}", said.whole());
+    assert!(with("http://127.0.0.1:9", &["kb", "list"]).out.contains("manual"), "the catalog is here");
 }

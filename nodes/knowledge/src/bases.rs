@@ -18,6 +18,7 @@ use crate::{
     catalog::{BaseRow, Catalog, Setting},
     embedded::Embedded,
     error::{Error, failed},
+    qdrant::{Qdrant, QdrantOptions},
     store::{Settings, VectorStore},
 };
 
@@ -27,19 +28,21 @@ mod documents;
 mod rebuild;
 mod searching;
 
-/// How embedded knowledge bases behave.
+/// How knowledge bases behave, and where their collections are.
 #[derive(Clone)]
 pub struct Options {
-    /// How much memory the collections that are searched may take together, roughly; the one that is searched is held
+    /// How much memory the embedded collections that are searched may take together, roughly; the one that is searched is held
     /// whatever it takes. Default: 1 GiB.
     pub memory: Size,
     /// What says when something changed. Default: the clock of the machine.
     pub clock: Arc<dyn Clock>,
+    /// Where collections are kept in Qdrant. Default: none, they are embedded.
+    pub qdrant: Option<QdrantOptions>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { memory: Size(1 << 30), clock: Arc::new(SystemClock) }
+        Self { memory: Size(1 << 30), clock: Arc::new(SystemClock), qdrant: None }
     }
 }
 
@@ -63,12 +66,29 @@ impl KnowledgeBases {
     /// file, [`StoreError::Damaged`] when it is no database.
     pub async fn open(folder: &Path, options: Options) -> Result<Self, StoreError> {
         let embedded = Arc::new(Embedded::open(folder, options.memory.0).await?);
-        let bases = Self::new(embedded.clone(), embedded, options.clock);
-        bases.drop_leftovers().await.map_err(|error| match error {
-            Error::Store(error) => error,
-            other => StoreError::Failed(format!("{other:?}")),
-        })?;
-        Ok(bases)
+        let bases = Self::over(embedded, options).await?;
+        match bases.drop_leftovers().await {
+            Ok(()) => Ok(bases),
+            Err(Error::Store(error)) => Err(error),
+            // What a server does not drop now it drops later.
+            Err(error) => {
+                tracing::warn!(error = failed(error).message, "collections that nobody needs stay for now");
+                Ok(bases)
+            }
+        }
+    }
+
+    /// The catalog of a data folder, and the store of the options.
+    async fn over(embedded: Arc<Embedded>, options: Options) -> Result<Self, StoreError> {
+        let store: Arc<dyn VectorStore> = match &options.qdrant {
+            None => embedded.clone(),
+            Some(qdrant) => {
+                let prefix = format!("liteagent_{}_", embedded.installation().await?);
+                let store = Qdrant::new(qdrant, &prefix);
+                Arc::new(store.map_err(|error| StoreError::Failed(failed(error).message))?)
+            }
+        };
+        Ok(Self::new(embedded, store, options.clock))
     }
 
     /// Opens the knowledge bases in a data folder that this user, or this disk, only lets be read: they can be searched,
@@ -77,8 +97,7 @@ impl KnowledgeBases {
     /// # Errors
     /// When there are none, or they cannot be read.
     pub async fn open_read_only(folder: &Path, options: Options) -> Result<Self, StoreError> {
-        let embedded = Arc::new(Embedded::open_read_only(folder, options.memory.0).await?);
-        Ok(Self::new(embedded.clone(), embedded, options.clock))
+        Self::over(Arc::new(Embedded::open_read_only(folder, options.memory.0).await?), options).await
     }
 
     /// Joins a catalog and a vector store.

@@ -25,7 +25,8 @@ mod vectors;
 pub const FILE: &str = "knowledge.db";
 
 /// Every migration, oldest first.
-const MIGRATIONS: [&str; 1] = [include_str!("../migrations/0001_knowledge.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../migrations/0001_knowledge.sql"), include_str!("../migrations/0002_installation.sql")];
 
 /// Catalog and vector store in one file.
 #[derive(Clone)]
@@ -49,6 +50,13 @@ impl Embedded {
 
     fn over(database: Pool, memory: u64) -> Self {
         Self(Arc::new(Shared { database, cache: Cache::new(memory) }))
+    }
+
+    /// What tells this installation from others.
+    pub(crate) async fn installation(&self) -> Result<String, StoreError> {
+        let read = self.read(|db| db.first("SELECT id FROM installation", (), |row| row.get(0)));
+        read.await?
+            .ok_or_else(|| StoreError::Damaged("the knowledge bases have no id of their installation".to_owned()))
     }
 
     /// Reads on a thread where waiting is allowed.

@@ -17,6 +17,17 @@ pub enum Error {
     Store(StoreError),
     /// Whoever stores it does not answer.
     Unreachable(String),
+    /// The vector store wants another key.
+    Locked(String),
+    /// The vector store refuses a request.
+    Refused(String),
+    /// The vector store is too old.
+    Outdated {
+        /// Its release.
+        found: String,
+        /// The oldest that is supported.
+        oldest: (u64, u64),
+    },
 }
 
 impl From<StoreError> for Error {
@@ -44,9 +55,30 @@ pub(crate) fn failed(error: impl Into<Error>) -> NodeError {
             ErrorClass::Unavailable,
             "expected the collection of the knowledge base in the vector store, found none",
         )
-        .hint("index its documents again; when the vector store was put back from a backup, put back both"),
+        .hint(
+            "index its documents again, with `liteagent index --again`: another vector store than before has none of them; \
+             when the vector store was put back from a backup, put back both",
+        ),
         Error::Unreachable(message) => NodeError::new(codes::KNOWLEDGE_UNREACHABLE, ErrorClass::Unavailable, message)
             .hint("run `liteagent doctor`: it asks the vector store"),
+        Error::Locked(message) => NodeError::new(
+            codes::VECTOR_STORE_KEY,
+            ErrorClass::Unauthenticated,
+            format!("expected that the vector store takes the key, found that it refuses: {message}"),
+        )
+        .hint("set `QDRANT_API_KEY` to a key that may write, and run `liteagent doctor`"),
+        Error::Refused(message) => NodeError::new(
+            codes::VECTOR_STORE_REFUSED,
+            ErrorClass::Unavailable,
+            format!("expected that the vector store does what it is asked, found that it refuses: {message}"),
+        )
+        .hint("look into the log of the vector store, and run `liteagent doctor`"),
+        Error::Outdated { found, oldest: (major, minor) } => NodeError::new(
+            codes::VECTOR_STORE_OLD,
+            ErrorClass::Invalid,
+            format!("expected Qdrant {major}.{minor} or newer, found {found}"),
+        )
+        .hint("update Qdrant"),
         Error::Store(error) => {
             let class = match &error {
                 StoreError::Full(_) => ErrorClass::LimitExceeded,

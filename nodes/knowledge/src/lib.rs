@@ -6,6 +6,7 @@
 //! * [`store`]: the trait of what is searched: collections of chunks with vectors
 //! * `terms`: words of texts as every store searches them; `fuse`: two rankings become one
 //! * `embedded`: both traits in one SQLite file, searched in memory
+//! * `qdrant`: the store in Qdrant
 //! * `testing`: with the feature of this name, what every catalog and store must do
 //!
 //! # Example
@@ -51,6 +52,7 @@ pub use self::{
     bases::{ChunkEdit, DocumentQuery, KnowledgeBases, Options, RebuildProgress},
     embedded::FILE,
     error::Error,
+    qdrant::QdrantOptions,
     store::StoredChunk,
 };
 
@@ -59,6 +61,7 @@ pub mod catalog;
 mod embedded;
 mod error;
 mod fuse;
+mod qdrant;
 pub mod store;
 mod terms;
 #[cfg(any(test, feature = "testing"))]

@@ -30,7 +30,8 @@ impl KnowledgeBases {
                     // It was rebuilt a moment ago; or nothing was ever written to it.
                     let now = self.row(base).await?;
                     if now.collection == row.collection {
-                        return Ok(Vec::new());
+                        // Or its chunks are in another store.
+                        return if now.base.chunks == 0 { Ok(Vec::new()) } else { Err(failed(Error::NoCollection)) };
                     }
                     row = now;
                 }

@@ -1,12 +1,6 @@
 //! A search over a collection in memory.
 
-use std::{
-    cmp::Ordering,
-    collections::{HashMap, HashSet},
-};
-
-use liteagent_backends::database::{self, Database};
-use liteagent_engine::capability::knowledge::{Scores, Search, SearchMode};
+use std::{cmp::Ordering, collections::HashSet};
 
 use super::{
     best::Best,
@@ -15,30 +9,20 @@ use super::{
     memory::{Loaded, Selection},
 };
 use crate::{
-    fuse::Fusion,
+    fuse::{self, Hit, cosine, results, wanted},
     store::{Found, Query},
 };
-
-/// A row that was found.
-struct Hit {
-    row: u32,
-    score: f32,
-    scores: Scores,
-}
+use liteagent_backends::database::{self, Database};
 
 impl Loaded {
     /// The best chunks, best first. Must be called in the snapshot that it was refreshed in: the texts are read.
     pub(super) fn search(&self, db: &Database, query: &Query) -> Result<Vec<Found>, database::Error> {
         let looked_at = self.select(query.filter.as_ref());
-        let mut hits = match (query.mode, &query.vector) {
-            (SearchMode::Keyword, _) | (_, None) => self.by_words(query, &looked_at),
-            (SearchMode::Vector, Some(vector)) => self.by_meaning(vector, query, &looked_at),
-            (SearchMode::Hybrid, Some(vector)) => self.by_both(vector, query, &looked_at),
-        };
-        if let Some(least) = query.score_threshold {
-            hits.retain(|hit| hit.scores.vector.is_none_or(|cosine| cosine >= least));
-        }
-        hits.truncate(query.top_k);
+        let vector = query.vector.as_deref().unwrap_or_default();
+        let (near, worded) = wanted(query);
+        let near = if near > 0 { self.nearest(vector, &looked_at, near) } else { Vec::new() };
+        let worded = if worded > 0 { self.worded(query, &looked_at, worded) } else { Vec::new() };
+        let hits = results(query, near, worded, &Asked { loaded: self, vector });
         hits.into_iter().map(|hit| self.found(db, hit)).collect()
     }
 
@@ -49,59 +33,6 @@ impl Loaded {
         let body = body.ok_or_else(|| damaged(&document, "a chunk has a vector and no text"))?;
         let read = serde_json::from_str(&body).map_err(|error| damaged(&document, error))?;
         Ok(Found { document, position: chunk.position, chunk: read, score: hit.score, scores: hit.scores })
-    }
-
-    fn by_meaning(&self, vector: &[f32], query: &Query, looked_at: &Selection) -> Vec<Hit> {
-        let found = self.nearest(vector, looked_at, query.top_k);
-        let hit = |(row, cosine): (u32, f32)| Hit {
-            row,
-            score: cosine.clamp(0.0, 1.0),
-            scores: Scores { vector: Some(cosine), ..Scores::default() },
-        };
-        found.into_iter().map(hit).collect()
-    }
-
-    fn by_words(&self, query: &Query, looked_at: &Selection) -> Vec<Hit> {
-        let found = self.worded(query, looked_at, query.top_k);
-        let best = found.first().map_or(1.0, |(_, score)| *score);
-        let hit = |(row, score): (u32, f32)| Hit {
-            row,
-            score: score / best,
-            scores: Scores { keyword: Some(score), ..Scores::default() },
-        };
-        found.into_iter().map(hit).collect()
-    }
-
-    fn by_both(&self, vector: &[f32], query: &Query, looked_at: &Selection) -> Vec<Hit> {
-        let most = query.top_k.max(Search::CANDIDATES);
-        let fusion = Fusion::new(query.weights);
-        let (near_counts, worded_counts) = fusion.counts();
-        let near = if near_counts { self.nearest(vector, looked_at, most) } else { Vec::new() };
-        let worded = if worded_counts { self.worded(query, looked_at, most) } else { Vec::new() };
-        let group = |(row, _): &(u32, f32)| self.chunks[*row as usize].group;
-        let places = |ranking: &[(u32, f32)]| ranking.iter().map(group).collect::<Vec<u32>>();
-        let shares = fusion.join(&places(&near), &places(&worded));
-
-        let mut hits: HashMap<u32, Hit> = HashMap::new();
-        for (row, cosine) in near {
-            let scores = Scores { vector: Some(cosine), ..Scores::default() };
-            hits.insert(self.chunks[row as usize].group, Hit { row, score: 0.0, scores });
-        }
-        for (row, score) in worded {
-            let hit = hits.entry(self.chunks[row as usize].group).or_insert_with(|| {
-                let cosine = cosine(products(vector, self.vector(row), Rows::All(1))[0]);
-                Hit { row, score: 0.0, scores: Scores { vector: Some(cosine), ..Scores::default() } }
-            });
-            hit.scores.keyword = Some(score);
-        }
-        let shared = |(group, share)| {
-            let mut hit = hits.remove(&group)?;
-            (hit.score, hit.scores.fused) = (share, Some(share));
-            Some(hit)
-        };
-        let mut found: Vec<Hit> = shares.into_iter().filter_map(shared).collect();
-        found.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| self.order(a.row, b.row)));
-        found
     }
 
     fn nearest(&self, vector: &[f32], looked_at: &Selection, most: usize) -> Vec<(u32, f32)> {
@@ -150,7 +81,22 @@ impl Loaded {
     }
 }
 
-/// Vectors of length 1 are not so to the last bit.
-fn cosine(product: f32) -> f32 {
-    product.clamp(-1.0, 1.0)
+/// What is in memory, and the question's vector.
+struct Asked<'a> {
+    loaded: &'a Loaded,
+    vector: &'a [f32],
+}
+
+impl fuse::Rows for Asked<'_> {
+    fn group(&self, row: u32) -> u32 {
+        self.loaded.chunks[row as usize].group
+    }
+
+    fn cosine(&self, row: u32) -> f32 {
+        cosine(products(self.vector, self.loaded.vector(row), Rows::All(1))[0])
+    }
+
+    fn order(&self, a: u32, b: u32) -> Ordering {
+        self.loaded.order(a, b)
+    }
 }

@@ -1,10 +1,12 @@
 //! Arithmetic on slices of `f32`, compiled for each width of vectors; which one runs is chosen at run time.
 //!
 //! # Layout
+//! - [`amx`]: products of matrices on the tiles of newer Intel processors;
 //! - [`math`]: functions of each element, norms, softmax;
 //! - [`product`]: products of matrices;
 //! - [`quantised`]: matrices whose elements are kept in four or eight bits.
 
+pub(crate) mod amx;
 pub(crate) mod math;
 pub(crate) mod product;
 pub(crate) mod quantised;

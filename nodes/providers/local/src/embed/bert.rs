@@ -10,7 +10,7 @@ use super::{
     linear::{Linear, Norm},
 };
 use crate::kernel::{
-    math,
+    amx, math,
     product::{Matrix, MatrixMut, multiply},
 };
 
@@ -53,6 +53,7 @@ pub(super) struct Scratch {
     mixed: Vec<f32>,
     inner: Vec<f32>,
     scores: Vec<f32>,
+    split: amx::Split,
 }
 
 impl Bert {
@@ -78,11 +79,13 @@ impl Bert {
     /// One vector of length 1 for each text.
     pub(super) fn embed(&self, texts: &[Vec<u32>], scratch: &mut Scratch) -> Vec<Vec<f32>> {
         let tokens = texts.iter().map(Vec::len).sum::<usize>();
-        let Scratch { rows, attention, mixed, inner, scores } = scratch;
-        let rows = resized(rows, tokens * WIDTH);
-        let attention = resized(attention, tokens * 3 * WIDTH);
-        let mixed = resized(mixed, tokens * WIDTH);
-        let inner = resized(inner, tokens * INNER);
+        // Rows that fill the last block are computed for nothing.
+        let all_rows = tokens.next_multiple_of(amx::BLOCK);
+        let Scratch { rows, attention, mixed, inner, scores, split } = scratch;
+        let rows = resized(rows, all_rows * WIDTH);
+        let attention = resized(attention, all_rows * 3 * WIDTH);
+        let mixed = resized(mixed, all_rows * WIDTH);
+        let inner = resized(inner, all_rows * INNER);
 
         let ids = texts.iter().flat_map(|text| text.iter().enumerate());
         for (row, (position, token)) in rows.chunks_exact_mut(WIDTH).zip(ids) {
@@ -90,9 +93,11 @@ impl Bert {
             math::add_scaled(row, 1.0, &self.positions[position * WIDTH..][..WIDTH]);
             math::add_scaled(row, 1.0, &self.sentence);
         }
+        rows[tokens * WIDTH..].fill(0.0);
+        mixed[tokens * WIDTH..].fill(0.0);
         self.norm.apply(rows);
         for layer in &self.layers {
-            layer.attention.apply(rows, attention);
+            layer.attention.apply(rows, attention, split);
             let mut start = 0;
             for text in texts {
                 let all = start..start + text.len();
@@ -100,11 +105,10 @@ impl Bert {
                 attend(&attention[3 * WIDTH * all.start..3 * WIDTH * all.end], &mut mixed[WIDTH * all.start..], scores);
                 start = all.end;
             }
-            layer.output.add(mixed, rows);
+            layer.output.add(mixed, rows, split);
             layer.attention_norm.apply(rows);
-            layer.up.apply(rows, inner);
-            math::gelu(inner);
-            layer.down.add(inner, rows);
+            layer.up.apply(rows, inner, split);
+            layer.down.add_of_gelu(inner, rows, split);
             layer.norm.apply(rows);
         }
         let mut rows = &*rows;

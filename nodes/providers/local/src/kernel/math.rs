@@ -88,16 +88,22 @@ fn softmax_body<S: Simd>(row: &mut [f32], scale: f32) {
 #[inline(always)]
 fn gelu_body<S: Simd>(values: &mut [f32]) {
     for value in values {
-        let x = *value * std::f32::consts::FRAC_1_SQRT_2;
-        // Abramowitz and Stegun 7.1.26: wrong by 1.5e-7 at most.
-        let t = 1.0 / madd::<S>(0.327_591_1, x.abs(), 1.0);
-        let mut series = 1.061_405_4;
-        for factor in [-1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6] {
-            series = madd::<S>(series, t, factor);
-        }
-        let erf = (1.0 - series * t * exp::<S>(-x * x)).copysign(x);
-        *value = 0.5 * *value * (1.0 + erf);
+        *value = gelu_of::<S>(*value);
     }
+}
+
+/// [`gelu`] of one number.
+#[inline(always)]
+pub(super) fn gelu_of<S: Simd>(value: f32) -> f32 {
+    let x = value * std::f32::consts::FRAC_1_SQRT_2;
+    // Abramowitz and Stegun 7.1.26: wrong by 1.5e-7 at most.
+    let t = 1.0 / madd::<S>(0.327_591_1, x.abs(), 1.0);
+    let mut series = 1.061_405_4;
+    for factor in [-1.453_152, 1.421_413_7, -0.284_496_74, 0.254_829_6] {
+        series = madd::<S>(series, t, factor);
+    }
+    let erf = (1.0 - series * t * exp::<S>(-x * x)).copysign(x);
+    0.5 * value * (1.0 + erf)
 }
 
 #[inline(always)]
