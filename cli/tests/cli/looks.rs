@@ -92,6 +92,7 @@ fn help_lists_the_commands() {
       fmt          Tidies workflow files
       explain      Explains an error code and how to mend its cause
       doctor       Checks this machine and this project, and says how to mend what is wrong
+      serve        Serves workflows, runs and chat through an API, with everything in this process
       sandbox      Runs untrusted code for others, by HTTP; or builds what code runs in
       completions  Prints a completion script for a shell
       help         Print this message or the help of the given subcommand(s)

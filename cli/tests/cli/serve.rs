@@ -258,7 +258,7 @@ fn hostile_requests_are_refused_and_nothing_stops() {
     assert_eq!(whole("/api/workflows/..%2F..%2Fetc%2Fpasswd/publish", b"{}"), 404);
     assert_eq!(whole("/api/runs/run_0000000000000000000000000%00/cancel", b""), 400);
     assert_eq!(raw(&serving, "GET /api/runs HTTP/1.1\nHost: localhost\nAuthorization: Bearer \u{0}\n\n", b""), 400);
-    assert_eq!(raw(&serving, &format!("GET /{} HTTP/1.1\nHost: localhost\n\n", "a".repeat(200_000)), b""), 414);
+    assert_eq!(raw(&serving, &format!("GET /{} HTTP/1.1\nHost: localhost\n\n", "a".repeat(200_000)), b""), 431);
     let many: String = (0..5_000).map(|n| format!("X-{n}: y\n")).collect();
     assert_eq!(raw(&serving, &format!("GET /api/runs HTTP/1.1\nHost: localhost\n{many}\n"), b""), 431);
     assert_eq!(raw(&serving, "\u{16}\u{3}\u{1} this is no HTTP at all\n\n", b""), 400);
