@@ -270,6 +270,18 @@ impl Engine {
         self.inner.active().len()
     }
 
+    /// A secret, for who acts in the name of a workflow that declares it.
+    ///
+    /// # Errors
+    /// When it is missing, or not meant for the workflow.
+    pub fn secret(&self, name: &str, workflow: &str) -> Result<&str, EngineError> {
+        let secrets = &self.inner.caps.secrets;
+        if !secrets.is_meant_for(name, workflow) {
+            return Err(EngineError::SecretNotMeant { secret: name.to_owned(), workflow: workflow.to_owned() });
+        }
+        secrets.get(name).ok_or_else(|| EngineError::MissingSecret(name.to_owned()))
+    }
+
     /// The session of this process.
     pub fn session(&self) -> SessionId {
         self.inner.session
