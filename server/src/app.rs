@@ -18,6 +18,7 @@ use crate::{
     accounts::Accounts,
     routes::{Route, Routes},
     store::Store,
+    triggers,
     workflows::Workflows,
 };
 
@@ -63,6 +64,7 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) accounts: Accounts,
     pub(crate) workflows: Workflows,
+    pub(crate) clock: Arc<dyn Clock>,
     stopping: watch::Sender<bool>,
 }
 
@@ -95,17 +97,17 @@ impl Server {
     /// When its rows cannot be read.
     pub async fn open(parts: Parts, settings: Settings) -> Result<Self, StoreError> {
         let Parts { engine, stores, registry, store, clock } = parts;
-        let workflows = Workflows::open(store.clone(), stores.clone(), registry, clock).await?;
+        let workflows = Workflows::open(store.clone(), stores.clone(), registry, clock.clone()).await?;
         let accounts = Accounts::new(&settings);
-        let app =
-            Arc::new(App { engine, stores, store, accounts, workflows, stopping: watch::Sender::new(false), settings });
+        let stopping = watch::Sender::new(false);
+        let app = Arc::new(App { engine, stores, store, accounts, workflows, clock, stopping, settings });
         let (router, table, document) = Routes::all(&app).finish();
         let limit = usize::try_from(app.settings.body.0).unwrap_or(usize::MAX);
         let router = router.layer(DefaultBodyLimit::max(limit)).layer(CompressionLayer::new());
         Ok(Self { app, router, table: table.into(), document: Arc::new(document) })
     }
 
-    /// What goes on beside requests, for as long as the server lives: runs that someone should take are taken.
+    /// What goes on beside requests, for as long as the server lives: runs that someone should take are taken, schedules fire.
     pub(crate) fn background(&self) -> impl Future<Output = ()> + Send + 'static {
         let app = self.app.clone();
         async move {
@@ -114,8 +116,19 @@ impl Server {
                 if let Err(error) = app.engine.poll().await {
                     tracing::error!(%error, "runs that wait could not be looked for");
                 }
+                if let Err(error) = triggers::scheduler::look(&app).await {
+                    tracing::error!(%error, "schedules could not be looked at");
+                }
             }
         }
+    }
+
+    /// Looks at the schedules once: what is due fires. [`crate::serve`] does so again and again.
+    ///
+    /// # Errors
+    /// When a store fails; the next look goes on where this one stopped.
+    pub async fn look_at_schedules(&self) -> Result<(), StoreError> {
+        triggers::scheduler::look(&self.app).await
     }
 
     /// Takes no more requests: what can end early does.

@@ -7,6 +7,7 @@
 //! - `accounts`: users, keys and what they did;
 //! - `workflows`: the definitions of the installation, version by version;
 //! - `runs`: starting, following and steering runs;
+//! - `triggers`: what starts runs besides callers: schedules and webhooks;
 //! - `store`: the rows of all that; what runs leave is kept by the engine's own stores.
 
 #![expect(unused_qualifications, reason = "what `utoipa::path` expands to has them")]
@@ -21,6 +22,7 @@ mod problem;
 mod routes;
 mod runs;
 pub mod store;
+mod triggers;
 mod workflows;
 
 pub use self::{

@@ -24,7 +24,7 @@ use crate::{
     app::App,
     health,
     problem::{Finding, Place, Problem},
-    runs, workflows,
+    runs, triggers, workflows,
 };
 
 /// A route: what is called how, and by whom.
@@ -57,7 +57,7 @@ impl Routes {
     pub(crate) fn all(app: &Arc<App>) -> Self {
         let routes =
             Self { app: app.clone(), router: OpenApiRouter::with_openapi(Document::openapi()), table: Vec::new() };
-        [health::routes, accounts::routes, workflows::routes, runs::routes]
+        [health::routes, accounts::routes, workflows::routes, runs::routes, triggers::routes]
             .into_iter()
             .fold(routes, |routes, more| more(routes))
     }
@@ -82,6 +82,9 @@ impl Routes {
         let components = document.components.get_or_insert_default();
         let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         components.security_schemes.insert("bearer".to_owned(), bearer.into());
+        // What matches several segments is an ordinary parameter in the document.
+        let paths = std::mem::take(&mut document.paths.paths);
+        document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
         let router = router.fallback(nothing_here).method_not_allowed_fallback(wrong_method).with_state(self.app);
         (router, self.table, document)
     }

@@ -1,5 +1,7 @@
 //! A server over stores that end with the test.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 use std::sync::Arc;
 
 use axum::{
@@ -8,7 +10,7 @@ use axum::{
     http::{HeaderMap, Request, StatusCode},
 };
 use liteagent_engine::{
-    capability::Capabilities,
+    capability::{Capabilities, Secrets},
     engine::{Engine, EngineConfig},
     store::{MemoryStore, StoredHistory, Stores},
     time::{Clock, SystemClock},
@@ -19,43 +21,69 @@ use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 /// The development key.
-pub const KEY: &str = "la_scenarios";
+pub(crate) const KEY: &str = "la_scenarios";
+/// The secrets.
+pub(crate) const SECRETS: &[(&str, &str)] = &[("HOOK", "It's a Secret to Everybody")];
+
+/// What servers of one test share.
+pub(crate) struct Installation {
+    folder: TempDir,
+    store: Arc<MemoryStore>,
+    clock: Arc<dyn Clock>,
+    secrets: Secrets,
+}
 
 /// A server of one test.
-pub struct World {
+pub(crate) struct World {
+    pub(crate) server: Server,
     router: Router,
-    _folder: TempDir,
+    installation: Arc<Installation>,
 }
 
 /// What was answered.
 #[derive(Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// The status.
-    pub status: StatusCode,
+    pub(crate) status: StatusCode,
     /// The headers.
-    pub headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// The body.
-    pub body: String,
+    pub(crate) body: String,
 }
 
-impl World {
-    /// A server with nothing in it.
-    pub async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+impl Installation {
+    /// Nothing in it yet.
+    pub(crate) fn new(clock: Arc<dyn Clock>, secrets: &[(&str, &str)]) -> Arc<Self> {
         let store = Arc::new(MemoryStore::new(std::time::Duration::from_secs(30), clock.clone()));
-        let stores = Stores::of_memory(&store);
+        let secrets = Secrets::new(secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Arc::new(Self { folder: tempfile::tempdir().unwrap(), store, clock, secrets })
+    }
+
+    /// The stores of the engine.
+    pub(crate) fn stores(&self) -> Stores {
+        Stores::of_memory(&self.store)
+    }
+
+    /// The rows of the server, as another process has them.
+    pub(crate) async fn rows(&self) -> SqliteStore {
+        SqliteStore::open(self.folder.path()).await.unwrap()
+    }
+
+    /// A server in a process of its own.
+    pub(crate) async fn server(self: &Arc<Self>) -> World {
+        let stores = self.stores();
         let caps = Capabilities {
-            files: Some(store.clone()),
-            kv: Some(store.clone()),
+            files: Some(self.store.clone()),
+            kv: Some(self.store.clone()),
             history: Some(Arc::new(StoredHistory(stores.journal.clone()))),
+            secrets: Arc::new(self.secrets.clone()),
             ..Capabilities::default()
         };
         let config = EngineConfig {
             registry: liteagent_nodes::registry(),
             stores: stores.clone(),
             caps: Arc::new(caps),
-            clock: clock.clone(),
+            clock: self.clock.clone(),
             observer: None,
             hold: Duration::from_millis(0),
             quarantine: None,
@@ -64,16 +92,28 @@ impl World {
             engine: Engine::open(config).await.unwrap(),
             stores,
             registry: liteagent_nodes::registry(),
-            store: Arc::new(SqliteStore::open(folder.path()).await.unwrap()),
-            clock,
+            store: Arc::new(self.rows().await),
+            clock: self.clock.clone(),
         };
         let settings = Settings { dev_key: Some(KEY.to_owned()), ..Settings::default() };
         let server = Server::open(parts, settings).await.unwrap();
-        Self { router: server.router(), _folder: folder }
+        World { router: server.router(), server, installation: self.clone() }
+    }
+}
+
+impl World {
+    /// A server with nothing in it.
+    pub(crate) async fn new() -> Self {
+        Installation::new(Arc::new(SystemClock), SECRETS).server().await
+    }
+
+    /// What it shares with other servers.
+    pub(crate) fn installation(&self) -> &Arc<Installation> {
+        &self.installation
     }
 
     /// What a request is answered.
-    pub async fn ask(&self, request: Request<Body>) -> Reply {
+    pub(crate) async fn ask(&self, request: Request<Body>) -> Reply {
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, 64 << 20).await.unwrap();
