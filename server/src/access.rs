@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
+    Extension,
     extract::{FromRequestParts, Request, State},
     http::{HeaderMap, StatusCode, header, request::Parts},
     middleware::Next,
@@ -176,16 +177,14 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// What stands before a route.
-#[derive(Clone)]
-pub(crate) struct Gate {
-    pub(crate) app: Arc<App>,
-    pub(crate) access: Access,
-}
-
 /// Lets only those through who may call.
-pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    match gate.admit(request.headers()).await {
+pub(crate) async fn guard(
+    State(access): State<Access>,
+    Extension(app): Extension<Arc<App>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    match access.admit(&app, request.headers()).await {
         Ok(Some(caller)) => {
             request.extensions_mut().insert(caller);
             next.run(request).await
@@ -195,18 +194,19 @@ pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: 
     }
 }
 
-impl Gate {
-    async fn admit(&self, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
-        if self.access == Access::Open {
+impl Access {
+    /// Who calls, unless that is nobody who may.
+    async fn admit(self, app: &App, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+        if self == Self::Open {
             return Ok(None);
         }
         let token = bearer(headers).ok_or_else(unauthenticated)?;
-        let caller = self.app.accounts.caller(token).await?;
-        if self.access.allows(Some(&caller)) {
+        let caller = app.accounts.caller(token).await?;
+        if self.allows(Some(&caller)) {
             return Ok(Some(caller));
         }
         Err(Problem::new(StatusCode::FORBIDDEN, codes::NOT_ALLOWED, format!("{} may not do this", caller.name()))
-            .hint(self.access.described()))
+            .hint(self.described()))
     }
 }
 

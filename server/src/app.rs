@@ -4,6 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use axum::{Router, extract::DefaultBodyLimit};
 use liteagent_engine::{
+    capability::model::Models,
     engine::Engine,
     node::Registry,
     store::{StoreError, Stores},
@@ -12,11 +13,12 @@ use liteagent_engine::{
 };
 use tokio::sync::watch;
 use tower_http::compression::CompressionLayer;
-use utoipa::openapi::OpenApi;
 
 use crate::{
     accounts::Accounts,
-    routes::{Route, Routes},
+    folder::{Folder, Synced, Watched},
+    problem::Problem,
+    routes::Routes,
     store::Store,
     triggers,
     workflows::Workflows,
@@ -33,6 +35,8 @@ pub struct Parts {
     pub stores: Stores,
     /// The node types.
     pub registry: Registry,
+    /// Language models.
+    pub models: Arc<dyn Models>,
     /// The server's own rows.
     pub store: Arc<dyn Store>,
     /// The time.
@@ -60,11 +64,13 @@ impl Default for Settings {
 pub(crate) struct App {
     pub(crate) engine: Engine,
     pub(crate) stores: Stores,
+    pub(crate) models: Arc<dyn Models>,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
     pub(crate) accounts: Accounts,
     pub(crate) workflows: Workflows,
-    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) watched: Watched,
     stopping: watch::Sender<bool>,
 }
 
@@ -86,8 +92,6 @@ impl App {
 pub struct Server {
     app: Arc<App>,
     router: Router,
-    table: Arc<[Route]>,
-    document: Arc<OpenApi>,
 }
 
 impl Server {
@@ -96,15 +100,25 @@ impl Server {
     /// # Errors
     /// When its rows cannot be read.
     pub async fn open(parts: Parts, settings: Settings) -> Result<Self, StoreError> {
-        let Parts { engine, stores, registry, store, clock } = parts;
+        let Parts { engine, stores, registry, models, store, clock } = parts;
         let workflows = Workflows::open(store.clone(), stores.clone(), registry, clock.clone()).await?;
         let accounts = Accounts::new(&settings);
-        let stopping = watch::Sender::new(false);
-        let app = Arc::new(App { engine, stores, store, accounts, workflows, clock, stopping, settings });
-        let (router, table, document) = Routes::all(&app).finish();
+        let app = Arc::new(App {
+            engine,
+            stores,
+            models,
+            store,
+            clock,
+            accounts,
+            workflows,
+            watched: Watched::default(),
+            stopping: watch::Sender::new(false),
+            settings,
+        });
         let limit = usize::try_from(app.settings.body.0).unwrap_or(usize::MAX);
+        let router = Routes::all().router(app.clone());
         let router = router.layer(DefaultBodyLimit::max(limit)).layer(CompressionLayer::new());
-        Ok(Self { app, router, table: table.into(), document: Arc::new(document) })
+        Ok(Self { app, router })
     }
 
     /// What goes on beside requests, for as long as the server lives: runs that someone should take are taken, schedules fire.
@@ -131,6 +145,18 @@ impl Server {
         triggers::scheduler::look(&self.app).await
     }
 
+    /// Publishes what a folder has, and follows its changes until the server stops.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn follow(&self, folder: Folder, registry: Registry) -> Result<Synced, StoreError> {
+        let told = |problem: Problem| StoreError::Failed(problem.said().to_owned());
+        let (synced, watch) = self.app.sync(&folder, &registry).await.map_err(told)?;
+        let app = self.app.clone();
+        tokio::spawn(async move { app.follow(folder, registry, watch).await });
+        Ok(synced)
+    }
+
     /// Takes no more requests: what can end early does.
     pub(crate) fn stop(&self) {
         self.app.stopping.send_replace(true);
@@ -139,15 +165,5 @@ impl Server {
     /// Everything that answers requests.
     pub fn router(&self) -> Router {
         self.router.clone()
-    }
-
-    /// Every route with who may call it.
-    pub fn table(&self) -> &[Route] {
-        &self.table
-    }
-
-    /// The OpenAPI document.
-    pub fn document(&self) -> &OpenApi {
-        &self.document
     }
 }

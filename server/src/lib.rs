@@ -6,8 +6,10 @@
 //! - `extract`, `problem`: how requests are read, and what is said of those that cannot be;
 //! - `accounts`: users, keys and what they did;
 //! - `workflows`: the definitions of the installation, version by version;
+//! - `folder`: a folder of definitions that the server follows;
 //! - `runs`: starting, following and steering runs;
 //! - `triggers`: what starts runs besides callers: schedules and webhooks;
+//! - `openai`: workflows as models of OpenAI's API;
 //! - `store`: the rows of all that; what runs leave is kept by the engine's own stores.
 
 #![expect(unused_qualifications, reason = "what `utoipa::path` expands to has them")]
@@ -15,9 +17,12 @@
 mod access;
 mod accounts;
 mod app;
+mod docs;
 mod extract;
+mod folder;
 mod health;
 mod listen;
+mod openai;
 mod problem;
 mod routes;
 mod runs;
@@ -29,6 +34,7 @@ pub use self::{
     access::{Access, Role},
     accounts::random_key,
     app::{Parts, Server, Settings},
+    folder::{Folder, Synced},
     listen::{Ended, Listeners, serve},
-    routes::Route,
+    routes::{Route, document, routes},
 };

@@ -27,6 +27,8 @@ fn generated() -> Vec<Generated> {
     for kind in [SchemaKind::Workflow, SchemaKind::Test] {
         files.push(file(&format!("schemas/{}", kind.file_name()), kind.text()));
     }
+    let api = liteagent_server::document().to_pretty_json().expect("the document has a JSON form");
+    files.push(file("schemas/openapi.json", format!("{api}\n")));
     for spec in registry.iter() {
         files.push(file(&format!("docs/nodes/{}.md", spec.type_name), reference::node(spec)));
     }

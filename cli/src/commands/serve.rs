@@ -1,16 +1,17 @@
 //! `serve`: the whole platform in one process.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
 
 use liteagent_engine::{codes, time::SystemClock};
-use liteagent_server::{Ended, Listeners, Parts, Server, Settings, serve, store::SqliteStore};
+use liteagent_server::{Ended, Folder, Listeners, Parts, Server, Settings, Synced, serve, store::SqliteStore};
 
 use crate::{
-    config::setting,
+    config::{Config, setting},
     failure::{Exit, Failure},
     kept,
     listening::{Listening, told},
     platform::{Platform, runtime},
+    progress::count,
     project::Project,
     sandbox,
     shell::Shell,
@@ -22,6 +23,9 @@ const DEV_KEY: &str = "dev-key";
 /// Serves workflows, runs and chat through an API, with everything in this process.
 #[derive(clap::Args)]
 pub(crate) struct Serve {
+    /// The folder of the workflows that are served, and followed when they change [default: the folder of the project]
+    #[arg(long, value_name = "DIR")]
+    definitions: Option<PathBuf>,
     /// The address to listen on; other machines reach it only when it is none of loopback
     #[arg(long, env = "API_HOST", default_value = "127.0.0.1", value_name = "ADDRESS", hide_env_values = true)]
     host: IpAddr,
@@ -53,11 +57,14 @@ impl Serve {
             engine: platform.engine.clone(),
             stores: platform.stores.clone(),
             registry: project.node_types(),
+            models: platform.models.clone(),
             store: Arc::new(store),
             clock: Arc::new(SystemClock),
         };
         let settings = Settings { dev_key: self.dev_key(project)?, ..Settings::default() };
         let server = Server::open(parts, settings).await?;
+        let synced = server.follow(self.folder(project)?, project.node_types()).await?;
+        shell.note(format!("definitions: {}", told_of(&synced)));
         shell.note(format!("liteagent: http://{}", listening.address));
 
         let serving = serve(&server, Listeners { api: listening.listener }, stop, Duration::from_secs(self.drain));
@@ -74,6 +81,17 @@ impl Serve {
 }
 
 impl Serve {
+    /// The folder of definitions.
+    fn folder(&self, project: &Project) -> Result<Folder, Failure> {
+        let root = self.definitions.as_deref().unwrap_or(&project.root);
+        let root = root.canonicalize().map_err(|error| {
+            Failure::usage(codes::FILE_UNREADABLE, format!("the folder `{}` cannot be read: {error}", root.display()))
+                .hint("name a folder with workflows: `--definitions DIR`")
+        })?;
+        let of = Project { root: root.clone(), config: Config::default() };
+        Ok(Folder { list: Arc::new(move || of.workflows(&of.root)), root })
+    }
+
     /// The key of whoever develops on this machine; none where others reach the server.
     fn dev_key(&self, project: &Project) -> Result<Option<String>, Failure> {
         if !self.host.is_loopback() || sandbox::is_production(setting)? {
@@ -84,6 +102,15 @@ impl Serve {
             Failure::usage(codes::CONFIG, format!("the development key `{}` cannot be used: {error}", path.display()))
                 .hint("delete the file: another key is made")
         })
+    }
+}
+
+fn told_of(synced: &Synced) -> String {
+    let published = count(synced.workflows, "workflow");
+    match &*synced.broken {
+        [] => published,
+        [one] => format!("{published}; `{one}` has errors: `liteagent check` tells which"),
+        more => format!("{published}; {} have errors: `liteagent check` tells which", count(more.len(), "file")),
     }
 }
 

@@ -13,8 +13,10 @@ use liteagent_engine::{
     capability::{Capabilities, Secrets},
     engine::{Engine, EngineConfig},
     store::{MemoryStore, StoredHistory, Stores},
+    testing::FakeModels,
     time::{Clock, SystemClock},
     units::Duration,
+    value::Value,
 };
 use liteagent_server::{Parts, Server, Settings, store::SqliteStore};
 use tempfile::TempDir;
@@ -36,6 +38,8 @@ pub(crate) struct Installation {
 /// A server of one test.
 pub(crate) struct World {
     pub(crate) server: Server,
+    /// The models.
+    pub(crate) models: Arc<FakeModels>,
     router: Router,
     installation: Arc<Installation>,
 }
@@ -71,10 +75,16 @@ impl Installation {
 
     /// A server in a process of its own.
     pub(crate) async fn server(self: &Arc<Self>) -> World {
+        self.server_with(Vec::new()).await
+    }
+
+    async fn server_with(self: &Arc<Self>, answers: Vec<Value>) -> World {
+        let models = Arc::new(FakeModels::answering(answers));
         let stores = self.stores();
         let caps = Capabilities {
             files: Some(self.store.clone()),
             kv: Some(self.store.clone()),
+            models: Some(models.clone()),
             history: Some(Arc::new(StoredHistory(stores.journal.clone()))),
             secrets: Arc::new(self.secrets.clone()),
             ..Capabilities::default()
@@ -92,19 +102,20 @@ impl Installation {
             engine: Engine::open(config).await.unwrap(),
             stores,
             registry: liteagent_nodes::registry(),
+            models: models.clone(),
             store: Arc::new(self.rows().await),
             clock: self.clock.clone(),
         };
         let settings = Settings { dev_key: Some(KEY.to_owned()), ..Settings::default() };
         let server = Server::open(parts, settings).await.unwrap();
-        World { router: server.router(), server, installation: self.clone() }
+        World { router: server.router(), server, models, installation: self.clone() }
     }
 }
 
 impl World {
-    /// A server with nothing in it.
-    pub(crate) async fn new() -> Self {
-        Installation::new(Arc::new(SystemClock), SECRETS).server().await
+    /// A server with nothing in it, whose models answer so.
+    pub(crate) async fn new(answers: Vec<Value>) -> Self {
+        Installation::new(Arc::new(SystemClock), SECRETS).server_with(answers).await
     }
 
     /// What it shares with other servers.
