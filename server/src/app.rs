@@ -121,28 +121,26 @@ impl Server {
         Ok(Self { app, router })
     }
 
-    /// What goes on beside requests, for as long as the server lives: runs that someone should take are taken, schedules fire.
+    /// What goes on beside requests, for as long as the server lives.
     pub(crate) fn background(&self) -> impl Future<Output = ()> + Send + 'static {
-        let app = self.app.clone();
+        let server = self.clone();
         async move {
             loop {
                 tokio::time::sleep(RECONCILE).await;
-                if let Err(error) = app.engine.poll().await {
-                    tracing::error!(%error, "runs that wait could not be looked for");
-                }
-                if let Err(error) = triggers::scheduler::look(&app).await {
-                    tracing::error!(%error, "schedules could not be looked at");
-                }
+                server.round().await;
             }
         }
     }
 
-    /// Looks at the schedules once: what is due fires. [`crate::serve`] does so again and again.
-    ///
-    /// # Errors
-    /// When a store fails; the next look goes on where this one stopped.
-    pub async fn look_at_schedules(&self) -> Result<(), StoreError> {
-        triggers::scheduler::look(&self.app).await
+    /// One round of what goes on beside requests: runs that someone should take are taken, schedules that are due fire. What
+    /// fails is logged, and done in the next round.
+    pub async fn round(&self) {
+        if let Err(error) = self.app.engine.poll().await {
+            tracing::error!(%error, "runs that wait could not be looked for");
+        }
+        if let Err(error) = triggers::scheduler::look(&self.app).await {
+            tracing::error!(%error, "schedules could not be looked at");
+        }
     }
 
     /// Publishes what a folder has, and follows its changes until the server stops.

@@ -13,8 +13,8 @@ mod api;
 mod due;
 mod fire;
 pub(crate) mod hooks;
-mod schedules;
 pub(crate) mod scheduler;
+mod schedules;
 
 pub(crate) fn routes(routes: Routes) -> Routes {
     hooks::routes(api::routes(routes))

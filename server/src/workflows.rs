@@ -67,7 +67,8 @@ impl Workflows {
         registry: Registry,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
-        let workflows = Self { store, stores, registry, clock, published: RwLock::default(), changes: AtomicU64::new(0) };
+        let workflows =
+            Self { store, stores, registry, clock, published: RwLock::default(), changes: AtomicU64::new(0) };
         for row in workflows.store.published().await? {
             let name = row.workflow.clone();
             match workflows.bundle(&row).await {

@@ -52,7 +52,9 @@ async fn states(store: &dyn ScheduleStore) {
     store.pause_schedule(&id("x"), "eve", 160).await.unwrap();
     store.begin_schedule(&id("x"), "daily", 170).await.unwrap();
     assert_eq!(state().await, [("daily".to_owned(), 170, Some(("ada".to_owned(), 150)))], "a pause stays");
-    assert!(store.resume_schedule(&id("x"), 300).await.unwrap() && !store.resume_schedule(&id("x"), 400).await.unwrap());
+    assert!(
+        store.resume_schedule(&id("x"), 300).await.unwrap() && !store.resume_schedule(&id("x"), 400).await.unwrap()
+    );
     assert_eq!(state().await, [("daily".to_owned(), 300, None)]);
 
     let missed = |due_at| firing(due_at, FiringOutcome::Missed, None);

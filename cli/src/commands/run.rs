@@ -139,7 +139,12 @@ fn entry(bundle: &Bundle) -> Result<&Definition, Failure> {
     bundle.entry().ok_or_else(|| Failure::platform(codes::NODE_PANICKED, "the bundle does not hold its own workflow"))
 }
 
-fn inputs_of_trigger(bundle: &Arc<Bundle>, id: RunId, key: &str, trigger: &Value) -> Result<Vec<(String, Value)>, Failure> {
+fn inputs_of_trigger(
+    bundle: &Arc<Bundle>,
+    id: RunId,
+    key: &str,
+    trigger: &Value,
+) -> Result<Vec<(String, Value)>, Failure> {
     let Some(declared) = entry(bundle)?.triggers.get(key) else { return Ok(Vec::new()) };
     let start = Start::triggered(bundle.clone(), id, declared.inputs(), trigger.clone(), SystemClock.now())
         .map_err(|error| Failure::usage(error.code, format!("the trigger `{key}`: {error}")))?;

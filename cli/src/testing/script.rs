@@ -244,12 +244,11 @@ impl<'a> Script<'a> {
     fn begin(&self, test: &Test, begin: &Begin<'_>) -> Result<RunId, Trouble> {
         // The same each time: what a node sends may hold it.
         let id = RunId::child(RunId(Uuid::nil()), &test.name, self.begun);
-        let mut start = match begin.trigger {
-            Some(trigger) => fire(&self.suite.bundle, id, trigger, self.world.clock.now())?,
-            None => {
-                let api = json!({ "type": "api" });
-                Start { id: Some(id), ..Start::new(self.suite.bundle.clone(), Value::object(), api.into()) }
-            }
+        let mut start = if let Some(trigger) = begin.trigger {
+            fire(&self.suite.bundle, id, trigger, self.world.clock.now())?
+        } else {
+            let api = json!({ "type": "api" });
+            Start { id: Some(id), ..Start::new(self.suite.bundle.clone(), Value::object(), api.into()) }
         };
         let mut inputs = start.inputs.as_object().cloned().unwrap_or_default();
         let given = begin.inputs.into_iter().flatten();

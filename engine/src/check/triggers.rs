@@ -26,9 +26,8 @@ pub(super) fn check(cx: &Cx<'_>, findings: &mut Vec<Diagnostic>) {
         findings.extend(check_durability(cx, &pointer, &trigger));
         if let Trigger::Webhook(hook) = trigger {
             findings.extend(check_auth(cx, &pointer, &hook.webhook.auth));
-            let same = |other: &&(String, Webhook)| {
-                other.1.path == hook.webhook.path && other.1.method == hook.webhook.method
-            };
+            let same =
+                |other: &&(String, Webhook)| other.1.path == hook.webhook.path && other.1.method == hook.webhook.method;
             if let Some((other, _)) = hooks.iter().find(same) {
                 findings.push(taken(cx, &pointer, other, &hook.webhook));
             }
@@ -86,7 +85,8 @@ fn check_durability(cx: &Cx<'_>, pointer: &str, trigger: &Trigger) -> Option<Dia
     if durability != Some("end") {
         return None;
     }
-    let message = format!("{what} cannot start runs under `durability: end`: nobody waits for them, and a crash loses them");
+    let message =
+        format!("{what} cannot start runs under `durability: end`: nobody waits for them, and a crash loses them");
     let finding = cx.unit.at_key(Severity::Error, codes::DURABILITY_END, pointer, message);
     let finding = finding.label("nobody waits").related(cx.unit.at("/durability"), "chosen here");
     Some(finding.hint("write `durability: step`, or `reply: wait` where the sender of a request waits"))

@@ -51,8 +51,8 @@ pub struct ScheduleTrigger {
     /// An IANA name such as `Europe/Berlin`.
     #[serde(default = "utc")]
     pub timezone: String,
-    /// What becomes of firings that were due while no server ran: `last` (one run, for the newest of them), `skip` or
-    /// `all` (at most the newest 1,000).
+    /// What becomes of firings that were due while no server ran: `skip`, `last` (one run, for the newest of them) or `all`
+    /// (at most the newest 1,000).
     #[serde(default, skip_serializing_if = "is_default")]
     pub missed: Missed,
     /// What becomes of a firing while a run of the same schedule goes on: `allow`, `skip`, `queue` or `replace`.
@@ -185,7 +185,7 @@ pub enum HookReply {
 
 /// How the sender of a request proves who it is.
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(untagged)]
+#[serde(untagged, deny_unknown_fields)]
 pub enum HookAuth {
     /// By a signature.
     Hmac {
@@ -293,7 +293,6 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde wants a reference")]
 fn is_tolerance(value: &Duration) -> bool {
     *value == tolerance()
 }

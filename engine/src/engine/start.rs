@@ -50,7 +50,8 @@ pub struct Start {
     pub budget: Limits,
     /// Gives the same run again for 24 hours.
     pub idempotency: Option<Idempotency>,
-    /// What it is counted under besides what its workflow says. Means nothing under `durability: end`.
+    /// What it is counted under besides what its workflow says; who waits for that goes on with [`Engine::poll`]. Means
+    /// nothing under `durability: end`.
     pub holds: Vec<Hold>,
 }
 

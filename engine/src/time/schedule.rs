@@ -72,7 +72,8 @@ impl Schedule {
         };
         let first = after - after.rem_euclid(HOUR);
         let mut hours = (0..400 * 24).map(|hour| first + hour * HOUR);
-        let before = hours.find(|at| matches!((offset(*at), offset(at + HOUR)), (Some(a), Some(b)) if b - a > 2 * HOUR))?;
+        let before =
+            hours.find(|at| matches!((offset(*at), offset(at + HOUR)), (Some(a), Some(b)) if b - a > 2 * HOUR))?;
         (1..=60).map(|minute| before + minute * 60_000).find(|at| offset(*at) == offset(before + HOUR))
     }
 }

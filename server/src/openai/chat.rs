@@ -90,7 +90,9 @@ impl ChatBody {
         let message = match messages.pop() {
             Some((role, content)) if role == "user" => content,
             _ => {
-                return Err(invalid("the last of `messages` is not the user's").hint("end `messages` with `role: user`"));
+                return Err(
+                    invalid("the last of `messages` is not the user's").hint("end `messages` with `role: user`")
+                );
             }
         };
         let before = messages.into_iter().map(|(role, content)| value!({ "role": role, "content": content })).collect();

@@ -109,15 +109,8 @@ impl Cause {
 
 impl FiringOutcome {
     /// Every one.
-    pub const ALL: [Self; 7] = [
-        Self::Started,
-        Self::Succeeded,
-        Self::Failed,
-        Self::Cancelled,
-        Self::Skipped,
-        Self::Missed,
-        Self::Refused,
-    ];
+    pub const ALL: [Self; 7] =
+        [Self::Started, Self::Succeeded, Self::Failed, Self::Cancelled, Self::Skipped, Self::Missed, Self::Refused];
 
     /// The name in stores and replies.
     pub const fn as_str(self) -> &'static str {

@@ -361,7 +361,9 @@ async fn add(
         && name.bytes().all(|letter| letter.is_ascii_alphanumeric() || b"_-".contains(&letter));
     if !is_name {
         let detail = format!("expected a name of letters, digits, `_` and `-`, at most 64, found `{name}`");
-        return Err(Problem::invalid(codes::REQUEST_BODY, detail).hint("call it after what it is for, such as `nightly`"));
+        return Err(
+            Problem::invalid(codes::REQUEST_BODY, detail).hint("call it after what it is for, such as `nightly`")
+        );
     }
     let published = app.workflows.published(&workflow)?;
     let id = ScheduleId { workflow, name };
@@ -532,8 +534,11 @@ async fn backfill(
 fn check(app: &App, scheduled: &Scheduled) -> Result<(), Problem> {
     let schedule = scheduled.schedule().map_err(unread)?;
     let next = schedule.next_after(app.clock.now()).ok_or_else(|| {
-        Problem::invalid(codes::SCHEDULE_NEVER, format!("`{}` never fires: there is no such day", scheduled.trigger.cron))
-            .hint("write days that the months have; `L` is the last one")
+        Problem::invalid(
+            codes::SCHEDULE_NEVER,
+            format!("`{}` never fires: there is no such day", scheduled.trigger.cron),
+        )
+        .hint("write days that the months have; `L` is the last one")
     })?;
     let start = prepare(app, scheduled, next, None).map_err(|why| {
         Problem::invalid(codes::FIRING_REFUSED, format!("the schedule could not start a run: {why}"))

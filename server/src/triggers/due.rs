@@ -90,7 +90,8 @@ mod tests {
     fn after_a_sleep_over_three_firings_the_policy_says_what_fires() {
         let (handled, now) = ("01T08:30:00", "01T11:30:00");
         let of = |hours: &[u8]| hours.iter().map(|hour| at(&format!("01T{hour:02}:00:00"))).collect::<Vec<_>>();
-        let cases = [("skip", of(&[]), Some((3, 11))), ("last", of(&[11]), Some((2, 10))), ("all", of(&[9, 10, 11]), None)];
+        let cases =
+            [("skip", of(&[]), Some((3, 11))), ("last", of(&[11]), Some((2, 10))), ("all", of(&[9, 10, 11]), None)];
         for (missed, fire, left_out) in cases {
             let left_out = left_out.map(|(count, hour)| (count, of(&[hour])[0]));
             assert_eq!(look(&format!("missed: {missed}"), handled, now), Due { fire, left_out }, "{missed}");

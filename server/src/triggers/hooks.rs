@@ -109,9 +109,7 @@ async fn answer(app: &Arc<App>, path: &str, request: Request) -> Result<Response
     });
     let run = app.engine.start(Start { idempotency, ..start }).await.map_err(|error| outside(&hook, error))?;
     match webhook.reply {
-        HookReply::Now => {
-            Ok((StatusCode::ACCEPTED, Json(HookStarted { run: run.to_string() })).into_response())
-        }
+        HookReply::Now => Ok((StatusCode::ACCEPTED, Json(HookStarted { run: run.to_string() })).into_response()),
         HookReply::Wait => {
             let timeout = hook.published.bundle.entry().and_then(|entry| entry.timeout).map(|timeout| timeout.0);
             // The run itself ends at its timeout; a little later its end is known here.

@@ -1,7 +1,7 @@
 //! Schedules in SQLite.
 
 use async_trait::async_trait;
-use liteagent_backends::database::{self, damaged};
+use liteagent_backends::database::damaged;
 use liteagent_engine::{id::RunId, store::StoreError, units::Millis};
 use rusqlite::Row;
 
@@ -15,12 +15,7 @@ impl ScheduleStore for SqliteStore {
     async fn schedules(&self) -> Result<Vec<ScheduleRow>, StoreError> {
         let sql = "SELECT workflow, name, definition, created_by, updated_at FROM schedules ORDER BY workflow, name";
         let row = |row: &Row<'_>| {
-            Ok(ScheduleRow {
-                id: id(row)?,
-                definition: row.get(2)?,
-                created_by: row.get(3)?,
-                updated_at: row.get(4)?,
-            })
+            Ok(ScheduleRow { id: id(row)?, definition: row.get(2)?, created_by: row.get(3)?, updated_at: row.get(4)? })
         };
         self.read(move |db| db.all(sql, (), row)).await
     }
@@ -90,7 +85,8 @@ impl ScheduleStore for SqliteStore {
             "INSERT INTO firings ({FIRING}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT DO UPDATE SET \
              fired_at = ?4, cause = ?5, outcome = ?6, run = ?7, message = ?8 WHERE run IS NULL"
         );
-        let handled = "UPDATE schedule_states SET handled_at = ?3 WHERE workflow = ?1 AND name = ?2 AND handled_at < ?3";
+        let handled =
+            "UPDATE schedule_states SET handled_at = ?3 WHERE workflow = ?1 AND name = ?2 AND handled_at < ?3";
         self.write(move |db| {
             let Firing { id, due_at, fired_at, cause, outcome, run, message } = &firing;
             let (cause, outcome, run) = (cause.as_str(), outcome.as_str(), run.map(|run| run.to_string()));
@@ -119,10 +115,8 @@ impl ScheduleStore for SqliteStore {
         let id = id.clone();
         let sql = "UPDATE firings SET outcome = ?4, message = ?5 \
                    WHERE workflow = ?1 AND name = ?2 AND due_at = ?3 AND outcome = 'started'";
-        self.write(move |db| {
-            db.execute(sql, (&id.workflow, &id.name, due_at, outcome.as_str(), &message)).map(drop)
-        })
-        .await
+        self.write(move |db| db.execute(sql, (&id.workflow, &id.name, due_at, outcome.as_str(), &message)).map(drop))
+            .await
     }
 
     async fn firings(&self, id: &ScheduleId, before: Millis, limit: u32) -> Result<Vec<Firing>, StoreError> {
@@ -175,7 +169,7 @@ fn firing(row: &Row<'_>) -> rusqlite::Result<RawFiring> {
 }
 
 fn checked((id, due_at, fired_at, cause, outcome, run, message): RawFiring) -> Result<Firing, StoreError> {
-    let unknown = |word: &str| database::Error::from(damaged(format!("the firing of {id} at {due_at} has `{word}`")));
+    let unknown = |word: &str| damaged(format!("the firing of {id} at {due_at} has `{word}`"));
     let cause = Cause::ALL.into_iter().find(|known| known.as_str() == cause).ok_or_else(|| unknown(&cause))?;
     let outcome =
         FiringOutcome::ALL.into_iter().find(|known| known.as_str() == outcome).ok_or_else(|| unknown(&outcome))?;

@@ -15,8 +15,11 @@ use crate::problem::Problem;
 /// `trigger` as the inputs of a webhook see it.
 pub(super) fn trigger(name: &str, webhook: &Webhook, parts: &Parts, body: &[u8]) -> Result<Value, Problem> {
     let text = std::str::from_utf8(body).map_err(|error| {
-        Problem::invalid(codes::HOOK_BODY, format!("expected text in UTF-8, found other bytes at {}", error.valid_up_to()))
-            .hint("send JSON, a form, or other text")
+        Problem::invalid(
+            codes::HOOK_BODY,
+            format!("expected text in UTF-8, found other bytes at {}", error.valid_up_to()),
+        )
+        .hint("send JSON, a form, or other text")
     })?;
     let kind = parts.headers.get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
     let kind = kind.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
@@ -50,8 +53,11 @@ pub(super) fn delivery(
     let Some(name) = &webhook.delivery else { return Ok(signed) };
     let Some(id) = headers.get(name) else { return Ok(signed) };
     let id = id.to_str().ok().filter(|id| (1..=LONGEST_ID).contains(&id.len())).ok_or_else(|| {
-        Problem::invalid(codes::REQUEST_PARAMETER, format!("`{name}` is no text of 1 to {LONGEST_ID} visible characters"))
-            .hint("send the id of the delivery, the same when it is sent again")
+        Problem::invalid(
+            codes::REQUEST_PARAMETER,
+            format!("`{name}` is no text of 1 to {LONGEST_ID} visible characters"),
+        )
+        .hint("send the id of the delivery, the same when it is sent again")
     })?;
     Ok(Some(id.to_owned()))
 }
@@ -71,7 +77,8 @@ fn headers(webhook: &Webhook, headers: &HeaderMap) -> Value {
     };
     let mut seen = Object::default();
     for name in headers.keys().filter(|name| !is_secret(name.as_str())) {
-        let values: Vec<_> = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
+        let values: Vec<_> =
+            headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes())).collect();
         seen.insert(name.as_str().into(), Value::from(values.join(", ")));
     }
     Value::Object(seen.into())
