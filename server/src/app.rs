@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, extract::DefaultBodyLimit};
+use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state};
 use liteagent_engine::{
     capability::model::Models,
     engine::Engine,
@@ -10,13 +10,15 @@ use liteagent_engine::{
     store::{StoreError, Stores},
     time::Clock,
     units::Size,
+    value::Value,
 };
 use tokio::sync::watch;
-use tower_http::compression::CompressionLayer;
+use tower_http::{compression::CompressionLayer, timeout::RequestBodyTimeoutLayer};
 
 use crate::{
     accounts::Accounts,
     folder::{Folder, Synced, Watched},
+    metrics::{self, Metrics},
     problem::Problem,
     routes::Routes,
     store::Store,
@@ -26,6 +28,9 @@ use crate::{
 
 /// How often runs are looked for that someone should take.
 const RECONCILE: Duration = Duration::from_secs(1);
+
+/// How long the next piece of a body may take to arrive.
+const BODY: Duration = Duration::from_secs(30);
 
 /// What a server is made of.
 pub struct Parts {
@@ -41,6 +46,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// What is counted; the engine's observer.
+    pub metrics: Arc<Metrics>,
 }
 
 /// How a server behaves.
@@ -68,6 +75,7 @@ pub(crate) struct App {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) accounts: Accounts,
     pub(crate) workflows: Workflows,
     pub(crate) watched: Watched,
@@ -100,7 +108,7 @@ impl Server {
     /// # Errors
     /// When its rows cannot be read.
     pub async fn open(parts: Parts, settings: Settings) -> Result<Self, StoreError> {
-        let Parts { engine, stores, registry, models, store, clock } = parts;
+        let Parts { engine, stores, registry, models, store, clock, metrics } = parts;
         let workflows = Workflows::open(store.clone(), stores.clone(), registry, clock.clone()).await?;
         let accounts = Accounts::new(&settings);
         let app = Arc::new(App {
@@ -109,6 +117,7 @@ impl Server {
             models,
             store,
             clock,
+            metrics,
             accounts,
             workflows,
             watched: Watched::default(),
@@ -117,7 +126,11 @@ impl Server {
         });
         let limit = usize::try_from(app.settings.body.0).unwrap_or(usize::MAX);
         let router = Routes::all().router(app.clone());
-        let router = router.layer(DefaultBodyLimit::max(limit)).layer(CompressionLayer::new());
+        let router = router
+            .layer(DefaultBodyLimit::max(limit))
+            .layer(RequestBodyTimeoutLayer::new(BODY))
+            .layer(CompressionLayer::new())
+            .layer(from_fn_with_state(app.clone(), metrics::count));
         Ok(Self { app, router })
     }
 
@@ -135,8 +148,9 @@ impl Server {
     /// One round of what goes on beside requests: runs that someone should take are taken, schedules that are due fire. What
     /// fails is logged, and done in the next round.
     pub async fn round(&self) {
-        if let Err(error) = self.app.engine.poll().await {
-            tracing::error!(%error, "runs that wait could not be looked for");
+        match self.app.engine.poll().await {
+            Ok(_) => self.app.metrics.reconciled(self.app.clock.now()),
+            Err(error) => tracing::error!(%error, "runs that wait could not be looked for"),
         }
         if let Err(error) = triggers::scheduler::look(&self.app).await {
             tracing::error!(%error, "schedules could not be looked at");
@@ -155,9 +169,19 @@ impl Server {
         Ok(synced)
     }
 
+    /// A published workflow with inputs that it takes, to show somebody how a run is started.
+    pub fn example(&self) -> Option<(String, Value)> {
+        self.app.workflows.example()
+    }
+
     /// Takes no more requests: what can end early does.
     pub(crate) fn stop(&self) {
         self.app.stopping.send_replace(true);
+    }
+
+    /// What serves the metrics, on a listener of its own.
+    pub(crate) fn metrics(&self) -> Router {
+        metrics::router(self.app.clone())
     }
 
     /// Everything that answers requests.

@@ -10,6 +10,8 @@
 //! - `runs`: starting, following and steering runs;
 //! - `triggers`: what starts runs besides callers: schedules and webhooks;
 //! - `openai`: workflows as models of OpenAI's API;
+//! - `models`: the language models, and what was used of them;
+//! - `metrics`: what is counted, for Prometheus;
 //! - `store`: the rows of all that; what runs leave is kept by the engine's own stores.
 
 #![expect(unused_qualifications, reason = "what `utoipa::path` expands to has them")]
@@ -22,6 +24,8 @@ mod extract;
 mod folder;
 mod health;
 mod listen;
+mod metrics;
+mod models;
 mod openai;
 mod problem;
 mod routes;
@@ -36,5 +40,6 @@ pub use self::{
     app::{Parts, Server, Settings},
     folder::{Folder, Synced},
     listen::{Ended, Listeners, serve},
+    metrics::Metrics,
     routes::{Route, document, routes},
 };

@@ -22,7 +22,7 @@ use crate::{
     access::{Access, guard},
     accounts,
     app::App,
-    docs, folder, health, openai,
+    docs, folder, health, models, openai,
     problem::{Finding, Place, Problem},
     runs, triggers, workflows,
 };
@@ -62,6 +62,7 @@ impl Routes {
             workflows::routes,
             folder::routes,
             runs::routes,
+            models::routes,
             triggers::routes,
             openai::routes,
         ]

@@ -18,7 +18,7 @@ use liteagent_engine::{
     units::Duration,
     value::Value,
 };
-use liteagent_server::{Parts, Server, Settings, store::SqliteStore};
+use liteagent_server::{Metrics, Parts, Server, Settings, store::SqliteStore};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
@@ -105,6 +105,7 @@ impl Installation {
             models: models.clone(),
             store: Arc::new(self.rows().await),
             clock: self.clock.clone(),
+            metrics: Arc::new(Metrics::default()),
         };
         let settings = Settings { dev_key: Some(KEY.to_owned()), ..Settings::default() };
         let server = Server::open(parts, settings).await.unwrap();
