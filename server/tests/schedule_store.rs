@@ -1,6 +1,7 @@
 //! What a store of schedules promises, for every implementation.
 
 #![allow(clippy::tests_outside_test_module, reason = "integration tests are test modules")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use liteagent_engine::id::RunId;
 use liteagent_server::store::{Cause, Firing, FiringOutcome, ScheduleId, ScheduleRow, ScheduleStore, SqliteStore};
