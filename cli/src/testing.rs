@@ -35,6 +35,7 @@ mod exchange;
 mod expect;
 mod fakes;
 mod file;
+mod fire;
 mod live;
 mod lookup;
 mod matching;

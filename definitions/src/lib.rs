@@ -39,6 +39,7 @@ const LIBRARY: &[(&str, &str)] = library![
     "chat/todo",
     "data/clean-customers",
     "data/sales-by-month",
+    "hooks/price",
     "indexing/folder",
     "indexing/url",
     "integrations/github-issues",

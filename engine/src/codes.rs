@@ -130,6 +130,10 @@ codes! {
     STAND_IN_MISFIT = "LA1017": "outputs that stand in do not fit the node";
     DURABILITY_END = "LA1018": "something cannot be kept under `durability: end`";
     VARIABLE_WITHOUT_DEFAULT = "LA1019": "a conversation variable has no default";
+    SCHEDULE_NEVER = "LA1020": "a schedule never fires";
+    HOOK_AUTH = "LA1021": "a webhook does not say how it is signed";
+    HOOK_TWICE = "LA1022": "two webhooks of a workflow take the same requests";
+    HOOK_UNHEARD = "LA1023": "a reply to a webhook answers nobody";
 
     // LA11xx: configuration of nodes of the families flow and data
     PORT_NAME = "LA1101": "a port has a name that is taken or cannot be written";
@@ -167,6 +171,7 @@ codes! {
     HTTP_CONFIG = "LA1201": "an HTTP request is described in a way that cannot be sent";
     FILES_CONFIG = "LA1202": "a file node is described in a way that cannot work";
     HTTP_SECRET = "LA1203": "a secret may reach someone else";
+    REPLY_CONFIG = "LA1204": "a reply to a webhook is described in a way that cannot be sent";
 
     // LA2xxx: runs
     TEMPLATE_FAILED = "LA2001": "a template could not be rendered";
@@ -218,6 +223,7 @@ codes! {
     FILES_VALUE = "LA2226": "a value is not a file of this run";
     KV_CONFLICT = "LA2240": "an entry of the key-value store has changed meanwhile";
     KV_KEY = "LA2241": "a text is not a key of the key-value store";
+    REPLY_VALUE = "LA2250": "a reply to a webhook cannot be sent";
 
     // LA23xx: failures of code in the sandbox, as `sandbox/protocol` numbers them
     CODE_FAILED = "LA2301": "code raised an error";
@@ -360,6 +366,19 @@ codes! {
     // LA41xx: who may use the server
     NOT_SIGNED_IN = "LA4101": "it is not known who calls";
     NOT_ALLOWED = "LA4102": "the caller may not do this";
+
+    // LA42xx: what starts runs
+    NO_SCHEDULE = "LA4201": "there is no such schedule";
+    SCHEDULE_TAKEN = "LA4202": "a trigger is in the way";
+    FIRING_REFUSED = "LA4203": "a schedule could not start its run";
+    BACKFILL = "LA4204": "a range of times cannot be caught up";
+    NO_HOOK = "LA4210": "no webhook takes this request";
+    HOOK_REFUSED = "LA4211": "the sender of a request to a webhook is not known";
+    HOOK_TAKEN = "LA4212": "another workflow takes the requests of a webhook";
+    HOOK_BODY = "LA4213": "the body of a request to a webhook cannot be read";
+    HOOK_UNREADY = "LA4214": "a webhook cannot start its run";
+    HOOK_RUN_FAILED = "LA4215": "the run of a webhook failed before it replied";
+    HOOK_LATE = "LA4216": "the run of a webhook has not replied in time";
 
     // LA5xxx: stores
     STORE = "LA5001": "the store failed";

@@ -9,6 +9,10 @@ use serde::{Deserialize, Serialize};
 pub use self::{
     budget::{Budget, Limits, NodeBudget},
     runs::{Concurrency, Conversation, WhenFull},
+    trigger::{
+        BearerAuth, HmacAlgorithm, HmacAuth, HmacScheme, HookAuth, HookMethod, HookReply, Missed, NoAuth, Overlap,
+        ScheduleTrigger, Trigger, Webhook, WebhookTrigger,
+    },
 };
 use crate::{
     error::ErrorClass,
@@ -20,6 +24,7 @@ use crate::{
 
 mod budget;
 mod runs;
+mod trigger;
 
 /// The format number that this program writes, and the newest that it reads.
 pub const FORMAT: u32 = 1;
@@ -437,24 +442,6 @@ pub enum DefaultModel {
     One(String),
     /// Several.
     Several(Vec<String>),
-}
-
-/// What starts runs by time. `liteagent run NAME --trigger KEY` fires one by hand.
-#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Trigger {
-    /// Five or six fields as in crontab, with `L`, `W` and `#`, or `@daily` and its like.
-    pub cron: String,
-    /// An IANA name such as `Europe/Berlin`.
-    #[serde(default = "utc")]
-    pub timezone: String,
-    /// The inputs of the runs that it starts; templates see `trigger`.
-    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
-    pub inputs: IndexMap<String, TemplateTree>,
-}
-
-fn utc() -> String {
-    "UTC".to_owned()
 }
 
 /// When results are made durable.

@@ -25,6 +25,7 @@ pub fn workflow_schema(registry: &Registry) -> Json {
     let nodes: Vec<_> =
         registry.iter().map(|spec| (spec.type_name, node(spec, (spec.config_in)(&mut generator), &common))).collect();
     let mut definitions = generator.take_definitions(true);
+    definitions.insert("Trigger".to_owned(), any_trigger());
     definitions.insert("Nodes".to_owned(), node_map());
     definitions.insert("Node".to_owned(), any_node(registry));
     definitions.insert("NewNode".to_owned(), new_node(registry, &common));
@@ -63,6 +64,26 @@ fn node_map() -> Json {
         "additionalProperties": reference("Node"),
     })
 }
+
+/// A trigger: `cron` or `webhook` says which fields it has.
+fn any_trigger() -> Json {
+    let kinds = [
+        ("cron", "ScheduleTrigger", "new schedule", json!({ "cron": "$1" })),
+        ("webhook", "WebhookTrigger", "new webhook", json!({ "webhook": { "path": "$1", "auth": "$2" } })),
+    ];
+    let snippets: Vec<_> = kinds.iter().map(|(_, _, label, body)| json!({ "label": label, "body": body })).collect();
+    let new = json!({
+        "properties": kinds.iter().map(|(key, of, ..)| ((*key).to_owned(), reference(&format!("{of}/properties/{key}"))))
+            .collect::<Map<_, _>>(),
+        "allOf": [{ "anyOf": [{ "required": ["cron"] }, { "required": ["webhook"] }], "errorMessage": TRIGGER }],
+        "defaultSnippets": snippets,
+    });
+    kinds.iter().rev().fold(new, |otherwise, (key, of, ..)| {
+        json!({ "type": "object", "errorMessage": TRIGGER, "if": { "required": [key] }, "then": reference(of), "else": otherwise })
+    })
+}
+
+const TRIGGER: &str = "expected a trigger: a map with `cron` or `webhook`";
 
 /// The rule of the keys of a map.
 fn names(title: &str, pattern: &str, message: &str) -> Json {

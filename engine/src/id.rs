@@ -6,6 +6,8 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 use sha2::{Digest as _, Sha256};
 use uuid::Uuid;
 
+use crate::units::Millis;
+
 const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 /// A run: prints as `run_` and 26 letters and digits that sort by time of creation.
@@ -22,6 +24,13 @@ impl RunId {
     /// The id of a child run: the same parent, address and attempt always give the same child.
     pub fn child(parent: Self, address: &str, attempt: u32) -> Self {
         Self(Uuid::new_v5(&parent.0, format!("{address}#{attempt}").as_bytes()))
+    }
+
+    /// The id of the run of a schedule's firing: whoever fires it, and as often, there is one run. `schedule` is
+    /// `workflow/trigger`, `at` when it is due.
+    pub fn of_firing(schedule: &str, at: Millis) -> Self {
+        const SCHEDULES: Uuid = Uuid::from_u128(0x6d1f_2a9c_5c0e_4f4b_9a53_0d7e_b1c4_7781);
+        Self(Uuid::new_v5(&SCHEDULES, format!("{schedule}@{at}").as_bytes()))
     }
 }
 

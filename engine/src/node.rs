@@ -182,6 +182,8 @@ pub struct Example {
 
 /// The node type whose output `text` is said to the caller of a chat.
 pub const ANSWER: &str = "answer";
+/// The node type that answers the request of a webhook.
+pub const WEBHOOK_REPLY: &str = "webhook-reply";
 
 /// Where a node type stands in the documentation.
 #[derive(

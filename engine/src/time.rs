@@ -1,12 +1,16 @@
-//! Time: a clock that tests can hold, and the text form of moments.
+//! Time: a clock that tests can hold, schedules, and the text form of moments.
 
 use std::{future::Future, pin::Pin};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 
-pub use self::virtual_clock::VirtualClock;
+pub use self::{
+    schedule::{Schedule, ScheduleError, jitter},
+    virtual_clock::VirtualClock,
+};
 use crate::units::Millis;
 
+mod schedule;
 mod virtual_clock;
 
 /// Where the shell reads the time. The core never does.

@@ -11,6 +11,7 @@ pub mod http_request;
 mod kv;
 pub mod kv_get;
 pub mod kv_set;
+pub mod webhook_reply;
 
 /// Adds the node types of this family.
 pub fn register(registry: Registry) -> Registry {
@@ -21,4 +22,5 @@ pub fn register(registry: Registry) -> Registry {
         .with::<file_write::FileWrite>()
         .with::<kv_get::KvGet>()
         .with::<kv_set::KvSet>()
+        .with::<webhook_reply::WebhookReply>()
 }

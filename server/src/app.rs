@@ -29,6 +29,7 @@ use crate::{
     problem::Problem,
     routes::Routes,
     store::Store,
+    triggers,
     workflows::Workflows,
 };
 
@@ -153,17 +154,26 @@ impl Server {
         Ok(Self { app, router })
     }
 
-    /// What goes on beside requests, for as long as the server lives: runs that someone should take are taken.
+    /// What goes on beside requests, for as long as the server lives.
     pub(crate) fn background(&self) -> impl Future<Output = ()> + Send + 'static {
-        let app = self.app.clone();
+        let server = self.clone();
         async move {
             loop {
                 tokio::time::sleep(RECONCILE).await;
-                match app.engine.poll().await {
-                    Ok(_) => app.metrics.reconciled(app.clock.now()),
-                    Err(error) => tracing::error!(%error, "runs that wait could not be looked for"),
-                }
+                server.round().await;
             }
+        }
+    }
+
+    /// One round of what goes on beside requests: runs that someone should take are taken, schedules that are due fire. What
+    /// fails is logged, and done in the next round.
+    pub async fn round(&self) {
+        match self.app.engine.poll().await {
+            Ok(_) => self.app.metrics.reconciled(self.app.clock.now()),
+            Err(error) => tracing::error!(%error, "runs that wait could not be looked for"),
+        }
+        if let Err(error) = triggers::scheduler::look(&self.app).await {
+            tracing::error!(%error, "schedules could not be looked at");
         }
     }
 

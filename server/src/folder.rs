@@ -11,6 +11,7 @@ use std::{
 use axum::extract::State;
 use liteagent_engine::{
     bundle::Bundle,
+    codes,
     load::{LoadOptions, load},
     node::Registry,
 };
@@ -27,6 +28,7 @@ use crate::{
     problem::{Finding, Problem},
     routes::Routes,
     store::Source,
+    triggers::hooks,
     workflows::{Addition, findings},
 };
 
@@ -109,9 +111,9 @@ impl App {
         let mut synced = Synced::default();
         let mut folders = BTreeSet::from([folder.root.clone()]);
         let mut states = Vec::new();
-        for Read { state, loaded, files } in read {
+        for Read { mut state, loaded, files } in read {
             folders.extend(files.iter().filter_map(|file| file.parent().map(Path::to_owned)));
-            match loaded {
+            match loaded.filter(|(bundle, _)| self.has_free_hooks(bundle, &mut state)) {
                 Some((bundle, source)) => {
                     synced.workflows += 1;
                     self.put(bundle, source).await?;
@@ -129,6 +131,20 @@ impl App {
         }
         *self.watched.files.lock().unwrap_or_else(PoisonError::into_inner) = states;
         Ok((synced, folders))
+    }
+
+    /// Whether no other workflow takes the requests of its webhooks; else that is a finding.
+    fn has_free_hooks(&self, bundle: &Bundle, state: &mut FileState) -> bool {
+        let Err(taken) = hooks::check_free(bundle, &self.workflows.all_published()) else { return true };
+        state.valid = false;
+        state.diagnostics.push(Finding {
+            code: Some(codes::HOOK_TAKEN.0),
+            severity: Some("error"),
+            message: taken.said().to_owned(),
+            hint: Some("choose another `path`".to_owned()),
+            ..Finding::default()
+        });
+        false
     }
 
     async fn put(&self, bundle: Bundle, source: Source) -> Result<(), Problem> {

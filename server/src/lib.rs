@@ -8,6 +8,7 @@
 //! - `workflows`: the definitions of the installation, version by version;
 //! - `folder`: a folder of definitions that the server follows;
 //! - `runs`: starting, following and steering runs;
+//! - `triggers`: what starts runs besides callers: schedules and webhooks;
 //! - `openai`: workflows as models of OpenAI's API;
 //! - `models`: the language models, and what was used of them;
 //! - `metrics`: what is counted, for Prometheus;
@@ -30,6 +31,7 @@ mod problem;
 mod routes;
 mod runs;
 pub mod store;
+mod triggers;
 mod workflows;
 
 pub use self::{

@@ -24,7 +24,7 @@ use crate::{
     app::App,
     docs, folder, health, models, openai,
     problem::{Finding, Place, Problem},
-    runs, workflows,
+    runs, triggers, workflows,
 };
 
 /// A route: what is called how, and by whom.
@@ -63,6 +63,7 @@ impl Routes {
             folder::routes,
             runs::routes,
             models::routes,
+            triggers::routes,
             openai::routes,
         ]
         .into_iter()
@@ -100,6 +101,9 @@ impl Routes {
         let components = document.components.get_or_insert_default();
         let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         components.security_schemes.insert("bearer".to_owned(), bearer.into());
+        // What matches several segments is an ordinary parameter in the document.
+        let paths = std::mem::take(&mut document.paths.paths);
+        document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
         document
     }
 }

@@ -4,7 +4,10 @@ use std::{
     collections::{BTreeMap, HashMap},
     fs, io,
     path::{Component, Path},
-    sync::{Arc, PoisonError, RwLock},
+    sync::{
+        Arc, PoisonError, RwLock,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use axum::http::StatusCode;
@@ -25,6 +28,7 @@ pub(crate) use self::api::routes;
 use crate::{
     problem::{Finding, Place, Problem},
     store::{NewVersion, Source, Store, VersionRow},
+    triggers::hooks,
 };
 
 mod api;
@@ -36,6 +40,8 @@ pub(crate) struct Workflows {
     registry: Registry,
     clock: Arc<dyn Clock>,
     published: RwLock<BTreeMap<String, Arc<Published>>>,
+    /// Counts the changes of `published` by this process.
+    changes: AtomicU64,
 }
 
 /// The version of a workflow that new runs are of.
@@ -63,7 +69,8 @@ impl Workflows {
         registry: Registry,
         clock: Arc<dyn Clock>,
     ) -> Result<Self, StoreError> {
-        let workflows = Self { store, stores, registry, clock, published: RwLock::default() };
+        let workflows =
+            Self { store, stores, registry, clock, published: RwLock::default(), changes: AtomicU64::new(0) };
         for row in workflows.store.published().await? {
             let name = row.workflow.clone();
             match workflows.bundle(&row).await {
@@ -147,6 +154,9 @@ impl Workflows {
             return Err(Problem::conflict(codes::OTHER_WORKFLOW, detail)
                 .hint(format!("write `name: {name}`, or send it to the workflow `{}`", bundle.entry)));
         }
+        if new.publish {
+            hooks::check_free(&bundle, &self.all_published())?;
+        }
         let row = self.add_bundle(bundle, new).await?;
         Ok((row, findings))
     }
@@ -177,6 +187,9 @@ impl Workflows {
             Some(version) => Some(self.at(name, Some(version)).await?),
             None => None,
         };
+        if let Some(found) = &found {
+            hooks::check_free(&found.bundle, &self.all_published())?;
+        }
         if !self.store.publish(name, version, self.clock.now()).await? {
             return Err(unknown(name));
         }
@@ -198,11 +211,42 @@ impl Workflows {
 
     fn remember(&self, row: VersionRow, bundle: Arc<Bundle>) {
         let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        self.changes.fetch_add(1, Ordering::Relaxed);
         published.insert(row.workflow.clone(), Arc::new(Published { row, bundle }));
     }
 
     fn forget(&self, name: &str) {
-        self.published.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        let mut published = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        self.changes.fetch_add(1, Ordering::Relaxed);
+        published.remove(name);
+    }
+
+    /// Takes in what other processes published. What this one publishes meanwhile wins.
+    pub(crate) async fn refresh(&self) -> Result<(), StoreError> {
+        let before = self.changes.load(Ordering::Relaxed);
+        let rows = self.store.published().await?;
+        let known: BTreeMap<_, _> =
+            self.all_published().into_iter().map(|known| (known.row.workflow.clone(), known)).collect();
+        let mut published = BTreeMap::new();
+        for row in rows {
+            let same = known.get(&row.workflow).filter(|known| known.row == row);
+            let found = match same {
+                Some(same) => same.clone(),
+                None => match self.bundle(&row).await {
+                    Ok(bundle) => Arc::new(Published { row, bundle }),
+                    Err(error) => {
+                        tracing::error!(workflow = row.workflow, %error, "a published workflow cannot be used");
+                        continue;
+                    }
+                },
+            };
+            published.insert(found.row.workflow.clone(), found);
+        }
+        let mut current = self.published.write().unwrap_or_else(PoisonError::into_inner);
+        if self.changes.load(Ordering::Relaxed) == before {
+            *current = published;
+        }
+        Ok(())
     }
 
     async fn bundle(&self, row: &VersionRow) -> Result<Arc<Bundle>, StoreError> {

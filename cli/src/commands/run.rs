@@ -5,10 +5,9 @@ use std::sync::Arc;
 use liteagent_engine::{
     bundle::Bundle,
     codes,
-    definition::Definition,
+    definition::{self, Definition},
     engine::Start,
     id::RunId,
-    scope::{Roots, Scope},
     time::{Clock as _, SystemClock, iso},
     value,
     value::Value,
@@ -75,23 +74,25 @@ impl Run {
     pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
         let project = Project::here()?;
         let path = project.find(&self.workflow)?;
-        let bundle = load_for_use(&path, shell)?;
+        let bundle = Arc::new(load_for_use(&path, shell)?);
         sandbox::check(&project, &bundle)?;
         let definition = entry(&bundle)?;
         let trigger = self.trigger(definition)?;
+        let id = RunId::random();
         let mut inputs = self.inputs.read(&definition.inputs)?;
         if let Some(key) = &self.trigger {
-            inputs.fill(inputs_of_trigger(definition, key, &trigger)?);
+            inputs.fill(inputs_of_trigger(&bundle, id, key, &trigger)?);
         }
         inputs.ask(&definition.inputs, shell)?;
-        block_on(self.start(shell, &project, bundle, inputs, trigger))
+        block_on(self.start(shell, &project, id, bundle, inputs, trigger))
     }
 
     async fn start(
         &self,
         shell: &Shell,
         project: &Project,
-        bundle: Bundle,
+        id: RunId,
+        bundle: Arc<Bundle>,
         mut inputs: Inputs,
         trigger: Value,
     ) -> Result<Exit, Failure> {
@@ -99,7 +100,6 @@ impl Run {
         if !self.show.json && asks_default(&bundle, &liteagent_nodes::registry()) {
             shell.note(notice(&platform.models));
         }
-        let id = RunId::random();
         inputs.upload(id, &*platform.files, &entry(&bundle)?.inputs).await?;
         platform.progress.watch(id);
         let start = Start {
@@ -118,7 +118,12 @@ impl Run {
     /// `trigger` as templates see it.
     fn trigger(&self, definition: &Definition) -> Result<Value, Failure> {
         let Some(key) = &self.trigger else { return Ok(value!({ "type": "cli" })) };
-        if !definition.triggers.contains_key(key) {
+        let declared = definition.triggers.get(key);
+        if matches!(declared, Some(definition::Trigger::Webhook(_))) {
+            let message = format!("the workflow has no schedule `{key}`: it is a webhook");
+            return Err(Failure::usage(codes::UNKNOWN_NAME, message).hint("leave `--trigger` out, and give the inputs"));
+        }
+        if declared.is_none() {
             let known = definition.triggers.keys().map(String::as_str);
             return Err(Failure::usage(codes::UNKNOWN_NAME, format!("the workflow has no trigger `{key}`")).near(
                 key,
@@ -134,13 +139,15 @@ fn entry(bundle: &Bundle) -> Result<&Definition, Failure> {
     bundle.entry().ok_or_else(|| Failure::platform(codes::NODE_PANICKED, "the bundle does not hold its own workflow"))
 }
 
-fn inputs_of_trigger(definition: &Definition, key: &str, trigger: &Value) -> Result<Vec<(String, Value)>, Failure> {
-    let env = definition.env.iter().map(|(name, value)| (name.as_str(), value.clone()));
-    let roots = Roots { trigger: trigger.clone(), env: Value::from_pairs(env), ..Roots::default() };
-    let scope = Arc::new(Scope { roots: Arc::new(roots), now: SystemClock.now(), attempt: 1, ..Scope::default() });
-    let templates = definition.triggers.get(key).map(|trigger| &trigger.inputs).into_iter().flatten();
-    templates
-        .map(|(name, template)| Ok((name.clone(), template.render(&scope)?)))
-        .collect::<Result<_, liteagent_engine::error::NodeError>>()
-        .map_err(|error| Failure::usage(error.code, format!("the inputs of the trigger `{key}`: {error}")))
+fn inputs_of_trigger(
+    bundle: &Arc<Bundle>,
+    id: RunId,
+    key: &str,
+    trigger: &Value,
+) -> Result<Vec<(String, Value)>, Failure> {
+    let Some(declared) = entry(bundle)?.triggers.get(key) else { return Ok(Vec::new()) };
+    let start = Start::triggered(bundle.clone(), id, declared.inputs(), trigger.clone(), SystemClock.now())
+        .map_err(|error| Failure::usage(error.code, format!("the trigger `{key}`: {error}")))?;
+    let inputs = start.inputs.as_object().into_iter().flatten();
+    Ok(inputs.map(|(name, value)| (name.to_string(), value.clone())).collect())
 }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use liteagent_engine::{
-    codes,
+    codes, definition,
     diagnostic::Diagnostic,
     error::Code,
     node::{Capability, NodeSpec},
@@ -91,12 +91,12 @@ impl Check<'_> {
     }
 
     fn trigger(&mut self, pointer: &str, trigger: Option<&Trigger>) {
-        let (name, times) = match trigger {
-            None => return,
-            Some(Trigger::Name(name)) => (name, Vec::new()),
-            Some(Trigger::Schedule(schedule)) => {
-                (&schedule.name, vec![("scheduled_at", &schedule.scheduled_at), ("previous_at", &schedule.previous_at)])
+        let Some(trigger) = trigger else { return };
+        let times = match trigger {
+            Trigger::Schedule(schedule) => {
+                vec![("scheduled_at", &schedule.scheduled_at), ("previous_at", &schedule.previous_at)]
             }
+            Trigger::Name(_) | Trigger::Request(_) => Vec::new(),
         };
         for (field, time) in times {
             if let Some(Err(message)) = time.as_deref().map(moment) {
@@ -105,8 +105,19 @@ impl Check<'_> {
         }
         let known: Vec<String> =
             self.lookup.bundle.entry().map(|entry| entry.triggers.keys().cloned().collect()).unwrap_or_default();
+        let name = trigger.name();
         if !known.contains(name) {
-            self.unknown(codes::TEST_NAME, pointer, false, "trigger", name, &known);
+            return self.unknown(codes::TEST_NAME, pointer, false, "trigger", name, &known);
+        }
+        let declared = self.lookup.bundle.entry().and_then(|entry| entry.triggers.get(name));
+        let written = match trigger {
+            Trigger::Name(_) => return,
+            Trigger::Schedule(_) => "schedule",
+            Trigger::Request(_) => "webhook",
+        };
+        if let Some(kind) = declared.map(definition::Trigger::kind).filter(|kind| *kind != written) {
+            let message = format!("the trigger `{name}` is a {kind}, and not a {written}");
+            self.add(codes::TEST_INVALID, &format!("{pointer}/type"), message, &format!("write `type: {kind}`"));
         }
     }
 

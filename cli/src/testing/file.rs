@@ -122,8 +122,62 @@ pub(crate) struct Turn {
 pub(crate) enum Trigger {
     /// The name of a trigger of the workflow, which fires when the test begins.
     Name(String),
-    /// A trigger of the workflow, with its times.
+    /// A schedule of the workflow, with its times.
     Schedule(Schedule),
+    /// A webhook of the workflow, with what it is sent.
+    Request(Request),
+}
+
+impl Trigger {
+    /// Its name in the workflow.
+    pub(crate) fn name(&self) -> &String {
+        match self {
+            Self::Name(name) => name,
+            Self::Schedule(schedule) => &schedule.name,
+            Self::Request(request) => &request.name,
+        }
+    }
+}
+
+/// The word `schedule`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum ScheduleKind {
+    /// The only one.
+    Schedule,
+}
+
+/// A request to a webhook. Who sends it is not looked at.
+#[derive(Debug, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Request {
+    /// What kind of trigger it is.
+    #[serde(rename = "type")]
+    #[schemars(with = "String", extend("const" = "webhook"))]
+    #[expect(dead_code, reason = "it tells the kinds apart")]
+    pub(crate) kind: WebhookKind,
+    /// Its name in the workflow.
+    pub(crate) name: String,
+    /// The body as JSON.
+    #[serde(default)]
+    pub(crate) json: Json,
+    /// The body as text; that of `json`, if missing.
+    #[serde(default)]
+    pub(crate) body: Option<String>,
+    /// Its headers, with their names in lower case.
+    #[serde(default)]
+    pub(crate) headers: Map<String, Json>,
+    /// The parameters of its query.
+    #[serde(default)]
+    pub(crate) query: Map<String, Json>,
+}
+
+/// The word `webhook`.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum WebhookKind {
+    /// The only one.
+    Webhook,
 }
 
 /// A schedule that fires.
@@ -132,8 +186,9 @@ pub(crate) enum Trigger {
 pub(crate) struct Schedule {
     /// What kind of trigger it is.
     #[serde(rename = "type")]
-    #[schemars(extend("const" = "schedule"))]
-    pub(crate) kind: String,
+    #[schemars(with = "String", extend("const" = "schedule"))]
+    #[expect(dead_code, reason = "it tells the kinds apart")]
+    pub(crate) kind: ScheduleKind,
     /// Its name in the workflow.
     pub(crate) name: String,
     /// When it was due: `2026-03-01T09:00:00Z`. When the test begins, if missing.

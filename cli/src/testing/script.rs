@@ -10,8 +10,7 @@ use liteagent_engine::{
     event::SignalTo,
     id::RunId,
     node::{ANSWER, Registry},
-    scope::{Roots, Scope},
-    time::{Clock as _, iso},
+    time::Clock as _,
     units::{Duration, Millis},
     value::Value,
 };
@@ -23,6 +22,7 @@ use super::{
     deck::Load,
     expect::{self, Found},
     file::{Answer, Crash, Expect, Fakes, Signal, Status, Test, Trigger, Turn},
+    fire::fire,
     live::Live,
     lookup::Lookup,
     matching::Mismatch,
@@ -242,19 +242,22 @@ impl<'a> Script<'a> {
 
     /// Starts a run.
     fn begin(&self, test: &Test, begin: &Begin<'_>) -> Result<RunId, Trouble> {
-        let (trigger, mut inputs) = match begin.trigger {
-            Some(trigger) => self.fire(trigger)?,
-            None => (json!({ "type": "api" }), Map::new()),
-        };
-        inputs.extend(begin.inputs.cloned().unwrap_or_default());
-        if let Some(say) = begin.say {
-            inputs.insert("message".to_owned(), json!(say));
-        }
-        let chat = self.suite.bundle.entry().is_some_and(|entry| entry.conversation.is_some());
-        let inputs = Value::from(Json::Object(inputs));
-        let mut start = Start::new(self.suite.bundle.clone(), inputs, trigger.into());
         // The same each time: what a node sends may hold it.
-        start.id = Some(RunId::child(RunId(Uuid::nil()), &test.name, self.begun));
+        let id = RunId::child(RunId(Uuid::nil()), &test.name, self.begun);
+        let mut start = if let Some(trigger) = begin.trigger {
+            fire(&self.suite.bundle, id, trigger, self.world.clock.now())?
+        } else {
+            let api = json!({ "type": "api" });
+            Start { id: Some(id), ..Start::new(self.suite.bundle.clone(), Value::object(), api.into()) }
+        };
+        let mut inputs = start.inputs.as_object().cloned().unwrap_or_default();
+        let given = begin.inputs.into_iter().flatten();
+        inputs.extend(given.map(|(name, value)| (name.as_str().into(), Value::from(value.clone()))));
+        if let Some(say) = begin.say {
+            inputs.insert("message".into(), say.into());
+        }
+        start.inputs = Value::Object(Arc::new(inputs));
+        let chat = self.suite.bundle.entry().is_some_and(|entry| entry.conversation.is_some());
         start.conversation = chat.then(|| CONVERSATION.to_owned());
         self.world.start(start).map_err(|error| match error {
             EngineError::Inputs { workflow, misfits } => {
@@ -267,34 +270,6 @@ impl<'a> Script<'a> {
             }
             other => other.to_string(),
         })
-    }
-
-    /// `trigger` as templates see it, and the inputs that it gives.
-    fn fire(&self, trigger: &Trigger) -> Result<(Json, Map<String, Json>), Trouble> {
-        let now = iso(self.world.clock.now());
-        let (name, trigger) = match trigger {
-            Trigger::Name(name) => {
-                (name, json!({ "type": "schedule", "name": name, "scheduled_at": now, "previous_at": null }))
-            }
-            Trigger::Schedule(schedule) => {
-                let at = schedule.scheduled_at.as_deref().unwrap_or(&now);
-                let before = &schedule.previous_at;
-                let name = &schedule.name;
-                (name, json!({ "type": schedule.kind, "name": name, "scheduled_at": at, "previous_at": before }))
-            }
-        };
-        let entry = self.suite.bundle.entry().ok_or("the bundle is empty")?;
-        let declared = entry.triggers.get(name).ok_or_else(|| format!("the workflow has no trigger `{name}`"))?;
-        let env = Value::from_pairs(entry.env.iter().map(|(name, value)| (name.as_str(), value.clone())));
-        let roots = Roots { trigger: trigger.clone().into(), env, ..Roots::default() };
-        let scope =
-            Arc::new(Scope { roots: Arc::new(roots), now: self.world.clock.now(), attempt: 1, ..Scope::default() });
-        let mut inputs = Map::new();
-        for (name, template) in &declared.inputs {
-            let value = template.render(&scope).map_err(|error| format!("the input `{name}`: {error}"))?;
-            inputs.insert(name.clone(), value.to_json());
-        }
-        Ok((trigger, inputs))
     }
 
     fn signal(&self, run: RunId, signal: &Signal) -> Result<(), Trouble> {

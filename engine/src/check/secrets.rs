@@ -4,8 +4,13 @@ use std::collections::HashSet;
 
 use serde_json::Value as Json;
 
-use super::Cx;
-use crate::{codes, diagnostic::Diagnostic, graph::TemplateSite, shape::Mark};
+use super::{Cx, triggers};
+use crate::{
+    codes,
+    diagnostic::{Diagnostic, Span},
+    graph::TemplateSite,
+    shape::Mark,
+};
 
 pub(super) fn check(cx: &Cx<'_>, findings: &mut Vec<Diagnostic>) {
     let names = cx.unit.get("/secrets").and_then(Json::as_array);
@@ -15,6 +20,12 @@ pub(super) fn check(cx: &Cx<'_>, findings: &mut Vec<Diagnostic>) {
     for site in sites(cx) {
         broken |= site.compiled.is_err();
         check_site(cx, site, &declared, &mut used, findings);
+    }
+    for (pointer, name) in triggers::secrets(cx) {
+        if !declared.contains(&name.as_str()) {
+            findings.push(undeclared(&name, &declared, cx.unit.at(&pointer)));
+        }
+        used.insert(name);
     }
     for (index, name) in declared.iter().enumerate() {
         let pointer = format!("/secrets/{index}");
@@ -48,11 +59,7 @@ fn check_site(
         let span = || cx.unit.text(&site.pointer, secret.span.clone());
         used.insert(name.to_owned());
         if !declared.contains(&name) {
-            let hint =
-                super::did_you_mean(name, declared.iter().copied(), || format!("add `{name}` to `secrets` at the top"));
-            let finding =
-                Diagnostic::error(codes::UNDECLARED_SECRET, span(), format!("the secret `{name}` is not declared"));
-            findings.push(finding.label("not in `secrets`").hint(hint));
+            findings.push(undeclared(name, declared, span()));
         }
         if site.mark != Mark::Secret {
             let message = format!("the secret `{name}` would be seen by others: this field is not marked for secrets");
@@ -60,4 +67,10 @@ fn check_site(
             findings.push(finding.hint("use it in `auth` or `headers` of an `http-request`"));
         }
     }
+}
+
+fn undeclared(name: &str, declared: &[&str], span: Span) -> Diagnostic {
+    let hint = super::did_you_mean(name, declared.iter().copied(), || format!("add `{name}` to `secrets` at the top"));
+    let finding = Diagnostic::error(codes::UNDECLARED_SECRET, span, format!("the secret `{name}` is not declared"));
+    finding.label("not in `secrets`").hint(hint)
 }

@@ -6,6 +6,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use indexmap::IndexMap;
 
 use super::{Engine, EngineError, Inner};
 use crate::{
@@ -18,9 +19,12 @@ use crate::{
     id::{Digest, RunId},
     plan::Plan,
     run::{Addr, RunState},
+    scope::{Roots, Scope},
     store::{Created, Hold, Idempotency, NewRun, NewTurn, Parent, StoreError, StoredRecord, Take, file_ids},
+    template::TemplateTree,
     types::{self, Misfit},
-    value::Value,
+    units::Millis,
+    value::{Object, Value},
 };
 
 /// A run to be started.
@@ -49,6 +53,9 @@ pub struct Start {
     pub budget: Limits,
     /// Gives the same run again for 24 hours.
     pub idempotency: Option<Idempotency>,
+    /// What it is counted under besides what its workflow says; who waits for that goes on with [`Engine::poll`]. Means
+    /// nothing under `durability: end`.
+    pub holds: Vec<Hold>,
 }
 
 impl Start {
@@ -66,7 +73,41 @@ impl Start {
             env: Value::Null,
             budget: Limits::default(),
             idempotency: None,
+            holds: Vec::new(),
         }
+    }
+
+    /// The run that a trigger of a bundle's entry starts at a time: `inputs` are its templates, `trigger` is what they see.
+    ///
+    /// # Errors
+    /// When an input cannot be rendered; the message names it.
+    pub fn triggered(
+        bundle: impl Into<Arc<Bundle>>,
+        id: RunId,
+        inputs: &IndexMap<String, TemplateTree>,
+        trigger: Value,
+        now: Millis,
+    ) -> Result<Self, NodeError> {
+        let bundle = bundle.into();
+        let env = bundle.entry().into_iter().flat_map(|entry| &entry.env);
+        let env = Value::from_pairs(env.map(|(name, value)| (name.as_str(), value.clone())));
+        let mut sys = Object::default();
+        sys.insert("run".into(), Value::from(id.to_string()));
+        sys.insert("workflow".into(), Value::from(bundle.entry.as_str()));
+        sys.insert("digest".into(), Value::from(bundle.digest().as_str()));
+        sys.insert("user".into(), Value::Null);
+        sys.insert("conversation".into(), Value::Null);
+        let roots = Roots { trigger: trigger.clone(), env, sys, ..Roots::default() };
+        let scope = Arc::new(Scope { roots: Arc::new(roots), now, attempt: 1, ..Scope::default() });
+        let mut values = Object::default();
+        for (name, template) in inputs {
+            let value = template.render(&scope).map_err(|mut error| {
+                error.message = format!("the input `{name}`: {}", error.message);
+                error
+            })?;
+            values.insert(name.as_str().into(), value);
+        }
+        Ok(Self { id: Some(id), ..Self::new(bundle, Value::Object(Arc::new(values)), trigger) })
     }
 }
 
@@ -126,12 +167,25 @@ impl Engine {
             return Ok(id);
         }
         prepared.run.holds = prepared.holds(&plan).map_err(EngineError::Key)?;
+        prepared.run.holds.extend(start.holds);
         for (_, content) in prepared.blobs {
             inner.stores.blobs.put(content).await?;
         }
         // In a task of its own: a caller that goes away must not leave a run that is owned here and that nobody executes.
         let begun = tokio::spawn(inner.clone().begin(plan, prepared.run, prepared.first)).await;
         begun.map_err(|error| EngineError::Stuck(format!("the run could not begin: {error}")))?
+    }
+
+    /// A secret, for who acts in the name of a workflow that declares it.
+    ///
+    /// # Errors
+    /// When it is missing, or not meant for the workflow.
+    pub fn secret(&self, name: &str, workflow: &str) -> Result<&str, EngineError> {
+        let secrets = &self.inner.caps.secrets;
+        if !secrets.is_meant_for(name, workflow) {
+            return Err(EngineError::SecretNotMeant { secret: name.to_owned(), workflow: workflow.to_owned() });
+        }
+        secrets.get(name).ok_or_else(|| EngineError::MissingSecret(name.to_owned()))
     }
 }
 

@@ -41,10 +41,18 @@ impl<'s> Walker<'s> {
         flat
     }
 
+    /// What a reference stands for, also one that a description stands beside.
     fn resolved(&self, schema: &'s Value) -> &'s Value {
         let mut schema = schema;
-        while let Some(target) = schema.as_object().and_then(|rules| resolve(self.root, rules)) {
-            schema = target;
+        while let Some(rules) = schema.as_object() {
+            let described = || match rules.get("allOf").and_then(Value::as_array).map(Vec::as_slice) {
+                Some([one]) if !has_mark(schema) => Some(one),
+                _ => None,
+            };
+            match resolve(self.root, rules).or_else(described) {
+                Some(target) => schema = target,
+                None => break,
+            }
         }
         schema
     }

@@ -1,5 +1,8 @@
 //! A server over stores that end with the test.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::sync::Arc;
 
 use axum::{
@@ -8,7 +11,7 @@ use axum::{
     http::{HeaderMap, Request, StatusCode},
 };
 use liteagent_engine::{
-    capability::Capabilities,
+    capability::{Capabilities, Secrets},
     engine::{Engine, EngineConfig},
     store::{MemoryStore, StoredHistory, Stores},
     testing::FakeModels,
@@ -22,13 +25,24 @@ use tower::ServiceExt as _;
 
 /// The development key.
 pub(crate) const KEY: &str = "la_scenarios";
+/// The secrets.
+pub(crate) const SECRETS: &[(&str, &str)] = &[("HOOK", "It's a Secret to Everybody")];
+
+/// What servers of one test share.
+pub(crate) struct Installation {
+    folder: TempDir,
+    store: Arc<MemoryStore>,
+    clock: Arc<dyn Clock>,
+    secrets: Secrets,
+}
 
 /// A server of one test.
 pub(crate) struct World {
+    pub(crate) server: Server,
     /// The models.
     pub(crate) models: Arc<FakeModels>,
     router: Router,
-    _folder: TempDir,
+    installation: Arc<Installation>,
 }
 
 /// What was answered.
@@ -42,26 +56,45 @@ pub(crate) struct Reply {
     pub(crate) body: String,
 }
 
-impl World {
-    /// A server with nothing in it, whose models answer so.
-    pub(crate) async fn new(answers: Vec<Value>) -> Self {
-        let models = Arc::new(FakeModels::answering(answers));
-        let folder = tempfile::tempdir().unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+impl Installation {
+    /// Nothing in it yet.
+    pub(crate) fn new(clock: Arc<dyn Clock>, secrets: &[(&str, &str)]) -> Arc<Self> {
         let store = Arc::new(MemoryStore::new(std::time::Duration::from_secs(30), clock.clone()));
-        let stores = Stores::of_memory(&store);
+        let secrets = Secrets::new(secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Arc::new(Self { folder: tempfile::tempdir().unwrap(), store, clock, secrets })
+    }
+
+    /// The stores of the engine.
+    pub(crate) fn stores(&self) -> Stores {
+        Stores::of_memory(&self.store)
+    }
+
+    /// The rows of the server, as another process has them.
+    pub(crate) async fn rows(&self) -> SqliteStore {
+        SqliteStore::open(self.folder.path()).await.unwrap()
+    }
+
+    /// A server in a process of its own.
+    pub(crate) async fn server(self: &Arc<Self>) -> World {
+        self.server_with(Vec::new()).await
+    }
+
+    async fn server_with(self: &Arc<Self>, answers: Vec<Value>) -> World {
+        let models = Arc::new(FakeModels::answering(answers));
+        let stores = self.stores();
         let caps = Capabilities {
-            files: Some(store.clone()),
-            kv: Some(store.clone()),
+            files: Some(self.store.clone()),
+            kv: Some(self.store.clone()),
             models: Some(models.clone()),
             history: Some(Arc::new(StoredHistory(stores.journal.clone()))),
+            secrets: Arc::new(self.secrets.clone()),
             ..Capabilities::default()
         };
         let config = EngineConfig {
             registry: liteagent_nodes::registry(),
             stores: stores.clone(),
             caps: Arc::new(caps),
-            clock: clock.clone(),
+            clock: self.clock.clone(),
             observer: None,
             hold: Duration::from_millis(0),
             quarantine: None,
@@ -71,13 +104,25 @@ impl World {
             stores,
             registry: liteagent_nodes::registry(),
             models: models.clone(),
-            store: Arc::new(SqliteStore::open(folder.path()).await.unwrap()),
-            clock,
+            store: Arc::new(self.rows().await),
+            clock: self.clock.clone(),
             metrics: Arc::new(Metrics::default()),
         };
         let settings = Settings { dev_key: Some(KEY.to_owned()), ..Settings::default() };
         let server = Server::open(parts, settings).await.unwrap();
-        Self { models, router: server.router(), _folder: folder }
+        World { router: server.router(), server, models, installation: self.clone() }
+    }
+}
+
+impl World {
+    /// A server with nothing in it, whose models answer so.
+    pub(crate) async fn new(answers: Vec<Value>) -> Self {
+        Installation::new(Arc::new(SystemClock), SECRETS).server_with(answers).await
+    }
+
+    /// What it shares with other servers.
+    pub(crate) fn installation(&self) -> &Arc<Installation> {
+        &self.installation
     }
 
     /// What a request is answered.
