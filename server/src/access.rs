@@ -12,7 +12,7 @@ use liteagent_engine::codes;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{app::App, problem::Problem};
+use crate::{app::App, front::Address, problem::Problem, store::KeyScope};
 
 /// What a user may do. Each may do what those before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -35,6 +35,11 @@ impl Role {
             Self::Owner => "owner",
         }
     }
+
+    /// The role of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Viewer, Self::Editor, Self::Owner].into_iter().find(|role| role.as_str() == name)
+    }
 }
 
 /// Who may call a route.
@@ -42,6 +47,8 @@ impl Role {
 pub enum Access {
     /// Anyone.
     Open,
+    /// Anyone, a few times a minute: what is sent is looked at by the route itself.
+    SignIn,
     /// A user with at least this role.
     User(Role),
     /// A user with at least this role, and an API key for what the route is about: the route itself looks at what the key
@@ -53,16 +60,22 @@ impl Access {
     /// Whether someone may call.
     pub(crate) fn allows(self, caller: Option<&Caller>) -> bool {
         match (self, caller) {
-            (Self::Open, _) | (Self::UserOrKey(_), Some(Caller::Key(_))) => true,
+            (Self::Open | Self::SignIn, _) | (Self::UserOrKey(_), Some(Caller::Key(_))) => true,
             (Self::User(least) | Self::UserOrKey(least), Some(Caller::User(user))) => user.role >= least,
             (Self::User(_), Some(Caller::Key(_))) | (Self::User(_) | Self::UserOrKey(_), None) => false,
         }
+    }
+
+    /// Whether it is of no interest who calls.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Self::Open | Self::SignIn)
     }
 
     /// As the documentation says it.
     pub(crate) fn described(self) -> String {
         match self {
             Self::Open => "Anyone may call it.".to_owned(),
+            Self::SignIn => "Anyone may call it, a few times a minute.".to_owned(),
             Self::User(role) => format!("Needs the role `{}`.", role.as_str()),
             Self::UserOrKey(role) => format!("Needs the role `{}`, or an API key for it.", role.as_str()),
         }
@@ -87,6 +100,8 @@ pub(crate) struct UserCaller {
     pub(crate) name: String,
     /// What the user may do.
     pub(crate) role: Role,
+    /// The session; none of whoever has the development key.
+    pub(crate) session: Option<String>,
 }
 
 impl UserCaller {
@@ -108,16 +123,8 @@ pub(crate) struct KeyCaller {
     pub(crate) name: String,
     /// What it is for.
     pub(crate) scope: KeyScope,
-}
-
-/// What an API key is for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum KeyScope {
-    /// To start runs of this workflow and to see them.
-    Workflow(String),
-    /// To search this knowledge base and to change its documents.
-    KnowledgeBase(String),
+    /// How many requests a minute it allows; `None` is what the server allows every key.
+    pub(crate) rate: Option<u32>,
 }
 
 impl Caller {
@@ -183,21 +190,31 @@ pub(crate) struct Gate {
     pub(crate) access: Access,
 }
 
-/// Lets only those through who may call.
+/// Lets only those through who may call, and not too often.
 pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    match gate.admit(request.headers()).await {
-        Ok(Some(caller)) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
+    let admitted = gate.admit(request.headers()).await;
+    let spent = admitted.and_then(|caller| {
+        let spent = gate.app.limits.spend(gate.access, caller.as_ref(), Address::of(request.extensions()))?;
+        Ok((caller, spent))
+    });
+    match spent {
+        Ok((caller, spent)) => {
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
+            let mut response = next.run(request).await;
+            if let Some(spent) = spent {
+                spent.tell(response.headers_mut());
+            }
+            response
         }
-        Ok(None) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
 }
 
 impl Gate {
     async fn admit(&self, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
-        if self.access == Access::Open {
+        if self.access.is_open() {
             return Ok(None);
         }
         let token = bearer(headers).ok_or_else(unauthenticated)?;

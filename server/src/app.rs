@@ -2,7 +2,8 @@
 
 use std::{sync::Arc, time::Duration};
 
-use axum::{Router, extract::DefaultBodyLimit};
+use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state};
+use ipnet::IpNet;
 use liteagent_engine::{
     engine::Engine,
     node::Registry,
@@ -15,7 +16,9 @@ use tower_http::compression::CompressionLayer;
 use utoipa::openapi::OpenApi;
 
 use crate::{
-    accounts::Accounts,
+    accounts::{Accounts, Admin, JwtSecret},
+    front::{Front, pass},
+    limits::{Limiters, Limits},
     routes::{Route, Routes},
     store::Store,
     workflows::Workflows,
@@ -23,6 +26,8 @@ use crate::{
 
 /// How often runs are looked for that someone should take.
 const RECONCILE: Duration = Duration::from_secs(1);
+/// How often what has expired is deleted.
+const SWEEP: Duration = Duration::from_secs(60 * 60);
 
 /// What a server is made of.
 pub struct Parts {
@@ -47,11 +52,36 @@ pub struct Settings {
     pub body: Size,
     /// How long a request waits for the end of its run. Default: 60 s.
     pub wait: Duration,
+    /// What access tokens are signed with. Default: a random text, so that sessions end with the process.
+    pub jwt_secret: JwtSecret,
+    /// Who becomes the first owner while there is no user. By default whoever has the link does.
+    pub admin: Option<Admin>,
+    /// Whether only this machine reaches the server. It is then called `localhost`, or by its address there. Default: yes.
+    pub is_loopback: bool,
+    /// Other names that the server is called by. Default: none.
+    pub names: Vec<String>,
+    /// Proxies that are believed when they say where a request comes from. Default: none.
+    pub proxies: Vec<IpNet>,
+    /// Whether browsers reach the server over TLS alone. Default: no.
+    pub tls: bool,
+    /// How many requests are allowed.
+    pub limits: Limits,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { dev_key: None, body: Size(4 << 20), wait: Duration::from_secs(60) }
+        Self {
+            dev_key: None,
+            body: Size(4 << 20),
+            wait: Duration::from_secs(60),
+            jwt_secret: JwtSecret::random(),
+            admin: None,
+            is_loopback: true,
+            names: Vec::new(),
+            proxies: Vec::new(),
+            tls: false,
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -62,6 +92,7 @@ pub(crate) struct App {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) settings: Settings,
     pub(crate) accounts: Accounts,
+    pub(crate) limits: Limiters,
     pub(crate) workflows: Workflows,
     stopping: watch::Sender<bool>,
 }
@@ -86,6 +117,7 @@ pub struct Server {
     router: Router,
     table: Arc<[Route]>,
     document: Arc<OpenApi>,
+    first_owner_link: Option<Arc<str>>,
 }
 
 impl Server {
@@ -95,26 +127,49 @@ impl Server {
     /// When its rows cannot be read.
     pub async fn open(parts: Parts, settings: Settings) -> Result<Self, StoreError> {
         let Parts { engine, stores, registry, store, clock } = parts;
+        let accounts = Accounts::new(store.clone(), clock.clone(), &settings);
+        let first_owner_link = accounts.first_owner(settings.admin.as_ref()).await?.map(Arc::from);
+        let limits = Limiters::new(settings.limits, clock.clone());
         let workflows = Workflows::open(store.clone(), stores.clone(), registry, clock).await?;
-        let accounts = Accounts::new(&settings);
-        let app =
-            Arc::new(App { engine, stores, store, accounts, workflows, stopping: watch::Sender::new(false), settings });
+        let stopping = watch::Sender::new(false);
+        let app = Arc::new(App { engine, stores, store, accounts, limits, workflows, stopping, settings });
         let (router, table, document) = Routes::all(&app).finish();
         let limit = usize::try_from(app.settings.body.0).unwrap_or(usize::MAX);
-        let router = router.layer(DefaultBodyLimit::max(limit)).layer(CompressionLayer::new());
-        Ok(Self { app, router, table: table.into(), document: Arc::new(document) })
+        let router = router
+            .layer(DefaultBodyLimit::max(limit))
+            .layer(CompressionLayer::new())
+            .layer(from_fn_with_state(Front::new(&app.settings), pass));
+        Ok(Self { app, router, table: table.into(), document: Arc::new(document), first_owner_link })
     }
 
-    /// What goes on beside requests, for as long as the server lives: runs that someone should take are taken.
+    /// The path of a link by which someone becomes the first owner; `None` when there are users. It works once, for a day.
+    pub fn first_owner_link(&self) -> Option<&str> {
+        self.first_owner_link.as_deref()
+    }
+
+    /// What goes on beside requests, for as long as the server lives: runs that someone should take are taken, and what has
+    /// expired is deleted.
     pub(crate) fn background(&self) -> impl Future<Output = ()> + Send + 'static {
-        let app = self.app.clone();
-        async move {
+        let (reconciled, swept) = (self.app.clone(), self.app.clone());
+        let reconcile = async move {
             loop {
                 tokio::time::sleep(RECONCILE).await;
-                if let Err(error) = app.engine.poll().await {
+                if let Err(error) = reconciled.engine.poll().await {
                     tracing::error!(%error, "runs that wait could not be looked for");
                 }
             }
+        };
+        let sweep = async move {
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                swept.limits.sweep();
+                if let Err(error) = swept.accounts.sweep().await {
+                    tracing::error!(%error, "what has expired could not be deleted");
+                }
+            }
+        };
+        async move {
+            tokio::join!(reconcile, sweep);
         }
     }
 

@@ -3,8 +3,9 @@
 //! # Layout
 //! - [`Server`]: everything that requests share, and the router over it; [`serve`] listens until it is told to stop;
 //! - `routes`: every route with who may call it, and the OpenAPI document; `access`: who calls, and what that allows;
+//! - `front`, `limits`: what stands before every route;
 //! - `extract`, `problem`: how requests are read, and what is said of those that cannot be;
-//! - `accounts`: users, keys and what they did;
+//! - `accounts`: users, keys and what they did; `pages`: where people begin;
 //! - `workflows`: the definitions of the installation, version by version;
 //! - `runs`: starting, following and steering runs;
 //! - `store`: the rows of all that; what runs leave is kept by the engine's own stores.
@@ -15,8 +16,11 @@ mod access;
 mod accounts;
 mod app;
 mod extract;
+mod front;
 mod health;
+mod limits;
 mod listen;
+mod pages;
 mod problem;
 mod routes;
 mod runs;
@@ -25,8 +29,9 @@ mod workflows;
 
 pub use self::{
     access::{Access, Role},
-    accounts::random_key,
+    accounts::{Admin, JwtSecret, Refused, random_key},
     app::{Parts, Server, Settings},
+    limits::Limits,
     listen::{Ended, Listeners, serve},
     routes::Route,
 };

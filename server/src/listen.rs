@@ -11,7 +11,7 @@ use hyper_util::{
 use tokio::net::{TcpListener, TcpStream};
 use tower::Service as _;
 
-use crate::Server;
+use crate::{Server, front::Peer};
 
 /// How long the head of a request may take to arrive.
 const HEAD: Duration = Duration::from_secs(10);
@@ -45,7 +45,7 @@ pub async fn serve(server: &Server, listeners: Listeners, stop: impl Future<Outp
         tokio::select! {
             () = &mut stop => break,
             taken = listeners.api.accept() => match taken {
-                Ok((stream, _)) => take(stream, router.clone(), &graceful),
+                Ok((stream, peer)) => take(stream, Peer(peer), router.clone(), &graceful),
                 Err(error) => {
                     // The system has no room for it, or the caller has gone: the next one may fare better.
                     tracing::warn!(%error, "a connection could not be taken");
@@ -62,14 +62,17 @@ pub async fn serve(server: &Server, listeners: Listeners, stop: impl Future<Outp
 }
 
 /// Serves a connection in the background.
-fn take(stream: TcpStream, router: Router, graceful: &GracefulShutdown) {
+fn take(stream: TcpStream, peer: Peer, router: Router, graceful: &GracefulShutdown) {
     // Replies are written whole: to wait for more would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection sends its replies late");
     }
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MOST_HEAD);
-    let service = tower::service_fn(move |request: Request<hyper::body::Incoming>| router.clone().call(request));
+    let service = tower::service_fn(move |mut request: Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.clone().call(request)
+    });
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
     let connection = graceful.watch(connection.into_owned());
     tokio::spawn(async move {

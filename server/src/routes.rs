@@ -22,7 +22,7 @@ use crate::{
     access::{Access, Gate, guard},
     accounts,
     app::App,
-    health,
+    health, pages,
     problem::{Finding, Place, Problem},
     runs, workflows,
 };
@@ -57,7 +57,7 @@ impl Routes {
     pub(crate) fn all(app: &Arc<App>) -> Self {
         let routes =
             Self { app: app.clone(), router: OpenApiRouter::with_openapi(Document::openapi()), table: Vec::new() };
-        [health::routes, accounts::routes, workflows::routes, runs::routes]
+        [health::routes, pages::routes, accounts::routes, workflows::routes, runs::routes]
             .into_iter()
             .fold(routes, |routes, more| more(routes))
     }
@@ -102,7 +102,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operati
 fn describe(operation: &mut Operation, access: Access) {
     let text = operation.description.take().unwrap_or_default();
     operation.description = Some(format!("{text}\n\n{}", access.described()).trim().to_owned());
-    if access != Access::Open {
+    if !access.is_open() {
         operation.security = Some(vec![SecurityRequirement::new("bearer", [""; 0])]);
     }
     let problem = RefOr::Ref(Ref::from_schema_name("Problem"));

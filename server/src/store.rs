@@ -4,16 +4,24 @@ use async_trait::async_trait;
 use liteagent_engine::store::StoreError;
 
 pub use self::{
+    accounts::{
+        AccountStore, AuditFilter, AuditRow, AuditStore, Changed, Counted, Entry, FORGOTTEN, KeyRow, KeyScope,
+        KeyStore, NewLink, NewSession, NewUser, Outcome, Rotated, SessionStore, TokenHash, UserChange, UserRow,
+        UserStore, pause,
+    },
     sqlite::SqliteStore,
     workflows::{NewVersion, Source, StoredVersion, VersionRow, WorkflowRow, WorkflowStore},
 };
 
+mod accounts;
 mod sqlite;
+#[cfg(test)]
+mod testing;
 mod workflows;
 
 /// Everything that the server stores.
 #[async_trait]
-pub trait Store: WorkflowStore {
+pub trait Store: WorkflowStore + AccountStore {
     /// One read: whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
 }

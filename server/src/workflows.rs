@@ -207,7 +207,7 @@ pub(crate) struct Addition {
 }
 
 /// There is no such workflow, or none of its versions is published.
-fn unknown(name: &str) -> Problem {
+pub(crate) fn unknown(name: &str) -> Problem {
     Problem::missing(codes::NO_WORKFLOW, format!("there is no published workflow `{name}`"))
         .hint("list them with GET /api/workflows")
 }

@@ -1,7 +1,14 @@
 //! `serve`: the whole platform in one process.
 
-use std::{net::IpAddr, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
 
+use clap::builder::FalseyValueParser;
+use ipnet::IpNet;
 use liteagent_engine::{codes, time::SystemClock};
 use liteagent_server::{Ended, Listeners, Parts, Server, Settings, serve, store::SqliteStore};
 
@@ -15,6 +22,8 @@ use crate::{
     sandbox,
     shell::Shell,
 };
+
+mod access;
 
 /// The file in the data folder that keeps the development key.
 const DEV_KEY: &str = "dev-key";
@@ -31,6 +40,17 @@ pub(crate) struct Serve {
     /// How many seconds requests that go on may take after the server was told to stop
     #[arg(long, env = "API_DRAIN", default_value_t = 30, value_name = "SECONDS", hide_env_values = true)]
     drain: u64,
+    /// A name that the server is reached by, besides `localhost` and its address; may be given several times
+    #[arg(long = "name", env = "API_NAMES", value_delimiter = ',', value_parser = access::name, value_name = "NAME",
+        hide_env_values = true)]
+    names: Vec<String>,
+    /// A proxy, or a network of proxies, that is believed when it says where a request comes from; may be given several times
+    #[arg(long = "proxy", env = "API_PROXIES", value_delimiter = ',', value_parser = access::network,
+        value_name = "NETWORK", hide_env_values = true)]
+    proxies: Vec<IpNet>,
+    /// Browsers reach the server over TLS alone, through a proxy, and shall remember that
+    #[arg(long, env = "API_TLS", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    tls: bool,
 }
 
 impl Serve {
@@ -56,9 +76,24 @@ impl Serve {
             store: Arc::new(store),
             clock: Arc::new(SystemClock),
         };
-        let settings = Settings { dev_key: self.dev_key(project)?, ..Settings::default() };
+        let is_production = !self.host.is_loopback() || sandbox::is_production(setting)?;
+        let data = project.data();
+        let settings = Settings {
+            dev_key: if is_production { None } else { Some(dev_key(&data)?) },
+            jwt_secret: access::jwt_secret(setting("JWT_SECRET").as_deref(), is_production, &data)?,
+            admin: access::admin()?,
+            is_loopback: self.host.is_loopback(),
+            names: self.names.clone(),
+            proxies: self.proxies.clone(),
+            tls: self.tls,
+            ..Settings::default()
+        };
         let server = Server::open(parts, settings).await?;
-        shell.note(format!("liteagent: http://{}", listening.address));
+        let url = self.url(listening.address);
+        shell.note(format!("liteagent: {url}"));
+        if let Some(said) = access::first_owner(&server, &url, is_production, &data)? {
+            shell.note(said);
+        }
 
         let serving = serve(&server, Listeners { api: listening.listener }, stop, Duration::from_secs(self.drain));
         let ended = tokio::select! {
@@ -74,17 +109,24 @@ impl Serve {
 }
 
 impl Serve {
-    /// The key of whoever develops on this machine; none where others reach the server.
-    fn dev_key(&self, project: &Project) -> Result<Option<String>, Failure> {
-        if !self.host.is_loopback() || sandbox::is_production(setting)? {
-            return Ok(None);
+    /// Where people reach the server.
+    fn url(&self, address: SocketAddr) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        match self.names.first() {
+            Some(name) if self.tls => format!("{scheme}://{name}"),
+            Some(name) => format!("{scheme}://{name}:{}", address.port()),
+            None => format!("{scheme}://{address}"),
         }
-        let path = project.data().join(DEV_KEY);
-        kept::read_or_make(&path, liteagent_server::random_key).map(Some).map_err(|error| {
-            Failure::usage(codes::CONFIG, format!("the development key `{}` cannot be used: {error}", path.display()))
-                .hint("delete the file: another key is made")
-        })
     }
+}
+
+/// The key of whoever develops on this machine.
+fn dev_key(data: &Path) -> Result<String, Failure> {
+    let path = data.join(DEV_KEY);
+    kept::read_or_make(&path, liteagent_server::random_key).map_err(|error| {
+        Failure::usage(codes::CONFIG, format!("the development key `{}` cannot be used: {error}", path.display()))
+            .hint("delete the file: another key is made")
+    })
 }
 
 fn cannot(what: &str, error: &dyn std::fmt::Display) -> Failure {

@@ -8,13 +8,15 @@ use liteagent_engine::store::StoreError;
 
 use super::Store;
 
+mod accounts;
 mod workflows;
 
 /// Name of the file in the data folder.
 const FILE: &str = "platform.db";
 
 /// Every migration, oldest first.
-const MIGRATIONS: [&str; 1] = [include_str!("../../migrations/0001_workflows.sql")];
+const MIGRATIONS: [&str; 2] =
+    [include_str!("../../migrations/0001_workflows.sql"), include_str!("../../migrations/0002_accounts.sql")];
 
 /// The rows of the server in one SQLite file. Several processes may use it.
 #[derive(Clone)]

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
     body::Body,
     http::{HeaderMap, Request, StatusCode},
 };
@@ -19,30 +18,35 @@ use tempfile::TempDir;
 use tower::ServiceExt as _;
 
 /// The development key.
-pub const KEY: &str = "la_scenarios";
+pub(crate) const KEY: &str = "la_scenarios";
 
 /// A server of one test.
-pub struct World {
-    router: Router,
-    _folder: TempDir,
+pub(crate) struct World {
+    /// The server.
+    pub(crate) server: Server,
+    _folder: Arc<TempDir>,
 }
 
 /// What was answered.
 #[derive(Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
     /// The status.
-    pub status: StatusCode,
+    pub(crate) status: StatusCode,
     /// The headers.
-    pub headers: HeaderMap,
+    pub(crate) headers: HeaderMap,
     /// The body.
-    pub body: String,
+    pub(crate) body: String,
 }
 
 impl World {
     /// A server with nothing in it.
-    pub async fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    pub(crate) async fn new() -> Self {
+        let settings = Settings { dev_key: Some(KEY.to_owned()), ..Settings::default() };
+        Self::with(Arc::new(tempfile::tempdir().unwrap()), Arc::new(SystemClock), settings).await
+    }
+
+    /// A server over a folder that others may use too: each is a process of its own. Runs end with it.
+    pub(crate) async fn with(folder: Arc<TempDir>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
         let store = Arc::new(MemoryStore::new(std::time::Duration::from_secs(30), clock.clone()));
         let stores = Stores::of_memory(&store);
         let caps = Capabilities {
@@ -67,14 +71,13 @@ impl World {
             store: Arc::new(SqliteStore::open(folder.path()).await.unwrap()),
             clock,
         };
-        let settings = Settings { dev_key: Some(KEY.to_owned()), ..Settings::default() };
         let server = Server::open(parts, settings).await.unwrap();
-        Self { router: server.router(), _folder: folder }
+        Self { server, _folder: folder }
     }
 
     /// What a request is answered.
-    pub async fn ask(&self, request: Request<Body>) -> Reply {
-        let response = self.router.clone().oneshot(request).await.unwrap();
+    pub(crate) async fn ask(&self, request: Request<Body>) -> Reply {
+        let response = self.server.router().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, 64 << 20).await.unwrap();
         let body = String::from_utf8(body.to_vec()).unwrap();
