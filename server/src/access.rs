@@ -1,8 +1,9 @@
 //! Who calls, and what that allows.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use axum::{
+    Extension,
     extract::{FromRequestParts, Request, State},
     http::{HeaderMap, StatusCode, header, request::Parts},
     middleware::Next,
@@ -78,6 +79,18 @@ impl Access {
             Self::SignIn => "Anyone may call it, a few times a minute.".to_owned(),
             Self::User(role) => format!("Needs the role `{}`.", role.as_str()),
             Self::UserOrKey(role) => format!("Needs the role `{}`, or an API key for it.", role.as_str()),
+        }
+    }
+}
+
+impl fmt::Display for Access {
+    /// Who may call, in a few words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open => f.write_str("anyone"),
+            Self::SignIn => f.write_str("anyone, a few times a minute"),
+            Self::User(role) => f.write_str(role.as_str()),
+            Self::UserOrKey(role) => write!(f, "{}, API key", role.as_str()),
         }
     }
 }
@@ -183,18 +196,16 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// What stands before a route.
-#[derive(Clone)]
-pub(crate) struct Gate {
-    pub(crate) app: Arc<App>,
-    pub(crate) access: Access,
-}
-
 /// Lets only those through who may call, and not too often.
-pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: Next) -> Response {
-    let admitted = gate.admit(request.headers()).await;
+pub(crate) async fn guard(
+    State(access): State<Access>,
+    Extension(app): Extension<Arc<App>>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let admitted = access.admit(&app, request.headers()).await;
     let spent = admitted.and_then(|caller| {
-        let spent = gate.app.limits.spend(gate.access, caller.as_ref(), Address::of(request.extensions()))?;
+        let spent = app.limits.spend(access, caller.as_ref(), Address::of(request.extensions()))?;
         Ok((caller, spent))
     });
     match spent {
@@ -212,18 +223,19 @@ pub(crate) async fn guard(State(gate): State<Gate>, mut request: Request, next: 
     }
 }
 
-impl Gate {
-    async fn admit(&self, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
-        if self.access.is_open() {
+impl Access {
+    /// Who calls, unless that is nobody who may.
+    async fn admit(self, app: &App, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+        if self.is_open() {
             return Ok(None);
         }
         let token = bearer(headers).ok_or_else(unauthenticated)?;
-        let caller = self.app.accounts.caller(token).await?;
-        if self.access.allows(Some(&caller)) {
+        let caller = app.accounts.caller(token).await?;
+        if self.allows(Some(&caller)) {
             return Ok(Some(caller));
         }
         Err(Problem::new(StatusCode::FORBIDDEN, codes::NOT_ALLOWED, format!("{} may not do this", caller.name()))
-            .hint(self.access.described()))
+            .hint(self.described()))
     }
 }
 

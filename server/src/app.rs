@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 use axum::{Router, extract::DefaultBodyLimit, middleware::from_fn_with_state};
 use ipnet::IpNet;
 use liteagent_engine::{
+    capability::model::Models,
     engine::Engine,
     node::Registry,
     store::{StoreError, Stores},
@@ -13,13 +14,14 @@ use liteagent_engine::{
 };
 use tokio::sync::watch;
 use tower_http::compression::CompressionLayer;
-use utoipa::openapi::OpenApi;
 
 use crate::{
     accounts::{Accounts, Admin, JwtSecret},
+    folder::{Folder, Synced, Watched},
     front::{Front, pass},
     limits::{Limiters, Limits},
-    routes::{Route, Routes},
+    problem::Problem,
+    routes::Routes,
     store::Store,
     workflows::Workflows,
 };
@@ -37,6 +39,8 @@ pub struct Parts {
     pub stores: Stores,
     /// The node types.
     pub registry: Registry,
+    /// Language models.
+    pub models: Arc<dyn Models>,
     /// The server's own rows.
     pub store: Arc<dyn Store>,
     /// The time.
@@ -89,11 +93,14 @@ impl Default for Settings {
 pub(crate) struct App {
     pub(crate) engine: Engine,
     pub(crate) stores: Stores,
+    pub(crate) models: Arc<dyn Models>,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
     pub(crate) accounts: Accounts,
     pub(crate) limits: Limiters,
     pub(crate) workflows: Workflows,
+    pub(crate) watched: Watched,
     stopping: watch::Sender<bool>,
 }
 
@@ -115,8 +122,6 @@ impl App {
 pub struct Server {
     app: Arc<App>,
     router: Router,
-    table: Arc<[Route]>,
-    document: Arc<OpenApi>,
     first_owner_link: Option<Arc<str>>,
 }
 
@@ -126,20 +131,31 @@ impl Server {
     /// # Errors
     /// When its rows cannot be read.
     pub async fn open(parts: Parts, settings: Settings) -> Result<Self, StoreError> {
-        let Parts { engine, stores, registry, store, clock } = parts;
+        let Parts { engine, stores, registry, models, store, clock } = parts;
+        let workflows = Workflows::open(store.clone(), stores.clone(), registry, clock.clone()).await?;
         let accounts = Accounts::new(store.clone(), clock.clone(), &settings);
         let first_owner_link = accounts.first_owner(settings.admin.as_ref()).await?.map(Arc::from);
         let limits = Limiters::new(settings.limits, clock.clone());
-        let workflows = Workflows::open(store.clone(), stores.clone(), registry, clock).await?;
-        let stopping = watch::Sender::new(false);
-        let app = Arc::new(App { engine, stores, store, accounts, limits, workflows, stopping, settings });
-        let (router, table, document) = Routes::all(&app).finish();
+        let app = Arc::new(App {
+            engine,
+            stores,
+            models,
+            store,
+            clock,
+            accounts,
+            limits,
+            workflows,
+            watched: Watched::default(),
+            stopping: watch::Sender::new(false),
+            settings,
+        });
         let limit = usize::try_from(app.settings.body.0).unwrap_or(usize::MAX);
+        let router = Routes::all().router(app.clone());
         let router = router
             .layer(DefaultBodyLimit::max(limit))
             .layer(CompressionLayer::new())
             .layer(from_fn_with_state(Front::new(&app.settings), pass));
-        Ok(Self { app, router, table: table.into(), document: Arc::new(document), first_owner_link })
+        Ok(Self { app, router, first_owner_link })
     }
 
     /// The path of a link by which someone becomes the first owner; `None` when there are users. It works once, for a day.
@@ -173,6 +189,18 @@ impl Server {
         }
     }
 
+    /// Publishes what a folder has, and follows its changes until the server stops.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn follow(&self, folder: Folder, registry: Registry) -> Result<Synced, StoreError> {
+        let told = |problem: Problem| StoreError::Failed(problem.said().to_owned());
+        let (synced, watch) = self.app.sync(&folder, &registry).await.map_err(told)?;
+        let app = self.app.clone();
+        tokio::spawn(async move { app.follow(folder, registry, watch).await });
+        Ok(synced)
+    }
+
     /// Takes no more requests: what can end early does.
     pub(crate) fn stop(&self) {
         self.app.stopping.send_replace(true);
@@ -181,15 +209,5 @@ impl Server {
     /// Everything that answers requests.
     pub fn router(&self) -> Router {
         self.router.clone()
-    }
-
-    /// Every route with who may call it.
-    pub fn table(&self) -> &[Route] {
-        &self.table
-    }
-
-    /// The OpenAPI document.
-    pub fn document(&self) -> &OpenApi {
-        &self.document
     }
 }

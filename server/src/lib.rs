@@ -7,7 +7,9 @@
 //! - `extract`, `problem`: how requests are read, and what is said of those that cannot be;
 //! - `accounts`: users, keys and what they did; `pages`: where people begin;
 //! - `workflows`: the definitions of the installation, version by version;
+//! - `folder`: a folder of definitions that the server follows;
 //! - `runs`: starting, following and steering runs;
+//! - `openai`: workflows as models of OpenAI's API;
 //! - `store`: the rows of all that; what runs leave is kept by the engine's own stores.
 
 #![expect(unused_qualifications, reason = "what `utoipa::path` expands to has them")]
@@ -15,11 +17,14 @@
 mod access;
 mod accounts;
 mod app;
+mod docs;
 mod extract;
+mod folder;
 mod front;
 mod health;
 mod limits;
 mod listen;
+mod openai;
 mod pages;
 mod problem;
 mod routes;
@@ -31,7 +36,8 @@ pub use self::{
     access::{Access, Role},
     accounts::{Admin, JwtSecret, Refused, random_key},
     app::{Parts, Server, Settings},
+    folder::{Folder, Synced},
     limits::Limits,
     listen::{Ended, Listeners, serve},
-    routes::Route,
+    routes::{Route, document, routes},
 };

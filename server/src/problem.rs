@@ -56,7 +56,7 @@ pub(crate) struct Problem {
 }
 
 /// One finding.
-#[derive(Debug, Default, Serialize, ToSchema)]
+#[derive(Clone, Debug, Default, Serialize, ToSchema)]
 pub(crate) struct Finding {
     /// Its code, where it has one of its own.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -78,7 +78,7 @@ pub(crate) struct Finding {
 }
 
 /// A place in a definition.
-#[derive(Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub(crate) struct Place {
     /// The file.
     pub(crate) file: String,
@@ -121,6 +121,11 @@ impl Problem {
         Self::new(StatusCode::CONFLICT, code, detail)
     }
 
+    /// A fault of the platform: a task that panicked.
+    pub(crate) fn internal(error: impl std::fmt::Display) -> Self {
+        Self::new(StatusCode::INTERNAL_SERVER_ERROR, codes::NODE_PANICKED, error.to_string())
+    }
+
     /// Adds what to do about it.
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
@@ -137,6 +142,26 @@ impl Problem {
     pub(crate) fn about(mut self, run: RunId) -> Self {
         self.run = Some(run);
         self
+    }
+
+    /// The HTTP status.
+    pub(crate) fn status(&self) -> StatusCode {
+        self.status
+    }
+
+    /// The code.
+    pub(crate) fn code(&self) -> Code {
+        self.code
+    }
+
+    /// What was expected and what was found.
+    pub(crate) fn said(&self) -> &str {
+        &self.detail
+    }
+
+    /// What to do about it.
+    pub(crate) fn hinted(&self) -> Option<&str> {
+        self.hint.as_deref()
     }
 
     /// Adds after how many seconds another try is worth it.

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Router,
+    Extension, Router,
     http::{Method, StatusCode, Uri},
     middleware::from_fn_with_state,
 };
@@ -19,10 +19,10 @@ use utoipa::{
 use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::{
-    access::{Access, Gate, guard},
+    access::{Access, guard},
     accounts,
     app::App,
-    health, pages,
+    docs, folder, health, openai, pages,
     problem::{Finding, Place, Problem},
     runs, workflows,
 };
@@ -40,7 +40,6 @@ pub struct Route {
 
 /// The routes that were said so far.
 pub(crate) struct Routes {
-    app: Arc<App>,
     router: OpenApiRouter<Arc<App>>,
     table: Vec<Route>,
 }
@@ -54,12 +53,20 @@ struct Document;
 
 impl Routes {
     /// Every route of the server.
-    pub(crate) fn all(app: &Arc<App>) -> Self {
-        let routes =
-            Self { app: app.clone(), router: OpenApiRouter::with_openapi(Document::openapi()), table: Vec::new() };
-        [health::routes, pages::routes, accounts::routes, workflows::routes, runs::routes]
-            .into_iter()
-            .fold(routes, |routes, more| more(routes))
+    pub(crate) fn all() -> Self {
+        let routes = Self { router: OpenApiRouter::with_openapi(Document::openapi()), table: Vec::new() };
+        [
+            health::routes,
+            pages::routes,
+            docs::routes,
+            accounts::routes,
+            workflows::routes,
+            folder::routes,
+            runs::routes,
+            openai::routes,
+        ]
+        .into_iter()
+        .fold(routes, |routes, more| more(routes))
     }
 
     /// Adds routes that the same people may call.
@@ -71,19 +78,29 @@ impl Routes {
                 self.table.push(Route { method, path: path.clone(), access });
             }
         }
-        let gate = Gate { app: self.app.clone(), access };
-        let router = router.layer(from_fn_with_state(gate, guard));
+        let router = router.layer(from_fn_with_state(access, guard));
         Self { router: self.router.routes((schemas, paths, router)), ..self }
     }
 
-    /// The router, the table of its routes, and the OpenAPI document.
-    pub(crate) fn finish(self) -> (Router, Vec<Route>, OpenApi) {
-        let (router, mut document) = self.router.split_for_parts();
+    /// The router over what requests share.
+    pub(crate) fn router(self, app: Arc<App>) -> Router {
+        let (router, _) = self.router.split_for_parts();
+        let router = router.fallback(nothing_here).method_not_allowed_fallback(wrong_method);
+        router.with_state(app.clone()).layer(Extension(app))
+    }
+
+    /// Every route with who may call it.
+    pub(crate) fn table(self) -> Vec<Route> {
+        self.table
+    }
+
+    /// The OpenAPI document.
+    pub(crate) fn document(self) -> OpenApi {
+        let mut document = self.router.into_openapi();
         let components = document.components.get_or_insert_default();
         let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         components.security_schemes.insert("bearer".to_owned(), bearer.into());
-        let router = router.fallback(nothing_here).method_not_allowed_fallback(wrong_method).with_state(self.app);
-        (router, self.table, document)
+        document
     }
 }
 
@@ -120,4 +137,14 @@ async fn wrong_method(method: Method, uri: Uri) -> Problem {
     let detail = format!("`{}` does not take {method}", uri.path());
     Problem::new(StatusCode::METHOD_NOT_ALLOWED, codes::NO_ROUTE, detail)
         .hint("use a method that the header `Allow` of this answer names")
+}
+
+/// Every route of the server, with who may call it.
+pub fn routes() -> Vec<Route> {
+    Routes::all().table()
+}
+
+/// The OpenAPI document of the server.
+pub fn document() -> OpenApi {
+    Routes::all().document()
 }

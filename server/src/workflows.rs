@@ -72,6 +72,11 @@ impl Workflows {
         Ok(workflows)
     }
 
+    /// The node types.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// The published version of a workflow.
     pub(crate) fn published(&self, name: &str) -> Result<Arc<Published>, Problem> {
         let published = self.published.read().unwrap_or_else(PoisonError::into_inner);
@@ -274,7 +279,7 @@ fn inside<'a>(path: &'a str, own: &str) -> Result<&'a Path, Problem> {
 }
 
 /// Findings with paths below a folder.
-fn findings(diagnostics: &[Diagnostic], folder: &Path) -> Vec<Finding> {
+pub(crate) fn findings(diagnostics: &[Diagnostic], folder: &Path) -> Vec<Finding> {
     let mut lines = Lines::default();
     let shown = |file: &str| Path::new(file).strip_prefix(folder).unwrap_or(Path::new(file)).display().to_string();
     let finding = |finding: &Diagnostic| {

@@ -11,6 +11,5 @@ mod accounts {
     mod lock_out;
     mod people;
     mod sessions;
-    mod table;
     mod walk;
 }

@@ -8,6 +8,7 @@ use axum::{
     body::Body,
     http::{Request, header},
 };
+use liteagent_engine::value::Value;
 use serde::Deserialize;
 use serde_json::Value as Json;
 
@@ -22,6 +23,9 @@ struct Scenario {
     /// What it shows.
     #[serde(rename = "scenario")]
     title: String,
+    /// What the models answer, one call after the other.
+    #[serde(default)]
+    models: Vec<Value>,
     steps: Vec<Step>,
 }
 
@@ -48,6 +52,9 @@ struct Step {
     /// Texts that the body contains.
     #[serde(default)]
     contains: Vec<String>,
+    /// Texts that the last question to a model contains.
+    #[serde(default)]
+    asked: Vec<String>,
     /// Headers of the answer.
     #[serde(default)]
     answers: BTreeMap<String, String>,
@@ -61,12 +68,13 @@ struct Step {
 async fn scenario(#[files("tests/scenarios/*.yaml")] path: std::path::PathBuf) {
     let text = std::fs::read_to_string(&path).unwrap();
     let scenario: Scenario = serde_saphyr::from_str(&text).unwrap();
-    let world = World::new().await;
+    let world = World::new(scenario.models.clone()).await;
     let mut kept = BTreeMap::new();
     for (number, step) in (1..).zip(&scenario.steps) {
         let place = format!("{}, step {number} of \"{}\": {}", shown(&path), scenario.title, step.request);
         let reply = world.ask(step.request(&kept)).await;
         step.check(&reply, &kept, &place);
+        step.check_asked(&world, &place);
         step.keep(&reply, &mut kept, &place);
     }
 }
@@ -130,6 +138,13 @@ impl Step {
         for (name, value) in &self.answers {
             let found = reply.headers.get(name).and_then(|value| value.to_str().ok());
             assert_eq!(found, Some(&*filled(value, kept)), "{place}: header `{name}`");
+        }
+    }
+
+    fn check_asked(&self, world: &World, place: &str) {
+        let asked = world.models.asked().last().map(|request| format!("{:?}", request.messages)).unwrap_or_default();
+        for text in &self.asked {
+            assert!(asked.contains(text), "{place}: `{text}` is not in {asked}");
         }
     }
 

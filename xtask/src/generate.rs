@@ -20,6 +20,7 @@ fn generated() -> Vec<Generated> {
         file("docs/reference/cli.md", reference::cli()),
         file("docs/reference/errors.md", reference::errors()),
         file("docs/reference/events.md", reference::events()),
+        file("docs/reference/routes.md", reference::routes()),
         file("docs/reference/templates.md", reference::templates()),
         file("docs/picture.svg", reference::picture(&registry)),
         file("docs/nodes/README.md", reference::nodes(&registry)),
@@ -27,6 +28,8 @@ fn generated() -> Vec<Generated> {
     for kind in [SchemaKind::Workflow, SchemaKind::Test] {
         files.push(file(&format!("schemas/{}", kind.file_name()), kind.text()));
     }
+    let api = liteagent_server::document().to_pretty_json().expect("the document has a JSON form");
+    files.push(file("schemas/openapi.json", format!("{api}\n")));
     for spec in registry.iter() {
         files.push(file(&format!("docs/nodes/{}.md", spec.type_name), reference::node(spec)));
     }

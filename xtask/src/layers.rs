@@ -57,6 +57,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "liteagent-guests",
             "liteagent-nodes",
             "liteagent-sandbox",
+            "liteagent-server",
         ],
     ),
 ];

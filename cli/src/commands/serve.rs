@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
 };
@@ -10,14 +10,15 @@ use std::{
 use clap::builder::FalseyValueParser;
 use ipnet::IpNet;
 use liteagent_engine::{codes, time::SystemClock};
-use liteagent_server::{Ended, Listeners, Parts, Server, Settings, serve, store::SqliteStore};
+use liteagent_server::{Ended, Folder, Listeners, Parts, Server, Settings, Synced, serve, store::SqliteStore};
 
 use crate::{
-    config::setting,
+    config::{Config, setting},
     failure::{Exit, Failure},
     kept,
     listening::{Listening, told},
     platform::{Platform, runtime},
+    progress::count,
     project::Project,
     sandbox,
     shell::Shell,
@@ -31,6 +32,9 @@ const DEV_KEY: &str = "dev-key";
 /// Serves workflows, runs and chat through an API, with everything in this process.
 #[derive(clap::Args)]
 pub(crate) struct Serve {
+    /// The folder of the workflows that are served, and followed when they change [default: the folder of the project]
+    #[arg(long, value_name = "DIR")]
+    definitions: Option<PathBuf>,
     /// The address to listen on; other machines reach it only when it is none of loopback
     #[arg(long, env = "API_HOST", default_value = "127.0.0.1", value_name = "ADDRESS", hide_env_values = true)]
     host: IpAddr,
@@ -73,6 +77,7 @@ impl Serve {
             engine: platform.engine.clone(),
             stores: platform.stores.clone(),
             registry: project.node_types(),
+            models: platform.models.clone(),
             store: Arc::new(store),
             clock: Arc::new(SystemClock),
         };
@@ -89,6 +94,8 @@ impl Serve {
             ..Settings::default()
         };
         let server = Server::open(parts, settings).await?;
+        let synced = server.follow(self.folder(project)?, project.node_types()).await?;
+        shell.note(format!("definitions: {}", told_of(&synced)));
         let url = self.url(listening.address);
         shell.note(format!("liteagent: {url}"));
         if let Some(said) = access::first_owner(&server, &url, is_production, &data)? {
@@ -118,6 +125,17 @@ impl Serve {
             None => format!("{scheme}://{address}"),
         }
     }
+
+    /// The folder of definitions.
+    fn folder(&self, project: &Project) -> Result<Folder, Failure> {
+        let root = self.definitions.as_deref().unwrap_or(&project.root);
+        let root = root.canonicalize().map_err(|error| {
+            Failure::usage(codes::FILE_UNREADABLE, format!("the folder `{}` cannot be read: {error}", root.display()))
+                .hint("name a folder with workflows: `--definitions DIR`")
+        })?;
+        let of = Project { root: root.clone(), config: Config::default() };
+        Ok(Folder { list: Arc::new(move || of.workflows(&of.root)), root })
+    }
 }
 
 /// The key of whoever develops on this machine.
@@ -127,6 +145,15 @@ fn dev_key(data: &Path) -> Result<String, Failure> {
         Failure::usage(codes::CONFIG, format!("the development key `{}` cannot be used: {error}", path.display()))
             .hint("delete the file: another key is made")
     })
+}
+
+fn told_of(synced: &Synced) -> String {
+    let published = count(synced.workflows, "workflow");
+    match &*synced.broken {
+        [] => published,
+        [one] => format!("{published}; `{one}` has errors: `liteagent check` tells which"),
+        more => format!("{published}; {} have errors: `liteagent check` tells which", count(more.len(), "file")),
+    }
 }
 
 fn cannot(what: &str, error: &dyn std::fmt::Display) -> Failure {

@@ -7,10 +7,11 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::Journal;
+use super::{Journal, StoreError};
 use crate::{
     capability::{History, Turn},
     error::{ErrorClass, NodeError},
+    event::{Event, Record},
     id::RunId,
     units::Millis,
     value::Value,
@@ -83,16 +84,17 @@ pub fn title_of(message: &str) -> String {
     format!("{}…", head.trim_end())
 }
 
-/// The history of conversations that a journal keeps.
+/// The history of conversations that a journal keeps. A run that belongs to none may bring what was said before in its
+/// trigger: `messages` of `{ role, content }`, as clients do that keep conversations themselves.
 pub struct StoredHistory(pub Arc<dyn Journal>);
 
 #[async_trait]
 impl History for StoredHistory {
     async fn before(&self, run: RunId, most: usize) -> Result<Vec<Turn>, NodeError> {
-        let turns = self.0.turns_before(run, most).await.map_err(|error| {
-            NodeError::new(error.code(), ErrorClass::Unavailable, format!("the conversation cannot be read: {error}"))
-                .hint(error.hint())
-        })?;
+        let turns = self.0.turns_before(run, most).await.map_err(unreadable)?;
+        if turns.is_empty() {
+            return self.brought(run, most).await;
+        }
         let turn = |turn: StoredTurn| Turn {
             message: turn.message,
             files: turn.files.as_list().unwrap_or_default().to_vec(),
@@ -102,9 +104,64 @@ impl History for StoredHistory {
     }
 }
 
+impl StoredHistory {
+    /// What the trigger of a run brings.
+    async fn brought(&self, run: RunId, most: usize) -> Result<Vec<Turn>, NodeError> {
+        let records = self.0.read(run, 0, 1).await.map_err(unreadable)?;
+        let Some(first) = records.first() else { return Ok(Vec::new()) };
+        let record: Record = serde_json::from_str(&first.body)
+            .map_err(|error| unreadable(StoreError::Damaged(format!("the first record of {run}: {error}"))))?;
+        let Event::RunStarted { trigger, .. } = record.event else { return Ok(Vec::new()) };
+        let mut turns = turns_of(trigger.get("messages").and_then(Value::as_list).unwrap_or_default());
+        turns.drain(..turns.len().saturating_sub(most));
+        Ok(turns)
+    }
+}
+
+/// Turns of `{ role, content }`: what a user says begins one, what an assistant says ends it.
+fn turns_of(messages: &[Value]) -> Vec<Turn> {
+    let mut turns: Vec<Turn> = Vec::new();
+    for message in messages {
+        let text = |key| message.get(key).and_then(Value::as_str).unwrap_or_default();
+        let content = text("content");
+        match (text("role"), turns.last_mut()) {
+            ("user", _) => {
+                turns.push(Turn { message: content.to_owned(), files: Vec::new(), answer: String::new() });
+            }
+            ("assistant", Some(turn)) => turn.answer.push_str(content),
+            ("assistant", None) => {
+                turns.push(Turn { message: String::new(), files: Vec::new(), answer: content.to_owned() });
+            }
+            _ => {}
+        }
+    }
+    turns
+}
+
+fn unreadable(error: StoreError) -> NodeError {
+    NodeError::new(error.code(), ErrorClass::Unavailable, format!("the conversation cannot be read: {error}"))
+        .hint(error.hint())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::value;
+
+    #[test]
+    fn messages_of_a_client_are_turns() {
+        let said = value!([
+            { "role": "system", "content": "Be brief." },
+            { "role": "assistant", "content": "Hello." },
+            { "role": "user", "content": "One?" },
+            { "role": "assistant", "content": "Yes" },
+            { "role": "assistant", "content": ", one." },
+            { "role": "user", "content": "Two?" },
+        ]);
+        let turns = turns_of(said.as_list().unwrap());
+        let shown: Vec<_> = turns.iter().map(|turn| (&*turn.message, &*turn.answer)).collect();
+        assert_eq!(shown, [("", "Hello."), ("One?", "Yes, one."), ("Two?", "")]);
+    }
 
     #[test]
     fn a_title_is_the_first_line_and_not_long() {

@@ -39,7 +39,7 @@ impl Installation {
         let mut settings =
             Settings { dev_key: Some(KEY.to_owned()), jwt_secret: self.secret.clone(), ..Settings::default() };
         change(&mut settings);
-        World::with(self.folder.clone(), self.clock.clone() as Arc<dyn Clock>, settings).await
+        World::with(self.folder.clone(), self.clock.clone() as Arc<dyn Clock>, settings, Vec::new()).await
     }
 }
 

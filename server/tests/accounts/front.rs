@@ -11,7 +11,7 @@ fn sent_to(host: &str) -> Client {
 
 #[tokio::test]
 async fn the_root_leads_to_a_page_that_needs_nothing_from_elsewhere() {
-    let world = World::new().await;
+    let world = World::new(Vec::new()).await;
     let root = Client::nobody().send(&world, "GET /", Json::Null).await;
     assert_eq!((root.status.as_u16(), root.headers["location"].to_str().unwrap()), (303, "/welcome"));
     let page = Client::nobody().send(&world, "GET /welcome", Json::Null).await;

@@ -70,8 +70,9 @@ async fn every_route_lets_in_whom_its_table_names_and_nobody_else() {
     ];
     let run = owner.expect(&world, "POST /api/runs", json!({ "workflow": "mine" }), 200).await;
     let run = run["id"].as_str().unwrap();
-    assert!(world.server.table().len() > 30);
-    for route in world.server.table() {
+    let routes = liteagent_server::routes();
+    assert!(routes.len() > 30);
+    for route in &routes {
         for (name, client, who) in &callers {
             let reply = call(&world, route, client, run).await;
             check(route, who, &reply, &format!("{} {} by {name}: {}", route.method, route.path, reply.body));
@@ -96,7 +97,7 @@ fn check(route: &Route, who: &Who, reply: &Reply, place: &str) {
         (Access::UserOrKey(_), Who::OwnKey) if !route.path.contains("knowledge") => None,
         (Access::UserOrKey(_), _) => {
             assert!(!reply.body.contains(MARK), "{place}");
-            assert!(route.method == "GET" || matches!(reply.status.as_u16(), 403 | 404), "{place}");
+            assert!(route.method == "GET" || !reply.status.is_success(), "{place}");
             return;
         }
     };
@@ -114,6 +115,9 @@ async fn call(world: &World, route: &Route, client: &Client, run: &str) -> Reply
     let path = filled(&path);
     let body = match (&*route.path, route.method.as_str()) {
         ("/api/runs", "POST") => json!({ "workflow": "mine" }),
+        (path, "POST") if path.starts_with("/v1/") => {
+            json!({ "model": "mine", "messages": [{ "role": "user", "content": "hi" }] })
+        }
         (path, "POST") if path.ends_with("/signal") => json!({ "name": "paid" }),
         (_, "GET" | "DELETE") => Json::Null,
         _ => json!({}),

@@ -10,8 +10,10 @@ use liteagent_engine::{
     capability::Capabilities,
     engine::{Engine, EngineConfig},
     store::{MemoryStore, StoredHistory, Stores},
+    testing::FakeModels,
     time::{Clock, SystemClock},
     units::Duration,
+    value::Value,
 };
 use liteagent_server::{Parts, Server, Settings, store::SqliteStore};
 use tempfile::TempDir;
@@ -24,6 +26,8 @@ pub(crate) const KEY: &str = "la_scenarios";
 pub(crate) struct World {
     /// The server.
     pub(crate) server: Server,
+    /// The models.
+    pub(crate) models: Arc<FakeModels>,
     _folder: Arc<TempDir>,
 }
 
@@ -39,19 +43,26 @@ pub(crate) struct Reply {
 }
 
 impl World {
-    /// A server with nothing in it.
-    pub(crate) async fn new() -> Self {
+    /// A server with nothing in it, whose models answer so.
+    pub(crate) async fn new(answers: Vec<Value>) -> Self {
         let settings = Settings { dev_key: Some(KEY.to_owned()), ..Settings::default() };
-        Self::with(Arc::new(tempfile::tempdir().unwrap()), Arc::new(SystemClock), settings).await
+        Self::with(Arc::new(tempfile::tempdir().unwrap()), Arc::new(SystemClock), settings, answers).await
     }
 
-    /// A server over a folder that others may use too: each is a process of its own. Runs end with it.
-    pub(crate) async fn with(folder: Arc<TempDir>, clock: Arc<dyn Clock>, settings: Settings) -> Self {
+    /// The same over a folder that others may use too: each is a process of its own. Runs end with it.
+    pub(crate) async fn with(
+        folder: Arc<TempDir>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+        answers: Vec<Value>,
+    ) -> Self {
+        let models = Arc::new(FakeModels::answering(answers));
         let store = Arc::new(MemoryStore::new(std::time::Duration::from_secs(30), clock.clone()));
         let stores = Stores::of_memory(&store);
         let caps = Capabilities {
             files: Some(store.clone()),
             kv: Some(store.clone()),
+            models: Some(models.clone()),
             history: Some(Arc::new(StoredHistory(stores.journal.clone()))),
             ..Capabilities::default()
         };
@@ -68,11 +79,12 @@ impl World {
             engine: Engine::open(config).await.unwrap(),
             stores,
             registry: liteagent_nodes::registry(),
+            models: models.clone(),
             store: Arc::new(SqliteStore::open(folder.path()).await.unwrap()),
             clock,
         };
         let server = Server::open(parts, settings).await.unwrap();
-        Self { server, _folder: folder }
+        Self { server, models, _folder: folder }
     }
 
     /// What a request is answered.
