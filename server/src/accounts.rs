@@ -79,6 +79,20 @@ pub(crate) struct Actor {
     pub(crate) address: IpAddr,
 }
 
+impl Actor {
+    /// What the audit log says of something that is done now.
+    pub(crate) fn entry(&self, at: Millis, action: &'static str, target: impl Into<String>) -> Entry {
+        Entry {
+            at,
+            who: self.who.clone(),
+            action,
+            target: target.into(),
+            address: self.address.to_string(),
+            outcome: Outcome::Done,
+        }
+    }
+}
+
 impl Accounts {
     /// The accounts of a store.
     pub(crate) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, settings: &Settings) -> Self {
@@ -161,16 +175,9 @@ impl Accounts {
         self.callers.forget(|caller| matches!(caller, Caller::Key(key) if key.id == id));
     }
 
-    /// What the audit log says of something that is done.
-    pub(crate) fn entry(&self, actor: &Actor, action: &'static str, target: impl Into<String>) -> Entry {
-        Entry {
-            at: self.clock.now(),
-            who: actor.who.clone(),
-            action,
-            target: target.into(),
-            address: actor.address.to_string(),
-            outcome: Outcome::Done,
-        }
+    /// What the audit log says of something that is done now.
+    fn entry(&self, actor: &Actor, action: &'static str, target: impl Into<String>) -> Entry {
+        actor.entry(self.clock.now(), action, target)
     }
 
     /// Deletes what has expired.

@@ -18,6 +18,7 @@ use utoipa_axum::routes;
 use super::{Addition, Published, unknown, unknown_version};
 use crate::{
     access::{Access, Caller, Role},
+    accounts::Actor,
     app::App,
     extract::{Json, Path, Query},
     problem::{Finding, Problem},
@@ -166,11 +167,11 @@ impl<S: Send + Sync> FromRequest<S> for Sent {
 }
 
 impl Sent {
-    fn addition(self, caller: &Caller, query: &AddQuery) -> Addition {
+    fn addition(self, actor: Actor, query: &AddQuery) -> Addition {
         Addition {
             source: Source { text: self.source, files: self.files },
             note: self.note,
-            by: caller.name(),
+            actor,
             publish: query.publish.unwrap_or(true),
         }
     }
@@ -234,11 +235,11 @@ struct Added {
     responses((status = 201, body = Added)))]
 async fn add(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    actor: Actor,
     Query(query): Query<AddQuery>,
     sent: Sent,
 ) -> Result<(StatusCode, Json<Added>), Problem> {
-    let (row, diagnostics) = app.workflows.add(None, sent.addition(&caller, &query)).await?;
+    let (row, diagnostics) = app.workflows.add(None, sent.addition(actor, &query)).await?;
     Ok((StatusCode::CREATED, Json(Added { version: row.into(), diagnostics })))
 }
 
@@ -294,12 +295,12 @@ async fn show(
     responses((status = 200, body = Added)))]
 async fn put(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    actor: Actor,
     Path(Name { name }): Path<Name>,
     Query(query): Query<AddQuery>,
     sent: Sent,
 ) -> Result<Json<Added>, Problem> {
-    let (row, diagnostics) = app.workflows.add(Some(&name), sent.addition(&caller, &query)).await?;
+    let (row, diagnostics) = app.workflows.add(Some(&name), sent.addition(actor, &query)).await?;
     Ok(Json(Added { version: row.into(), diagnostics }))
 }
 
@@ -307,8 +308,12 @@ async fn put(
 ///
 /// Runs of it go on, and stay readable.
 #[utoipa::path(delete, path = "/api/workflows/{name}", tag = "workflows", params(Name), responses((status = 204)))]
-async fn delete(State(app): State<Arc<App>>, Path(Name { name }): Path<Name>) -> Result<StatusCode, Problem> {
-    app.workflows.delete(&name).await?;
+async fn delete(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    Path(Name { name }): Path<Name>,
+) -> Result<StatusCode, Problem> {
+    app.workflows.delete(&name, &actor).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -445,9 +450,10 @@ struct Publish {
     responses((status = 204)))]
 async fn publish(
     State(app): State<Arc<App>>,
+    actor: Actor,
     Path(Name { name }): Path<Name>,
     Json(body): Json<Publish>,
 ) -> Result<StatusCode, Problem> {
-    app.workflows.publish(&name, body.version).await?;
+    app.workflows.publish(&name, body.version, &actor).await?;
     Ok(StatusCode::NO_CONTENT)
 }

@@ -108,6 +108,29 @@ async fn a_user_is_invited_changed_disabled_and_deleted() {
 }
 
 #[tokio::test]
+async fn changes_of_workflows_are_in_the_audit_log() {
+    let world = Installation::new().server().await;
+    let ada = Client::first_owner(&world, "ada@example.org").await;
+    let (_, bob) = Client::invited(&world, &ada, "bob@example.org", "editor").await;
+    let source = "name: hello\nnodes: { done: { type: answer, text: hi } }\n";
+    bob.expect(&world, "POST /api/workflows", json!({ "source": source }), 201).await;
+    // What changes nothing is no change.
+    bob.expect(&world, "POST /api/workflows", json!({ "source": source }), 201).await;
+    bob.expect(&world, "PUT /api/workflows/hello/published", json!({ "version": null }), 204).await;
+    bob.expect(&world, "PUT /api/workflows/none/published", json!({ "version": null }), 404).await;
+    ada.expect(&world, "DELETE /api/workflows/hello", Json::Null, 204).await;
+    let log = ada.expect(&world, "GET /api/audit?target=hello", Json::Null, 200).await;
+    let log: Vec<(&str, &str)> = log["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| (entry["who"].as_str().unwrap(), entry["action"].as_str().unwrap()))
+        .collect();
+    let (ada, bob) = ("ada@example.org", "bob@example.org");
+    assert_eq!(log, [(ada, "workflows.delete"), (bob, "workflows.publish"), (bob, "workflows.add")]);
+}
+
+#[tokio::test]
 async fn the_audit_log_is_read_in_pages_and_holds_no_secret() {
     let world = Installation::new().server().await;
     let ada = Client::first_owner(&world, "ada@example.org").await;
