@@ -29,7 +29,7 @@ use crate::{
 /// How often runs are looked for that someone should take.
 const RECONCILE: Duration = Duration::from_secs(1);
 /// How often what has expired is deleted.
-const SWEEP: Duration = Duration::from_secs(60 * 60);
+const SWEEP: Duration = Duration::from_hours(1);
 
 /// What a server is made of.
 pub struct Parts {

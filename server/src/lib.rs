@@ -13,6 +13,8 @@
 //! - `store`: the rows of all that; what runs leave is kept by the engine's own stores.
 
 #![expect(unused_qualifications, reason = "what `utoipa::path` expands to has them")]
+#![expect(clippy::result_large_err, reason = "a problem ends its request: it is made once, and moved a few times")]
+#![expect(clippy::struct_field_names, reason = "fields of bodies have the names that the API gives them")]
 
 mod access;
 mod accounts;

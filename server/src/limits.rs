@@ -27,7 +27,7 @@ use crate::{
 const POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const STATE: HeaderName = HeaderName::from_static("ratelimit");
 /// A minute, what rates are counted in.
-const MINUTE: Duration = Duration::from_secs(60);
+const MINUTE: Duration = Duration::from_mins(1);
 /// The most API keys with a rate of their own that are followed at once.
 const MOST_KEYS: usize = 10_000;
 

@@ -6,8 +6,8 @@ use liteagent_engine::store::StoreError;
 pub use self::{
     accounts::{
         AccountStore, AuditFilter, AuditRow, AuditStore, Changed, Counted, Entry, FORGOTTEN, KeyRow, KeyScope,
-        KeyStore, NewLink, NewSession, NewUser, Outcome, Rotated, SessionStore, TokenHash, UserChange, UserRow,
-        UserStore, pause,
+        KeyStore, LinkFor, NewLink, NewSession, NewUser, Outcome, Rotated, SessionStore, TokenHash, UserChange,
+        UserRow, UserStore, pause,
     },
     sqlite::SqliteStore,
     workflows::{NewVersion, Source, StoredVersion, VersionRow, WorkflowRow, WorkflowStore},

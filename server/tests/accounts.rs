@@ -1,6 +1,6 @@
 //! Who may use the server, over the real router.
 
-#![allow(clippy::tests_outside_test_module, reason = "integration tests are test modules")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod common;
 

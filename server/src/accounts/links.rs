@@ -13,7 +13,7 @@ use super::{
 use crate::{
     access::Role,
     problem::Problem,
-    store::{NewLink, NewUser, UserRow},
+    store::{LinkFor, NewLink, NewUser, UserRow},
 };
 
 /// How long the link of the first owner works.
@@ -111,7 +111,7 @@ impl Accounts {
         let hash = hash(secret);
         let whose = self.store.link(hash, self.clock.now()).await?.ok_or_else(dead)?;
         let user = match whose {
-            Some(user) => {
+            LinkFor::Password(user) => {
                 password::check(&password, &user.email)?;
                 let password = self.passwords.hash(password).await?;
                 let entry = self.entry(actor, "auth.password", "");
@@ -119,7 +119,7 @@ impl Accounts {
                 self.forget_user(&user.id);
                 user
             }
-            None => {
+            LinkFor::FirstOwner => {
                 let email = password::address(email.unwrap_or_default())?;
                 password::check(&password, &email)?;
                 let password = Some(self.passwords.hash(password).await?);

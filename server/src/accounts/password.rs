@@ -21,12 +21,13 @@ const PASSES: u32 = 2;
 /// The salt of the hash that is computed where there is no password to compare with.
 const NOBODY: &[u8; 16] = b"nobody-signs-in!";
 
-/// Hashes passwords, as many at once as there are cores: each takes 19 MiB and some ten milliseconds.
+/// Hashes passwords, on half of the cores at most: each takes 19 MiB and some ten milliseconds.
 pub(super) struct Passwords(Arc<Semaphore>);
 
 impl Passwords {
     pub(super) fn new() -> Self {
-        Self(Arc::new(Semaphore::new(thread::available_parallelism().map_or(1, usize::from))))
+        let cores = thread::available_parallelism().map_or(1, usize::from);
+        Self(Arc::new(Semaphore::new(cores.div_ceil(2))))
     }
 
     /// What is stored of a password: a PHC string.

@@ -144,9 +144,9 @@ impl Accounts {
         self.store.sign_in_succeeded(counted).await?;
         let hash = self.passwords.hash(new).await?;
         let entry = self.entry(actor, "auth.password", &caller.name);
-        self.store.set_password(&caller.id, hash, caller.session.as_deref(), entry).await?;
+        let is_there = self.store.set_password(&caller.id, hash, caller.session.as_deref(), entry).await?;
         self.forget_user(&caller.id);
-        Ok(())
+        if is_there { Ok(()) } else { Err(super::unknown("the user was deleted")) }
     }
 
     /// How many seconds an access token is good.

@@ -4,7 +4,7 @@ pub use self::{
     audit::{AuditFilter, AuditRow, AuditStore, Entry, Outcome},
     keys::{KeyRow, KeyScope, KeyStore},
     sessions::{Counted, FORGOTTEN, NewSession, Rotated, SessionStore, pause},
-    users::{Changed, NewLink, NewUser, UserChange, UserRow, UserStore},
+    users::{Changed, LinkFor, NewLink, NewUser, UserChange, UserRow, UserStore},
 };
 
 mod audit;

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use liteagent_engine::units::Millis;
 
 use super::{
-    AuditFilter, Changed, Counted, Entry, KeyRow, KeyScope, NewLink, NewSession, NewUser, Outcome, Rotated,
+    AuditFilter, Changed, Counted, Entry, KeyRow, KeyScope, LinkFor, NewLink, NewSession, NewUser, Outcome, Rotated,
     SqliteStore, Store, UserChange, UserRow,
 };
 use crate::access::Role;
@@ -113,7 +113,7 @@ async fn the_first_owner_is_made_once_by_whoever_is_first(place: &dyn Place) {
     let (one, two) = (place.open().await, place.open().await);
     assert!(one.add_first_owner_link(link(1)).await.unwrap());
     assert!(two.add_first_owner_link(link(2)).await.unwrap());
-    assert_eq!(one.link([2; 32], NOW).await.unwrap(), Some(None));
+    assert_eq!(one.link([2; 32], NOW).await.unwrap(), Some(LinkFor::FirstOwner));
     let owner = |id| new_user(id, Role::Owner, Some("hash"));
     let (first, second) = tokio::join!(
         one.use_first_owner_link([1; 32], owner("ada"), entry("first")),
@@ -129,7 +129,7 @@ async fn the_first_owner_is_made_once_by_whoever_is_first(place: &dyn Place) {
 async fn a_link_works_once_and_not_for_ever(place: &dyn Place) {
     let store = two_users(place).await;
     assert!(store.add_user(new_user("eve", Role::Editor, None), link(1), entry("add")).await.unwrap());
-    assert!(store.link([1; 32], NOW).await.unwrap().unwrap().is_some_and(|user| user.id == "eve"));
+    assert!(matches!(store.link([1; 32], NOW).await.unwrap(), Some(LinkFor::Password(user)) if user.id == "eve"));
     assert_eq!(store.link([1; 32], LATER).await.unwrap(), None);
     assert!(store.add_password_link("eve", link(2), entry("link")).await.unwrap());
     assert!(!store.add_password_link("nobody", link(3), entry("link")).await.unwrap());

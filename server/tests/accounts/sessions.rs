@@ -62,10 +62,10 @@ async fn who_signs_out_or_waits_too_long_is_out() {
 
     let ada = Client::sign_in(&world, "ada@example.org", PASSWORD).await;
     ada.expect(&world, "GET /api/auth/me", Json::Null, 200).await;
-    installation.clock.advance(Duration::from_secs(16 * 60));
+    installation.clock.advance(Duration::from_mins(16));
     ada.expect(&world, "GET /api/auth/me", Json::Null, 401).await;
     let ada = Client::entered(&ada.send(&world, "POST /api/auth/refresh", Json::Null).await);
-    installation.clock.advance(Duration::from_secs(31 * 24 * 60 * 60));
+    installation.clock.advance(Duration::from_hours(31 * 24));
     ada.expect(&world, "POST /api/auth/refresh", Json::Null, 401).await;
 }
 

@@ -49,6 +49,15 @@ pub struct NewLink {
     pub expires_at: Millis,
 }
 
+/// What a link is for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LinkFor {
+    /// To make the first owner.
+    FirstOwner,
+    /// To set the password of this user.
+    Password(UserRow),
+}
+
 /// What changes of a user; `None` stays.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct UserChange {
@@ -92,8 +101,8 @@ pub trait UserStore: Send + Sync {
     async fn add_first_owner_link(&self, link: NewLink) -> Result<bool, StoreError>;
     /// Adds a link that sets the password of a user; `false` when there is no such user.
     async fn add_password_link(&self, user: &str, link: NewLink, entry: Entry) -> Result<bool, StoreError>;
-    /// Whose password a link sets: `Some(None)` makes the first owner, `None` is no link that works.
-    async fn link(&self, hash: TokenHash, now: Millis) -> Result<Option<Option<UserRow>>, StoreError>;
+    /// What a link is for; `None` when it does not work.
+    async fn link(&self, hash: TokenHash, now: Millis) -> Result<Option<LinkFor>, StoreError>;
     /// Makes the first owner by a link, which works no more; `false` when it does not work.
     async fn use_first_owner_link(&self, hash: TokenHash, owner: NewUser, entry: Entry) -> Result<bool, StoreError>;
     /// Sets a password by a link, which works no more; `None` when it does not work.

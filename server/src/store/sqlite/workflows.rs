@@ -89,12 +89,11 @@ fn add_version(db: &Database, new: &NewVersion, files: &str, entry: &Entry) -> R
          WHERE workflow = ?1 AND digest = ?2 AND source = ?3 AND files = ?4"
     );
     let same = db.first(&sql, (&new.workflow, new.digest.as_str(), &new.source.text, files), version)?;
-    let row = match same {
-        Some(row) => checked(row)?,
-        None => {
-            record(db, entry)?;
-            insert(db, new, files, entry)?
-        }
+    let row = if let Some(row) = same {
+        checked(row)?
+    } else {
+        record(db, entry)?;
+        insert(db, new, files, entry)?
     };
     if new.publish {
         let sql = "UPDATE workflows SET published = ?2, updated_at = ?3 WHERE name = ?1 AND published IS NOT ?2";

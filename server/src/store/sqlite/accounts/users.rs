@@ -8,7 +8,9 @@ use rusqlite::Row;
 use super::{record, sessions::end_all};
 use crate::{
     access::Role,
-    store::{Changed, Entry, NewLink, NewUser, TokenHash, UserChange, UserRow, UserStore, sqlite::SqliteStore},
+    store::{
+        Changed, Entry, LinkFor, NewLink, NewUser, TokenHash, UserChange, UserRow, UserStore, sqlite::SqliteStore,
+    },
 };
 
 /// The columns that [`user`] reads.
@@ -87,13 +89,13 @@ impl UserStore for SqliteStore {
         .await
     }
 
-    async fn link(&self, hash: TokenHash, now: Millis) -> Result<Option<Option<UserRow>>, StoreError> {
+    async fn link(&self, hash: TokenHash, now: Millis) -> Result<Option<LinkFor>, StoreError> {
         self.read(move |db| working(db, &hash, now)).await
     }
 
     async fn use_first_owner_link(&self, hash: TokenHash, owner: NewUser, entry: Entry) -> Result<bool, StoreError> {
         self.write(move |db| {
-            if working(db, &hash, owner.at)? != Some(None) {
+            if working(db, &hash, owner.at)? != Some(LinkFor::FirstOwner) {
                 return Ok(false);
             }
             insert(db, &owner)?;
@@ -111,7 +113,7 @@ impl UserStore for SqliteStore {
         entry: Entry,
     ) -> Result<Option<UserRow>, StoreError> {
         self.write(move |db| {
-            let Some(Some(user)) = working(db, &hash, entry.at)? else { return Ok(None) };
+            let Some(LinkFor::Password(user)) = working(db, &hash, entry.at)? else { return Ok(None) };
             set_password(db, &user.id, &password, None)?;
             record(db, &entry.clone().by(&user.email).to(&user.email))?;
             one(db, &user.id)
@@ -194,14 +196,13 @@ fn set_password(db: &Database, user: &str, password: &str, session: Option<&str>
     Ok(is_set)
 }
 
-/// Whose password a link sets, when it works.
-fn working(db: &Database, hash: &TokenHash, now: Millis) -> Result<Option<Option<UserRow>>, database::Error> {
+/// What a link is for, when it works.
+fn working(db: &Database, hash: &TokenHash, now: Millis) -> Result<Option<LinkFor>, database::Error> {
     let sql = "SELECT user FROM links WHERE hash = ?1 AND expires_at > ?2";
-    let found: Option<Option<String>> = db.first(sql, (hash, now), |row| row.get(0))?;
-    Ok(match found {
-        None => None,
-        Some(None) => (!has_users(db)?).then_some(None),
-        Some(Some(id)) => one(db, &id)?.filter(|user| !user.disabled).map(Some),
+    let Some(user) = db.first(sql, (hash, now), |row| row.get::<_, Option<String>>(0))? else { return Ok(None) };
+    Ok(match user {
+        None => (!has_users(db)?).then_some(LinkFor::FirstOwner),
+        Some(id) => one(db, &id)?.filter(|user| !user.disabled).map(LinkFor::Password),
     })
 }
 
