@@ -6,7 +6,7 @@ SHELL := /bin/bash
 help: ## Lists the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-run: ## Builds `liteagent` and runs an example: a report on the Markdown files of this repository
+run: ## Builds `liteagent`, runs two examples, and starts the platform on http://127.0.0.1:8000
 	@scripts/run.sh
 
 test: ## Checks and tests everything: what CI runs

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Builds `liteagent`, runs an example on the Markdown files of this repository and one with code, and fetches the local models.
+# Builds `liteagent`, runs an example on the Markdown files of this repository and one with code, fetches the local models, and
+# starts the platform.
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
@@ -13,6 +14,7 @@ if [ ! -x "$binary" ] || [ ! -f "$cache/guests/python.wasm" ] || [ ! -d "$cache/
   say "3. build the Python of the sandbox: 55 MB of wheels, 2 minutes, 120 MB in $cache/guests"
   say "4. run definitions/data/sales-by-month.yaml, whose nodes are Python and JavaScript"
   say "5. fetch two small models that run without a key: 177 MB, once, in $cache/models"
+  say "6. start the platform: http://127.0.0.1:8000"
 fi
 start=$SECONDS
 if [ -x "$binary" ]; then quiet=-q; else quiet=; fi
@@ -41,4 +43,5 @@ say
 ./liteagent models list
 say
 say "talk to it: ./liteagent chat definitions/chat/assistant.yaml"
-say "next: ./liteagent runs list | ./liteagent new hello | ./liteagent --help"
+say "the platform starts; Ctrl-C stops it. A taken port: API_PORT=8001 make run"
+exec ./liteagent serve --definitions definitions

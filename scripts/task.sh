@@ -37,7 +37,7 @@ need_yaml_ls() { # LITEAGENT_YAML_LS is the language server of the tests that lo
 }
 
 need_rust
-need_packages cc:build-essential
+need_packages cc:build-essential curl:curl
 case "$1" in
   check) need_component fmt rustfmt; need_component clippy clippy ;;
   test)

@@ -57,11 +57,6 @@ impl Platform {
         Self::with(project, silent(), observer, None, open_stores(project).await?).await
     }
 
-    /// The same, where nothing is shown.
-    pub(crate) async fn open_silent(project: &Project) -> Result<Self, Failure> {
-        Self::open(project, silent()).await
-    }
-
     /// The same over stores that end with the process; nothing is shown.
     pub(crate) async fn open_in_memory(project: &Project) -> Result<Self, Failure> {
         const LEASE: std::time::Duration = std::time::Duration::from_secs(30);

@@ -1,7 +1,7 @@
 //! The engine: starts runs, executes them in the background, and passes signals and cancels on.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::{HashMap, HashSet, hash_map::Entry},
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -77,6 +77,10 @@ pub trait Observer: Send + Sync {
     fn delta(&self, run: RunId, node: &str, attempt: u32, text: &str) {
         let _ = (run, node, attempt, text);
     }
+    /// A run ended here.
+    fn ended(&self, run: RunId, workflow: &str, end: &RunEnd) {
+        let _ = (run, workflow, end);
+    }
     /// A run waits for others to end before it begins.
     fn queued(&self, run: RunId, ahead: &[RunId]) {
         let _ = (run, ahead);
@@ -106,6 +110,8 @@ pub(crate) struct Inner {
     /// Told when the engine closes.
     pub(crate) closing: watch::Sender<bool>,
     plans: Mutex<IndexMap<(Digest, String), Arc<Plan>>>,
+    /// Bundles that are known to be stored.
+    kept_bundles: Mutex<HashSet<Digest>>,
     active: Mutex<HashMap<RunId, Arc<Handle>>>,
     /// Runs that were to be executed here and wait for room.
     queued: Mutex<HashSet<RunId>>,
@@ -124,7 +130,8 @@ struct Handle {
 /// Why this process no longer executes a run.
 #[derive(Clone, Debug)]
 enum Outcome {
-    Ended,
+    /// It ended; so, when that happened here.
+    Ended(Option<Arc<RunEnd>>),
     Released,
     /// It waits for room.
     Queued,
@@ -171,6 +178,7 @@ impl Engine {
             session,
             closing: watch::Sender::new(false),
             plans: Mutex::default(),
+            kept_bundles: Mutex::default(),
             active: Mutex::default(),
             queued: Mutex::default(),
             left: Mutex::default(),
@@ -385,8 +393,10 @@ impl Inner {
             end: watch::Sender::new(None),
         });
         self.queued().remove(&run);
-        if self.active().insert(run, handle.clone()).is_some() {
-            tracing::warn!(%run, "a run was executed twice in one process");
+        match self.active().entry(run) {
+            Entry::Vacant(place) => drop(place.insert(handle.clone())),
+            // Someone woke it at the same moment, and takes it again.
+            Entry::Occupied(there) => return there.get().wake.notify_one(),
         }
         let inner = self.clone();
         tokio::spawn(async move {
@@ -413,13 +423,13 @@ impl Inner {
                 Some(mut owner) => owner.execute().await,
                 None => match Owner::take(self.clone(), run, handle.wake.clone()).await {
                     Ok(Taking::Taken(mut owner)) => owner.execute().await,
-                    Ok(Taking::Ended) => Ok(Exit::Ended),
+                    Ok(Taking::Ended) => Ok(Exit::Ended(None)),
                     Ok(Taking::Suspect(epoch)) => self.execute_alone(run, epoch).await,
                     Err(error) => Err(error),
                 },
             };
             match attempt {
-                Ok(Exit::Ended) => return Outcome::Ended,
+                Ok(Exit::Ended(end)) => return Outcome::Ended(end.map(Arc::from)),
                 Ok(Exit::Released | Exit::Closed) => return Outcome::Released,
                 Ok(Exit::Lost) | Err(OwnerError::Owned) => return Outcome::Elsewhere,
                 Err(OwnerError::Full(ahead)) => {

@@ -384,6 +384,15 @@ pub trait Journal: Send + Sync {
     /// Makes an open session the owner of a run, and increments its epoch, in one statement. A session may take what
     /// it owns already: after an append of unknown outcome it must.
     async fn take(&self, run: RunId, session: SessionId, at: Millis) -> Result<Take, StoreError>;
+    /// Creates a run and takes it, in one transaction where the store can: [`Self::create`], and then [`Self::take`].
+    /// `Err` inside says why there is no new run.
+    async fn create_taken(&self, run: NewRun, session: SessionId) -> Result<Result<Take, Created>, StoreError> {
+        let (id, at) = (run.id, run.at);
+        match self.create(run).await? {
+            Created::New => self.take(id, session, at).await.map(Ok),
+            other => Ok(Err(other)),
+        }
+    }
     /// Appends records.
     async fn append(&self, append: Append) -> Result<(), AppendError>;
     /// Records after `after`, in order, at most `limit`.

@@ -11,15 +11,17 @@ use liteagent_engine::{
     store::{StoreError, Stores},
     time::Clock,
     units::Size,
+    value::Value,
 };
 use tokio::sync::watch;
-use tower_http::compression::CompressionLayer;
+use tower_http::{compression::CompressionLayer, timeout::RequestBodyTimeoutLayer};
 
 use crate::{
     accounts::{Accounts, Admin, JwtSecret},
     folder::{Folder, Synced, Watched},
     front::{Front, pass},
     limits::{Limiters, Limits},
+    metrics::{self, Metrics},
     problem::Problem,
     routes::Routes,
     store::Store,
@@ -30,6 +32,9 @@ use crate::{
 const RECONCILE: Duration = Duration::from_secs(1);
 /// How often what has expired is deleted.
 const SWEEP: Duration = Duration::from_hours(1);
+
+/// How long the next piece of a body may take to arrive.
+const BODY: Duration = Duration::from_secs(30);
 
 /// What a server is made of.
 pub struct Parts {
@@ -45,6 +50,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// What is counted; the engine's observer.
+    pub metrics: Arc<Metrics>,
 }
 
 /// How a server behaves.
@@ -97,6 +104,7 @@ pub(crate) struct App {
     pub(crate) store: Arc<dyn Store>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
+    pub(crate) metrics: Arc<Metrics>,
     pub(crate) accounts: Accounts,
     pub(crate) limits: Limiters,
     pub(crate) workflows: Workflows,
@@ -131,7 +139,7 @@ impl Server {
     /// # Errors
     /// When its rows cannot be read.
     pub async fn open(parts: Parts, settings: Settings) -> Result<Self, StoreError> {
-        let Parts { engine, stores, registry, models, store, clock } = parts;
+        let Parts { engine, stores, registry, models, store, clock, metrics } = parts;
         let workflows = Workflows::open(store.clone(), stores.clone(), registry, clock.clone()).await?;
         let accounts = Accounts::new(store.clone(), clock.clone(), &settings);
         let first_owner_link = accounts.first_owner(settings.admin.as_ref()).await?.map(Arc::from);
@@ -142,6 +150,7 @@ impl Server {
             models,
             store,
             clock,
+            metrics,
             accounts,
             limits,
             workflows,
@@ -153,8 +162,10 @@ impl Server {
         let router = Routes::all().router(app.clone());
         let router = router
             .layer(DefaultBodyLimit::max(limit))
+            .layer(RequestBodyTimeoutLayer::new(BODY))
             .layer(CompressionLayer::new())
-            .layer(from_fn_with_state(Front::new(&app.settings), pass));
+            .layer(from_fn_with_state(Front::new(&app.settings), pass))
+            .layer(from_fn_with_state(app.clone(), metrics::count));
         Ok(Self { app, router, first_owner_link })
     }
 
@@ -170,8 +181,9 @@ impl Server {
         let reconcile = async move {
             loop {
                 tokio::time::sleep(RECONCILE).await;
-                if let Err(error) = reconciled.engine.poll().await {
-                    tracing::error!(%error, "runs that wait could not be looked for");
+                match reconciled.engine.poll().await {
+                    Ok(_) => reconciled.metrics.reconciled(reconciled.clock.now()),
+                    Err(error) => tracing::error!(%error, "runs that wait could not be looked for"),
                 }
             }
         };
@@ -201,9 +213,19 @@ impl Server {
         Ok(synced)
     }
 
+    /// A published workflow with inputs that it takes, to show somebody how a run is started.
+    pub fn example(&self) -> Option<(String, Value)> {
+        self.app.workflows.example()
+    }
+
     /// Takes no more requests: what can end early does.
     pub(crate) fn stop(&self) {
         self.app.stopping.send_replace(true);
+    }
+
+    /// What serves the metrics, on a listener of its own.
+    pub(crate) fn metrics(&self) -> Router {
+        metrics::router(self.app.clone())
     }
 
     /// Everything that answers requests.

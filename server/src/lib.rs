@@ -10,6 +10,8 @@
 //! - `folder`: a folder of definitions that the server follows;
 //! - `runs`: starting, following and steering runs;
 //! - `openai`: workflows as models of OpenAI's API;
+//! - `models`: the language models, and what was used of them;
+//! - `metrics`: what is counted, for Prometheus;
 //! - `store`: the rows of all that; what runs leave is kept by the engine's own stores.
 
 #![expect(unused_qualifications, reason = "what `utoipa::path` expands to has them")]
@@ -26,6 +28,8 @@ mod front;
 mod health;
 mod limits;
 mod listen;
+mod metrics;
+mod models;
 mod openai;
 mod pages;
 mod problem;
@@ -41,5 +45,6 @@ pub use self::{
     folder::{Folder, Synced},
     limits::Limits,
     listen::{Ended, Listeners, serve},
+    metrics::Metrics,
     routes::{Route, document, routes},
 };

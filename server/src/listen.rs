@@ -24,6 +24,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 pub struct Listeners {
     /// For everyone.
     pub api: TcpListener,
+    /// For Prometheus.
+    pub metrics: TcpListener,
 }
 
 /// How a server ended.
@@ -39,19 +41,13 @@ pub enum Ended {
 pub async fn serve(server: &Server, listeners: Listeners, stop: impl Future<Output = ()>, drain: Duration) -> Ended {
     let graceful = GracefulShutdown::new();
     let background = tokio::spawn(server.background());
-    let router = server.router();
+    let (router, metrics) = (server.router(), server.metrics());
     let mut stop = pin!(stop);
     loop {
         tokio::select! {
             () = &mut stop => break,
-            taken = listeners.api.accept() => match taken {
-                Ok((stream, peer)) => take(stream, Peer(peer), router.clone(), &graceful),
-                Err(error) => {
-                    // The system has no room for it, or the caller has gone: the next one may fare better.
-                    tracing::warn!(%error, "a connection could not be taken");
-                    tokio::time::sleep(PAUSE).await;
-                }
-            },
+            (stream, peer) = accept(&listeners.api) => take(stream, peer, router.clone(), &graceful),
+            (stream, peer) = accept(&listeners.metrics) => take(stream, peer, metrics.clone(), &graceful),
         }
     }
     drop(listeners);
@@ -59,6 +55,20 @@ pub async fn serve(server: &Server, listeners: Listeners, stop: impl Future<Outp
     background.abort();
     let drained = tokio::time::timeout(drain, graceful.shutdown()).await;
     if drained.is_ok() { Ended::Drained } else { Ended::CutOff }
+}
+
+/// The next connection.
+async fn accept(listener: &TcpListener) -> (TcpStream, Peer) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, peer)) => return (stream, Peer(peer)),
+            Err(error) => {
+                // The system has no room for it, or the caller has gone: the next one may fare better.
+                tracing::warn!(%error, "a connection could not be taken");
+                tokio::time::sleep(PAUSE).await;
+            }
+        }
+    }
 }
 
 /// Serves a connection in the background.

@@ -22,7 +22,7 @@ use crate::{
     access::{Access, guard},
     accounts,
     app::App,
-    docs, folder, health, openai, pages,
+    docs, folder, health, models, openai, pages,
     problem::{Finding, Place, Problem},
     runs, workflows,
 };
@@ -63,6 +63,7 @@ impl Routes {
             workflows::routes,
             folder::routes,
             runs::routes,
+            models::routes,
             openai::routes,
         ]
         .into_iter()

@@ -17,6 +17,8 @@ use liteagent_engine::{
     source,
     store::{StoreError, Stores},
     time::Clock,
+    types::Type,
+    value::Value,
 };
 
 pub(crate) use self::api::routes;
@@ -87,6 +89,20 @@ impl Workflows {
     /// Every published workflow, by name.
     pub(crate) fn all_published(&self) -> Vec<Arc<Published>> {
         self.published.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
+    }
+
+    /// A published workflow with inputs that it takes, to show somebody how a run is started: a chat before others.
+    pub(crate) fn example(&self) -> Option<(String, Value)> {
+        let of = |published: Arc<Published>| {
+            let definition = published.bundle.entry()?;
+            let inputs = definition.run_inputs().into_iter().filter(|(_, kind)| !kind.is_optional());
+            let inputs = inputs.map(|(name, kind)| Some((name, sample(&kind)?))).collect::<Option<Vec<_>>>()?;
+            let has_answer = definition.conversation.is_some();
+            Some((has_answer, published.row.workflow.clone(), Value::from_pairs(inputs)))
+        };
+        let all: Vec<_> = self.all_published().into_iter().filter_map(of).collect();
+        let best = all.iter().find(|(is_chat, ..)| *is_chat).or(all.first())?;
+        Some((best.1.clone(), best.2.clone()))
     }
 
     /// A published workflow, or one version of it.
@@ -220,6 +236,17 @@ pub(crate) fn unknown(name: &str) -> Problem {
 fn unknown_version(name: &str, version: u32) -> Problem {
     Problem::missing(codes::NO_WORKFLOW, format!("the workflow `{name}` has no version {version}"))
         .hint("list them with GET /api/workflows/{name}/versions")
+}
+
+/// A value that an input takes, unless that is asked too much.
+fn sample(kind: &Type) -> Option<Value> {
+    let schema = kind.schema();
+    match schema.get("type")?.as_str()? {
+        "string" if schema.get("enum").is_none() && schema.get("format").is_none() => Some("What can you do?".into()),
+        "integer" if schema.get("minimum").is_none() && schema.get("maximum").is_none() => Some(1_i64.into()),
+        "boolean" => Some(true.into()),
+        _ => None,
+    }
 }
 
 /// The name that a definition gives itself.

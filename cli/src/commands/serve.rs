@@ -9,8 +9,9 @@ use std::{
 
 use clap::builder::FalseyValueParser;
 use ipnet::IpNet;
-use liteagent_engine::{codes, time::SystemClock};
-use liteagent_server::{Ended, Folder, Listeners, Parts, Server, Settings, Synced, serve, store::SqliteStore};
+use liteagent_engine::{capability::model::Models as _, codes, time::SystemClock};
+use liteagent_server::{Ended, Folder, Listeners, Metrics, Parts, Server, Settings, Synced, serve, store::SqliteStore};
+use serde_json::json;
 
 use crate::{
     config::{Config, setting},
@@ -19,7 +20,7 @@ use crate::{
     listening::{Listening, told},
     platform::{Platform, runtime},
     progress::count,
-    project::Project,
+    project::{Project, shown},
     sandbox,
     shell::Shell,
 };
@@ -41,6 +42,12 @@ pub(crate) struct Serve {
     /// The port to listen on
     #[arg(long, env = "API_PORT", default_value_t = 8000, hide_env_values = true)]
     port: u16,
+    /// The address to serve metrics on
+    #[arg(long, env = "API_METRICS_HOST", default_value = "127.0.0.1", value_name = "ADDRESS", hide_env_values = true)]
+    metrics_host: IpAddr,
+    /// The port to serve metrics on [default: 1000 more than that of the API]
+    #[arg(long, env = "API_METRICS_PORT", value_name = "PORT", hide_env_values = true)]
+    metrics_port: Option<u16>,
     /// How many seconds requests that go on may take after the server was told to stop
     #[arg(long, env = "API_DRAIN", default_value_t = 30, value_name = "SECONDS", hide_env_values = true)]
     drain: u64,
@@ -69,9 +76,12 @@ impl Serve {
     async fn serve(&self, shell: &Shell, project: &Project) -> Result<Exit, Failure> {
         let listening = Listening::on(self.host, self.port, "--port", codes::SERVER_LISTEN).await?;
         let told = |times| told(times).map_err(|error| cannot("wait for signals", &error));
+        let port = self.metrics_port.unwrap_or(if self.port == 0 { 0 } else { self.port.saturating_add(1_000) });
+        let counted = Listening::on(self.metrics_host, port, "--metrics-port", codes::SERVER_LISTEN).await?;
         let (stop, stop_now) = (told(1)?, told(2)?);
 
-        let platform = Platform::open_silent(project).await?;
+        let metrics = Arc::new(Metrics::default());
+        let platform = Platform::observed(project, metrics.clone()).await?;
         let store = SqliteStore::open(&project.data()).await?;
         let parts = Parts {
             engine: platform.engine.clone(),
@@ -80,6 +90,7 @@ impl Serve {
             models: platform.models.clone(),
             store: Arc::new(store),
             clock: Arc::new(SystemClock),
+            metrics,
         };
         let is_production = !self.host.is_loopback() || sandbox::is_production(setting)?;
         let data = project.data();
@@ -95,14 +106,23 @@ impl Serve {
         };
         let server = Server::open(parts, settings).await?;
         let synced = server.follow(self.folder(project)?, project.node_types()).await?;
-        shell.note(format!("definitions: {}", told_of(&synced)));
         let url = self.url(listening.address);
-        shell.note(format!("liteagent: {url}"));
+        shell.note(format!("definitions: {}", told_of(&synced)));
+        shell.note(format!("metrics: http://{}/metrics", counted.address));
         if let Some(said) = access::first_owner(&server, &url, is_production, &data)? {
             shell.note(said);
         }
+        if !is_production {
+            shell.note(welcome(&server, &url, &platform, project));
+        }
+        shell.note(format!("liteagent: {url}"));
 
-        let serving = serve(&server, Listeners { api: listening.listener }, stop, Duration::from_secs(self.drain));
+        let serving = serve(
+            &server,
+            Listeners { api: listening.listener, metrics: counted.listener },
+            stop,
+            Duration::from_secs(self.drain),
+        );
         let ended = tokio::select! {
             ended = serving => ended,
             () = stop_now => return Ok(Exit::Interrupted),
@@ -145,6 +165,24 @@ fn dev_key(data: &Path) -> Result<String, Failure> {
         Failure::usage(codes::CONFIG, format!("the development key `{}` cannot be used: {error}", path.display()))
             .hint("delete the file: another key is made")
     })
+}
+
+/// What whoever develops can do now.
+fn welcome(server: &Server, url: &str, platform: &Platform, project: &Project) -> String {
+    let key = shown(&project.data().join(DEV_KEY)).display().to_string();
+    let model = match platform.models.describe("default") {
+        Ok(model) => format!("{} (`liteagent models list` shows others, and how to get a better one)", model.name),
+        Err(error) => format!("none: {}", error.message),
+    };
+    let mut lines = vec![format!("model: {model}"), format!("API: {url}/docs, with the key in {key}")];
+    if let Some((workflow, inputs)) = server.example() {
+        let body = json!({ "workflow": workflow, "inputs": inputs, "mode": "stream" });
+        lines.push(format!(
+            "try: curl -sN -H \"Authorization: Bearer $(cat {key})\" -H 'Content-Type: application/json' {url}/api/runs -d '{body}'"
+        ));
+    }
+    lines.push("a new workflow: liteagent new NAME; it is served as soon as it is saved. Ctrl-C stops".to_owned());
+    lines.join("\n")
 }
 
 fn told_of(synced: &Synced) -> String {

@@ -5,9 +5,13 @@
 use std::{
     fs,
     path::{Path, PathBuf},
+    process::Command,
 };
 
-use super::harness::Folder;
+use super::{
+    harness::{Folder, Said},
+    serve::Serving,
+};
 
 #[test]
 fn every_workflow_in_the_documentation_checks_clean() {
@@ -30,8 +34,9 @@ fn every_workflow_in_the_documentation_checks_clean() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// A `console` block holds commands (`$ liteagent ...`) and what they say. The workflows of the page lie in the folder
-/// under their names, and so do blocks whose fence names a file: "```yaml greet.test.yaml".
+/// A `console` block holds commands (`$ liteagent ...` and `$ curl ...`) and what they say. The workflows of the page lie in the
+/// folder under their names, and so do blocks whose fence names a file: "```yaml greet.test.yaml". After
+/// `$ liteagent serve &` a server answers until the end of the page.
 #[test]
 fn every_command_in_the_guides_works() {
     let mut wrong = Vec::new();
@@ -44,9 +49,17 @@ fn every_command_in_the_guides_works() {
         for (name, block) in files(&text) {
             folder = folder.with(&name, &block);
         }
+        let mut serving = None;
         for (line, block) in blocks(&text, "console") {
             for (command, expected) in commands(&block) {
-                let said = folder.run_args(&words(&command));
+                if command == "liteagent serve &" {
+                    serving = Some(Serving::start(&folder));
+                    continue;
+                }
+                let said = match command.strip_prefix("liteagent ") {
+                    Some(line) => folder.run_args(&words(line)),
+                    None => shell(&folder, serving.as_ref(), &command),
+                };
                 let whole = said.out.clone() + &said.err;
                 if let Some(missing) = expected.iter().find(|expected| !whole.contains(expected.trim())) {
                     wrong
@@ -56,6 +69,13 @@ fn every_command_in_the_guides_works() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Runs a line as a shell does, against the server of the page.
+fn shell(folder: &Folder, serving: Option<&Serving>, line: &str) -> Said {
+    let address = serving.map_or_else(String::new, |serving| serving.address.to_string());
+    let line = line.replace("127.0.0.1:8000", &address);
+    Said::of(Command::new("sh").args(["-c", &line]).current_dir(folder.path("")).output().unwrap())
 }
 
 fn pages() -> Vec<PathBuf> {
@@ -100,11 +120,15 @@ fn name_of(block: &str) -> &str {
     block.lines().find_map(|line| line.strip_prefix("name:")).unwrap().split('#').next().unwrap().trim()
 }
 
+fn is_run(command: &str) -> bool {
+    ["liteagent ", "curl "].iter().any(|program| command.starts_with(program))
+}
+
 /// The commands of a block, each with the lines that it must say; `...` stands for anything.
 fn commands(block: &str) -> Vec<(String, Vec<String>)> {
     let mut found: Vec<(String, Vec<String>)> = Vec::new();
     for line in block.lines() {
-        if let Some(command) = line.strip_prefix("$ liteagent ") {
+        if let Some(command) = line.strip_prefix("$ ").filter(|command| is_run(command)) {
             found.push((command.to_owned(), Vec::new()));
         } else if line.trim() != "..."
             && let Some((_, expected)) = found.last_mut()

@@ -72,8 +72,10 @@ impl Engine {
             if let Some(mut end) = end {
                 // An error means that the run's task is gone; its row says the rest.
                 let outcome = end.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
-                if let Some(Outcome::Failed(error)) = outcome {
-                    return Err((&*error).into());
+                match outcome {
+                    Some(Outcome::Failed(error)) => return Err((&*error).into()),
+                    Some(Outcome::Ended(Some(end))) => return Ok(Settled::Ended((*end).clone())),
+                    _ => {}
                 }
             }
             if let Some(why) = self.inner.why_left(run) {

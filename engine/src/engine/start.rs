@@ -1,6 +1,9 @@
 //! Starting a run: inputs are checked, the bundle is stored, the run exists before anything acts.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, PoisonError},
+};
 
 use bytes::Bytes;
 
@@ -15,7 +18,7 @@ use crate::{
     id::{Digest, RunId},
     plan::Plan,
     run::{Addr, RunState},
-    store::{Created, Hold, Idempotency, NewRun, NewTurn, Parent, StoreError, StoredRecord, file_ids},
+    store::{Created, Hold, Idempotency, NewRun, NewTurn, Parent, StoreError, StoredRecord, Take, file_ids},
     types::{self, Misfit},
     value::Value,
 };
@@ -105,7 +108,7 @@ impl Engine {
         inner.check_secrets(&start.bundle)?;
         let digest = start.bundle.digest().clone();
         let plan = inner.compile(&digest, &start.bundle, &start.bundle.entry)?;
-        inner.stores.journal.put_bundle(&digest, start.bundle.text().clone()).await?;
+        inner.keep_bundle(&digest, &start.bundle).await?;
 
         let variables = match &start.conversation {
             Some(id) => inner.stores.journal.conversation(id).await?.unwrap_or_default(),
@@ -117,7 +120,6 @@ impl Engine {
         let mut prepared = inner
             .prepare(origin, &start)
             .map_err(|misfits| EngineError::Inputs { workflow: start.bundle.entry.clone(), misfits })?;
-        let id = prepared.run.id;
 
         if plan.durability == Durability::End {
             inner.drive(id, Some(Box::new(Owner::detached(inner.clone(), plan, prepared))));
@@ -127,17 +129,58 @@ impl Engine {
         for (_, content) in prepared.blobs {
             inner.stores.blobs.put(content).await?;
         }
-        match inner.stores.journal.create(prepared.run).await? {
-            Created::New => inner.wake(id),
-            Created::Existing(run) => return Ok(run),
-            Created::Conflict(run) => return Err(EngineError::KeyConflict(run)),
-            Created::Full(ahead) => return Err(EngineError::Full(ahead)),
-        }
-        Ok(id)
+        // In a task of its own: a caller that goes away must not leave a run that is owned here and that nobody executes.
+        let begun = tokio::spawn(inner.clone().begin(plan, prepared.run, prepared.first)).await;
+        begun.map_err(|error| EngineError::Stuck(format!("the run could not begin: {error}")))?
     }
 }
 
 impl Inner {
+    /// Stores a bundle, unless this process knows that it is stored.
+    async fn keep_bundle(&self, digest: &Digest, bundle: &Bundle) -> Result<(), StoreError> {
+        const MOST: usize = 10_000;
+        let kept = || self.kept_bundles.lock().unwrap_or_else(PoisonError::into_inner);
+        if kept().contains(digest) {
+            return Ok(());
+        }
+        self.stores.journal.put_bundle(digest, bundle.text().clone()).await?;
+        let mut kept = kept();
+        if kept.len() >= MOST {
+            kept.clear();
+        }
+        kept.insert(digest.clone());
+        Ok(())
+    }
+
+    /// Creates a run and executes it in the background.
+    async fn begin(self: Arc<Self>, plan: Arc<Plan>, new: NewRun, first: Record<Addr>) -> Result<RunId, EngineError> {
+        let id = new.id;
+        let parent = new.parent.clone();
+        match self.stores.journal.create_taken(new, self.session).await {
+            Ok(Ok(Take::Taken(taken))) => {
+                match Owner::begun(self.clone(), plan, id, parent, &first, taken.epoch).await {
+                    Ok(owner) => self.drive(id, Some(Box::new(owner))),
+                    // It is tried again, from the journal.
+                    Err(error) => {
+                        tracing::warn!(run = %id, %error, "a run could not begin at once");
+                        self.wake(id);
+                    }
+                }
+            }
+            // It waits for room.
+            Ok(Ok(_) | Err(Created::New)) => self.wake(id),
+            Ok(Err(Created::Existing(run))) => return Ok(run),
+            Ok(Err(Created::Conflict(run))) => return Err(EngineError::KeyConflict(run)),
+            Ok(Err(Created::Full(ahead))) => return Err(EngineError::Full(ahead)),
+            Err(error) => {
+                // It may be there, and owned here.
+                self.wake(id);
+                return Err(error.into());
+            }
+        }
+        Ok(id)
+    }
+
     /// A secret that is missing, or not meant for a workflow that declares it, stops a run before its first node.
     pub(crate) fn check_secrets(&self, bundle: &Bundle) -> Result<(), EngineError> {
         let secrets = &self.caps.secrets;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::owner::{Exit, Flushed, Owner, OwnerError};
 use crate::{
     codes,
+    engine::RunEnd,
     error::{ErrorClass, NodeError},
     event::{Event, FrameEnd, Handler, RunStatus, Write},
     node::{Container, FrameClose, FrameInfo},
@@ -190,6 +191,13 @@ impl Owner {
         // The terminal record is folded only once it is durable: a message may still come first.
         let before = (self.pending.records.len(), self.pending.shown.len(), self.pending.send.len());
         let models = self.state.used.models.clone();
+        let end = RunEnd {
+            status: ending.status,
+            outputs: outputs.clone().unwrap_or_else(Value::object),
+            error: ending.error.clone(),
+            handled_errors: self.state.handled_errors,
+            usage: Spent { models: models.clone(), nodes: 0 },
+        };
         let record = self.encode(Event::RunEnded {
             status: ending.status,
             outputs: outputs.clone().map(Into::into),
@@ -227,10 +235,13 @@ impl Owner {
         match self.flush(Some(release)).await? {
             Flushed::Yes => {
                 self.state.apply(&self.plan, &record);
+                if let Some(observer) = &self.engine.observer {
+                    observer.ended(self.run, &self.plan.workflow, &end);
+                }
                 if self.detached.is_none() {
                     self.engine.wake_next(&self.keys()).await;
                 }
-                Ok(Some(Exit::Ended))
+                Ok(Some(Exit::Ended(Some(Box::new(end)))))
             }
             Flushed::Fenced => Ok(Some(Exit::Lost)),
             Flushed::InboxNotEmpty => {

@@ -19,9 +19,9 @@ use super::{
 };
 use crate::{
     capability::Redactor,
-    engine::{Inner, Prepared, holds},
+    engine::{Inner, Prepared, RunEnd, holds},
     error::NodeError,
-    event::{Event, Place, Seq},
+    event::{Event, Place, Record, Seq},
     id::RunId,
     node::DeltaSink,
     plan::Plan,
@@ -78,8 +78,8 @@ pub(super) struct Running {
 /// Why the loop ended.
 #[derive(Debug)]
 pub(crate) enum Exit {
-    /// The run ended.
-    Ended,
+    /// The run ended; so, when that happened here.
+    Ended(Option<Box<RunEnd>>),
     /// It waits for a time or a message, and anyone may take it.
     Released,
     /// Another owner has it.
@@ -169,6 +169,27 @@ impl Owner {
     pub(super) fn keys(&self) -> Vec<String> {
         let holds = holds(&self.plan, &self.state, self.run);
         holds.unwrap_or_default().into_iter().map(|hold| hold.key).collect()
+    }
+
+    /// Owns a run that was created a moment ago by this session: there is nothing to read back.
+    pub(crate) async fn begun(
+        engine: Arc<Inner>,
+        plan: Arc<Plan>,
+        run: RunId,
+        parent: Option<Parent>,
+        first: &Record<Addr>,
+        epoch: u64,
+    ) -> Result<Self, OwnerError> {
+        let mut state = RunState::default();
+        state.apply(&plan, first);
+        let outlet = stream::outlet(&engine, &plan, run, parent.as_ref(), first.seq, &[]);
+        let owner = engine.session;
+        let alone = engine.alone.is_some();
+        let mut this = Self::new(engine, plan, run, state, Arc::default(), outlet);
+        this.parent = parent;
+        this.record(Event::RunTaken { epoch, owner, deaths: 0, alone });
+        this.begin(true).await?;
+        Ok(this)
     }
 
     /// Owns a run that exists only in memory until it ends.

@@ -34,6 +34,7 @@ macro_rules! journal_conformance {
             conversations::what_was_said_outlives_the_run_but_not_its_subject,
             conversations::conversations_are_listed_the_newest_first,
             creation::a_run_begins_queued_with_its_records,
+            creation::a_run_can_begin_taken,
             creation::creating_the_same_id_again_changes_nothing,
             creation::an_idempotency_key_gives_the_same_run,
             creation::an_idempotency_key_with_another_body_is_a_conflict,

@@ -15,7 +15,7 @@ use liteagent_engine::{
     units::Duration,
     value::Value,
 };
-use liteagent_server::{Parts, Server, Settings, store::SqliteStore};
+use liteagent_server::{Metrics, Parts, Server, Settings, store::SqliteStore};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
@@ -82,6 +82,7 @@ impl World {
             models: models.clone(),
             store: Arc::new(SqliteStore::open(folder.path()).await.unwrap()),
             clock,
+            metrics: Arc::new(Metrics::default()),
         };
         let server = Server::open(parts, settings).await.unwrap();
         Self { server, models, _folder: folder }

@@ -75,6 +75,15 @@ impl Journal for SqliteStore {
         self.0.writer.write(move |db| runs::create(db, &run, Some(&end))).await
     }
 
+    async fn create_taken(&self, run: NewRun, session: SessionId) -> Result<Result<Take, Created>, StoreError> {
+        self.0.options.reserve.check(&self.0.folder)?;
+        let begin = move |db: &super::Db| match runs::create(db, &run, None)? {
+            Created::New => Ok(runs::take(db, run.id, session, run.at)?.map(Ok)),
+            other => Ok(Ok(Err(other))),
+        };
+        self.0.writer.write(begin).await?
+    }
+
     async fn take(&self, run: RunId, session: SessionId, at: Millis) -> Result<Take, StoreError> {
         self.0.writer.write(move |db| runs::take(db, run, session, at)).await?
     }

@@ -3,8 +3,8 @@
 use super::samples::{Owned, ended, idempotency, left, new_run, records};
 use crate::{
     event::RunStatus,
-    id::{Digest, RunId},
-    store::{Created, IDEMPOTENCY_WINDOW, Journal, NewRun, Parent, Release, RunPhase},
+    id::{Digest, RunId, SessionId},
+    store::{Created, IDEMPOTENCY_WINDOW, Journal, NewRun, Parent, Release, RunPhase, Take},
     units::Millis,
     value::Value,
 };
@@ -40,6 +40,23 @@ pub async fn creating_the_same_id_again_changes_nothing(journal: &dyn Journal) {
     assert_eq!(journal.create(again).await.unwrap(), Created::Existing(first.id));
     assert_eq!(journal.run(first.id).await.unwrap().unwrap().workflow, "a");
     assert_eq!(journal.read(first.id, 0, 10).await.unwrap().len(), 1);
+}
+
+pub async fn a_run_can_begin_taken(journal: &dyn Journal) {
+    let session = SessionId::random();
+    journal.open_session(session, 1).await.unwrap();
+    let new = new_run("a", 1);
+    let Ok(Take::Taken(taken)) = journal.create_taken(new.clone(), session).await.unwrap() else {
+        panic!("expected a run that was taken")
+    };
+    assert_eq!((taken.epoch, taken.row.epoch, taken.row.seq, taken.row.owner), (1, 0, 1, None));
+    let row = journal.run(new.id).await.unwrap().unwrap();
+    assert_eq!((row.phase, row.epoch, row.owner), (RunPhase::Running, 1, Some(session)));
+    assert_eq!(journal.runnable(1, 10).await.unwrap(), []);
+
+    let again = journal.create_taken(new.clone(), session).await.unwrap();
+    assert_eq!(again.err(), Some(Created::Existing(new.id)));
+    assert_eq!(journal.run(new.id).await.unwrap().unwrap().epoch, 1);
 }
 
 fn with_key(workflow: &str, caller: &str, body: &str, at: Millis) -> NewRun {
