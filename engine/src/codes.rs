@@ -366,6 +366,19 @@ codes! {
     // LA41xx: who may use the server
     NOT_SIGNED_IN = "LA4101": "it is not known who calls";
     NOT_ALLOWED = "LA4102": "the caller may not do this";
+    WRONG_PASSWORD = "LA4103": "a password is wrong";
+    SIGN_IN_PAUSED = "LA4104": "too many passwords were wrong";
+    WEAK_PASSWORD = "LA4105": "a password could be guessed";
+    SESSION_ENDED = "LA4106": "a session has ended";
+    LINK_DEAD = "LA4107": "a one-time link does not work any more";
+    LAST_OWNER = "LA4108": "the last owner stays";
+    USER_EXISTS = "LA4109": "there is a user of this e-mail address already";
+    NO_USER = "LA4110": "there is no such user";
+    NO_KEY = "LA4111": "there is no such API key";
+    WRONG_HOST = "LA4112": "a request was sent to another name";
+    WRONG_ORIGIN = "LA4113": "a page of another site called the server";
+    RATE_LIMITED = "LA4114": "too many requests";
+    SERVER_SECRET = "LA4115": "a secret of the server is missing, or could be guessed";
 
     // LA42xx: what starts runs
     NO_SCHEDULE = "LA4201": "there is no such schedule";

@@ -1,6 +1,6 @@
 //! Who calls, and what that allows.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use axum::{
     Extension,
@@ -13,7 +13,7 @@ use liteagent_engine::codes;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{app::App, problem::Problem};
+use crate::{app::App, front::Address, problem::Problem, store::KeyScope};
 
 /// What a user may do. Each may do what those before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -36,6 +36,11 @@ impl Role {
             Self::Owner => "owner",
         }
     }
+
+    /// The role of a name.
+    pub fn named(name: &str) -> Option<Self> {
+        [Self::Viewer, Self::Editor, Self::Owner].into_iter().find(|role| role.as_str() == name)
+    }
 }
 
 /// Who may call a route.
@@ -43,6 +48,8 @@ impl Role {
 pub enum Access {
     /// Anyone.
     Open,
+    /// Anyone, a few times a minute: what is sent is looked at by the route itself.
+    SignIn,
     /// A user with at least this role.
     User(Role),
     /// A user with at least this role, and an API key for what the route is about: the route itself looks at what the key
@@ -54,18 +61,36 @@ impl Access {
     /// Whether someone may call.
     pub(crate) fn allows(self, caller: Option<&Caller>) -> bool {
         match (self, caller) {
-            (Self::Open, _) | (Self::UserOrKey(_), Some(Caller::Key(_))) => true,
+            (Self::Open | Self::SignIn, _) | (Self::UserOrKey(_), Some(Caller::Key(_))) => true,
             (Self::User(least) | Self::UserOrKey(least), Some(Caller::User(user))) => user.role >= least,
             (Self::User(_), Some(Caller::Key(_))) | (Self::User(_) | Self::UserOrKey(_), None) => false,
         }
+    }
+
+    /// Whether it is of no interest who calls.
+    pub(crate) fn is_open(self) -> bool {
+        matches!(self, Self::Open | Self::SignIn)
     }
 
     /// As the documentation says it.
     pub(crate) fn described(self) -> String {
         match self {
             Self::Open => "Anyone may call it.".to_owned(),
+            Self::SignIn => "Anyone may call it, a few times a minute.".to_owned(),
             Self::User(role) => format!("Needs the role `{}`.", role.as_str()),
             Self::UserOrKey(role) => format!("Needs the role `{}`, or an API key for it.", role.as_str()),
+        }
+    }
+}
+
+impl fmt::Display for Access {
+    /// Who may call, in a few words.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open => f.write_str("anyone"),
+            Self::SignIn => f.write_str("anyone, a few times a minute"),
+            Self::User(role) => f.write_str(role.as_str()),
+            Self::UserOrKey(role) => write!(f, "{}, API key", role.as_str()),
         }
     }
 }
@@ -88,6 +113,8 @@ pub(crate) struct UserCaller {
     pub(crate) name: String,
     /// What the user may do.
     pub(crate) role: Role,
+    /// The session; none of whoever has the development key.
+    pub(crate) session: Option<String>,
 }
 
 impl UserCaller {
@@ -109,16 +136,8 @@ pub(crate) struct KeyCaller {
     pub(crate) name: String,
     /// What it is for.
     pub(crate) scope: KeyScope,
-}
-
-/// What an API key is for.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum KeyScope {
-    /// To start runs of this workflow and to see them.
-    Workflow(String),
-    /// To search this knowledge base and to change its documents.
-    KnowledgeBase(String),
+    /// How many requests a minute it allows; `None` is what the server allows every key.
+    pub(crate) rate: Option<u32>,
 }
 
 impl Caller {
@@ -177,19 +196,29 @@ impl<S: Sync> FromRequestParts<S> for Caller {
     }
 }
 
-/// Lets only those through who may call.
+/// Lets only those through who may call, and not too often.
 pub(crate) async fn guard(
     State(access): State<Access>,
     Extension(app): Extension<Arc<App>>,
     mut request: Request,
     next: Next,
 ) -> Response {
-    match access.admit(&app, request.headers()).await {
-        Ok(Some(caller)) => {
-            request.extensions_mut().insert(caller);
-            next.run(request).await
+    let admitted = access.admit(&app, request.headers()).await;
+    let spent = admitted.and_then(|caller| {
+        let spent = app.limits.spend(access, caller.as_ref(), Address::of(request.extensions()))?;
+        Ok((caller, spent))
+    });
+    match spent {
+        Ok((caller, spent)) => {
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
+            let mut response = next.run(request).await;
+            if let Some(spent) = spent {
+                spent.tell(response.headers_mut());
+            }
+            response
         }
-        Ok(None) => next.run(request).await,
         Err(problem) => problem.into_response(),
     }
 }
@@ -197,7 +226,7 @@ pub(crate) async fn guard(
 impl Access {
     /// Who calls, unless that is nobody who may.
     async fn admit(self, app: &App, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
-        if self == Self::Open {
+        if self.is_open() {
             return Ok(None);
         }
         let token = bearer(headers).ok_or_else(unauthenticated)?;

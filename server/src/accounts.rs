@@ -1,51 +1,198 @@
 //! Who may use the installation.
 
-use liteagent_engine::codes;
-use sha2::{Digest as _, Sha256};
-use subtle::ConstantTimeEq as _;
+use std::{net::IpAddr, sync::Arc};
 
 use axum::http::StatusCode;
+use liteagent_engine::{codes, error::Code, store::StoreError, time::Clock, units::Millis};
+use subtle::ConstantTimeEq as _;
 
+use self::{callers::Callers, jwt::Tokens, password::Passwords};
+pub use self::{jwt::JwtSecret, links::Admin, secrets::random_key};
 use crate::{
-    access::{Caller, Role, UserCaller},
+    access::{Caller, KeyCaller, Role, UserCaller},
     app::Settings,
     problem::Problem,
     routes::Routes,
+    store::{Entry, KeyRow, Outcome, Store, TokenHash},
 };
 
-/// Knows who calls.
+mod api;
+mod callers;
+mod cookie;
+mod jwt;
+mod links;
+mod password;
+mod secrets;
+mod sign_in;
+
+/// How long the audit log is kept.
+const AUDIT_KEPT: Millis = 365 * 24 * 60 * 60 * 1_000;
+/// How much later a key must be used for that to be noted again.
+const USE_NOTED: Millis = 60_000;
+
+/// Knows who calls, and lets people in.
 pub(crate) struct Accounts {
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    tokens: Tokens,
+    passwords: Passwords,
+    callers: Callers,
     /// The SHA-256 of the development key.
-    dev_key: Option<[u8; 32]>,
+    dev_key: Option<TokenHash>,
+}
+
+/// Something that is refused, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused {
+    /// The stable code.
+    pub code: Code,
+    /// What was expected and what was found.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+impl Refused {
+    fn new(code: Code, message: impl Into<String>) -> Self {
+        Self { code, message: message.into(), hint: None }
+    }
+
+    fn hint(self, hint: impl Into<String>) -> Self {
+        Self { hint: Some(hint.into()), ..self }
+    }
+}
+
+impl From<Refused> for Problem {
+    fn from(refused: Refused) -> Self {
+        let problem = Self::invalid(refused.code, refused.message);
+        match refused.hint {
+            Some(hint) => problem.hint(hint),
+            None => problem,
+        }
+    }
+}
+
+/// Who asks for something, and from where: what the audit log says of it.
+#[derive(Clone, Debug)]
+pub(crate) struct Actor {
+    pub(crate) who: String,
+    pub(crate) address: IpAddr,
+}
+
+impl Actor {
+    /// What the audit log says of something that is done now.
+    pub(crate) fn entry(&self, at: Millis, action: &'static str, target: impl Into<String>) -> Entry {
+        Entry {
+            at,
+            who: self.who.clone(),
+            action,
+            target: target.into(),
+            address: self.address.to_string(),
+            outcome: Outcome::Done,
+        }
+    }
 }
 
 impl Accounts {
-    pub(crate) fn new(settings: &Settings) -> Self {
-        Self { dev_key: settings.dev_key.as_ref().map(|key| Sha256::digest(key).into()) }
+    /// The accounts of a store.
+    pub(crate) fn new(store: Arc<dyn Store>, clock: Arc<dyn Clock>, settings: &Settings) -> Self {
+        Self {
+            store,
+            clock,
+            tokens: Tokens::new(&settings.jwt_secret),
+            passwords: Passwords::new(),
+            callers: Callers::default(),
+            dev_key: settings.dev_key.as_deref().map(secrets::hash),
+        }
     }
 
-    /// The caller that a token or key stands for.
-    #[expect(clippy::unused_async, reason = "TODO")]
+    /// The caller that a token or key stands for. Whoever was seen in the last ten seconds is found in memory.
     pub(crate) async fn caller(&self, token: &str) -> Result<Caller, Problem> {
-        let hash: [u8; 32] = Sha256::digest(token).into();
+        let hash = secrets::hash(token);
         if self.dev_key.is_some_and(|key| key.ct_eq(&hash).into()) {
             return Ok(Caller::User(UserCaller {
                 id: UserCaller::DEVELOPER.to_owned(),
                 name: UserCaller::DEVELOPER.to_owned(),
                 role: Role::Owner,
+                session: None,
             }));
         }
-        Err(Problem::new(StatusCode::UNAUTHORIZED, codes::NOT_SIGNED_IN, "the token or API key is not known here")
-            .hint("sign in again, or use another key"))
+        let now = self.clock.now();
+        if let Some(caller) = self.callers.get(&hash, now) {
+            return Ok(caller);
+        }
+        let revision = self.callers.revision();
+        let (caller, until) = if token.starts_with(secrets::KEY) {
+            self.key_caller(hash, now).await?
+        } else {
+            self.user_caller(token, now).await?
+        };
+        self.callers.keep(hash, caller.clone(), now, until, revision);
+        Ok(caller)
+    }
+
+    async fn key_caller(&self, hash: TokenHash, now: Millis) -> Result<(Caller, Millis), Problem> {
+        let row = self.store.key(hash).await?.ok_or_else(|| unknown("the API key is not known here"))?;
+        let KeyRow { id, name, scope, rate, expires_at, revoked_at, used_at, .. } = row;
+        if revoked_at.is_some() {
+            return Err(unknown("the API key was revoked"));
+        }
+        if expires_at.is_some_and(|end| end <= now) {
+            return Err(unknown("the API key has expired"));
+        }
+        if used_at.is_none_or(|used| now - used >= USE_NOTED) {
+            let (store, id) = (self.store.clone(), id.clone());
+            // Nobody waits for it.
+            tokio::spawn(async move {
+                if let Err(error) = store.key_used(&id, now).await {
+                    tracing::warn!(key = id, %error, "that a key was used could not be noted");
+                }
+            });
+        }
+        Ok((Caller::Key(KeyCaller { id, name, scope, rate }), expires_at.unwrap_or(Millis::MAX)))
+    }
+
+    async fn user_caller(&self, token: &str, now: Millis) -> Result<(Caller, Millis), Problem> {
+        let claims = self.tokens.read(token, now).map_err(unknown)?;
+        let user = self.store.session_user(&claims.sid, now).await?;
+        let user = user.ok_or_else(|| unknown("the session of the token has ended"))?;
+        let (until, session) = (claims.ends(), Some(claims.sid));
+        Ok((Caller::User(UserCaller { id: user.id, name: user.email, role: user.role, session }), until))
+    }
+
+    /// Forgets what is believed of a user.
+    fn forget_user(&self, id: &str) {
+        self.callers.forget(|caller| matches!(caller, Caller::User(user) if user.id == id));
+    }
+
+    /// Forgets what is believed of a session.
+    fn forget_session(&self, id: &str) {
+        self.callers.forget(|caller| matches!(caller, Caller::User(user) if user.session.as_deref() == Some(id)));
+    }
+
+    /// Forgets what is believed of an API key.
+    fn forget_key(&self, id: &str) {
+        self.callers.forget(|caller| matches!(caller, Caller::Key(key) if key.id == id));
+    }
+
+    /// What the audit log says of something that is done now.
+    fn entry(&self, actor: &Actor, action: &'static str, target: impl Into<String>) -> Entry {
+        actor.entry(self.clock.now(), action, target)
+    }
+
+    /// Deletes what has expired.
+    pub(crate) async fn sweep(&self) -> Result<(), StoreError> {
+        let now = self.clock.now();
+        self.store.sweep(now).await?;
+        self.store.forget_audit(now - AUDIT_KEPT).await
     }
 }
 
 pub(crate) fn routes(routes: Routes) -> Routes {
-    routes
+    api::routes(routes)
 }
 
-/// A key that nobody can guess: 256 random bits.
-pub fn random_key() -> String {
-    use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
-    format!("la_{}", BASE64_URL_SAFE_NO_PAD.encode(rand::random::<[u8; 32]>()))
+/// It is not known who calls.
+fn unknown(detail: &str) -> Problem {
+    Problem::new(StatusCode::UNAUTHORIZED, codes::NOT_SIGNED_IN, detail).hint("sign in again, or use another key")
 }

@@ -9,6 +9,7 @@ use axum::{
     middleware::{Next, from_fn_with_state},
     response::{IntoResponse, Response},
 };
+use ipnet::IpNet;
 use liteagent_engine::{
     capability::model::Models,
     codes,
@@ -23,8 +24,10 @@ use tokio::sync::watch;
 use tower_http::{compression::CompressionLayer, timeout::RequestBodyTimeoutLayer};
 
 use crate::{
-    accounts::Accounts,
+    accounts::{Accounts, Admin, JwtSecret},
     folder::{Folder, Synced, Watched},
+    front::{Front, pass},
+    limits::{Limiters, Limits},
     metrics::{self, Metrics},
     problem::Problem,
     routes::Routes,
@@ -35,6 +38,8 @@ use crate::{
 
 /// How often runs are looked for that someone should take.
 const RECONCILE: Duration = Duration::from_secs(1);
+/// How often what has expired is deleted.
+const SWEEP: Duration = Duration::from_hours(1);
 
 /// How long the next piece of a body may take to arrive.
 const BODY: Duration = Duration::from_secs(30);
@@ -66,11 +71,36 @@ pub struct Settings {
     pub body: Size,
     /// How long a request waits for the end of its run. Default: 60 s.
     pub wait: Duration,
+    /// What access tokens are signed with. Default: a random text, so that sessions end with the process.
+    pub jwt_secret: JwtSecret,
+    /// Who becomes the first owner while there is no user. By default whoever has the link does.
+    pub admin: Option<Admin>,
+    /// Whether only this machine reaches the server. It is then called `localhost`, or by its address there. Default: yes.
+    pub is_loopback: bool,
+    /// Other names that the server is called by. Default: none.
+    pub names: Vec<String>,
+    /// Proxies that are believed when they say where a request comes from. Default: none.
+    pub proxies: Vec<IpNet>,
+    /// Whether browsers reach the server over TLS alone. Default: no.
+    pub tls: bool,
+    /// How many requests are allowed.
+    pub limits: Limits,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { dev_key: None, body: Size(4 << 20), wait: Duration::from_secs(60) }
+        Self {
+            dev_key: None,
+            body: Size(4 << 20),
+            wait: Duration::from_secs(60),
+            jwt_secret: JwtSecret::random(),
+            admin: None,
+            is_loopback: true,
+            names: Vec::new(),
+            proxies: Vec::new(),
+            tls: false,
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -84,6 +114,7 @@ pub(crate) struct App {
     pub(crate) settings: Settings,
     pub(crate) metrics: Arc<Metrics>,
     pub(crate) accounts: Accounts,
+    pub(crate) limits: Limiters,
     pub(crate) workflows: Workflows,
     pub(crate) watched: Watched,
     stopping: watch::Sender<bool>,
@@ -119,6 +150,7 @@ async fn refuse_large(State(most): State<Size>, request: Request, next: Next) ->
 pub struct Server {
     app: Arc<App>,
     router: Router,
+    first_owner_link: Option<Arc<str>>,
 }
 
 impl Server {
@@ -129,7 +161,9 @@ impl Server {
     pub async fn open(parts: Parts, settings: Settings) -> Result<Self, StoreError> {
         let Parts { engine, stores, registry, models, store, clock, metrics } = parts;
         let workflows = Workflows::open(store.clone(), stores.clone(), registry, clock.clone()).await?;
-        let accounts = Accounts::new(&settings);
+        let accounts = Accounts::new(store.clone(), clock.clone(), &settings);
+        let first_owner_link = accounts.first_owner(settings.admin.as_ref()).await?.map(Arc::from);
+        let limits = Limiters::new(settings.limits, clock.clone());
         let app = Arc::new(App {
             engine,
             stores,
@@ -138,6 +172,7 @@ impl Server {
             clock,
             metrics,
             accounts,
+            limits,
             workflows,
             watched: Watched::default(),
             stopping: watch::Sender::new(false),
@@ -150,18 +185,36 @@ impl Server {
             .layer(from_fn_with_state(app.settings.body, refuse_large))
             .layer(RequestBodyTimeoutLayer::new(BODY))
             .layer(CompressionLayer::new())
+            .layer(from_fn_with_state(Front::new(&app.settings), pass))
             .layer(from_fn_with_state(app.clone(), metrics::count));
-        Ok(Self { app, router })
+        Ok(Self { app, router, first_owner_link })
     }
 
-    /// What goes on beside requests, for as long as the server lives.
+    /// The path of a link by which someone becomes the first owner; `None` when there are users. It works once, for a day.
+    pub fn first_owner_link(&self) -> Option<&str> {
+        self.first_owner_link.as_deref()
+    }
+
+    /// What goes on beside requests, for as long as the server lives; what has expired is deleted now and then.
     pub(crate) fn background(&self) -> impl Future<Output = ()> + Send + 'static {
-        let server = self.clone();
-        async move {
+        let (server, swept) = (self.clone(), self.app.clone());
+        let rounds = async move {
             loop {
                 tokio::time::sleep(RECONCILE).await;
                 server.round().await;
             }
+        };
+        let sweep = async move {
+            loop {
+                tokio::time::sleep(SWEEP).await;
+                swept.limits.sweep();
+                if let Err(error) = swept.accounts.sweep().await {
+                    tracing::error!(%error, "what has expired could not be deleted");
+                }
+            }
+        };
+        async move {
+            tokio::join!(rounds, sweep);
         }
     }
 

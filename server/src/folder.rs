@@ -3,6 +3,7 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     fs,
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
@@ -23,6 +24,7 @@ use utoipa_axum::routes;
 
 use crate::{
     access::{Access, Role},
+    accounts::Actor,
     app::App,
     extract::Json,
     problem::{Finding, Problem},
@@ -126,7 +128,7 @@ impl App {
         for published in self.workflows.all_published() {
             let row = &published.row;
             if row.created_by == BY && !there.contains(&*row.workflow) {
-                self.workflows.publish(&row.workflow, None).await?;
+                self.workflows.publish(&row.workflow, None, &actor()).await?;
             }
         }
         *self.watched.files.lock().unwrap_or_else(PoisonError::into_inner) = states;
@@ -150,7 +152,7 @@ impl App {
     async fn put(&self, bundle: Bundle, source: Source) -> Result<(), Problem> {
         let is_there = self.workflows.published(&bundle.entry).is_ok_and(|there| there.row.digest == *bundle.digest());
         if !is_there {
-            let new = Addition { source, note: None, by: BY.to_owned(), publish: true };
+            let new = Addition { source, note: None, actor: actor(), publish: true };
             self.workflows.add_bundle(bundle, new).await?;
         }
         Ok(())
@@ -187,6 +189,11 @@ impl App {
             }
         }
     }
+}
+
+/// The folder, as one who changes workflows.
+fn actor() -> Actor {
+    Actor { who: BY.to_owned(), address: Ipv4Addr::LOCALHOST.into() }
 }
 
 fn watch_all(watcher: &mut RecommendedWatcher, wanted: &BTreeSet<PathBuf>, watched: &mut BTreeSet<PathBuf>) {

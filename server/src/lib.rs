@@ -3,8 +3,9 @@
 //! # Layout
 //! - [`Server`]: everything that requests share, and the router over it; [`serve`] listens until it is told to stop;
 //! - `routes`: every route with who may call it, and the OpenAPI document; `access`: who calls, and what that allows;
+//! - `front`, `limits`: what stands before every route;
 //! - `extract`, `problem`: how requests are read, and what is said of those that cannot be;
-//! - `accounts`: users, keys and what they did;
+//! - `accounts`: users, keys and what they did; `pages`: where people begin;
 //! - `workflows`: the definitions of the installation, version by version;
 //! - `folder`: a folder of definitions that the server follows;
 //! - `runs`: starting, following and steering runs;
@@ -15,6 +16,8 @@
 //! - `store`: the rows of all that; what runs leave is kept by the engine's own stores.
 
 #![expect(unused_qualifications, reason = "what `utoipa::path` expands to has them")]
+#![expect(clippy::result_large_err, reason = "a problem ends its request: it is made once, and moved a few times")]
+#![expect(clippy::struct_field_names, reason = "fields of bodies have the names that the API gives them")]
 
 mod access;
 mod accounts;
@@ -22,11 +25,14 @@ mod app;
 mod docs;
 mod extract;
 mod folder;
+mod front;
 mod health;
+mod limits;
 mod listen;
 mod metrics;
 mod models;
 mod openai;
+mod pages;
 mod problem;
 mod routes;
 mod runs;
@@ -36,9 +42,10 @@ mod workflows;
 
 pub use self::{
     access::{Access, Role},
-    accounts::random_key,
+    accounts::{Admin, JwtSecret, Refused, random_key},
     app::{Parts, Server, Settings},
     folder::{Folder, Synced},
+    limits::Limits,
     listen::{Ended, Listeners, serve},
     metrics::Metrics,
     routes::{Route, document, routes},

@@ -11,7 +11,7 @@ use hyper_util::{
 use tokio::net::{TcpListener, TcpStream};
 use tower::Service as _;
 
-use crate::Server;
+use crate::{Server, front::Peer};
 
 /// How long the head of a request may take to arrive.
 const HEAD: Duration = Duration::from_secs(10);
@@ -46,8 +46,8 @@ pub async fn serve(server: &Server, listeners: Listeners, stop: impl Future<Outp
     loop {
         tokio::select! {
             () = &mut stop => break,
-            stream = accept(&listeners.api) => take(stream, router.clone(), &graceful),
-            stream = accept(&listeners.metrics) => take(stream, metrics.clone(), &graceful),
+            (stream, peer) = accept(&listeners.api) => take(stream, peer, router.clone(), &graceful),
+            (stream, peer) = accept(&listeners.metrics) => take(stream, peer, metrics.clone(), &graceful),
         }
     }
     drop(listeners);
@@ -58,10 +58,10 @@ pub async fn serve(server: &Server, listeners: Listeners, stop: impl Future<Outp
 }
 
 /// The next connection.
-async fn accept(listener: &TcpListener) -> TcpStream {
+async fn accept(listener: &TcpListener) -> (TcpStream, Peer) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => return stream,
+            Ok((stream, peer)) => return (stream, Peer(peer)),
             Err(error) => {
                 // The system has no room for it, or the caller has gone: the next one may fare better.
                 tracing::warn!(%error, "a connection could not be taken");
@@ -72,14 +72,17 @@ async fn accept(listener: &TcpListener) -> TcpStream {
 }
 
 /// Serves a connection in the background.
-fn take(stream: TcpStream, router: Router, graceful: &GracefulShutdown) {
+fn take(stream: TcpStream, peer: Peer, router: Router, graceful: &GracefulShutdown) {
     // Replies are written whole: to wait for more would only delay them.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "a connection sends its replies late");
     }
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder.http1().timer(TokioTimer::new()).header_read_timeout(HEAD).max_buf_size(MOST_HEAD);
-    let service = tower::service_fn(move |request: Request<hyper::body::Incoming>| router.clone().call(request));
+    let service = tower::service_fn(move |mut request: Request<hyper::body::Incoming>| {
+        request.extensions_mut().insert(peer);
+        router.clone().call(request)
+    });
     let connection = builder.serve_connection_with_upgrades(TokioIo::new(stream), TowerToHyperService::new(service));
     let connection = graceful.watch(connection.into_owned());
     tokio::spawn(async move {

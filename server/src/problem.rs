@@ -16,6 +16,8 @@ use liteagent_engine::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::limits::Spent;
+
 /// Why a request was not served (RFC 9457).
 #[derive(Debug, Serialize, ToSchema)]
 pub(crate) struct Problem {
@@ -48,6 +50,9 @@ pub(crate) struct Problem {
     #[serde(skip)]
     #[schema(ignore)]
     retry_after: Option<u64>,
+    #[serde(skip)]
+    #[schema(ignore)]
+    spent: Option<Spent>,
 }
 
 /// One finding.
@@ -97,6 +102,7 @@ impl Problem {
             diagnostics: Vec::new(),
             run: None,
             retry_after: None,
+            spent: None,
         }
     }
 
@@ -163,6 +169,12 @@ impl Problem {
         self.retry_after = Some(seconds);
         self
     }
+
+    /// Adds the rate limit that was exceeded.
+    pub(crate) fn spent(mut self, spent: Spent) -> Self {
+        self.spent = Some(spent);
+        self
+    }
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -190,6 +202,9 @@ impl IntoResponse for Problem {
         let mut response = (self.status, [(header::CONTENT_TYPE, json)], body).into_response();
         if let Some(seconds) = self.retry_after {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if let Some(spent) = self.spent {
+            spent.tell(response.headers_mut());
         }
         if self.status == StatusCode::UNAUTHORIZED {
             let bearer = HeaderValue::from_static("Bearer");

@@ -22,7 +22,7 @@ use crate::{
     access::{Access, guard},
     accounts,
     app::App,
-    docs, folder, health, models, openai,
+    docs, folder, health, models, openai, pages,
     problem::{Finding, Place, Problem},
     runs, triggers, workflows,
 };
@@ -57,6 +57,7 @@ impl Routes {
         let routes = Self { router: OpenApiRouter::with_openapi(Document::openapi()), table: Vec::new() };
         [
             health::routes,
+            pages::routes,
             docs::routes,
             accounts::routes,
             workflows::routes,
@@ -123,7 +124,7 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operati
 fn describe(operation: &mut Operation, access: Access) {
     let text = operation.description.take().unwrap_or_default();
     operation.description = Some(format!("{text}\n\n{}", access.described()).trim().to_owned());
-    if access != Access::Open {
+    if !access.is_open() {
         operation.security = Some(vec![SecurityRequirement::new("bearer", [""; 0])]);
     }
     let problem = RefOr::Ref(Ref::from_schema_name("Problem"));

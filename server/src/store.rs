@@ -4,18 +4,26 @@ use async_trait::async_trait;
 use liteagent_engine::store::StoreError;
 
 pub use self::{
+    accounts::{
+        AccountStore, AuditFilter, AuditRow, AuditStore, Changed, Counted, Entry, FORGOTTEN, KeyRow, KeyScope,
+        KeyStore, LinkFor, NewLink, NewSession, NewUser, Outcome, Rotated, SessionStore, TokenHash, UserChange,
+        UserRow, UserStore, pause,
+    },
     schedules::{Cause, Firing, FiringOutcome, ScheduleId, ScheduleRow, ScheduleState, ScheduleStore},
     sqlite::SqliteStore,
     workflows::{NewVersion, Source, StoredVersion, VersionRow, WorkflowRow, WorkflowStore},
 };
 
+mod accounts;
 mod schedules;
 mod sqlite;
+#[cfg(test)]
+mod testing;
 mod workflows;
 
 /// Everything that the server stores.
 #[async_trait]
-pub trait Store: WorkflowStore + ScheduleStore {
+pub trait Store: WorkflowStore + AccountStore + ScheduleStore {
     /// One read: whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
 }

@@ -26,6 +26,7 @@ use liteagent_engine::{
 
 pub(crate) use self::api::routes;
 use crate::{
+    accounts::Actor,
     problem::{Finding, Place, Problem},
     store::{NewVersion, Source, Store, VersionRow},
     triggers::hooks,
@@ -165,16 +166,15 @@ impl Workflows {
     pub(crate) async fn add_bundle(&self, bundle: Bundle, new: Addition) -> Result<VersionRow, StoreError> {
         let bundle = Arc::new(bundle);
         self.stores.journal.put_bundle(bundle.digest(), bundle.text().clone()).await?;
-        let row = self.store.add_version(NewVersion {
+        let version = NewVersion {
             workflow: bundle.entry.clone(),
             digest: bundle.digest().clone(),
             source: new.source,
             note: new.note,
-            by: new.by,
-            at: self.clock.now(),
             publish: new.publish,
-        });
-        let row = row.await?;
+        };
+        let entry = new.actor.entry(self.clock.now(), "workflows.add", &bundle.entry);
+        let row = self.store.add_version(version, entry).await?;
         if new.publish {
             self.remember(row.clone(), bundle);
         }
@@ -182,7 +182,7 @@ impl Workflows {
     }
 
     /// Lets new runs be of a version, or of none.
-    pub(crate) async fn publish(&self, name: &str, version: Option<u32>) -> Result<(), Problem> {
+    pub(crate) async fn publish(&self, name: &str, version: Option<u32>, actor: &Actor) -> Result<(), Problem> {
         let found = match version {
             Some(version) => Some(self.at(name, Some(version)).await?),
             None => None,
@@ -190,7 +190,7 @@ impl Workflows {
         if let Some(found) = &found {
             hooks::check_free(&found.bundle, &self.all_published())?;
         }
-        if !self.store.publish(name, version, self.clock.now()).await? {
+        if !self.store.publish(name, version, actor.entry(self.clock.now(), "workflows.publish", name)).await? {
             return Err(unknown(name));
         }
         match found {
@@ -201,8 +201,8 @@ impl Workflows {
     }
 
     /// Deletes a workflow. Runs of it go on.
-    pub(crate) async fn delete(&self, name: &str) -> Result<(), Problem> {
-        if !self.store.delete_workflow(name, self.clock.now()).await? {
+    pub(crate) async fn delete(&self, name: &str, actor: &Actor) -> Result<(), Problem> {
+        if !self.store.delete_workflow(name, actor.entry(self.clock.now(), "workflows.delete", name)).await? {
             return Err(unknown(name));
         }
         self.forget(name);
@@ -266,13 +266,13 @@ pub(crate) struct Addition {
     /// What its maker says about it.
     pub(crate) note: Option<String>,
     /// Who makes it.
-    pub(crate) by: String,
+    pub(crate) actor: Actor,
     /// Whether new runs are of it from now on.
     pub(crate) publish: bool,
 }
 
 /// There is no such workflow, or none of its versions is published.
-fn unknown(name: &str) -> Problem {
+pub(crate) fn unknown(name: &str) -> Problem {
     Problem::missing(codes::NO_WORKFLOW, format!("there is no published workflow `{name}`"))
         .hint("list them with GET /api/workflows")
 }

@@ -20,6 +20,7 @@ fn generated() -> Vec<Generated> {
         file("docs/reference/cli.md", reference::cli()),
         file("docs/reference/errors.md", reference::errors()),
         file("docs/reference/events.md", reference::events()),
+        file("docs/reference/routes.md", reference::routes()),
         file("docs/reference/templates.md", reference::templates()),
         file("docs/picture.svg", reference::picture(&registry)),
         file("docs/nodes/README.md", reference::nodes(&registry)),

@@ -1,7 +1,14 @@
 //! `serve`: the whole platform in one process.
 
-use std::{net::IpAddr, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
+use clap::builder::FalseyValueParser;
+use ipnet::IpNet;
 use liteagent_engine::{capability::model::Models as _, codes, time::SystemClock};
 use liteagent_server::{Ended, Folder, Listeners, Metrics, Parts, Server, Settings, Synced, serve, store::SqliteStore};
 use serde_json::json;
@@ -17,6 +24,8 @@ use crate::{
     sandbox,
     shell::Shell,
 };
+
+mod access;
 
 /// The file in the data folder that keeps the development key.
 const DEV_KEY: &str = "dev-key";
@@ -42,6 +51,17 @@ pub(crate) struct Serve {
     /// How many seconds requests that go on may take after the server was told to stop
     #[arg(long, env = "API_DRAIN", default_value_t = 30, value_name = "SECONDS", hide_env_values = true)]
     drain: u64,
+    /// A name that the server is reached by, besides `localhost` and its address; may be given several times
+    #[arg(long = "name", env = "API_NAMES", value_delimiter = ',', value_parser = access::name, value_name = "NAME",
+        hide_env_values = true)]
+    names: Vec<String>,
+    /// A proxy, or a network of proxies, that is believed when it says where a request comes from; may be given several times
+    #[arg(long = "proxy", env = "API_PROXIES", value_delimiter = ',', value_parser = access::network,
+        value_name = "NETWORK", hide_env_values = true)]
+    proxies: Vec<IpNet>,
+    /// Browsers reach the server over TLS alone, through a proxy, and shall remember that
+    #[arg(long, env = "API_TLS", value_parser = FalseyValueParser::new(), hide_env_values = true)]
+    tls: bool,
 }
 
 impl Serve {
@@ -72,16 +92,30 @@ impl Serve {
             clock: Arc::new(SystemClock),
             metrics,
         };
-        let settings = Settings { dev_key: self.dev_key(project)?, ..Settings::default() };
-        let is_development = settings.dev_key.is_some();
+        let is_production = !self.host.is_loopback() || sandbox::is_production(setting)?;
+        let data = project.data();
+        let settings = Settings {
+            dev_key: if is_production { None } else { Some(dev_key(&data)?) },
+            jwt_secret: access::jwt_secret(setting("JWT_SECRET").as_deref(), is_production, &data)?,
+            admin: access::admin()?,
+            is_loopback: self.host.is_loopback(),
+            names: self.names.clone(),
+            proxies: self.proxies.clone(),
+            tls: self.tls,
+            ..Settings::default()
+        };
         let server = Server::open(parts, settings).await?;
         let synced = server.follow(self.folder(project)?, project.node_types()).await?;
+        let url = self.url(listening.address);
         shell.note(format!("definitions: {}", told_of(&synced)));
         shell.note(format!("metrics: http://{}/metrics", counted.address));
-        if is_development {
-            shell.note(welcome(&server, &listening, &platform, project));
+        if let Some(said) = access::first_owner(&server, &url, is_production, &data)? {
+            shell.note(said);
         }
-        shell.note(format!("liteagent: http://{}", listening.address));
+        if !is_production {
+            shell.note(welcome(&server, &url, &platform, project));
+        }
+        shell.note(format!("liteagent: {url}"));
 
         let serving = serve(
             &server,
@@ -102,6 +136,16 @@ impl Serve {
 }
 
 impl Serve {
+    /// Where people reach the server.
+    fn url(&self, address: SocketAddr) -> String {
+        let scheme = if self.tls { "https" } else { "http" };
+        match self.names.first() {
+            Some(name) if self.tls => format!("{scheme}://{name}"),
+            Some(name) => format!("{scheme}://{name}:{}", address.port()),
+            None => format!("{scheme}://{address}"),
+        }
+    }
+
     /// The folder of definitions.
     fn folder(&self, project: &Project) -> Result<Folder, Failure> {
         let root = self.definitions.as_deref().unwrap_or(&project.root);
@@ -112,23 +156,19 @@ impl Serve {
         let of = Project { root: root.clone(), config: Config::default() };
         Ok(Folder { list: Arc::new(move || of.workflows(&of.root)), root })
     }
+}
 
-    /// The key of whoever develops on this machine; none where others reach the server.
-    fn dev_key(&self, project: &Project) -> Result<Option<String>, Failure> {
-        if !self.host.is_loopback() || sandbox::is_production(setting)? {
-            return Ok(None);
-        }
-        let path = project.data().join(DEV_KEY);
-        kept::read_or_make(&path, liteagent_server::random_key).map(Some).map_err(|error| {
-            Failure::usage(codes::CONFIG, format!("the development key `{}` cannot be used: {error}", path.display()))
-                .hint("delete the file: another key is made")
-        })
-    }
+/// The key of whoever develops on this machine.
+fn dev_key(data: &Path) -> Result<String, Failure> {
+    let path = data.join(DEV_KEY);
+    kept::read_or_make(&path, liteagent_server::random_key).map_err(|error| {
+        Failure::usage(codes::CONFIG, format!("the development key `{}` cannot be used: {error}", path.display()))
+            .hint("delete the file: another key is made")
+    })
 }
 
 /// What whoever develops can do now.
-fn welcome(server: &Server, listening: &Listening, platform: &Platform, project: &Project) -> String {
-    let url = format!("http://{}", listening.address);
+fn welcome(server: &Server, url: &str, platform: &Platform, project: &Project) -> String {
     let key = shown(&project.data().join(DEV_KEY)).display().to_string();
     let model = match platform.models.describe("default") {
         Ok(model) => format!("{} (`liteagent models list` shows others, and how to get a better one)", model.name),

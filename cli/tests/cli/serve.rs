@@ -6,6 +6,7 @@ use std::{
     fs,
     io::{BufRead as _, BufReader, Read as _, Write as _},
     net::{SocketAddr, TcpListener, TcpStream},
+    os::unix::fs::PermissionsExt as _,
     process::{Child, ChildStderr, Stdio},
     sync::{
         Mutex,
@@ -224,6 +225,28 @@ fn a_server_that_cannot_start_says_why() {
     let Said { err, code, .. } = folder.run_args(&["serve", "--port", "0", "--definitions", "nowhere"]);
     assert_eq!(code, 2, "{err}");
     assert!(err.contains("error[LA0002]: the folder `nowhere` cannot be read"), "{err}");
+}
+
+#[test]
+fn a_server_that_other_machines_reach_needs_a_secret_and_keeps_its_link_to_itself() {
+    let folder = Folder::new().with("liteagent.toml", "");
+    let Said { err, code, .. } = folder.run_args(&["serve", "--host", "0.0.0.0", "--port", "0"]);
+    assert_eq!(code, 2, "{err}");
+    assert!(err.contains("error[LA4115]: a server in production needs `JWT_SECRET`"), "{err}");
+
+    let mut command = folder.command(&["serve", "--port", "0"]);
+    command.env("LITEAGENT_ENV", "production").env("JWT_SECRET", liteagent_server::random_key());
+    let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
+    let said: Vec<String> = lines.take_while(|line| !line.starts_with("liteagent: http://")).collect();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let link = fs::read_to_string(folder.path(".liteagent/first-owner-link")).unwrap();
+    let (_, secret) = link.trim().split_once("/welcome#token=").unwrap();
+    assert!(!said.concat().contains(secret), "{said:?}");
+    let mode = fs::metadata(folder.path(".liteagent/first-owner-link")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    assert!(!fs::exists(folder.path(".liteagent/dev-key")).unwrap());
 }
 
 /// Bytes as they are: the status of the answer.

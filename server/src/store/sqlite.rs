@@ -1,6 +1,6 @@
 //! The rows of the server in one SQLite file.
 
-use std::path::Path;
+use std::{fs::OpenOptions, path::Path};
 
 use async_trait::async_trait;
 use liteagent_backends::database::{self, Database, Pool};
@@ -8,6 +8,7 @@ use liteagent_engine::store::StoreError;
 
 use super::Store;
 
+mod accounts;
 mod schedules;
 mod workflows;
 
@@ -15,8 +16,11 @@ mod workflows;
 const FILE: &str = "platform.db";
 
 /// Every migration, oldest first.
-const MIGRATIONS: [&str; 2] =
-    [include_str!("../../migrations/0001_workflows.sql"), include_str!("../../migrations/0003_triggers.sql")];
+const MIGRATIONS: [&str; 3] = [
+    include_str!("../../migrations/0001_workflows.sql"),
+    include_str!("../../migrations/0002_accounts.sql"),
+    include_str!("../../migrations/0003_triggers.sql"),
+];
 
 /// The rows of the server in one SQLite file. Several processes may use it.
 #[derive(Clone)]
@@ -29,7 +33,9 @@ impl SqliteStore {
     /// [`StoreError::ReadOnly`] when the folder cannot be written, [`StoreError::Newer`] when a newer release wrote the
     /// file, [`StoreError::Damaged`] when it is no database.
     pub async fn open(folder: &Path) -> Result<Self, StoreError> {
-        Ok(Self(Pool::open(&folder.join(FILE), &MIGRATIONS).await?))
+        let file = folder.join(FILE);
+        make_private(&file)?;
+        Ok(Self(Pool::open(&file, &MIGRATIONS).await?))
     }
 
     async fn read<T: Send + 'static>(
@@ -47,9 +53,36 @@ impl SqliteStore {
     }
 }
 
+/// Makes the file, for its owner alone: it holds hashes of passwords. SQLite gives its other files the same mode.
+fn make_private(file: &Path) -> Result<(), StoreError> {
+    file.parent().map_or(Ok(()), database::make_folder)?;
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(file).map(drop).map_err(|error| database::io_error(&error, &file.display().to_string()))
+}
+
 #[async_trait]
 impl Store for SqliteStore {
     async fn ping(&self) -> Result<(), StoreError> {
         self.read(|db| db.first("SELECT 1", (), |_| Ok(())).map(drop)).await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn nobody_else_can_read_the_hashes_of_passwords() {
+        let folder = tempfile::tempdir().unwrap();
+        let _store = SqliteStore::open(folder.path()).await.unwrap();
+        for name in ["platform.db", "platform.db-wal"] {
+            let mode = std::fs::metadata(folder.path().join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o077, 0, "{name}: {mode:o}");
+        }
     }
 }

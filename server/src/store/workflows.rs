@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use async_trait::async_trait;
 use liteagent_engine::{id::Digest, store::StoreError, units::Millis};
 
+use super::Entry;
+
 /// A workflow of the installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WorkflowRow {
@@ -64,10 +66,6 @@ pub struct NewVersion {
     pub source: Source,
     /// What its maker says about it.
     pub note: Option<String>,
-    /// Who makes it.
-    pub by: String,
-    /// Now.
-    pub at: Millis,
     /// Whether new runs are of it from now on.
     pub publish: bool,
 }
@@ -77,6 +75,7 @@ pub struct NewVersion {
 /// # Contract
 /// * A version never changes, and its number is never given again, even after its workflow was deleted.
 /// * Only a version that is there is published.
+/// * A change and its entry in the audit log, which says who makes it and when, are durable together.
 #[async_trait]
 pub trait WorkflowStore: Send + Sync {
     /// The workflows with names after `after`, by name.
@@ -84,7 +83,7 @@ pub trait WorkflowStore: Send + Sync {
     /// One workflow; `None` when it is not there or was deleted.
     async fn workflow(&self, name: &str) -> Result<Option<WorkflowRow>, StoreError>;
     /// Adds a version, unless the newest one has the same texts and bundle: then that one is given.
-    async fn add_version(&self, new: NewVersion) -> Result<VersionRow, StoreError>;
+    async fn add_version(&self, new: NewVersion, entry: Entry) -> Result<VersionRow, StoreError>;
     /// The versions of a workflow before `before`, newest first.
     async fn versions(&self, name: &str, before: Option<u32>, limit: u32) -> Result<Vec<VersionRow>, StoreError>;
     /// One version.
@@ -92,7 +91,7 @@ pub trait WorkflowStore: Send + Sync {
     /// The published version of every workflow.
     async fn published(&self) -> Result<Vec<VersionRow>, StoreError>;
     /// Lets new runs be of a version, or of none; `false` when it is not there.
-    async fn publish(&self, name: &str, version: Option<u32>, at: Millis) -> Result<bool, StoreError>;
+    async fn publish(&self, name: &str, version: Option<u32>, entry: Entry) -> Result<bool, StoreError>;
     /// Deletes a workflow; `false` when it is not there. Its versions stay readable for the runs that are of them.
-    async fn delete_workflow(&self, name: &str, at: Millis) -> Result<bool, StoreError>;
+    async fn delete_workflow(&self, name: &str, entry: Entry) -> Result<bool, StoreError>;
 }

@@ -1,9 +1,6 @@
 //! `/api/workflows`.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    sync::Arc,
-};
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     extract::{FromRequest, Request, State},
@@ -11,13 +8,13 @@ use axum::{
 };
 use liteagent_engine::{codes, definition::Definition, time::iso};
 use serde::{Deserialize, Serialize};
-use similar::TextDiff;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
 use super::{Addition, Published, unknown, unknown_version};
 use crate::{
     access::{Access, Caller, Role},
+    accounts::Actor,
     app::App,
     extract::{Json, Path, Query},
     problem::{Finding, Problem},
@@ -25,8 +22,10 @@ use crate::{
     store::{Source, StoredVersion, VersionRow, WorkflowRow},
 };
 
+mod diff;
+
 pub(crate) fn routes(routes: Routes) -> Routes {
-    routes
+    diff::routes(routes)
         .add(Access::User(Role::Viewer), routes!(list))
         .add(Access::User(Role::Editor), routes!(add))
         .add(Access::User(Role::Editor), routes!(check))
@@ -35,7 +34,6 @@ pub(crate) fn routes(routes: Routes) -> Routes {
         .add(Access::User(Role::Editor), routes!(delete))
         .add(Access::User(Role::Viewer), routes!(versions))
         .add(Access::User(Role::Viewer), routes!(version))
-        .add(Access::User(Role::Viewer), routes!(diff))
         .add(Access::User(Role::Editor), routes!(publish))
 }
 
@@ -166,11 +164,11 @@ impl<S: Send + Sync> FromRequest<S> for Sent {
 }
 
 impl Sent {
-    fn addition(self, caller: &Caller, query: &AddQuery) -> Addition {
+    fn addition(self, actor: Actor, query: &AddQuery) -> Addition {
         Addition {
             source: Source { text: self.source, files: self.files },
             note: self.note,
-            by: caller.name(),
+            actor,
             publish: query.publish.unwrap_or(true),
         }
     }
@@ -234,11 +232,11 @@ struct Added {
     responses((status = 201, body = Added)))]
 async fn add(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    actor: Actor,
     Query(query): Query<AddQuery>,
     sent: Sent,
 ) -> Result<(StatusCode, Json<Added>), Problem> {
-    let (row, diagnostics) = app.workflows.add(None, sent.addition(&caller, &query)).await?;
+    let (row, diagnostics) = app.workflows.add(None, sent.addition(actor, &query)).await?;
     Ok((StatusCode::CREATED, Json(Added { version: row.into(), diagnostics })))
 }
 
@@ -294,12 +292,12 @@ async fn show(
     responses((status = 200, body = Added)))]
 async fn put(
     State(app): State<Arc<App>>,
-    caller: Caller,
+    actor: Actor,
     Path(Name { name }): Path<Name>,
     Query(query): Query<AddQuery>,
     sent: Sent,
 ) -> Result<Json<Added>, Problem> {
-    let (row, diagnostics) = app.workflows.add(Some(&name), sent.addition(&caller, &query)).await?;
+    let (row, diagnostics) = app.workflows.add(Some(&name), sent.addition(actor, &query)).await?;
     Ok(Json(Added { version: row.into(), diagnostics }))
 }
 
@@ -307,8 +305,12 @@ async fn put(
 ///
 /// Runs of it go on, and stay readable.
 #[utoipa::path(delete, path = "/api/workflows/{name}", tag = "workflows", params(Name), responses((status = 204)))]
-async fn delete(State(app): State<Arc<App>>, Path(Name { name }): Path<Name>) -> Result<StatusCode, Problem> {
-    app.workflows.delete(&name).await?;
+async fn delete(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    Path(Name { name }): Path<Name>,
+) -> Result<StatusCode, Problem> {
+    app.workflows.delete(&name, &actor).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
@@ -386,51 +388,6 @@ async fn version(
     Ok(Json(VersionTexts { version: row.into(), source: source.text, files: source.files }))
 }
 
-/// Which version it is compared with.
-#[derive(Deserialize, IntoParams)]
-#[into_params(parameter_in = Query)]
-#[serde(deny_unknown_fields)]
-struct DiffQuery {
-    /// The older version; by default the one before.
-    from: Option<u32>,
-}
-
-/// What changed between two versions.
-#[derive(Serialize, ToSchema)]
-struct Diff {
-    /// The older version; 0 is none.
-    from: u32,
-    /// The newer version.
-    to: u32,
-    /// A unified diff of the definition and its files; empty when nothing differs.
-    diff: String,
-}
-
-/// Shows what changed between two versions
-#[utoipa::path(get, path = "/api/workflows/{name}/versions/{version}/diff", tag = "workflows",
-    params(NameAndVersion, DiffQuery), responses((status = 200, body = Diff)))]
-async fn diff(
-    State(app): State<Arc<App>>,
-    Path(NameAndVersion { name, version }): Path<NameAndVersion>,
-    Query(query): Query<DiffQuery>,
-) -> Result<Json<Diff>, Problem> {
-    let new = stored(&app, &name, version).await?.source;
-    let from = query.from.unwrap_or(version.saturating_sub(1));
-    let old = if from == 0 { Source::default() } else { stored(&app, &name, from).await?.source };
-    Ok(Json(Diff { from, to: version, diff: unified(&name, &old, &new) }))
-}
-
-fn unified(name: &str, old: &Source, new: &Source) -> String {
-    let one = |path: &str, old: &str, new: &str| {
-        let diff = TextDiff::from_lines(old, new);
-        diff.unified_diff().header(&format!("a/{path}"), &format!("b/{path}")).to_string()
-    };
-    let of = |source: &Source, path: &String| source.files.get(path).cloned().unwrap_or_default();
-    let paths: BTreeSet<&String> = old.files.keys().chain(new.files.keys()).collect();
-    let files = paths.into_iter().map(|path| one(path, &of(old, path), &of(new, path)));
-    std::iter::once(one(&format!("{name}.yaml"), &old.text, &new.text)).chain(files).collect()
-}
-
 /// Which version is published.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -445,9 +402,10 @@ struct Publish {
     responses((status = 204)))]
 async fn publish(
     State(app): State<Arc<App>>,
+    actor: Actor,
     Path(Name { name }): Path<Name>,
     Json(body): Json<Publish>,
 ) -> Result<StatusCode, Problem> {
-    app.workflows.publish(&name, body.version).await?;
+    app.workflows.publish(&name, body.version, &actor).await?;
     Ok(StatusCode::NO_CONTENT)
 }

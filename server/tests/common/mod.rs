@@ -30,7 +30,7 @@ pub(crate) const SECRETS: &[(&str, &str)] = &[("HOOK", "It's a Secret to Everybo
 
 /// What servers of one test share.
 pub(crate) struct Installation {
-    folder: TempDir,
+    folder: Arc<TempDir>,
     store: Arc<MemoryStore>,
     clock: Arc<dyn Clock>,
     secrets: Secrets,
@@ -61,7 +61,7 @@ impl Installation {
     pub(crate) fn new(clock: Arc<dyn Clock>, secrets: &[(&str, &str)]) -> Arc<Self> {
         let store = Arc::new(MemoryStore::new(std::time::Duration::from_secs(30), clock.clone()));
         let secrets = Secrets::new(secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Arc::new(Self { folder: tempfile::tempdir().unwrap(), store, clock, secrets })
+        Arc::new(Self { folder: Arc::new(tempfile::tempdir().unwrap()), store, clock, secrets })
     }
 
     /// The stores of the engine.
@@ -76,10 +76,10 @@ impl Installation {
 
     /// A server in a process of its own.
     pub(crate) async fn server(self: &Arc<Self>) -> World {
-        self.server_with(Vec::new()).await
+        self.server_with(developing(), Vec::new()).await
     }
 
-    async fn server_with(self: &Arc<Self>, answers: Vec<Value>) -> World {
+    async fn server_with(self: &Arc<Self>, settings: Settings, answers: Vec<Value>) -> World {
         let models = Arc::new(FakeModels::answering(answers));
         let stores = self.stores();
         let caps = Capabilities {
@@ -108,7 +108,6 @@ impl Installation {
             clock: self.clock.clone(),
             metrics: Arc::new(Metrics::default()),
         };
-        let settings = Settings { dev_key: Some(KEY.to_owned()), ..Settings::default() };
         let server = Server::open(parts, settings).await.unwrap();
         World { router: server.router(), server, models, installation: self.clone() }
     }
@@ -117,7 +116,19 @@ impl Installation {
 impl World {
     /// A server with nothing in it, whose models answer so.
     pub(crate) async fn new(answers: Vec<Value>) -> Self {
-        Installation::new(Arc::new(SystemClock), SECRETS).server_with(answers).await
+        Installation::new(Arc::new(SystemClock), SECRETS).server_with(developing(), answers).await
+    }
+
+    /// A server over a folder that others may use too: each is a process of its own. Runs end with it.
+    pub(crate) async fn with(
+        folder: Arc<TempDir>,
+        clock: Arc<dyn Clock>,
+        settings: Settings,
+        answers: Vec<Value>,
+    ) -> Self {
+        let store = Arc::new(MemoryStore::new(std::time::Duration::from_secs(30), clock.clone()));
+        let installation = Arc::new(Installation { folder, store, clock, secrets: Secrets::default() });
+        installation.server_with(settings, answers).await
     }
 
     /// What it shares with other servers.
@@ -133,4 +144,8 @@ impl World {
         let body = String::from_utf8(body.to_vec()).unwrap();
         Reply { status: parts.status, headers: parts.headers, body }
     }
+}
+
+fn developing() -> Settings {
+    Settings { dev_key: Some(KEY.to_owned()), ..Settings::default() }
 }

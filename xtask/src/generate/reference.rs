@@ -35,6 +35,21 @@ pub(super) fn errors() -> String {
     page
 }
 
+/// Every route of the server, with who may call it.
+pub(super) fn routes() -> String {
+    let mut page = format!(
+        "{NOTE}# Who may call what\n\nEach role may call what those before it may: viewer, editor, owner. An API key reaches \
+         only what it is for. [The guide](../guides/access.md) says how people and programs come to that, and `/docs` of a \
+         server what each route does.\n\n| route | who |\n|---|---|\n"
+    );
+    let mut routes = liteagent_server::routes();
+    routes.sort_by_key(|route| (route.path.clone(), route.method.to_string()));
+    for route in routes {
+        page.push_str(&format!("| `{} {}` | {} |\n", route.method, route.path, route.access));
+    }
+    page
+}
+
 fn heading(code: &str) -> &'static str {
     match code.get(2..4) {
         Some("00") => "YAML and JSON",
@@ -43,6 +58,8 @@ fn heading(code: &str) -> &'static str {
         Some(range) if range.starts_with('1') => "Configuration of nodes",
         Some(range) if range.starts_with('2') => "Failures of nodes and runs",
         Some(range) if range.starts_with('3') => "Use of the command line",
+        Some("40") => "Requests to the server",
+        Some("41") => "Who may use the server",
         Some(range) if range.starts_with('5') => "Stores",
         _ => "Others",
     }

@@ -5,8 +5,8 @@ use liteagent_backends::database::{self, Database, damaged};
 use liteagent_engine::{store::StoreError, units::Millis};
 use rusqlite::Row;
 
-use super::SqliteStore;
-use crate::store::{NewVersion, Source, StoredVersion, VersionRow, WorkflowRow, WorkflowStore};
+use super::{SqliteStore, accounts::record};
+use crate::store::{Entry, NewVersion, Source, StoredVersion, VersionRow, WorkflowRow, WorkflowStore};
 
 const VERSION: &str = "workflow, version, digest, note, created_by, created_at";
 
@@ -25,9 +25,9 @@ impl WorkflowStore for SqliteStore {
         self.read(move |db| db.first(sql, [name], workflow)).await
     }
 
-    async fn add_version(&self, new: NewVersion) -> Result<VersionRow, StoreError> {
+    async fn add_version(&self, new: NewVersion, entry: Entry) -> Result<VersionRow, StoreError> {
         let files = serde_json::to_string(&new.source.files).expect("texts are JSON");
-        self.write(move |db| add_version(db, &new, &files)).await
+        self.write(move |db| add_version(db, &new, &files, &entry)).await
     }
 
     async fn versions(&self, name: &str, before: Option<u32>, limit: u32) -> Result<Vec<VersionRow>, StoreError> {
@@ -61,52 +61,65 @@ impl WorkflowStore for SqliteStore {
         rows.into_iter().map(checked).collect()
     }
 
-    async fn publish(&self, name: &str, number: Option<u32>, at: Millis) -> Result<bool, StoreError> {
+    async fn publish(&self, name: &str, number: Option<u32>, entry: Entry) -> Result<bool, StoreError> {
         let name = name.to_owned();
         let sql = "UPDATE workflows SET published = ?2, updated_at = ?3 WHERE name = ?1 AND NOT deleted AND \
                    (?2 IS NULL OR EXISTS (SELECT 1 FROM versions WHERE workflow = ?1 AND version = ?2))";
-        self.write(move |db| Ok(db.execute(sql, (&name, number, at))? > 0)).await
+        self.write(move |db| done(db, db.execute(sql, (&name, number, entry.at))?, &entry)).await
     }
 
-    async fn delete_workflow(&self, name: &str, at: Millis) -> Result<bool, StoreError> {
+    async fn delete_workflow(&self, name: &str, entry: Entry) -> Result<bool, StoreError> {
         let name = name.to_owned();
         let sql = "UPDATE workflows SET deleted = 1, published = NULL, updated_at = ?2 WHERE name = ?1 AND NOT deleted";
-        self.write(move |db| Ok(db.execute(sql, (&name, at))? > 0)).await
+        self.write(move |db| done(db, db.execute(sql, (&name, entry.at))?, &entry)).await
     }
 }
 
-fn add_version(db: &Database, new: &NewVersion, files: &str) -> Result<VersionRow, database::Error> {
+/// Whether a change was made; then the audit log has it.
+fn done(db: &Database, rows: usize, entry: &Entry) -> Result<bool, database::Error> {
+    if rows > 0 {
+        record(db, entry)?;
+    }
+    Ok(rows > 0)
+}
+
+fn add_version(db: &Database, new: &NewVersion, files: &str, entry: &Entry) -> Result<VersionRow, database::Error> {
     let sql = format!(
         "SELECT {VERSION} FROM versions JOIN workflows ON name = workflow AND latest = version AND NOT deleted \
          WHERE workflow = ?1 AND digest = ?2 AND source = ?3 AND files = ?4"
     );
     let same = db.first(&sql, (&new.workflow, new.digest.as_str(), &new.source.text, files), version)?;
-    let row = match same {
-        Some(row) => checked(row)?,
-        None => insert(db, new, files)?,
+    let row = if let Some(row) = same {
+        checked(row)?
+    } else {
+        record(db, entry)?;
+        insert(db, new, files, entry)?
     };
     if new.publish {
         let sql = "UPDATE workflows SET published = ?2, updated_at = ?3 WHERE name = ?1 AND published IS NOT ?2";
-        db.execute(sql, (&new.workflow, row.version, new.at))?;
+        db.execute(sql, (&new.workflow, row.version, entry.at))?;
     }
     Ok(row)
 }
 
-fn insert(db: &Database, new: &NewVersion, files: &str) -> Result<VersionRow, database::Error> {
+fn insert(db: &Database, new: &NewVersion, files: &str, entry: &Entry) -> Result<VersionRow, database::Error> {
     let sql = "INSERT INTO workflows (name, latest, updated_at) VALUES (?1, 1, ?2) \
                ON CONFLICT (name) DO UPDATE SET latest = latest + 1, deleted = 0, updated_at = ?2 RETURNING latest";
-    let number: Option<u32> = db.first(sql, (&new.workflow, new.at), |row| row.get(0))?;
+    let number: Option<u32> = db.first(sql, (&new.workflow, entry.at), |row| row.get(0))?;
     let number = number.ok_or_else(|| damaged("a statement that returns a row returned none"))?;
     let sql = "INSERT INTO versions (workflow, version, digest, source, files, note, created_by, created_at) \
                VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-    db.execute(sql, (&new.workflow, number, new.digest.as_str(), &new.source.text, files, &new.note, &new.by, new.at))?;
+    db.execute(
+        sql,
+        (&new.workflow, number, new.digest.as_str(), &new.source.text, files, &new.note, &entry.who, entry.at),
+    )?;
     Ok(VersionRow {
         workflow: new.workflow.clone(),
         version: number,
         digest: new.digest.clone(),
         note: new.note.clone(),
-        created_by: new.by.clone(),
-        created_at: new.at,
+        created_by: entry.who.clone(),
+        created_at: entry.at,
     })
 }
 

@@ -1,0 +1,197 @@
+//! `/api/keys`: what programs call with.
+
+use std::{num::NonZeroU32, sync::Arc};
+
+use axum::{extract::State, http::StatusCode};
+use chrono::DateTime;
+use liteagent_engine::{codes, time::iso, units::Millis};
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+use utoipa_axum::routes;
+
+use crate::{
+    access::{Access, Role},
+    accounts::{Accounts, Actor, secrets},
+    app::App,
+    extract::{Json, Path},
+    problem::Problem,
+    routes::Routes,
+    store::{KeyRow, KeyScope},
+};
+
+/// How many characters of a key are shown: enough to tell it from others, and far from enough to guess it.
+const SHOWN: usize = 9;
+/// The longest name of a key, in characters.
+const LONGEST: usize = 100;
+
+pub(super) fn routes(routes: Routes) -> Routes {
+    routes
+        .add(Access::User(Role::Editor), routes!(list))
+        .add(Access::User(Role::Editor), routes!(create))
+        .add(Access::User(Role::Editor), routes!(revoke))
+}
+
+/// An API key, without the key.
+#[derive(Serialize, ToSchema)]
+struct Key {
+    /// Its id.
+    id: String,
+    /// How it begins.
+    #[schema(example = "la_Xk2mP0")]
+    prefix: String,
+    /// What its maker calls it.
+    name: String,
+    /// What it is for.
+    scope: KeyScope,
+    /// How many requests a minute it allows; `null` is any number.
+    rate: Option<u32>,
+    /// Who made it.
+    created_by: String,
+    /// When.
+    #[schema(format = DateTime)]
+    created_at: String,
+    /// From when on it is refused; `null` is never.
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+    /// When it was last used, give or take a minute; `null` is never.
+    #[schema(format = DateTime)]
+    used_at: Option<String>,
+}
+
+impl From<KeyRow> for Key {
+    fn from(row: KeyRow) -> Self {
+        Self {
+            id: row.id,
+            prefix: row.prefix,
+            name: row.name,
+            scope: row.scope,
+            rate: row.rate,
+            created_by: row.created_by,
+            created_at: iso(row.created_at),
+            expires_at: row.expires_at.map(iso),
+            used_at: row.used_at.map(iso),
+        }
+    }
+}
+
+/// API keys.
+#[derive(Serialize, ToSchema)]
+struct Keys {
+    /// Those that were not revoked, newest first.
+    keys: Vec<Key>,
+}
+
+/// Lists the API keys
+#[utoipa::path(get, path = "/api/keys", tag = "keys", responses((status = 200, body = Keys)))]
+async fn list(State(app): State<Arc<App>>) -> Result<Json<Keys>, Problem> {
+    Ok(Json(Keys { keys: app.store.keys().await?.into_iter().map(Key::from).collect() }))
+}
+
+/// An API key that shall be made.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct NewKey {
+    /// What to call it: journals and the audit log show it.
+    #[schema(example = "website")]
+    name: String,
+    /// What it is for.
+    scope: KeyScope,
+    /// From when on it is refused; never by default.
+    #[schema(format = DateTime)]
+    expires_at: Option<String>,
+    /// How many requests a minute it allows; any number by default.
+    #[schema(value_type = Option<u32>, minimum = 1)]
+    rate: Option<NonZeroU32>,
+}
+
+/// An API key that was made.
+#[derive(Serialize, ToSchema)]
+struct Made {
+    /// The key. It is shown once: only a hash of it is kept.
+    key: String,
+    #[serde(flatten)]
+    row: Key,
+}
+
+/// Makes an API key
+///
+/// It allows to start, see and steer runs of one workflow, or to use one knowledge base, and nothing else.
+#[utoipa::path(post, path = "/api/keys", tag = "keys", request_body = NewKey,
+    responses((status = 201, body = Made)))]
+async fn create(
+    State(app): State<Arc<App>>,
+    actor: Actor,
+    Json(body): Json<NewKey>,
+) -> Result<(StatusCode, Json<Made>), Problem> {
+    if let KeyScope::Workflow(name) = &body.scope
+        && app.store.workflow(name).await?.is_none()
+    {
+        return Err(crate::workflows::unknown(name));
+    }
+    let made = app.accounts.make_key(body, &actor).await?;
+    Ok((StatusCode::CREATED, Json(made)))
+}
+
+/// Which key a path is about.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Path)]
+struct Id {
+    /// The id of the key, which is not the key.
+    id: String,
+}
+
+/// Revokes an API key
+///
+/// It is refused at once by this server, and within 10 seconds by others.
+#[utoipa::path(delete, path = "/api/keys/{id}", tag = "keys", params(Id), responses((status = 204)))]
+async fn revoke(State(app): State<Arc<App>>, actor: Actor, Path(Id { id }): Path<Id>) -> Result<StatusCode, Problem> {
+    app.accounts.revoke_key(&id, &actor).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+impl Accounts {
+    async fn make_key(&self, new: NewKey, actor: &Actor) -> Result<Made, Problem> {
+        let now = self.clock.now();
+        let name = new.name.trim().to_owned();
+        if name.is_empty() || name.chars().count() > LONGEST || name.chars().any(char::is_control) {
+            let detail = format!("`name`: expected 1 to {LONGEST} visible characters, found `{}`", new.name);
+            return Err(Problem::invalid(codes::REQUEST_BODY, detail).hint("name what the key is used in"));
+        }
+        let expires_at = new.expires_at.map(|text| moment(&text, now)).transpose()?;
+        let key = secrets::random_key();
+        let row = KeyRow {
+            id: secrets::id("key"),
+            prefix: key.chars().take(SHOWN).collect(),
+            name,
+            scope: new.scope,
+            rate: new.rate.map(NonZeroU32::get),
+            created_by: actor.who.clone(),
+            created_at: now,
+            expires_at,
+            revoked_at: None,
+            used_at: None,
+        };
+        let entry = self.entry(actor, "keys.create", &row.id);
+        self.store.add_key(row.clone(), secrets::hash(&key), entry).await?;
+        Ok(Made { key, row: row.into() })
+    }
+
+    async fn revoke_key(&self, id: &str, actor: &Actor) -> Result<(), Problem> {
+        let revoked = self.store.revoke_key(id, self.entry(actor, "keys.revoke", id)).await?;
+        self.forget_key(id);
+        if revoked {
+            return Ok(());
+        }
+        Err(Problem::missing(codes::NO_KEY, format!("there is no API key of the id `{id}`"))
+            .hint("list them with GET /api/keys"))
+    }
+}
+
+/// A time that is still to come.
+fn moment(text: &str, now: Millis) -> Result<Millis, Problem> {
+    let at = DateTime::parse_from_rfc3339(text).ok().map(|at| at.timestamp_millis()).filter(|at| *at > now);
+    at.ok_or_else(|| {
+        let detail = format!("`expires_at`: expected a time to come, found `{text}`");
+        Problem::invalid(codes::REQUEST_BODY, detail).hint("write it as `2027-01-31T00:00:00Z`")
+    })
+}
