@@ -41,7 +41,10 @@ pub struct LoadOptions {
 
 /// Workflows that are no files here, by name: what an installation has published.
 #[derive(Clone)]
-pub struct Library(Arc<dyn Fn(&str) -> Option<String> + Send + Sync>);
+pub struct Library(Arc<Find>);
+
+/// Gives the text of a definition by its name.
+type Find = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 impl Library {
     /// `find` gives the text of a definition that includes no file.

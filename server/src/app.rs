@@ -92,7 +92,7 @@ impl Default for Settings {
         Self {
             dev_key: None,
             body: Size(4 << 20),
-            wait: Duration::from_secs(60),
+            wait: Duration::from_mins(1),
             jwt_secret: JwtSecret::random(),
             admin: None,
             is_loopback: true,

@@ -45,12 +45,10 @@ async fn ready(State(app): State<Arc<App>>) -> Result<Json<Health>, Problem> {
         return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, codes::STOPPING, "the server is about to stop")
             .hint("send the request to another server"));
     }
-    match tokio::time::timeout(MOST, app.store.ping()).await {
-        Ok(answer) => answer?,
-        Err(_) => {
-            let detail = format!("the store did not answer within {} s", MOST.as_secs());
-            return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, codes::STORE, detail));
-        }
-    }
+    let late = |_| {
+        let detail = format!("the store did not answer within {} s", MOST.as_secs());
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, codes::STORE, detail)
+    };
+    tokio::time::timeout(MOST, app.store.ping()).await.map_err(late)??;
     Ok(Json(Health::OK))
 }

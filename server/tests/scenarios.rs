@@ -1,6 +1,6 @@
 //! Scenarios of the API, over the real router: each file in `scenarios/` is a sequence of requests and what they are answered.
 
-#![allow(clippy::tests_outside_test_module, reason = "integration tests are test modules")]
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::{collections::BTreeMap, path::Path};
 

@@ -111,6 +111,11 @@ impl Answering {
         }
     }
 
+    /// The answer so far.
+    pub(super) fn text(&self) -> String {
+        self.screen.text()
+    }
+
     /// The whole answer, and the end.
     pub(super) async fn whole(mut self) -> Result<(String, RunEnd), Problem> {
         loop {

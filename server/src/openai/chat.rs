@@ -223,17 +223,21 @@ impl Pieces {
     async fn go(&mut self, mut answering: Answering) -> Event {
         loop {
             match answering.next().await {
-                Ok(Came::Text(text)) => match text.strip_prefix(&self.said) {
-                    Some("") => {}
-                    Some(piece) => {
+                Ok(Came::Text(text)) => {
+                    // A piece that was sent cannot be taken back here: what holds is awaited, and sent when it goes on.
+                    if let Some(piece) = text.strip_prefix(&self.said).filter(|piece| !piece.is_empty()) {
                         let chunk = self.frame.chunk(value!({ "content": piece }), None);
                         self.said = text;
                         self.then = Then::Go(answering);
                         return json(&chunk);
                     }
-                    // A piece that was sent cannot be taken back here: what holds is awaited, and sent when it goes on.
-                    None => {}
-                },
+                }
+                Ok(Came::End(_)) if answering.text() != self.said => {
+                    let detail =
+                        "a part of the answer was sent before its attempt failed, and the next one says something else";
+                    let problem = Problem::conflict(codes::RUN_STATE, detail).hint("ask without `stream` to be sure");
+                    return json(&Failed::of(&problem.about(answering.run)));
+                }
                 Ok(Came::End(end)) => return self.end(answering.run, &end),
                 Err(problem) => return json(&Failed::of(&problem)),
             }

@@ -49,7 +49,7 @@ async fn events(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let run = visible(&app, &caller, &id).await?.id;
-    let after = headers.get("last-event-id").map(|id| place(id)).transpose()?;
+    let after = headers.get("last-event-id").map(place).transpose()?;
     stream(&app, run, after).await
 }
 

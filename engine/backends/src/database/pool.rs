@@ -47,7 +47,7 @@ impl Pool {
         let why = format!("{} can only be read", file.parent().unwrap_or(file).display()).into();
         let readers = Readers::new(file.to_owned(), is_whole);
         let pool = Self(Arc::new(Shared { writer: Writer::Nobody(why), readers }));
-        let version = pool.read(|db| Ok::<_, StoreError>(db.version()?)).await?;
+        let version = pool.read(Database::version).await?;
         check_version(version, migrations)?;
         Ok(pool)
     }
