@@ -97,7 +97,7 @@ fn filled_json(json: &Json, kept: &Kept) -> Json {
 impl Step {
     fn request(&self, kept: &Kept) -> Request<Body> {
         let (method, path) = self.request.split_once(' ').expect("a request is a method and a path");
-        let mut request = Request::builder().method(method).uri(filled(path, kept)).header(header::HOST, "localhost");
+        let mut request = Request::builder().method(method).uri(filled(path, kept));
         match self.key.as_deref() {
             None => request = request.header(header::AUTHORIZATION, format!("Bearer {KEY}")),
             Some("") => {}

@@ -73,9 +73,6 @@ impl Client {
     pub(crate) async fn send(&self, world: &World, request: &str, body: Json) -> Reply {
         let (method, path) = request.split_once(' ').unwrap();
         let mut builder = Request::builder().method(method).uri(path);
-        if !self.headers.iter().any(|(name, _)| *name == "host") {
-            builder = builder.header(header::HOST, "localhost");
-        }
         if let Some(bearer) = &self.bearer {
             builder = builder.header(header::AUTHORIZATION, format!("Bearer {bearer}"));
         }

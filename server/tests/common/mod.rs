@@ -8,7 +8,7 @@ use std::sync::Arc;
 use axum::{
     Router,
     body::Body,
-    http::{HeaderMap, Request, StatusCode},
+    http::{HeaderMap, HeaderValue, Request, StatusCode, header},
 };
 use liteagent_engine::{
     capability::{Capabilities, Secrets},
@@ -136,8 +136,9 @@ impl World {
         &self.installation
     }
 
-    /// What a request is answered.
-    pub(crate) async fn ask(&self, request: Request<Body>) -> Reply {
+    /// What a request is answered; it is sent to this machine unless it says otherwise.
+    pub(crate) async fn ask(&self, mut request: Request<Body>) -> Reply {
+        request.headers_mut().entry(header::HOST).or_insert(HeaderValue::from_static("localhost"));
         let response = self.router.clone().oneshot(request).await.unwrap();
         let (parts, body) = response.into_parts();
         let body = axum::body::to_bytes(body, 64 << 20).await.unwrap();
