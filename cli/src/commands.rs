@@ -8,6 +8,7 @@ use crate::{
 };
 
 mod ask;
+mod backup;
 mod chat;
 mod check;
 mod completions;
@@ -25,6 +26,7 @@ mod models;
 mod new;
 mod nodes;
 pub(crate) mod quarantine;
+mod restore;
 pub(crate) mod run;
 pub(crate) mod runs;
 mod sandbox;
@@ -53,6 +55,10 @@ pub(crate) enum Verb {
     Kb(kb::Kb),
     /// Lists runs, shows one, answers one that waits, goes on with one
     Runs(runs::Runs),
+    /// Writes everything that the data folder holds into one file, or looks whether such a file is whole
+    Backup(backup::Backup),
+    /// Makes an installation from a backup
+    Restore(restore::Restore),
     /// Deletes everything that is kept about a subject
     Forget(forget::Forget),
     /// Runs the tests of workflows
@@ -105,6 +111,8 @@ impl Verb {
             Self::Search(verb) => verb.run(shell),
             Self::Kb(verb) => verb.run(shell),
             Self::Runs(verb) => verb.run(shell),
+            Self::Backup(verb) => verb.run(shell),
+            Self::Restore(verb) => verb.run(shell),
             Self::Forget(verb) => verb.run(shell),
             Self::Test(verb) => verb.run(shell),
             Self::Eval(verb) => verb.run(shell),

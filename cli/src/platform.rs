@@ -187,6 +187,12 @@ impl From<EngineError> for Failure {
             }
             EngineError::Elsewhere(run) => usage(codes::RUN_STATE)
                 .hint(format!("wait for it, or ask its process to stop: `liteagent runs cancel {run}`")),
+            EngineError::Held(run) => {
+                usage(codes::RUN_HELD).hint(format!("`liteagent runs release {run}` lets it go on"))
+            }
+            EngineError::Busy { .. } => {
+                usage(codes::BUSY).hint("try again later, or raise `[limits]` in `liteagent.toml`")
+            }
             EngineError::KeyConflict(_) => usage(codes::RUN_STATE),
             EngineError::Full(ahead) => {
                 let first = ahead.first().map(|run| format!("; `liteagent runs cancel {run}` stops the first"));

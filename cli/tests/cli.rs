@@ -1,6 +1,7 @@
 //! The real binary, in a folder of its own.
 
 mod cli {
+    mod backup;
     mod cassettes;
     mod chat;
     mod code;

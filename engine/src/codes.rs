@@ -393,6 +393,15 @@ codes! {
     HOOK_RUN_FAILED = "LA4215": "the run of a webhook failed before it replied";
     HOOK_LATE = "LA4216": "the run of a webhook has not replied in time";
 
+    // LA45xx: operating an installation
+    NO_BACKUP = "LA4501": "a file is no backup";
+    BACKUP_DAMAGED = "LA4502": "a backup is damaged";
+    BACKUP_NEWER = "LA4503": "a newer release wrote a backup";
+    NOT_EMPTY = "LA4504": "a backup is restored only where nothing is";
+    RUN_HELD = "LA4505": "a run is held";
+    BUSY = "LA4506": "too many runs wait";
+    BUDGET_SPENT = "LA4507": "a budget is used up";
+
     // LA5xxx: stores
     STORE = "LA5001": "the store failed";
     STORE_FULL = "LA5002": "the store has no room left";

@@ -12,16 +12,18 @@ pub use self::{
     error::{AppendError, StoreError},
     hold::Hold,
     memory::{DEFAULT_LEASE, MemoryStore},
+    message::{InboxMessage, Message, MessageBody},
+    operation::{Installation, ReleaseHeld, Spending},
     subject::{Forget, Forgotten},
     usage::{DAY, RunUsage, UsageRow, UsageRowReport, day_of},
     values::{Blobs, Expect, FileValue, Files, Kv, KvEntry, OutputCache, file_id},
 };
 use crate::{
     error::ErrorReport,
-    event::{RunStatus, Seq, SignalTo},
+    event::{RunStatus, Seq},
     id::{Digest, RunId, SessionId},
     units::Millis,
-    usage::{Spent, Usage},
+    usage::Usage,
     value::Value,
 };
 
@@ -29,6 +31,8 @@ mod conversation;
 mod error;
 pub mod hold;
 mod memory;
+mod message;
+mod operation;
 mod subject;
 mod usage;
 mod values;
@@ -59,6 +63,8 @@ pub enum RunPhase {
     Running,
     /// It waits for a time or a message.
     Waiting,
+    /// It came out of a backup: nobody takes it before a person releases it. Messages reach its inbox all the same.
+    Held,
     /// It ended.
     Ended,
 }
@@ -70,6 +76,7 @@ impl RunPhase {
             Self::Queued => "queued",
             Self::Running => "running",
             Self::Waiting => "waiting",
+            Self::Held => "held",
             Self::Ended => "ended",
         }
     }
@@ -94,6 +101,8 @@ pub struct NewRun {
     pub turn: Option<NewTurn>,
     /// Whom it is about; its children are about the same.
     pub subject: Option<String>,
+    /// Who pays: what it uses, with the runs that it starts, is added up for this name too. Means nothing for a child.
+    pub account: Option<String>,
     /// What it is counted under.
     pub holds: Vec<Hold>,
     /// Gives the same run for the same caller, workflow and key for 24 hours.
@@ -159,6 +168,8 @@ pub enum Take {
     Owned(SessionId),
     /// It waits for these runs to end.
     Full(Vec<RunId>),
+    /// It came out of a backup, and nobody has released it.
+    Held,
     /// It has ended.
     Ended,
     /// There is no such run.
@@ -298,62 +309,6 @@ pub enum Release {
     },
 }
 
-/// A message to a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Message {
-    /// Unique within the run: sending it again changes nothing.
-    pub id: String,
-    /// When it was sent.
-    pub at: Millis,
-    /// What it says.
-    pub body: MessageBody,
-}
-
-/// What a message says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum MessageBody {
-    /// Input for a waiting node.
-    Signal {
-        /// For whom.
-        to: SignalTo,
-        /// What it carries.
-        payload: Value,
-        /// Who sent it.
-        by: Option<String>,
-    },
-    /// Stop the run.
-    Cancel {
-        /// Who asks.
-        by: Option<String>,
-    },
-    /// A child run ended.
-    ChildEnded {
-        /// The node that started it.
-        node: String,
-        /// The attempt of that node.
-        attempt: u32,
-        /// How it ended.
-        status: RunStatus,
-        /// Its outputs.
-        outputs: Value,
-        /// Why it did not succeed.
-        error: Option<ErrorReport>,
-        /// What it used of models, with the runs that it started, and how many nodes it started.
-        #[serde(default, skip_serializing_if = "Spent::is_nothing")]
-        usage: Spent,
-    },
-}
-
-/// A message in the inbox of a run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct InboxMessage {
-    /// Its place in the store, in order of arrival.
-    pub row: i64,
-    /// The message.
-    pub message: Message,
-}
-
 /// Runs, their journals and their inboxes.
 ///
 /// # Contract
@@ -435,8 +390,28 @@ pub trait Journal: Send + Sync {
     /// What the runs that ended on these days used, by day, workflow and model, in that order. `from` and `until` are
     /// moments of the first and the last day. It outlives the runs, and says nothing about whom they were about.
     async fn usage(&self, from: Millis, until: Millis) -> Result<Vec<UsageRow>, StoreError>;
-    /// The blobs that some run names.
+    /// Deletes what was used on the days before that of `before`.
+    async fn forget_usage(&self, before: Millis) -> Result<(), StoreError>;
+    /// What runs used that ended on these days, with the runs that they started: those of an account, or all.
+    async fn spent(&self, account: Option<&str>, from: Millis, until: Millis) -> Result<Spending, StoreError>;
+    /// Whether some run names a blob.
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError>;
+
+    /// Holds every run that has not ended, and says how many. It is taken from its owner; what waits for it goes on to wait.
+    async fn hold_runs(&self) -> Result<u64, StoreError>;
+    /// Puts held runs back into the queue, at most `limit`, oldest first, and says which.
+    async fn release_held(&self, which: &ReleaseHeld, limit: u32) -> Result<Vec<RunId>, StoreError>;
+    /// How many runs are queued; whoever asks counts no further than `most`.
+    async fn queued(&self, most: u32) -> Result<u32, StoreError>;
+    /// Whether there is room for a new run.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] when there is not.
+    async fn check_room(&self) -> Result<(), StoreError>;
+    /// Which installation this is.
+    async fn installation(&self) -> Result<Installation, StoreError>;
+    /// Keeps that a backup was finished.
+    async fn backed_up(&self, at: Millis) -> Result<(), StoreError>;
 }
 
 /// Every store that a process uses.

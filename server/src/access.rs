@@ -13,7 +13,12 @@ use liteagent_engine::codes;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{app::App, front::Address, problem::Problem, store::KeyScope};
+use crate::{
+    app::App,
+    front::Address,
+    problem::Problem,
+    store::{KeyLimits, KeyScope},
+};
 
 /// What a user may do. Each may do what those before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -138,6 +143,8 @@ pub(crate) struct KeyCaller {
     pub(crate) scope: KeyScope,
     /// How many requests a minute it allows; `None` is what the server allows every key.
     pub(crate) rate: Option<u32>,
+    /// What its runs may use.
+    pub(crate) limits: KeyLimits,
 }
 
 impl Caller {

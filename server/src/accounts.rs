@@ -25,8 +25,6 @@ mod password;
 mod secrets;
 mod sign_in;
 
-/// How long the audit log is kept.
-const AUDIT_KEPT: Millis = 365 * 24 * 60 * 60 * 1_000;
 /// How much later a key must be used for that to be noted again.
 const USE_NOTED: Millis = 60_000;
 
@@ -133,7 +131,7 @@ impl Accounts {
 
     async fn key_caller(&self, hash: TokenHash, now: Millis) -> Result<(Caller, Millis), Problem> {
         let row = self.store.key(hash).await?.ok_or_else(|| unknown("the API key is not known here"))?;
-        let KeyRow { id, name, scope, rate, expires_at, revoked_at, used_at, .. } = row;
+        let KeyRow { id, name, scope, rate, limits, expires_at, revoked_at, used_at, .. } = row;
         if revoked_at.is_some() {
             return Err(unknown("the API key was revoked"));
         }
@@ -149,7 +147,7 @@ impl Accounts {
                 }
             });
         }
-        Ok((Caller::Key(KeyCaller { id, name, scope, rate }), expires_at.unwrap_or(Millis::MAX)))
+        Ok((Caller::Key(KeyCaller { id, name, scope, rate, limits }), expires_at.unwrap_or(Millis::MAX)))
     }
 
     async fn user_caller(&self, token: &str, now: Millis) -> Result<(Caller, Millis), Problem> {
@@ -180,11 +178,13 @@ impl Accounts {
         actor.entry(self.clock.now(), action, target)
     }
 
-    /// Deletes what has expired.
-    pub(crate) async fn sweep(&self) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        self.store.sweep(now).await?;
-        self.store.forget_audit(now - AUDIT_KEPT).await
+    /// Deletes what has expired, and the audit log before a time.
+    pub(crate) async fn sweep(&self, audit_before: Option<Millis>) -> Result<(), StoreError> {
+        self.store.sweep(self.clock.now()).await?;
+        match audit_before {
+            Some(before) => self.store.forget_audit(before).await,
+            None => Ok(()),
+        }
     }
 }
 

@@ -29,6 +29,7 @@ use crate::{
     front::{Front, pass},
     limits::{Limiters, Limits},
     metrics::{self, Metrics},
+    operation::{Budgets, Retention, Spent},
     problem::Problem,
     routes::Routes,
     store::Store,
@@ -38,7 +39,9 @@ use crate::{
 
 /// How often runs are looked for that someone should take.
 const RECONCILE: Duration = Duration::from_secs(1);
-/// How often what has expired is deleted.
+/// How long after its start a server first deletes what has expired.
+const FIRST_SWEEP: Duration = Duration::from_mins(1);
+/// How often it does.
 const SWEEP: Duration = Duration::from_hours(1);
 
 /// How long the next piece of a body may take to arrive.
@@ -85,6 +88,10 @@ pub struct Settings {
     pub tls: bool,
     /// How many requests are allowed.
     pub limits: Limits,
+    /// How long what is over is kept.
+    pub retention: Retention,
+    /// What runs may use of models.
+    pub budgets: Budgets,
 }
 
 impl Default for Settings {
@@ -100,6 +107,8 @@ impl Default for Settings {
             proxies: Vec::new(),
             tls: false,
             limits: Limits::default(),
+            retention: Retention::default(),
+            budgets: Budgets::default(),
         }
     }
 }
@@ -117,6 +126,7 @@ pub(crate) struct App {
     pub(crate) limits: Limiters,
     pub(crate) workflows: Workflows,
     pub(crate) watched: Watched,
+    pub(crate) spent: Spent,
     stopping: watch::Sender<bool>,
 }
 
@@ -175,6 +185,7 @@ impl Server {
             limits,
             workflows,
             watched: Watched::default(),
+            spent: Spent::default(),
             stopping: watch::Sender::new(false),
             settings,
         });
@@ -197,7 +208,7 @@ impl Server {
 
     /// What goes on beside requests, for as long as the server lives; what has expired is deleted now and then.
     pub(crate) fn background(&self) -> impl Future<Output = ()> + Send + 'static {
-        let (server, swept) = (self.clone(), self.app.clone());
+        let (server, swept) = (self.clone(), self.clone());
         let rounds = async move {
             loop {
                 tokio::time::sleep(RECONCILE).await;
@@ -205,12 +216,11 @@ impl Server {
             }
         };
         let sweep = async move {
+            let mut wait = FIRST_SWEEP;
             loop {
-                tokio::time::sleep(SWEEP).await;
-                swept.limits.sweep();
-                if let Err(error) = swept.accounts.sweep().await {
-                    tracing::error!(%error, "what has expired could not be deleted");
-                }
+                tokio::time::sleep(wait).await;
+                wait = SWEEP;
+                swept.sweep().await;
             }
         };
         async move {
@@ -227,6 +237,13 @@ impl Server {
         }
         if let Err(error) = triggers::scheduler::look(&self.app).await {
             tracing::error!(%error, "schedules could not be looked at");
+        }
+    }
+
+    /// Deletes what has expired, and what is kept no longer. What fails is logged, and done the next time.
+    pub async fn sweep(&self) {
+        if let Err(error) = self.app.sweep().await {
+            tracing::error!(%error, "what has expired could not be deleted");
         }
     }
 

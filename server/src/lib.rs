@@ -12,6 +12,7 @@
 //! - `triggers`: what starts runs besides callers: schedules and webhooks;
 //! - `openai`: workflows as models of OpenAI's API;
 //! - `models`: the language models, and what was used of them;
+//! - `operation`: what is kept how long, what may be used, who is forgotten, runs that came out of a backup;
 //! - `metrics`: what is counted, for Prometheus;
 //! - `store`: the rows of all that; what runs leave is kept by the engine's own stores.
 
@@ -32,6 +33,7 @@ mod listen;
 mod metrics;
 mod models;
 mod openai;
+mod operation;
 mod pages;
 mod problem;
 mod routes;
@@ -48,5 +50,6 @@ pub use self::{
     limits::Limits,
     listen::{Ended, Listeners, serve},
     metrics::Metrics,
+    operation::{Budgets, Retention},
     routes::{Route, document, routes},
 };

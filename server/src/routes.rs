@@ -22,7 +22,7 @@ use crate::{
     access::{Access, guard},
     accounts,
     app::App,
-    docs, folder, health, models, openai, pages,
+    docs, folder, health, models, openai, operation, pages,
     problem::{Finding, Place, Problem},
     runs, triggers, workflows,
 };
@@ -66,6 +66,7 @@ impl Routes {
             models::routes,
             triggers::routes,
             openai::routes,
+            operation::routes,
         ]
         .into_iter()
         .fold(routes, |routes, more| more(routes))

@@ -33,6 +33,8 @@ pub(crate) enum Standing {
     Running,
     /// It waits for a person, a signal, a time or another run.
     Waiting,
+    /// It came out of a backup, and waits for its release.
+    Held,
     /// It ended well.
     Succeeded,
     /// It ended with a failure.
@@ -47,6 +49,7 @@ impl Standing {
             (Some(status), _) => status.into(),
             (None, RunPhase::Queued) => Self::Queued,
             (None, RunPhase::Waiting) => Self::Waiting,
+            (None, RunPhase::Held) => Self::Held,
             (None, RunPhase::Running | RunPhase::Ended) => Self::Running,
         }
     }

@@ -5,12 +5,12 @@ use liteagent_engine::store::StoreError;
 
 pub use self::{
     accounts::{
-        AccountStore, AuditFilter, AuditRow, AuditStore, Changed, Counted, Entry, FORGOTTEN, KeyRow, KeyScope,
-        KeyStore, LinkFor, NewLink, NewSession, NewUser, Outcome, Rotated, SessionStore, TokenHash, UserChange,
-        UserRow, UserStore, pause,
+        AccountStore, AuditFilter, AuditRow, AuditStore, Changed, Counted, Entry, FORGOTTEN, KeyLimits, KeyRow,
+        KeyScope, KeyStore, LinkFor, NewLink, NewSession, NewUser, Outcome, Rotated, SessionStore, TokenHash,
+        UserChange, UserRow, UserStore, pause,
     },
     schedules::{Cause, Firing, FiringOutcome, ScheduleId, ScheduleRow, ScheduleState, ScheduleStore},
-    sqlite::SqliteStore,
+    sqlite::{SqliteStore, begin_epoch},
     workflows::{NewVersion, Source, StoredVersion, VersionRow, WorkflowRow, WorkflowStore},
 };
 

@@ -19,6 +19,7 @@ use crate::{
 mod cut;
 mod export;
 mod go_on;
+mod held;
 mod list;
 mod prune;
 mod show;
@@ -51,6 +52,10 @@ enum RunsVerb {
     Fork(cut::Fork),
     /// Stops a run; its `finally` still runs
     Cancel(go_on::Cancel),
+    /// Lists runs that came out of a backup and wait for their release
+    Held(held::Held),
+    /// Lets held runs go on
+    Release(held::Release),
     /// Answers a node that waits, and goes on with the run
     Signal(signal::Signal),
     /// Prints a run as JSON: its journal and its definition
@@ -71,6 +76,8 @@ impl Runs {
             RunsVerb::Restart(verb) => block_on(verb.run(&project, shell)),
             RunsVerb::Fork(verb) => block_on(verb.run(&project, shell)),
             RunsVerb::Cancel(verb) => block_on(verb.run(&project, shell)),
+            RunsVerb::Held(verb) => block_on(verb.run(&project, shell)),
+            RunsVerb::Release(verb) => block_on(verb.run(&project, shell)),
             RunsVerb::Signal(verb) => block_on(verb.run(&project, shell)),
             RunsVerb::Export(verb) => block_on(verb.run(&project, shell)),
             RunsVerb::Usage(verb) => block_on(verb.run(&project, shell)),

@@ -102,8 +102,11 @@ impl Serve {
             names: self.names.clone(),
             proxies: self.proxies.clone(),
             tls: self.tls,
+            retention: project.config.retention.retention(),
+            budgets: project.config.budget.budgets(),
             ..Settings::default()
         };
+        platform.engine.limit(project.config.limits.capacity());
         let server = Server::open(parts, settings).await?;
         let synced = server.follow(self.folder(project)?, project.node_types()).await?;
         let url = self.url(listening.address);

@@ -56,8 +56,15 @@ fn every_command_in_the_guides_works() {
                     serving = Some(Serving::start(&folder));
                     continue;
                 }
-                let said = match command.strip_prefix("liteagent ") {
-                    Some(line) => folder.run_args(&words(line)),
+                let (data, program) = match command.strip_prefix(DATA).and_then(|rest| rest.split_once(' ')) {
+                    Some((data, program)) => (Some(data), program),
+                    None => (None, command.as_str()),
+                };
+                let said = match program.strip_prefix("liteagent ") {
+                    Some(line) => {
+                        let mut command = folder.command(&words(line));
+                        Said::of(command.envs(data.map(|data| ("LITEAGENT_DATA", data))).output().unwrap())
+                    }
                     None => shell(&folder, serving.as_ref(), &command),
                 };
                 let whole = said.out.clone() + &said.err;
@@ -120,8 +127,11 @@ fn name_of(block: &str) -> &str {
     block.lines().find_map(|line| line.strip_prefix("name:")).unwrap().split('#').next().unwrap().trim()
 }
 
+/// What stands before a command that works in another data folder.
+const DATA: &str = "LITEAGENT_DATA=";
+
 fn is_run(command: &str) -> bool {
-    ["liteagent ", "curl "].iter().any(|program| command.starts_with(program))
+    ["liteagent ", "curl ", DATA].iter().any(|program| command.starts_with(program))
 }
 
 /// The commands of a block, each with the lines that it must say; `...` stands for anything.

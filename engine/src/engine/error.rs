@@ -37,6 +37,17 @@ pub enum EngineError {
     /// The run has ended.
     #[error("the run `{0}` has ended")]
     HasEnded(RunId),
+    /// The run came out of a backup, and nobody has released it.
+    #[error("the run `{0}` is held: it came out of a backup")]
+    Held(RunId),
+    /// As many runs go on here, and wait, as may.
+    #[error("{running} runs go on, and {waiting} wait: no more may")]
+    Busy {
+        /// So many this process executes.
+        running: usize,
+        /// So many wait in the queue.
+        waiting: u32,
+    },
     /// Another process executes the run.
     #[error("another process executes the run `{0}`")]
     Elsewhere(RunId),

@@ -47,6 +47,8 @@ pub struct Start {
     pub beside: Option<RunId>,
     /// Whom it is about: what [`crate::store::Journal::forget`] deletes it by. Its children and forks are about the same.
     pub subject: Option<String>,
+    /// Who pays: what it uses is added up for this name, as [`crate::store::Journal::spent`] tells it.
+    pub account: Option<String>,
     /// `env` as the deployment overrides it.
     pub env: Value,
     /// What it may use at most, whatever the workflow says.
@@ -70,6 +72,7 @@ impl Start {
             conversation: None,
             beside: None,
             subject: None,
+            account: None,
             env: Value::Null,
             budget: Limits::default(),
             idempotency: None,
@@ -163,6 +166,7 @@ impl Engine {
             .map_err(|misfits| EngineError::Inputs { workflow: start.bundle.entry.clone(), misfits })?;
 
         if plan.durability == Durability::End {
+            inner.check_room().await?;
             inner.drive(id, Some(Box::new(Owner::detached(inner.clone(), plan, prepared))));
             return Ok(id);
         }
@@ -210,7 +214,12 @@ impl Inner {
     async fn begin(self: Arc<Self>, plan: Arc<Plan>, new: NewRun, first: Record<Addr>) -> Result<RunId, EngineError> {
         let id = new.id;
         let parent = new.parent.clone();
-        match self.stores.journal.create_taken(new, self.session).await {
+        let created = if self.must_wait().await? {
+            self.stores.journal.create(new).await.map(Err)
+        } else {
+            self.stores.journal.create_taken(new, self.session).await
+        };
+        match created {
             Ok(Ok(Take::Taken(taken))) => {
                 match Owner::begun(self.clone(), plan, id, parent, &first, taken.epoch).await {
                     Ok(owner) => self.drive(id, Some(Box::new(owner))),
@@ -221,8 +230,10 @@ impl Inner {
                     }
                 }
             }
-            // It waits for room.
-            Ok(Ok(_) | Err(Created::New)) => self.wake(id),
+            // It waits for others of its keys.
+            Ok(Ok(_)) => self.wake(id),
+            // It waits in the queue for room here.
+            Ok(Err(Created::New)) => {}
             Ok(Err(Created::Existing(run))) => return Ok(run),
             Ok(Err(Created::Conflict(run))) => return Err(EngineError::KeyConflict(run)),
             Ok(Err(Created::Full(ahead))) => return Err(EngineError::Full(ahead)),
@@ -293,6 +304,7 @@ impl Inner {
                 conversation: start.conversation.clone(),
                 turn: origin.parent.is_none().then(|| turn(start, &inputs)).flatten(),
                 subject: start.subject.clone(),
+                account: start.account.clone().filter(|_| origin.parent.is_none()),
                 holds: Vec::new(),
                 idempotency: start.idempotency.clone(),
                 at,

@@ -18,6 +18,7 @@ pub mod holds;
 pub mod inbox;
 pub mod lists;
 pub mod model;
+pub mod operation;
 pub mod ownership;
 pub mod samples;
 pub mod subjects;
@@ -59,6 +60,11 @@ macro_rules! journal_conformance {
             holds::a_run_takes_all_its_keys_or_none,
             holds::a_run_below_one_that_holds_the_key_is_not_counted,
             holds::as_many_as_the_limit_go_on_whoever_comes_at_once,
+            operation::nobody_takes_a_held_run_before_it_is_released,
+            operation::held_runs_are_released_with_those_that_they_started,
+            operation::what_is_spent_adds_up_by_account_and_in_all,
+            operation::queued_runs_are_counted,
+            operation::an_installation_keeps_when_it_was_backed_up,
             ownership::a_run_is_taken_by_one_of_many,
             ownership::a_run_of_a_living_session_cannot_be_taken,
             ownership::a_session_may_take_its_own_run_again,

@@ -11,8 +11,8 @@ use crate::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, ConversationRow, Created, Forget, InboxMessage, Journal, Message, NewRun, Release,
-        RunFilter, RunRow, StoreError, StoredRecord, StoredTurn, Take, UsageRow,
+        Append, AppendError, ConversationRow, Created, Forget, InboxMessage, Installation, Journal, Message, NewRun,
+        Release, ReleaseHeld, RunFilter, RunRow, Spending, StoreError, StoredRecord, StoredTurn, Take, UsageRow,
     },
     units::Millis,
     value::Value,
@@ -181,5 +181,29 @@ impl Journal for FaultyStore {
     }
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError> {
         self.reach()?.has_blob_rows(digest).await
+    }
+    async fn forget_usage(&self, before: Millis) -> Result<(), StoreError> {
+        self.reach()?.forget_usage(before).await
+    }
+    async fn spent(&self, account: Option<&str>, from: Millis, until: Millis) -> Result<Spending, StoreError> {
+        self.reach()?.spent(account, from, until).await
+    }
+    async fn hold_runs(&self) -> Result<u64, StoreError> {
+        self.reach()?.hold_runs().await
+    }
+    async fn release_held(&self, which: &ReleaseHeld, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        self.reach()?.release_held(which, limit).await
+    }
+    async fn queued(&self, most: u32) -> Result<u32, StoreError> {
+        self.reach()?.queued(most).await
+    }
+    async fn check_room(&self) -> Result<(), StoreError> {
+        self.reach()?.check_room().await
+    }
+    async fn installation(&self) -> Result<Installation, StoreError> {
+        self.reach()?.installation().await
+    }
+    async fn backed_up(&self, at: Millis) -> Result<(), StoreError> {
+        self.reach()?.backed_up(at).await
     }
 }

@@ -79,7 +79,7 @@ impl Answering {
         }
         let user = question.user.unwrap_or_else(|| caller.name());
         let start = Start { user: value!({ "name": user }), ..Start::new(published.bundle.clone(), inputs, trigger) };
-        let run = app.engine.start(start).await?;
+        let run = app.begin(Some(caller), start).await?;
         let stream = app.engine.stream(run, None).await?;
         Ok(Self { app: app.clone(), run, stream, screen: Screen::default() })
     }

@@ -132,6 +132,7 @@ impl ListQuery {
             Some(Standing::Queued) => (Some(RunPhase::Queued), None),
             Some(Standing::Running) => (Some(RunPhase::Running), None),
             Some(Standing::Waiting) => (Some(RunPhase::Waiting), None),
+            Some(Standing::Held) => (Some(RunPhase::Held), None),
             Some(Standing::Succeeded) => (None, Some(RunStatus::Succeeded)),
             Some(Standing::Failed) => (None, Some(RunStatus::Failed)),
             Some(Standing::Cancelled) => (None, Some(RunStatus::Cancelled)),

@@ -102,7 +102,7 @@ async fn start(
         idempotency,
         ..Start::new(published.bundle.clone(), body.inputs, value!({ "type": "api" }))
     };
-    let run = app.engine.start(start).await?;
+    let run = app.begin(Some(&caller), start).await?;
     match body.mode {
         Mode::Wait => wait(&app, run).await,
         Mode::Async => Ok((StatusCode::ACCEPTED, Json(RunReply::begun(run, Standing::Queued))).into_response()),

@@ -9,17 +9,21 @@ use liteagent_engine::store::StoreError;
 use super::Store;
 
 mod accounts;
+mod epoch;
 mod schedules;
 mod workflows;
+
+pub use self::epoch::begin_epoch;
 
 /// Name of the file in the data folder.
 const FILE: &str = "platform.db";
 
 /// Every migration, oldest first.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../migrations/0001_workflows.sql"),
     include_str!("../../migrations/0002_accounts.sql"),
     include_str!("../../migrations/0003_triggers.sql"),
+    include_str!("../../migrations/0008_operation.sql"),
 ];
 
 /// The rows of the server in one SQLite file. Several processes may use it.

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use liteagent_engine::units::Millis;
 
 use super::{
-    AuditFilter, Changed, Counted, Entry, KeyRow, KeyScope, LinkFor, NewLink, NewSession, NewUser, Outcome, Rotated,
-    SqliteStore, Store, UserChange, UserRow,
+    AuditFilter, Changed, Counted, Entry, KeyLimits, KeyRow, KeyScope, LinkFor, NewLink, NewSession, NewUser, Outcome,
+    Rotated, SqliteStore, Store, UserChange, UserRow,
 };
 use crate::access::Role;
 
@@ -283,6 +283,7 @@ async fn keys_are_found_by_their_hash_and_revoked_once(place: &dyn Place) {
         name: "website".to_owned(),
         scope,
         rate: Some(60),
+        limits: KeyLimits { runs: Some(3), tokens: Some(1 << 40), cost: None },
         created_by: "ada@example.org".to_owned(),
         created_at,
         expires_at: Some(LATER),

@@ -79,7 +79,8 @@ impl Installation {
         self.server_with(developing(), Vec::new()).await
     }
 
-    async fn server_with(self: &Arc<Self>, settings: Settings, answers: Vec<Value>) -> World {
+    /// The same with other settings, and models that answer so.
+    pub(crate) async fn server_with(self: &Arc<Self>, settings: Settings, answers: Vec<Value>) -> World {
         let models = Arc::new(FakeModels::answering(answers));
         let stores = self.stores();
         let caps = Capabilities {
@@ -147,6 +148,7 @@ impl World {
     }
 }
 
-fn developing() -> Settings {
+/// The settings of a developer.
+pub(crate) fn developing() -> Settings {
     Settings { dev_key: Some(KEY.to_owned()), ..Settings::default() }
 }

@@ -90,7 +90,9 @@ impl Cancel {
         refuse_ended(&row)?;
         platform.progress.watch(row.id);
         platform.engine.cancel(row.id, by()).await?;
-        if row.phase == RunPhase::Running {
+        if row.phase == RunPhase::Held {
+            shell.note(format!("{} is held: it is cancelled when it is released", row.id));
+        } else if row.phase == RunPhase::Running {
             shell.note(format!("asked the process that runs {} to cancel it", row.id));
         } else {
             go_on(&platform, row.id).await?;

@@ -40,12 +40,18 @@ enum Standing {
     Queued,
     Running,
     Waiting,
+    Held,
     Succeeded,
     Failed,
     Cancelled,
 }
 
 impl List {
+    /// Lists runs that are held.
+    pub(super) fn held(workflow: Option<String>, limit: u32, json: bool) -> Self {
+        Self { workflow, status: Some(Standing::Held), limit, json }
+    }
+
     pub(crate) async fn run(self, project: &Project, shell: &Shell) -> Result<Exit, Failure> {
         let stores = open_stores_to_read(project).await?.stores;
         let mut rows = stores.journal.runs(self.filter()).await?;
@@ -88,6 +94,7 @@ impl List {
             Some(Standing::Queued) => phase(RunPhase::Queued),
             Some(Standing::Running) => phase(RunPhase::Running),
             Some(Standing::Waiting) => phase(RunPhase::Waiting),
+            Some(Standing::Held) => phase(RunPhase::Held),
             Some(Standing::Succeeded) => ended(RunStatus::Succeeded),
             Some(Standing::Failed) => ended(RunStatus::Failed),
             Some(Standing::Cancelled) => ended(RunStatus::Cancelled),

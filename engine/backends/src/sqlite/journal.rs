@@ -7,15 +7,15 @@ use liteagent_engine::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, ConversationRow, Created, Forget, InboxMessage, Journal, Message, NewRun, Release,
-        RunFilter, RunRow, StoreError, StoredRecord, StoredTurn, Take, UsageRow,
+        Append, AppendError, ConversationRow, Created, Forget, InboxMessage, Installation, Journal, Message, NewRun,
+        Release, ReleaseHeld, RunFilter, RunRow, Spending, StoreError, StoredRecord, StoredTurn, Take, UsageRow,
     },
     units::Millis,
     value::Value,
 };
 use rusqlite::params;
 
-use super::{SqliteStore, line, lists::Key, retention, row::hash, runs};
+use super::{SqliteStore, line, lists::Key, operation, retention, row::hash, runs, usage};
 use crate::database::Error;
 
 #[async_trait]
@@ -169,5 +169,39 @@ impl Journal for SqliteStore {
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError> {
         let sql = "SELECT 'yes' FROM blobs WHERE digest = ?1 LIMIT 1";
         Ok(self.0.text(sql, Key::Bytes(hash(digest))).await?.is_some())
+    }
+
+    async fn forget_usage(&self, before: Millis) -> Result<(), StoreError> {
+        self.0.writer.write(move |db| usage::forget(db, before)).await
+    }
+
+    async fn spent(&self, account: Option<&str>, from: Millis, until: Millis) -> Result<Spending, StoreError> {
+        self.spent_on(account.unwrap_or_default(), from, until).await
+    }
+
+    async fn hold_runs(&self) -> Result<u64, StoreError> {
+        self.0.writer.write(|db| operation::hold_runs(db)).await
+    }
+
+    async fn release_held(&self, which: &ReleaseHeld, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        let which = which.clone();
+        self.0.writer.write(move |db| operation::release_held(db, &which, limit)).await
+    }
+
+    async fn queued(&self, most: u32) -> Result<u32, StoreError> {
+        Ok(self.0.queued(most).await?)
+    }
+
+    async fn check_room(&self) -> Result<(), StoreError> {
+        self.0.options.reserve.check(&self.0.folder)
+    }
+
+    async fn installation(&self) -> Result<Installation, StoreError> {
+        Ok(self.0.installation().await?)
+    }
+
+    async fn backed_up(&self, at: Millis) -> Result<(), StoreError> {
+        let sql = "UPDATE installation SET backup_at = ?1";
+        self.0.writer.write(move |db| db.execute(sql, [at]).map(drop)).await
     }
 }

@@ -38,7 +38,8 @@ pub(super) fn create(db: &Db, new: &NewRun, end: Option<&Release>) -> Result<Cre
     let parent = new.parent.as_ref();
     db.execute(
         "INSERT INTO runs (id, workflow, digest, phase, epoch, seq, parent_run, parent_node, parent_attempt, trigger, \
-         conversation, created_at, updated_at, subject) VALUES (?1, ?2, ?3, 0, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11)",
+         conversation, created_at, updated_at, subject, account) \
+         VALUES (?1, ?2, ?3, 0, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12)",
         params![
             new.id.0.as_bytes(),
             new.workflow,
@@ -51,6 +52,7 @@ pub(super) fn create(db: &Db, new: &NewRun, end: Option<&Release>) -> Result<Cre
             new.conversation,
             new.at,
             new.subject,
+            new.account,
         ],
     )?;
     let row = db.last_row();
@@ -113,6 +115,9 @@ pub(super) fn take(db: &Db, run: RunId, session: SessionId, at: Millis) -> Resul
     let row = row?;
     if row.phase == RunPhase::Ended {
         return Ok(Ok(Take::Ended));
+    }
+    if row.phase == RunPhase::Held {
+        return Ok(Ok(Take::Held));
     }
     if let Some(owner) = row.owner.filter(|owner| *owner != session)
         && db.is_alive(owner, at)?

@@ -9,8 +9,8 @@ use crate::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, ConversationRow, Created, Forget, InboxMessage, Journal, Message, NewRun, Release,
-        RunFilter, RunRow, StoreError, StoredRecord, StoredTurn, Take, UsageRow,
+        Append, AppendError, ConversationRow, Created, Forget, InboxMessage, Installation, Journal, Message, NewRun,
+        Release, ReleaseHeld, RunFilter, RunRow, Spending, StoreError, StoredRecord, StoredTurn, Take, UsageRow,
     },
     units::Millis,
     value::Value,
@@ -133,5 +133,41 @@ impl Journal for MemoryStore {
 
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError> {
         Ok(self.runs().names_blob(digest))
+    }
+
+    async fn forget_usage(&self, before: Millis) -> Result<(), StoreError> {
+        let mut runs = self.runs();
+        runs.daily.forget(before);
+        runs.operation.forget(before);
+        Ok(())
+    }
+
+    async fn spent(&self, account: Option<&str>, from: Millis, until: Millis) -> Result<Spending, StoreError> {
+        Ok(self.runs().operation.spent(account, from, until))
+    }
+
+    async fn hold_runs(&self) -> Result<u64, StoreError> {
+        Ok(self.runs().hold_runs())
+    }
+
+    async fn release_held(&self, which: &ReleaseHeld, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        Ok(self.runs().release_held(which, limit))
+    }
+
+    async fn queued(&self, most: u32) -> Result<u32, StoreError> {
+        Ok(self.runs().queued(most))
+    }
+
+    async fn check_room(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn installation(&self) -> Result<Installation, StoreError> {
+        Ok(self.runs().operation.installation.clone())
+    }
+
+    async fn backed_up(&self, at: Millis) -> Result<(), StoreError> {
+        self.runs().operation.installation.backup_at = Some(at);
+        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use std::{
     time::Duration,
 };
 
-use super::{line::Lines, talk::Talks, usage::Daily};
+use super::{line::Lines, operation::Operation, talk::Talks, usage::Daily};
 use crate::{
     event::{RunStatus, Seq},
     id::{Digest, RunId, SessionId},
@@ -26,7 +26,7 @@ pub(super) struct Runs {
     /// Every run by order of creation.
     pub(super) order: BTreeMap<u64, RunId>,
     /// Those that have not ended, by order of creation: what [`Runs::runnable`] looks at.
-    open: BTreeSet<u64>,
+    pub(super) open: BTreeSet<u64>,
     pub(super) created: u64,
     sent: i64,
     keys: HashMap<(String, String, String), Key>,
@@ -35,11 +35,13 @@ pub(super) struct Runs {
     pub(super) bundles: HashMap<Digest, Arc<str>>,
     pub(super) talks: Talks,
     pub(super) daily: Daily,
+    pub(super) operation: Operation,
 }
 
 pub(super) struct Run {
     pub(super) order: u64,
     pub(super) row: RunRow,
+    account: Option<String>,
     records: Vec<StoredRecord>,
     inbox: Vec<InboxMessage>,
     seen: HashSet<String>,
@@ -68,6 +70,7 @@ impl Runs {
             bundles: HashMap::new(),
             talks: Talks::default(),
             daily: Daily::default(),
+            operation: Operation::default(),
         }
     }
 
@@ -152,6 +155,9 @@ impl Runs {
         if run.row.phase == RunPhase::Ended {
             return Ok(Take::Ended);
         }
+        if run.row.phase == RunPhase::Held {
+            return Ok(Take::Held);
+        }
         if let Some(owner) = run.row.owner.filter(|owner| *owner != session && self.is_alive(*owner, at)) {
             return Ok(Take::Owned(owner));
         }
@@ -207,6 +213,7 @@ impl Runs {
                 run.row.phase = RunPhase::Ended;
                 run.row.usage = usage.total;
                 self.daily.add(&run.row, &usage);
+                self.operation.spend(&run.row, run.account.as_deref(), &usage.total);
                 run.row.status = Some(status);
                 run.row.error = error.map(|error| error.to_string());
                 self.open.remove(&run.order);
@@ -262,7 +269,7 @@ impl Runs {
             RunPhase::Queued => run.row.epoch > 0 || run.is_cancelled() || self.lines.is_next(run.order as i64),
             RunPhase::Running => !run.row.owner.is_some_and(|owner| self.is_alive(owner, at)),
             RunPhase::Waiting => !run.inbox.is_empty() || run.row.wake_at.is_some_and(|wake_at| wake_at <= at),
-            RunPhase::Ended => false,
+            RunPhase::Held | RunPhase::Ended => false,
         });
         ready.take(limit as usize).map(|run| run.row.id).collect()
     }
@@ -343,7 +350,7 @@ impl Run {
             created_at: new.at,
             updated_at: new.at,
         };
-        Self { order, row, records: new.records, inbox: Vec::new(), seen: HashSet::new() }
+        Self { order, row, account: new.account, records: new.records, inbox: Vec::new(), seen: HashSet::new() }
     }
 
     /// Whether a message asks it to stop.

@@ -4,7 +4,11 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use axum::{extract::State, http::StatusCode};
 use chrono::DateTime;
-use liteagent_engine::{codes, time::iso, units::Millis};
+use liteagent_engine::{
+    codes,
+    time::iso,
+    units::{Millis, Money},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
@@ -16,7 +20,7 @@ use crate::{
     extract::{Json, Path},
     problem::Problem,
     routes::Routes,
-    store::{KeyRow, KeyScope},
+    store::{KeyLimits, KeyRow, KeyScope},
 };
 
 /// How many characters of a key are shown: enough to tell it from others, and far from enough to guess it.
@@ -29,6 +33,20 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .add(Access::User(Role::Editor), routes!(list))
         .add(Access::User(Role::Editor), routes!(create))
         .add(Access::User(Role::Editor), routes!(revoke))
+}
+
+/// What the runs of an API key may use of models a day (UTC).
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct DayBudget {
+    /// Tokens of questions and answers.
+    #[serde(default)]
+    #[schema(minimum = 1)]
+    tokens: Option<u64>,
+    /// Money, by the price table.
+    #[serde(default)]
+    #[schema(example = "5.00 USD")]
+    cost: Option<String>,
 }
 
 /// An API key, without the key.
@@ -45,6 +63,10 @@ struct Key {
     scope: KeyScope,
     /// How many requests a minute it allows; `null` is any number.
     rate: Option<u32>,
+    /// How many of its runs may go on at once; `null` is any number.
+    runs: Option<u32>,
+    /// What its runs may use of models a day, in place of what every key may.
+    budget: DayBudget,
     /// Who made it.
     created_by: String,
     /// When.
@@ -66,6 +88,8 @@ impl From<KeyRow> for Key {
             name: row.name,
             scope: row.scope,
             rate: row.rate,
+            runs: row.limits.runs,
+            budget: DayBudget { tokens: row.limits.tokens, cost: row.limits.cost.map(|cost| Money(cost).to_string()) },
             created_by: row.created_by,
             created_at: iso(row.created_at),
             expires_at: row.expires_at.map(iso),
@@ -102,6 +126,12 @@ struct NewKey {
     /// How many requests a minute it allows; any number by default.
     #[schema(value_type = Option<u32>, minimum = 1)]
     rate: Option<NonZeroU32>,
+    /// How many of its runs may go on at once, those that wait for a person among them; any number by default.
+    #[schema(value_type = Option<u32>, minimum = 1)]
+    runs: Option<NonZeroU32>,
+    /// What its runs may use of models a day; by default as much as every key may.
+    #[serde(default)]
+    budget: DayBudget,
 }
 
 /// An API key that was made.
@@ -158,6 +188,7 @@ impl Accounts {
             return Err(Problem::invalid(codes::REQUEST_BODY, detail).hint("name what the key is used in"));
         }
         let expires_at = new.expires_at.map(|text| moment(&text, now)).transpose()?;
+        let limits = KeyLimits { runs: new.runs.map(NonZeroU32::get), ..limits(&new.budget)? };
         let key = secrets::random_key();
         let row = KeyRow {
             id: secrets::id("key"),
@@ -165,6 +196,7 @@ impl Accounts {
             name,
             scope: new.scope,
             rate: new.rate.map(NonZeroU32::get),
+            limits,
             created_by: actor.who.clone(),
             created_at: now,
             expires_at,
@@ -185,6 +217,20 @@ impl Accounts {
         Err(Problem::missing(codes::NO_KEY, format!("there is no API key of the id `{id}`"))
             .hint("list them with GET /api/keys"))
     }
+}
+
+/// What a key may use a day.
+fn limits(budget: &DayBudget) -> Result<KeyLimits, Problem> {
+    let wrong = |detail: String| {
+        Problem::invalid(codes::REQUEST_BODY, detail)
+            .hint("write `\"budget\": {\"tokens\": 100000, \"cost\": \"5.00 USD\"}`")
+    };
+    if budget.tokens == Some(0) {
+        return Err(wrong("`budget.tokens`: expected at least 1, found 0".to_owned()));
+    }
+    let cost = budget.cost.as_deref().map(Money::parse).transpose();
+    let cost = cost.map_err(|error| wrong(format!("`budget.cost`: {error}")))?;
+    Ok(KeyLimits { runs: None, tokens: budget.tokens, cost: cost.map(|cost| cost.0) })
 }
 
 /// A time that is still to come.
