@@ -260,7 +260,8 @@ async fn a_queue_of_many_is_worked_off_by_as_many_as_may() {
 async fn a_process_executes_so_many_runs_at_once_and_refuses_more_than_may_wait() {
     let world = World::new().await;
     world.engine.limit(Capacity { at_once: 2, waiting: 2 });
-    let free = bundle(&[("free", json!({ "nodes": { "wait": { "type": "wait", "signal": "go" } } }))]);
+    let free =
+        bundle(&[("free", json!({ "nodes": { "hang": { "type": "probe", "name": "capacity", "hangs": true } } }))]);
     let start = async || world.start(&free, Value::object()).await;
     let (first, second) = (start().await.unwrap(), start().await.unwrap());
     let (third, fourth) = (start().await.unwrap(), start().await.unwrap());
@@ -275,17 +276,24 @@ async fn a_process_executes_so_many_runs_at_once_and_refuses_more_than_may_wait(
     assert_eq!(world.engine.poll().await.unwrap(), 0, "the reconciler takes no more either");
 
     // Who waits in the queue can be cancelled; the oldest goes first.
-    world.engine.cancel(fourth, None).await.unwrap();
-    assert_eq!(world.end(fourth).await.status, RunStatus::Cancelled);
-    world.go(first).await;
+    let cancel = async |run| {
+        world.engine.cancel(run, None).await.unwrap();
+        assert_eq!(world.end(run).await.status, RunStatus::Cancelled);
+    };
+    cancel(fourth).await;
+    cancel(first).await;
     while world.stores.journal.run(third).await.unwrap().unwrap().epoch == 0 {
         tokio::task::yield_now().await;
     }
     for run in [second, third] {
-        assert_eq!(world.go(run).await.status, RunStatus::Succeeded);
+        cancel(run).await;
     }
-    let last = start().await.unwrap();
-    world.waits(last).await;
+    // A run that rests takes nobody's place.
+    let rests = bundle(&[("rests", json!({ "nodes": { "wait": { "type": "wait", "signal": "go" } } }))]);
+    for _ in 0..3 {
+        let run = world.start(&rests, Value::object()).await.unwrap();
+        world.waits(run).await;
+    }
 }
 
 #[tokio::test]

@@ -23,9 +23,9 @@ const MARKS: &str = "\
 name: marks
 inputs: { n: integer }
 nodes:
-  first: { type: file-write, path: out/first, mode: append, content: \"{{ inputs.n }}\\n\" }
+  first: { type: file-write, path: out/first, mode: append, content: \"<{{ inputs.n }}>\" }
   rest: { type: wait, needs: [first], for: 400ms }
-  second: { type: file-write, needs: [rest], path: out/second, mode: append, content: \"{{ inputs.n }}\\n\" }
+  second: { type: file-write, needs: [rest], path: out/second, mode: append, content: \"<{{ inputs.n }}>\" }
 outputs: { n: \"{{ second.file.name }}\" }
 ";
 const HELLO: &str = "\
@@ -42,8 +42,8 @@ fn folder() -> Folder {
 fn marks(folder: &Folder, name: &str) -> BTreeMap<usize, usize> {
     let mut counted = BTreeMap::new();
     let text = fs::read_to_string(folder.path(&format!("out/{name}"))).unwrap_or_default();
-    for line in text.lines() {
-        *counted.entry(line.parse().unwrap()).or_insert(0) += 1;
+    for number in text.split(['<', '>']).filter(|number| !number.is_empty()) {
+        *counted.entry(number.parse().unwrap()).or_insert(0) += 1;
     }
     counted
 }

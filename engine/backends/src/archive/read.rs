@@ -109,7 +109,11 @@ fn read(file: &Path, into: &Path, want: Want) -> Result<Manifest, ArchiveError> 
     let none = |why: String| ArchiveError::None { file: file.to_owned(), why };
     let damaged = |why: String| ArchiveError::Damaged { file: file.to_owned(), why };
     let broken = |error: io::Error| damaged(error.to_string());
-    let mut archive = tar::Archive::new(MultiGzDecoder::new(BufReader::new(File::open(file).map_err(at(file))?)));
+    let opened = File::open(file).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => none("there is no such file".to_owned()),
+        _ => at(file)(error),
+    })?;
+    let mut archive = tar::Archive::new(MultiGzDecoder::new(BufReader::new(opened)));
     let mut entries = archive.entries().map_err(|error| none(error.to_string()))?;
 
     let first = entries.next().ok_or_else(|| none("it is empty".to_owned()))?;

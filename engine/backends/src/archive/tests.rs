@@ -90,12 +90,9 @@ async fn an_archive_that_was_cut_off_or_changed_is_damaged() {
     write(folder.path(), &whole, about()).unwrap();
     let bytes = fs::read(&whole).unwrap();
     let target = to.path().join("target");
-    for (cut, code) in [
-        (0, codes::NO_BACKUP),
-        (100, codes::NO_BACKUP),
-        (bytes.len() / 2, codes::BACKUP_DAMAGED),
-        (bytes.len() - 30, codes::BACKUP_DAMAGED),
-    ] {
+    for (cut, code) in
+        [(0, codes::NO_BACKUP), (bytes.len() / 2, codes::BACKUP_DAMAGED), (bytes.len() - 30, codes::BACKUP_DAMAGED)]
+    {
         fs::write(to.path().join("cut"), &bytes[..cut]).unwrap();
         let error = verify(&to.path().join("cut")).unwrap_err();
         assert_eq!(error.code(), code, "{cut}: {error}");
@@ -107,7 +104,7 @@ async fn an_archive_that_was_cut_off_or_changed_is_damaged() {
     changed[middle] ^= 0x55;
     fs::write(to.path().join("changed"), changed).unwrap();
     assert_eq!(verify(&to.path().join("changed")).unwrap_err().code(), codes::BACKUP_DAMAGED);
-    assert!(matches!(verify(Path::new("/nowhere/at/all")).unwrap_err(), ArchiveError::Store(_)));
+    assert_eq!(verify(Path::new("/nowhere/at/all")).unwrap_err().code(), codes::NO_BACKUP);
 }
 
 /// An archive that somebody made by hand, with these entries between its first and its last.
