@@ -4,6 +4,7 @@ mod cli {
     mod backup;
     mod cassettes;
     mod chat;
+    mod clients;
     mod code;
     mod composites;
     pub(crate) mod docs;
