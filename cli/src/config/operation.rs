@@ -114,7 +114,7 @@ impl Default for LimitsConfig {
 }
 
 impl LimitsConfig {
-    pub(crate) fn capacity(&self) -> Capacity {
+    pub(crate) fn capacity(self) -> Capacity {
         Capacity { at_once: self.runs.get() as usize, waiting: self.waiting }
     }
 }

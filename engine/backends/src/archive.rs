@@ -137,8 +137,3 @@ impl ArchiveError {
 fn at(path: &std::path::Path) -> impl Fn(io::Error) -> ArchiveError + '_ {
     |error| crate::database::io_error(&error, &path.display().to_string()).into()
 }
-
-/// Lower-case hexadecimal.
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}

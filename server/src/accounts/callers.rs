@@ -77,7 +77,7 @@ mod tests {
             name: String::new(),
             scope,
             rate: None,
-            limits: Default::default(),
+            limits: crate::store::KeyLimits::default(),
         })
     }
 

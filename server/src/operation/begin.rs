@@ -95,13 +95,12 @@ impl App {
             return Ok(budget);
         }
         let now = self.clock.now();
-        let spent = match self.spent.recent(account, period.from, now) {
-            Some(spent) => spent,
-            None => {
-                let spent = self.stores.journal.spent(account, period.from, now).await?;
-                self.spent.keep(account, period.from, now, spent);
-                spent
-            }
+        let spent = if let Some(spent) = self.spent.recent(account, period.from, now) {
+            spent
+        } else {
+            let spent = self.stores.journal.spent(account, period.from, now).await?;
+            self.spent.keep(account, period.from, now, spent);
+            spent
         };
         let refuse = |used: String, most: String| {
             let detail = format!("the budget of {} is {most} a {}, and {used} were used", period.whose, period.per);

@@ -8,12 +8,13 @@ use std::{
 };
 
 use flate2::read::MultiGzDecoder;
+use liteagent_engine::id::Digest;
 use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest as _, Sha256};
 use tempfile::TempDir;
 
 use super::{
-    ABOUT, ArchiveError, FORMAT, MANIFEST, Manifest, at, hex,
+    ABOUT, ArchiveError, FORMAT, MANIFEST, Manifest, at,
     write::{Hashing, MAGIC, is_database, is_of_now},
 };
 use crate::database::make_folder;
@@ -240,7 +241,7 @@ fn copy(entry: &mut impl Read, path: &str, into: &Path, want: Want) -> Result<Se
         let synced = out.into_inner().map_err(io::IntoInnerError::into_error).and_then(|file| file.sync_all());
         synced.map_err(|error| Copy::Write(at(&place)(error)))?;
     }
-    Ok(Seen { size: content.read, sha256: hex(&content.hash.finalize()), is_database })
+    Ok(Seen { size: content.read, sha256: Digest::from_hash(&content.hash.finalize()).to_string(), is_database })
 }
 
 /// Looks whether every database of an archive can be read.

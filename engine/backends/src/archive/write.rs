@@ -8,11 +8,12 @@ use std::{
 };
 
 use flate2::{Compression, write::GzEncoder};
+use liteagent_engine::id::Digest;
 use rusqlite::{Connection, OpenFlags};
 use sha2::{Digest as _, Sha256};
 use tar::{Builder, EntryType, Header};
 
-use super::{ABOUT, About, ArchiveError, Held, MANIFEST, Manifest, at, hex};
+use super::{ABOUT, About, ArchiveError, Held, MANIFEST, Manifest, at};
 use crate::{
     database::{Error, io_error},
     sqlite::FILE,
@@ -52,7 +53,7 @@ pub fn write(data: &Path, file: &Path, about: About) -> Result<Written, ArchiveE
     let scratch = tempfile::Builder::new().prefix(".new-backup-").tempdir_in(folder).map_err(at(folder))?;
     let found = look(data)?;
 
-    let mut archive = Archive::begin(out.as_file_mut(), file)?;
+    let mut archive = Archive::begin(out.as_file_mut(), file);
     let first = serde_json::to_vec_pretty(&about).map_err(|error| at(file)(error.into()))?;
     archive.append(ABOUT, first.len() as u64, first.as_slice())?;
     let mut files = BTreeMap::new();
@@ -180,9 +181,9 @@ struct Archive<'a> {
 }
 
 impl<'a> Archive<'a> {
-    fn begin(out: &'a mut File, file: &Path) -> Result<Self, ArchiveError> {
+    fn begin(out: &'a mut File, file: &Path) -> Self {
         let tar = Builder::new(GzEncoder::new(BufWriter::new(out), Compression::fast()));
-        Ok(Self { tar, file: file.to_owned() })
+        Self { tar, file: file.to_owned() }
     }
 
     /// Adds what stands in a file.
@@ -203,7 +204,7 @@ impl<'a> Archive<'a> {
             // The entry has another length than its header says: the archive is of no use.
             return Err(at(Path::new(path))(io::Error::other(format!("{} bytes of {size} were left", content.read))));
         }
-        Ok(Held { size, sha256: hex(&content.hash.finalize()), database: false })
+        Ok(Held { size, sha256: Digest::from_hash(&content.hash.finalize()).to_string(), database: false })
     }
 
     fn finish(self) -> Result<(), ArchiveError> {
