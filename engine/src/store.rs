@@ -8,11 +8,14 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    conversation::{ConversationEnd, ConversationRow, NewTurn, StoredHistory, StoredTurn, title_of},
+    conversation::{
+        ConversationEnd, ConversationFilter, ConversationRow, NewTurn, Rating, Speaker, StoredHistory, StoredTurn,
+        TurnPage, title_of,
+    },
     error::{AppendError, StoreError},
     hold::Hold,
     memory::{DEFAULT_LEASE, MemoryStore},
-    subject::{Forget, Forgotten},
+    subject::{Forget, ForgetResult, Forgotten},
     usage::{DAY, RunUsage, UsageRow, UsageRowReport, day_of},
     values::{Blobs, Expect, FileValue, Files, Kv, KvEntry, OutputCache, file_id},
 };
@@ -216,6 +219,8 @@ pub struct RunFilter {
     pub status: Option<RunStatus>,
     /// Only children of this run.
     pub parent: Option<RunId>,
+    /// Only those about this subject.
+    pub subject: Option<String>,
     /// Only runs older than this one: the cursor.
     pub before: Option<RunId>,
     /// At most so many; 0 means 100.
@@ -234,6 +239,7 @@ impl RunFilter {
             && self.phase.is_none_or(|phase| phase == row.phase)
             && self.status.is_none_or(|status| Some(status) == row.status)
             && self.parent.is_none_or(|parent| row.parent.as_ref().is_some_and(|of| of.run == parent))
+            && self.subject.as_ref().is_none_or(|subject| Some(subject) == row.subject.as_ref())
     }
 }
 
@@ -424,8 +430,19 @@ pub trait Journal: Send + Sync {
     async fn turns_before(&self, run: RunId, most: usize) -> Result<Vec<StoredTurn>, StoreError>;
     /// The turn of a run.
     async fn turn(&self, run: RunId) -> Result<Option<StoredTurn>, StoreError>;
-    /// Conversations with something said in them, the newest first; of one workflow when it is named.
-    async fn conversations(&self, workflow: Option<&str>, limit: u32) -> Result<Vec<ConversationRow>, StoreError>;
+    /// The turns that lead to the newest one of a conversation.
+    async fn turns(&self, conversation: &str, page: TurnPage) -> Result<Vec<StoredTurn>, StoreError>;
+    /// Says what a person thinks of the answer of a turn; `false` when there is no such turn.
+    async fn rate(&self, run: RunId, rating: Option<Rating>) -> Result<bool, StoreError>;
+    /// Conversations with something said in them, the newest first.
+    async fn conversations(&self, filter: &ConversationFilter) -> Result<Vec<ConversationRow>, StoreError>;
+    /// A conversation with something said in it.
+    async fn conversation_row(&self, id: &str) -> Result<Option<ConversationRow>, StoreError>;
+    /// Gives a conversation another title; `false` when there is no such conversation.
+    async fn rename_conversation(&self, id: &str, title: &str) -> Result<bool, StoreError>;
+    /// Deletes a conversation with its turns and variables; with `runs` its runs too, at most `limit`, and what
+    /// [`Self::forget`] deletes with them. Nothing while one of them has not ended.
+    async fn forget_conversation(&self, id: &str, runs: bool, limit: u32) -> Result<Forget, StoreError>;
     /// Deletes whole ended runs that ended before `before`, with their records, inboxes and blob rows; at most
     /// `limit`. Returns how many.
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;

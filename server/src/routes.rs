@@ -22,9 +22,9 @@ use crate::{
     access::{Access, guard},
     accounts,
     app::App,
-    docs, folder, health, models, openai, pages,
+    conversations, docs, folder, health, knowledge, models, openai, pages,
     problem::{Finding, Place, Problem},
-    runs, triggers, workflows,
+    runs, sockets, triggers, workflows,
 };
 
 /// A route: what is called how, and by whom.
@@ -63,6 +63,9 @@ impl Routes {
             workflows::routes,
             folder::routes,
             runs::routes,
+            conversations::routes,
+            knowledge::routes,
+            sockets::routes,
             models::routes,
             triggers::routes,
             openai::routes,

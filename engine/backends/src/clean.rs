@@ -1,10 +1,9 @@
 //! Retention: what nobody needs any more is deleted.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
 use liteagent_engine::{
-    id::RunId,
-    store::{Forget, Forgotten, StoreError},
+    store::{ForgetResult, StoreError},
     units::{self, Millis},
 };
 
@@ -52,34 +51,12 @@ impl Backends {
         Ok(Cleaned { runs, blobs })
     }
 
-    /// Deletes the runs of a subject with everything that belongs to them; nothing while one of them has not ended. Blobs
-    /// go at once, unless a run of another subject names them; they are counted when they are gone. `Err` inside holds the runs that have not ended.
+    /// See [`liteagent_engine::store::Stores::forget`].
     ///
     /// # Errors
     /// Those of the stores; what was deleted before stays deleted.
-    pub async fn forget(&self, subject: &str) -> Result<Result<Forgotten, Vec<RunId>>, StoreError> {
-        let journal = &self.stores.journal;
-        let mut all = Forgotten::default();
-        let mut blobs = HashSet::new();
-        loop {
-            let forgotten = match journal.forget(subject, BATCH).await? {
-                Forget::Open(runs) => return Ok(Err(runs)),
-                Forget::Done(forgotten) => forgotten,
-            };
-            all.runs += forgotten.runs;
-            all.conversations += forgotten.conversations;
-            all.outputs += forgotten.outputs;
-            blobs.extend(forgotten.blobs);
-            if forgotten.runs < u64::from(BATCH) {
-                break;
-            }
-        }
-        for blob in &blobs {
-            if !self.stores.journal.has_blob_rows(blob).await? && self.stores.blobs.delete(blob).await? {
-                all.blobs.push(blob.clone());
-            }
-        }
-        Ok(Ok(all))
+    pub async fn forget(&self, subject: &str) -> ForgetResult {
+        self.stores.forget(subject).await
     }
 }
 

@@ -141,6 +141,7 @@ impl ListQuery {
             phase,
             status,
             parent: run("parent", self.parent)?,
+            subject: None,
             before: run("before", self.before)?,
             limit: self.limit.unwrap_or(100).clamp(1, 1_000),
         })

@@ -4,7 +4,7 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use axum::{extract::State, http::StatusCode};
 use chrono::DateTime;
-use liteagent_engine::{codes, time::iso, units::Millis};
+use liteagent_engine::{capability::knowledge::Knowledge as _, codes, time::iso, units::Millis};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
@@ -45,6 +45,8 @@ struct Key {
     scope: KeyScope,
     /// How many requests a minute it allows; `null` is any number.
     rate: Option<u32>,
+    /// Whether it only looks: it starts and changes nothing.
+    read_only: bool,
     /// Who made it.
     created_by: String,
     /// When.
@@ -66,6 +68,7 @@ impl From<KeyRow> for Key {
             name: row.name,
             scope: row.scope,
             rate: row.rate,
+            read_only: row.read_only,
             created_by: row.created_by,
             created_at: iso(row.created_at),
             expires_at: row.expires_at.map(iso),
@@ -102,6 +105,9 @@ struct NewKey {
     /// How many requests a minute it allows; any number by default.
     #[schema(value_type = Option<u32>, minimum = 1)]
     rate: Option<NonZeroU32>,
+    /// Whether it only looks: at runs and conversations, or for passages. It starts and changes nothing then.
+    #[serde(default)]
+    read_only: bool,
 }
 
 /// An API key that was made.
@@ -123,10 +129,12 @@ async fn create(
     actor: Actor,
     Json(body): Json<NewKey>,
 ) -> Result<(StatusCode, Json<Made>), Problem> {
-    if let KeyScope::Workflow(name) = &body.scope
-        && app.store.workflow(name).await?.is_none()
-    {
-        return Err(crate::workflows::unknown(name));
+    match &body.scope {
+        KeyScope::Workflow(name) if app.store.workflow(name).await?.is_none() => {
+            return Err(crate::workflows::unknown(name));
+        }
+        KeyScope::KnowledgeBase(name) => drop(app.bases().await?.base(name).await?),
+        KeyScope::Workflow(_) => {}
     }
     let made = app.accounts.make_key(body, &actor).await?;
     Ok((StatusCode::CREATED, Json(made)))
@@ -170,6 +178,7 @@ impl Accounts {
             expires_at,
             revoked_at: None,
             used_at: None,
+            read_only: new.read_only,
         };
         let entry = self.entry(actor, "keys.create", &row.id);
         self.store.add_key(row.clone(), secrets::hash(&key), entry).await?;
