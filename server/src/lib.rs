@@ -9,6 +9,7 @@
 //! - `workflows`: the definitions of the installation, version by version;
 //! - `folder`: a folder of definitions that the server follows;
 //! - `runs`: starting, following and steering runs;
+//! - `agents`: the workflows that people talk with;
 //! - `conversations`: what was said with chat workflows, and by whom;
 //! - `knowledge`: knowledge bases and their documents;
 //! - `sockets`: WebSockets and the tickets that open them;
@@ -24,6 +25,7 @@
 
 mod access;
 mod accounts;
+mod agents;
 mod app;
 mod conversations;
 mod docs;

@@ -20,7 +20,7 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::{
     access::{Access, guard},
-    accounts,
+    accounts, agents,
     app::App,
     conversations, docs, folder, health, knowledge, models, openai, pages,
     problem::{Finding, Place, Problem},
@@ -63,6 +63,7 @@ impl Routes {
             workflows::routes,
             folder::routes,
             runs::routes,
+            agents::routes,
             conversations::routes,
             knowledge::routes,
             sockets::routes,

@@ -18,7 +18,7 @@ use liteagent_engine::{
     store::{MemoryStore, StoredHistory, Stores},
     testing::FakeModels,
     time::{Clock, SystemClock},
-    units::Duration,
+    units::{Duration, Size},
     value::Value,
 };
 use liteagent_documents::testing::InProcess;
@@ -125,6 +125,12 @@ impl World {
     /// A server with nothing in it, whose models answer so.
     pub(crate) async fn new(answers: Vec<Value>) -> Self {
         Installation::new(Arc::new(SystemClock), SECRETS).server_with(developing(), answers).await
+    }
+
+    /// The same, which takes files of so many bytes.
+    pub(crate) async fn with_upload_limit(most: u64) -> Self {
+        let settings = Settings { upload: Size(most), ..developing() };
+        Installation::new(Arc::new(SystemClock), SECRETS).server_with(settings, Vec::new()).await
     }
 
     /// A server over a folder that others may use too: each is a process of its own. Runs end with it.
