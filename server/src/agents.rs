@@ -21,7 +21,7 @@ use crate::{
 /// The node type that makes a workflow an agent.
 const AGENT: &str = "agent";
 /// The keys of a tool that say what it is.
-const KINDS: [&str; 5] = ["workflow", "builtin", "knowledge", "openapi", "mcp"];
+const KINDS: [&str; 6] = ["workflow", "builtin", "knowledge", "openapi", "mcp", "caller"];
 
 pub(crate) fn routes(routes: Routes) -> Routes {
     let access = Access::UserOrKey(Role::Viewer);
@@ -63,9 +63,9 @@ struct Agent {
 struct Tool {
     /// The name that the model sees.
     name: String,
-    /// `workflow`, `builtin`, `knowledge`, `openapi` or `mcp`.
+    /// `workflow`, `builtin`, `knowledge`, `openapi`, `mcp`, or `caller`: those that the caller of a run brings.
     kind: String,
-    /// What it is called there; `null` of `openapi`, which is a whole description.
+    /// What it is called there; `null` of `openapi`, which is a whole description, and of `caller`.
     target: Option<String>,
     /// When to use it, where the workflow says it.
     #[serde(skip_serializing_if = "Option::is_none")]

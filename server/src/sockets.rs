@@ -100,7 +100,8 @@ impl Drop for Entered {
 ///
 /// A frame has at most 1 MiB, and 64 runs are followed at once. Frames count as requests where there are rate limits. Who is
 /// slow is caught up from the journal, and holds up no run. The server sends a ping every 20 seconds, and closes with 1001 when
-/// it stops, with 1008 when the caller's access has ended, and with 1011 when nothing came for a minute.
+/// it stops, with 1008 when the caller's access has ended or 64 replies wait
+/// to be read, and with 1011 when nothing came for a minute.
 #[utoipa::path(get, path = "/api/ws", tag = "streams",
     params(("ticket" = Option<String>, Query, description = "A ticket, in the place of the header `Authorization`")),
     responses((status = 101, description = "The WebSocket is open")))]

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use liteagent_engine::{
     capability::knowledge::{DocumentStatus, Knowledge as _, Mark},
     codes,
-    engine::Start,
+    engine::{EngineError, Start},
     id::{Digest, RunId},
     store::{FileValue, RunFilter, RunPhase, RunRow},
     value,
@@ -196,13 +196,16 @@ async fn runs(app: &App, base: &str, id: &str) -> Result<Vec<RunRow>, Problem> {
 async fn stop(app: &App, base: &str, id: &str) -> Result<(), Problem> {
     for run in runs(app, base, id).await?.into_iter().filter(|run| run.phase != RunPhase::Ended) {
         match app.engine.cancel(run.id, None).await {
-            Ok(()) | Err(liteagent_engine::engine::EngineError::HasEnded(_)) => {}
+            Ok(()) | Err(EngineError::HasEnded(_)) => {}
             Err(error) => return Err(error.into()),
         }
-        let end = tokio::time::timeout(STOPS, app.engine.settled(run.id)).await;
-        if !matches!(end, Ok(Ok(liteagent_engine::engine::Settled::Ended(_)))) {
-            return Err(still(id, run.id));
-        }
+        // Also one that waits in line ends here.
+        let mut stream = app.engine.stream(run.id, None).await?;
+        let end = async {
+            while stream.next().await?.is_some() {}
+            Ok::<_, EngineError>(())
+        };
+        tokio::time::timeout(STOPS, end).await.map_err(|_| still(id, run.id))??;
     }
     Ok(())
 }

@@ -38,10 +38,6 @@ const SILENCE: Duration = Duration::from_mins(1);
 /// For how long it is believed who calls.
 const BELIEVED: Duration = Duration::from_secs(1);
 
-const GOING_AWAY: u16 = 1001;
-const POLICY: u16 = 1008;
-const SILENT: u16 = 1011;
-
 /// What is known of a connection.
 pub(super) struct Connection {
     app: Arc<App>,
@@ -58,6 +54,14 @@ struct Followed {
     task: AbortHandle,
     /// Whether its end was sent.
     over: Arc<AtomicBool>,
+}
+
+/// What was done for a frame.
+struct Granted {
+    /// What is said of it.
+    reply: String,
+    /// What is followed from now on.
+    follow: Option<Follow>,
 }
 
 impl Drop for Followed {
@@ -81,31 +85,30 @@ impl Connection {
         let mut heard = Instant::now();
         let close = loop {
             tokio::select! {
-                () = app.stopping() => break Some(Close { code: GOING_AWAY, reason: "the server stops".to_owned() }),
+                () = app.stopping() => break Some(Close::going_away()),
                 // The other side is gone.
                 _ = &mut writing => return,
                 _ = looks.tick() => {
                     if heard.elapsed() > SILENCE {
-                        break Some(Close { code: SILENT, reason: "nothing came for a minute".to_owned() });
+                        break Some(Close::silent());
                     }
                     if let Err(problem) = self.look().await {
-                        break refused(&problem);
+                        break Some(refused(&problem));
                     }
                 }
                 frame = frames.next() => {
                     heard = Instant::now();
-                    match frame {
-                        Some(Ok(Message::Text(text))) => {
-                            if let Err(problem) = self.take(&text, &sender).await {
-                                break refused(&problem);
-                            }
-                        }
+                    let taken = match frame {
+                        Some(Ok(Message::Text(text))) => self.take(&text, &sender).await,
                         Some(Ok(Message::Binary(_))) => {
                             let problem = wrong("expected a text, found bytes".to_owned());
-                            sender.send(Said::Error { id: None, problem: &problem }.text()).await;
+                            sender.reply(Said::Error { id: None, problem: &problem }.text())
                         }
-                        Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+                        Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
                         Some(Ok(Message::Close(_)) | Err(_)) | None => break None,
+                    };
+                    if let Err(close) = taken {
+                        break Some(close);
                     }
                 }
             }
@@ -132,40 +135,41 @@ impl Connection {
     }
 
     /// Does what a frame asks for; an error ends the connection.
-    async fn take(&mut self, text: &str, sender: &Sender) -> Result<(), Problem> {
+    async fn take(&mut self, text: &str, sender: &Sender) -> Result<(), Close> {
         if self.looked.elapsed() > BELIEVED {
-            self.look().await?;
+            self.look().await.map_err(|problem| refused(&problem))?;
         }
         let said = |id: Option<&str>, problem: &Problem| Said::Error { id, problem }.text();
         let Asked { id, wish } = match Asked::read(text) {
             Ok(asked) => asked,
-            Err(Unread { id, problem }) => {
-                sender.send(said(id.as_deref(), &problem)).await;
-                return Ok(());
-            }
+            Err(Unread { id, problem }) => return sender.reply(said(id.as_deref(), &problem)),
         };
         let access = wish.access();
         let done = match self.app.limits.spend(access, Some(&self.caller), self.address) {
             Ok(_) if !access.allows(Some(&self.caller)) => Err(not_allowed(&self.caller)),
-            Ok(_) => self.grant(&id, wish, sender).await,
+            Ok(_) => self.grant(&id, wish).await,
             Err(problem) => Err(problem),
         };
-        if let Err(problem) = done {
-            sender.send(said(Some(&id), &problem)).await;
+        match done {
+            Ok(Granted { reply, follow }) => {
+                sender.reply(reply)?;
+                if let Some(follow) = follow {
+                    self.follow(&id, follow, sender);
+                }
+                Ok(())
+            }
+            Err(problem) => sender.reply(said(Some(&id), &problem)),
         }
-        Ok(())
     }
 
-    async fn grant(&mut self, id: &str, wish: Wish, sender: &Sender) -> Result<(), Problem> {
+    async fn grant(&mut self, id: &str, wish: Wish) -> Result<Granted, Problem> {
         let (app, caller) = (self.app.clone(), self.caller.clone());
         match wish {
             Wish::Subscribe { run, after } => {
                 self.check_room(id)?;
                 let row = visible(&app, &caller, &run).await?;
                 let follow = Follow::open(&app, row.id, row.conversation, after).await?;
-                sender.send(Said::Ok { id }.text()).await;
-                self.follow(id, follow, sender);
-                return Ok(());
+                return Ok(Granted { reply: Said::Ok { id }.text(), follow: Some(follow) });
             }
             Wish::Start(body) => {
                 self.check_room(id)?;
@@ -173,10 +177,9 @@ impl Connection {
                 let (run, talk) = (started.run, started.talk.as_ref());
                 let conversation = talk.map(|talk| talk.id.as_str());
                 let user = talk.and_then(crate::conversations::Talk::named_user);
-                sender.send(Said::Started { id, run: run.to_string(), conversation, user }.text()).await;
+                let reply = Said::Started { id, run: run.to_string(), conversation, user }.text();
                 let follow = Follow::open(&app, run, conversation.map(str::to_owned), None).await?;
-                self.follow(id, follow, sender);
-                return Ok(());
+                return Ok(Granted { reply, follow: Some(follow) });
             }
             Wish::Unsubscribe => {
                 if self.followed.remove(id).is_none() {
@@ -188,8 +191,7 @@ impl Connection {
             Wish::Signal { run, body } => drop(steer::signal_run(&app, &caller, &run, body).await?),
             Wish::Answer { run, body } => drop(steer::answer_run(&app, &caller, &run, body).await?),
         }
-        sender.send(Said::Ok { id }.text()).await;
-        Ok(())
+        Ok(Granted { reply: Said::Ok { id }.text(), follow: None })
     }
 
     /// Whether one more run can be followed, under this id.
@@ -213,7 +215,7 @@ impl Connection {
             while let Some(next) = follow.next().await {
                 // Whoever reads the end may use the id again.
                 ended.store(matches!(next.name, "end" | "error"), Ordering::Release);
-                sender.send(told(&name, &next)).await;
+                sender.event(told(&name, &next)).await;
             }
         });
         self.followed.insert(id.to_owned(), Followed { task: task.abort_handle(), over });
@@ -237,6 +239,6 @@ fn not_allowed(caller: &Caller) -> Problem {
 }
 
 /// The end of a connection whose caller may not go on.
-fn refused(problem: &Problem) -> Option<Close> {
-    Some(Close { code: POLICY, reason: format!("{}: access has ended", problem.code()) })
+fn refused(problem: &Problem) -> Close {
+    Close::policy(format!("{}: access has ended", problem.code()))
 }

@@ -87,6 +87,9 @@ impl Asked {
             Some("subscribe") => rest::<SubscribeBody>(frame)
                 .map(|SubscribeBody { run, last_event_id }| Wish::Subscribe { run, after: last_event_id }),
             Some("unsubscribe") => rest::<Nothing>(frame).map(|Nothing {}| Wish::Unsubscribe),
+            Some("start") if frame.contains_key("mode") => {
+                Err(wrong("`mode` has no meaning here: what is started is followed".to_owned()))
+            }
             Some("start") => rest(frame).map(|body| Wish::Start(Box::new(body))),
             Some("cancel") => rest(frame).map(|RunBody { run }| Wish::Cancel { run }),
             Some("signal") => of_run(&mut frame).and_then(|run| Ok(Wish::Signal { run, body: rest(frame)? })),
@@ -187,6 +190,7 @@ mod tests {
             r#"{"id":"a","type":"subscribe","run":"r","last_event_id":"x"}"#,
             r#"{"id":"a","type":"unsubscribe","run":"r"}"#,
             r#"{"id":"a","type":"start"}"#,
+            r#"{"id":"a","type":"start","workflow":"w","mode":"wait"}"#,
             r#"{"id":"a","type":"signal","run":"r"}"#,
             r#"{"id":"a","type":"answer","node":"n","action":"yes"}"#,
         ] {

@@ -44,7 +44,7 @@ impl Listening {
     }
 
     async fn ask(&self, method: &str, path: &str, key: &str, body: Json) -> Reply {
-        let request = axum::http::Request::builder().method(method).uri(path);
+        let request = Request::builder().method(method).uri(path);
         let request = request.header("authorization", format!("Bearer {key}")).header("content-type", "application/json");
         let body = if body.is_null() { String::new() } else { body.to_string() };
         self.world.ask(request.body(body.into()).unwrap()).await
@@ -297,7 +297,7 @@ async fn a_key_sees_its_own_and_loses_the_connection_when_it_is_revoked() {
     }
     // Only what stays open takes tickets.
     let ticket = listening.ticket(KEY, Json::Null).await;
-    let request = axum::http::Request::get(format!("/api/runs?ticket={ticket}")).body(axum::body::Body::empty());
+    let request = Request::get(format!("/api/runs?ticket={ticket}")).body(axum::body::Body::empty());
     assert_eq!(listening.world.ask(request.unwrap()).await.status, 401);
 }
 

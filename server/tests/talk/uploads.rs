@@ -105,6 +105,26 @@ async fn every_file_is_indexed_by_itself_whatever_the_others_are() {
 }
 
 #[tokio::test]
+async fn what_is_deleted_while_it_is_indexed_leaves_nothing() {
+    let world = world().await;
+    let names: Vec<String> = (0..12).map(|number| format!("{number}.md")).collect();
+    let fields: Vec<Field<'_>> = names.iter().map(|name| ("file", Some(name.as_str()), &b"Something."[..])).collect();
+    assert_eq!(upload(&world, form(&fields)).await.0, 202);
+    // The same again, with another content, takes the place of what is not done yet.
+    let fields: Vec<Field<'_>> = names.iter().map(|name| ("file", Some(name.as_str()), &b"Something else."[..])).collect();
+    assert_eq!(upload(&world, form(&fields)).await.0, 202);
+    assert!(standing(&world).await.iter().all(|(_, status)| status == "ready"));
+    let fields: Vec<Field<'_>> = names.iter().map(|name| ("file", Some(name.as_str()), &b"A third thing."[..])).collect();
+    assert_eq!(upload(&world, form(&fields)).await.0, 202);
+    let deleted = send(&world, "DELETE", "/api/knowledge/handbook", "application/json", Body::empty()).await;
+    assert_eq!(deleted.status, 204, "{}", deleted.body);
+    let runs = send(&world, "GET", "/api/runs", "application/json", Body::empty()).await;
+    assert_eq!(serde_json::from_str::<Json>(&runs.body).unwrap()["runs"], json!([]));
+    let bases = send(&world, "GET", "/api/knowledge", "application/json", Body::empty()).await;
+    assert_eq!(serde_json::from_str::<Json>(&bases.body).unwrap()["knowledge"], json!([]), "nothing made it anew");
+}
+
+#[tokio::test]
 async fn forms_that_cannot_be_read_are_refused_and_what_came_before_stays() {
     let world = world().await;
     let code = |(status, reply): (u16, Json)| (status, reply["code"].as_str().unwrap_or_default().to_owned());
