@@ -65,7 +65,9 @@ impl Access {
     pub(crate) fn allows(self, caller: Option<&Caller>) -> bool {
         match (self, caller) {
             (Self::Open | Self::SignIn, _) => true,
-            (Self::UserOrKey(least) | Self::Stream(least), Some(Caller::Key(key))) => !key.read_only || least == Role::Viewer,
+            (Self::UserOrKey(least) | Self::Stream(least), Some(Caller::Key(key))) => {
+                !key.read_only || least == Role::Viewer
+            }
             (Self::User(least) | Self::UserOrKey(least) | Self::Stream(least), Some(Caller::User(user))) => {
                 user.role >= least
             }

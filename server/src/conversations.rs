@@ -132,7 +132,8 @@ impl Talk {
         if let Some(id) = id {
             let row = scope.find(&*app.stores.journal, id).await?;
             if row.workflow != *workflow {
-                let detail = format!("the conversation `{id}` is one with `{}`, and not with `{workflow}`", row.workflow);
+                let detail =
+                    format!("the conversation `{id}` is one with `{}`, and not with `{workflow}`", row.workflow);
                 return Err(Problem::conflict(codes::OTHER_WORKFLOW, detail)
                     .hint("leave `conversation` out to begin a new one"));
             }

@@ -53,7 +53,9 @@ impl OpenBases for KnowledgeBases {
 }
 
 pub(crate) fn routes(routes: Routes) -> Routes {
-    [api::routes, documents::routes, upload::routes, search::routes].into_iter().fold(routes, |routes, more| more(routes))
+    [api::routes, documents::routes, upload::routes, search::routes]
+        .into_iter()
+        .fold(routes, |routes, more| more(routes))
 }
 
 impl App {

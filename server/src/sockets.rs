@@ -18,8 +18,8 @@ use liteagent_engine::codes;
 use tokio::sync::watch;
 use utoipa_axum::routes;
 
-pub(crate) use self::tickets::Tickets;
 use self::connection::Connection;
+pub(crate) use self::tickets::Tickets;
 use crate::{
     access::{Access, Caller, Role},
     accounts::Shown,

@@ -10,7 +10,9 @@ use std::{
 use clap::builder::FalseyValueParser;
 use ipnet::IpNet;
 use liteagent_engine::{capability::model::Models as _, codes, time::SystemClock};
-use liteagent_server::{Ended, Folder, KnowledgeParts, Listeners, Metrics, Parts, Server, Settings, Synced, serve, store::SqliteStore};
+use liteagent_server::{
+    Ended, Folder, KnowledgeParts, Listeners, Metrics, Parts, Server, Settings, Synced, serve, store::SqliteStore,
+};
 use serde_json::json;
 
 use crate::{

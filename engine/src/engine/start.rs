@@ -20,9 +20,7 @@ use crate::{
     plan::Plan,
     run::{Addr, RunState},
     scope::{Roots, Scope},
-    store::{
-        Created, Hold, Idempotency, NewRun, NewTurn, Parent, Speaker, StoreError, StoredRecord, Take, file_ids,
-    },
+    store::{Created, Hold, Idempotency, NewRun, NewTurn, Parent, Speaker, StoreError, StoredRecord, Take, file_ids},
     template::TemplateTree,
     types::{self, Misfit},
     units::Millis,

@@ -119,7 +119,8 @@ struct DocumentReply {
 
 impl From<Document> for DocumentReply {
     fn from(document: Document) -> Self {
-        let Document { id, title, url, hash: _, status, error, enabled, metadata, chunks, tokens, updated_at } = document;
+        let Document { id, title, url, hash: _, status, error, enabled, metadata, chunks, tokens, updated_at } =
+            document;
         Self {
             id,
             title,

@@ -120,8 +120,9 @@ pub(super) async fn again(app: &Arc<App>, caller: &Caller, base: &str, id: &str)
     }
     let gone = || {
         let detail = format!("what was sent for the document `{id}` is not kept here");
-        Problem::conflict(codes::SOURCE_GONE, detail)
-            .hint("send it again; what came from a folder is indexed again with `liteagent index KNOWLEDGE FOLDER --again`")
+        Problem::conflict(codes::SOURCE_GONE, detail).hint(
+            "send it again; what came from a folder is indexed again with `liteagent index KNOWLEDGE FOLDER --again`",
+        )
     };
     let old = newest(app, base, id).await?.ok_or_else(gone)?;
     let inputs = app.engine.view(old.id).await?.ok_or_else(gone)?.inputs;

@@ -140,20 +140,19 @@ async fn search(
 ) -> Result<Json<SearchReply>, Problem> {
     caller.check_knowledge(&name)?;
     body.check()?;
-    let passages = match &body.rerank {
-        Some(model) => reranked(&app, &caller, &name, model, &body).await?,
-        None => {
-            let search = body.search()?;
-            let hits = app.bases().await?.ask(&*app.models, &name, search).await?;
-            hits.into_iter().map(Passage::from).collect()
-        }
+    let passages = if let Some(model) = &body.rerank {
+        reranked(&app, &caller, &name, model, &body).await?
+    } else {
+        let hits = app.bases().await?.ask(&*app.models, &name, body.search()?).await?;
+        hits.into_iter().map(Passage::from).collect()
     };
     Ok(Json(SearchReply { passages }))
 }
 
 impl SearchBody {
     fn check(&self) -> Result<(), Problem> {
-        let wrong = |detail: String| Err(Problem::invalid(codes::REQUEST_BODY, detail).hint("see /docs for the fields"));
+        let wrong =
+            |detail: String| Err(Problem::invalid(codes::REQUEST_BODY, detail).hint("see /docs for the fields"));
         let length = self.query.chars().count();
         if self.query.trim().is_empty() || length > LONGEST_QUERY {
             return wrong(format!("`query`: expected 1 to {LONGEST_QUERY} characters, found {length}"));
@@ -218,7 +217,10 @@ async fn reranked(
         let found: Vec<_> = loaded.diagnostics.iter().map(|finding| finding.message.as_str()).collect();
         Problem::internal(found.join("; "))
     })?;
-    let given = [("filter", body.filter.clone()), ("score_threshold", body.score_threshold.map(|least| Value::from(json!(least))))];
+    let given = [
+        ("filter", body.filter.clone()),
+        ("score_threshold", body.score_threshold.map(|least| Value::from(json!(least)))),
+    ];
     let given = given.into_iter().filter_map(|(name, value)| Some((name, value?)));
     let always = [
         ("knowledge", Value::from(base)),
@@ -226,10 +228,8 @@ async fn reranked(
         ("top_k", Value::from(body.top_k as i64)),
     ];
     let inputs = Value::from_pairs(always.into_iter().chain(given));
-    let start = Start {
-        user: value!({ "name": caller.name() }),
-        ..Start::new(bundle, inputs, value!({ "type": "api" }))
-    };
+    let start =
+        Start { user: value!({ "name": caller.name() }), ..Start::new(bundle, inputs, value!({ "type": "api" })) };
     let run = app.engine.start(start).await?;
     let Settled::Ended(end) = app.engine.settled(run).await? else {
         return Err(Problem::internal("a search waits").about(run));

@@ -11,12 +11,7 @@ use axum::{
     http::{StatusCode, header},
 };
 use bytes::{Bytes, BytesMut};
-use liteagent_engine::{
-    capability::knowledge::Knowledge as _,
-    codes,
-    units::Size,
-    value::Value,
-};
+use liteagent_engine::{capability::knowledge::Knowledge as _, codes, units::Size, value::Value};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
@@ -169,7 +164,10 @@ async fn files(app: &Arc<App>, caller: &Caller, base: &str, mut form: Multipart)
                 all.push(taken(app, caller, base, document).await?);
             }
             other => {
-                return Err(refused(format!("expected the fields `file` and `metadata`, found `{}`", other.unwrap_or(""))));
+                return Err(refused(format!(
+                    "expected the fields `file` and `metadata`, found `{}`",
+                    other.unwrap_or("")
+                )));
             }
         }
     }

@@ -163,17 +163,12 @@ impl Started {
 /// How a run came to rest, or how it stands when that takes too long.
 async fn wait(app: &App, started: Started) -> Result<Response, Problem> {
     let run = started.run;
-    match tokio::time::timeout(app.settings.wait, app.engine.settled(run)).await {
-        Ok(settled) => {
-            let reply = RunReply::of(run, settled?);
-            let status = if reply.usage.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
-            Ok((status, Json(started.tell(reply))).into_response())
-        }
-        Err(_) => {
-            let reply = RunReply::begun(run, Standing::Running);
-            Ok((StatusCode::ACCEPTED, Json(started.tell(reply))).into_response())
-        }
-    }
+    let reply = match tokio::time::timeout(app.settings.wait, app.engine.settled(run)).await {
+        Ok(settled) => RunReply::of(run, settled?),
+        Err(_) => RunReply::begun(run, Standing::Running),
+    };
+    let status = if reply.usage.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
+    Ok((status, Json(started.tell(reply))).into_response())
 }
 
 /// What makes the same request the same run.

@@ -204,7 +204,8 @@ impl Connection {
         } else {
             return Ok(());
         };
-        Err(Problem::conflict(codes::SUBSCRIPTIONS, detail).hint("send `unsubscribe` for what is not looked at any more"))
+        Err(Problem::conflict(codes::SUBSCRIPTIONS, detail)
+            .hint("send `unsubscribe` for what is not looked at any more"))
     }
 
     /// Sends what goes out of a run. Who reads slowly fills the queue, and is caught up from the journal.

@@ -5,12 +5,7 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use axum::{
-    Extension,
-    body::Bytes,
-    extract::State,
-    http::StatusCode,
-};
+use axum::{Extension, body::Bytes, extract::State, http::StatusCode};
 use liteagent_engine::{codes, time::iso, units::Millis};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

@@ -35,9 +35,7 @@ impl Sender {
         match self.replies.try_send(text) {
             // When the connection is over nobody reads it.
             Ok(()) | Err(mpsc::error::TrySendError::Closed(_)) => Ok(()),
-            Err(mpsc::error::TrySendError::Full(_)) => {
-                Err(Close::policy(format!("{QUEUED} replies wait to be read")))
-            }
+            Err(mpsc::error::TrySendError::Full(_)) => Err(Close::policy(format!("{QUEUED} replies wait to be read"))),
         }
     }
 }

@@ -104,9 +104,10 @@ fn check(route: &Route, who: &Who, reply: &Reply, place: &str) {
     let expected = match (route.access, who) {
         (Access::Open | Access::SignIn, _) => None,
         (_, Who::Nobody) => Some(401),
-        (Access::User(least) | Access::UserOrKey(least) | Access::Stream(least), Who::User(role)) => (*role < least).then_some(403),
-        (Access::User(_), _) => Some(403),
-        (Access::UserOrKey(Role::Editor | Role::Owner), Who::ReadingKey) => Some(403),
+        (Access::User(least) | Access::UserOrKey(least) | Access::Stream(least), Who::User(role)) => {
+            (*role < least).then_some(403)
+        }
+        (Access::User(_), _) | (Access::UserOrKey(Role::Editor | Role::Owner), Who::ReadingKey) => Some(403),
         // A key of a workflow is one of something else where knowledge bases are concerned.
         (Access::UserOrKey(_) | Access::Stream(_), Who::OwnKey | Who::ReadingKey) if !is_of_knowledge(route) => None,
         (Access::UserOrKey(_), Who::KnowledgeKey) if is_of_knowledge(route) => None,

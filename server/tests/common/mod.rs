@@ -10,6 +10,7 @@ use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, Request, StatusCode, header},
 };
+use liteagent_documents::testing::InProcess;
 use liteagent_engine::{
     bundle::Bundle,
     capability::{Capabilities, Secrets},
@@ -21,7 +22,6 @@ use liteagent_engine::{
     units::{Duration, Size},
     value::Value,
 };
-use liteagent_documents::testing::InProcess;
 use liteagent_knowledge::{KnowledgeBases, Options};
 use liteagent_server::{KnowledgeParts, Metrics, Parts, Server, Settings, store::SqliteStore};
 use tempfile::TempDir;

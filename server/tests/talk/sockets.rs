@@ -45,7 +45,8 @@ impl Listening {
 
     async fn ask(&self, method: &str, path: &str, key: &str, body: Json) -> Reply {
         let request = Request::builder().method(method).uri(path);
-        let request = request.header("authorization", format!("Bearer {key}")).header("content-type", "application/json");
+        let request =
+            request.header("authorization", format!("Bearer {key}")).header("content-type", "application/json");
         let body = if body.is_null() { String::new() } else { body.to_string() };
         self.world.ask(request.body(body.into()).unwrap()).await
     }
@@ -134,7 +135,8 @@ nodes:
   done: { type: answer, needs: [paid], text: done }
 outputs: { text: fine }
 "#;
-const WAITS: &str = "name: waits\nnodes: { paid: { type: wait, signal: paid }, done: { type: answer, needs: [paid], text: paid } }";
+const WAITS: &str =
+    "name: waits\nnodes: { paid: { type: wait, signal: paid }, done: { type: answer, needs: [paid], text: paid } }";
 
 #[tokio::test]
 async fn a_chat_goes_on_over_one_connection() {
@@ -317,4 +319,60 @@ async fn a_server_that_stops_says_so_and_waits_for_nobody() {
     assert_eq!(close, 1001);
     assert_eq!(tokio::time::timeout(PATIENCE, serving).await.unwrap().unwrap(), Ended::Drained);
     drop(world);
+}
+
+const MANY: &str = r#"
+name: many
+nodes:
+  each:
+    type: iteration
+    items: "{{ range(3000) | list }}"
+    nodes: { text: { type: template-transform, template: "{{ item }} is one of many, and has something to say about it" } }
+    output: "{{ text.text }}"
+  done: { type: answer, needs: [each], text: done }
+"#;
+
+#[tokio::test]
+async fn who_does_not_read_holds_up_nobody_and_is_caught_up() {
+    let listening = Listening::new(Vec::new()).await;
+    listening.workflow(MANY).await;
+    let mut slow = listening.socket(KEY).await;
+    let mut stalled = listening.socket(KEY).await;
+    let start = json!({ "type": "start", "id": "a", "workflow": "many" });
+    let run = slow.asked(start).await["run"].as_str().unwrap().to_owned();
+    for id in 0..64 {
+        stalled.say(json!({ "type": "subscribe", "id": id.to_string(), "run": run })).await;
+    }
+    // The run ends though nobody reads.
+    let events = listening.ask("GET", &format!("/api/runs/{run}/events"), KEY, Json::Null).await;
+    assert!(events.body.contains("\"status\":\"succeeded\""));
+    let mut seen = Vec::new();
+    loop {
+        let frame = slow.next().await.unwrap();
+        seen.extend(frame["data"]["record"]["seq"].as_u64());
+        if frame["type"] == "ended" {
+            break;
+        }
+    }
+    assert!(seen.len() > 3_000);
+    assert!(seen.windows(2).all(|pair| pair[0] + 1 == pair[1]), "nothing is lost, and nothing comes twice");
+    // A server that stops waits for no reader either.
+    let Listening { stop, serving, .. } = listening;
+    stop.send(()).unwrap();
+    assert_eq!(tokio::time::timeout(PATIENCE, serving).await.unwrap().unwrap(), Ended::Drained);
+}
+
+#[tokio::test]
+async fn frames_count_as_requests() {
+    let listening = Listening::new(Vec::new()).await;
+    listening.workflow(WAITS).await;
+    let key = json!({ "name": "slow", "scope": { "workflow": "waits" }, "rate": 3 });
+    let key = listening.json("POST", "/api/keys", key).await["key"].as_str().unwrap().to_owned();
+    let mut socket = listening.socket(&key).await;
+    let cancel = json!({ "type": "cancel", "id": "a", "run": "run_01kgd0a9qse7xv3m2bn4t5w6y8" });
+    let mut codes = Vec::new();
+    for _ in 0..3 {
+        codes.push(socket.asked(cancel.clone()).await["problem"]["code"].as_str().unwrap().to_owned());
+    }
+    assert_eq!(codes, ["LA3005", "LA3005", "LA4114"], "the handshake is the first");
 }

@@ -111,10 +111,12 @@ async fn what_is_deleted_while_it_is_indexed_leaves_nothing() {
     let fields: Vec<Field<'_>> = names.iter().map(|name| ("file", Some(name.as_str()), &b"Something."[..])).collect();
     assert_eq!(upload(&world, form(&fields)).await.0, 202);
     // The same again, with another content, takes the place of what is not done yet.
-    let fields: Vec<Field<'_>> = names.iter().map(|name| ("file", Some(name.as_str()), &b"Something else."[..])).collect();
+    let fields: Vec<Field<'_>> =
+        names.iter().map(|name| ("file", Some(name.as_str()), &b"Something else."[..])).collect();
     assert_eq!(upload(&world, form(&fields)).await.0, 202);
     assert!(standing(&world).await.iter().all(|(_, status)| status == "ready"));
-    let fields: Vec<Field<'_>> = names.iter().map(|name| ("file", Some(name.as_str()), &b"A third thing."[..])).collect();
+    let fields: Vec<Field<'_>> =
+        names.iter().map(|name| ("file", Some(name.as_str()), &b"A third thing."[..])).collect();
     assert_eq!(upload(&world, form(&fields)).await.0, 202);
     let deleted = send(&world, "DELETE", "/api/knowledge/handbook", "application/json", Body::empty()).await;
     assert_eq!(deleted.status, 204, "{}", deleted.body);
@@ -158,11 +160,13 @@ async fn a_file_that_is_too_large_is_refused() {
     let made = send(&world, "POST", "/api/knowledge", "application/json", json!({ "name": "handbook" }).to_string());
     assert_eq!(made.await.status, 201);
     let large = vec![b'x'; 2 << 10];
-    let (status, reply) = upload(&world, form(&[("file", Some("small.md"), b"x"), ("file", Some("large.md"), &large)])).await;
+    let (status, reply) =
+        upload(&world, form(&[("file", Some("small.md"), b"x"), ("file", Some("large.md"), &large)])).await;
     assert_eq!((status, reply["code"].as_str()), (413, Some("LA4422")), "{reply}");
     assert_eq!(standing(&world).await.len(), 1);
     // Not even a text may be larger than a body, whatever its length is said to be.
     let pieces = futures::stream::iter((0..9).map(|_| Ok::<_, std::io::Error>(vec![b'x'; 1 << 20])));
-    let reply = send(&world, "POST", "/api/knowledge/handbook/documents", "application/json", Body::from_stream(pieces)).await;
+    let reply =
+        send(&world, "POST", "/api/knowledge/handbook/documents", "application/json", Body::from_stream(pieces)).await;
     assert_eq!(reply.status, 413, "{}", reply.body);
 }

@@ -123,7 +123,8 @@ impl Talks {
     }
 
     pub(super) fn row(&self, id: &str) -> Option<ConversationRow> {
-        let Said { workflow, title, speaker, head, created_at, updated_at } = self.conversations.get(id)?.said.as_ref()?;
+        let Said { workflow, title, speaker, head, created_at, updated_at } =
+            self.conversations.get(id)?.said.as_ref()?;
         Some(ConversationRow {
             id: id.to_owned(),
             workflow: workflow.clone(),

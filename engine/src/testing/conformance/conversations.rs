@@ -5,8 +5,8 @@ use crate::{
     event::RunStatus,
     id::{RunId, SessionId},
     store::{
-        Append, ConversationEnd, ConversationFilter, Forget, Journal, NewRun, NewTurn, Rating, Release, RunFilter, Speaker,
-        TurnPage,
+        Append, ConversationEnd, ConversationFilter, Forget, Journal, NewRun, NewTurn, Rating, Release, RunFilter,
+        Speaker, TurnPage,
     },
     units::Millis,
     value::Value,
