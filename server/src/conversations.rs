@@ -123,8 +123,7 @@ impl Talk {
         if bundle.entry().is_none_or(|entry| entry.conversation.is_none()) {
             return match id {
                 None => Ok(None),
-                Some(_) => Err(Problem::invalid(codes::NOT_A_CHAT, format!("`{workflow}` keeps no conversations"))
-                    .hint("leave `conversation` out, or write `conversation: {}` in the workflow")),
+                Some(_) => Err(not_a_chat(workflow)),
             };
         }
         let user = user.and_then(id_of);
@@ -148,6 +147,14 @@ impl Talk {
         };
         let id = RunId::random().to_string().replacen("run_", "chat_", 1);
         Ok(Some(Self { id, speaker: Some(speaker) }))
+    }
+
+    /// A message that was said in it.
+    ///
+    /// # Errors
+    /// When there is none of the run.
+    pub(crate) async fn turn(&self, app: &App, run: &str) -> Result<RunId, Problem> {
+        messages::turn(app, &self.id, run).await
     }
 
     /// Where a request stood that was sent once more: in the conversation that its first sending began.
@@ -176,6 +183,12 @@ impl Talk {
     pub(crate) fn named_user(&self) -> Option<&str> {
         self.speaker.as_ref().map(|speaker| speaker.user.as_str())
     }
+}
+
+/// A workflow is no chat.
+pub(crate) fn not_a_chat(workflow: &str) -> Problem {
+    Problem::invalid(codes::NOT_A_CHAT, format!("`{workflow}` keeps no conversations"))
+        .hint("leave `conversation` and `beside` out, or write `conversation: {}` in the workflow")
 }
 
 /// The id of a user, as a request gives it: a text, or an object with `id` or `name`.

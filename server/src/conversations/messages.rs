@@ -197,7 +197,7 @@ async fn list(
 }
 
 /// A message of a conversation.
-async fn turn(app: &App, conversation: &str, id: &str) -> Result<RunId, Problem> {
+pub(super) async fn turn(app: &App, conversation: &str, id: &str) -> Result<RunId, Problem> {
     let missing = || {
         Problem::missing(codes::NO_MESSAGE, format!("the conversation `{conversation}` has no message of `{id}`"))
             .hint("GET /api/conversations/{id}/messages lists them")

@@ -29,7 +29,7 @@ use crate::{
     extract::{Json, Path, Query},
     problem::Problem,
     routes::Routes,
-    runs::events,
+    runs::{events, follow::Talked},
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -370,5 +370,5 @@ async fn follow(
         Problem::missing(codes::NO_RUN, detail).hint("GET /api/knowledge/{name}/documents/{id} says where it stands")
     })?;
     let after = headers.get("last-event-id").map(events::place).transpose()?;
-    events::stream(&app, run.id, None, after).await
+    events::stream(&app, run.id, Talked::default(), after).await
 }

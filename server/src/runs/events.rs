@@ -15,7 +15,7 @@ use liteagent_engine::{codes, id::RunId, stream::StreamId};
 use utoipa_axum::routes;
 
 use super::{
-    follow::{Follow, Told},
+    follow::{Follow, Talked, Told},
     list::RunPath,
     visible,
 };
@@ -51,7 +51,7 @@ async fn events(
 ) -> Result<Response, Problem> {
     let row = visible(&app, &caller, &id).await?;
     let after = headers.get("last-event-id").map(place).transpose()?;
-    stream(&app, row.id, row.conversation, after).await
+    stream(&app, row.id, Talked { conversation: row.conversation, user: None }, after).await
 }
 
 pub(crate) fn place(id: &HeaderValue) -> Result<StreamId, Problem> {
@@ -66,10 +66,10 @@ pub(crate) fn place(id: &HeaderValue) -> Result<StreamId, Problem> {
 pub(crate) async fn stream(
     app: &Arc<App>,
     run: RunId,
-    conversation: Option<String>,
+    talk: Talked,
     after: Option<StreamId>,
 ) -> Result<Response, Problem> {
-    let follow = Follow::open(app, run, conversation, after).await?;
+    let follow = Follow::open(app, run, talk, after).await?;
     let mut headers = HeaderMap::new();
     let id = HeaderValue::from_str(&run.to_string()).expect("an id has only letters and digits");
     headers.insert("x-run-id", id);

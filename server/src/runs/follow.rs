@@ -40,11 +40,27 @@ impl From<StreamItem> for Told {
     }
 }
 
+/// The conversation of a run that is followed.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Talked {
+    /// Its id.
+    pub(crate) conversation: Option<String>,
+    /// Whose it is, where the reader must name that to go on.
+    pub(crate) user: Option<String>,
+}
+
+impl Talked {
+    /// What a reply says of the run, with its conversation.
+    pub(crate) fn tell(self, reply: RunReply) -> RunReply {
+        RunReply { conversation: self.conversation, user: self.user, ..reply }
+    }
+}
+
 /// Follows a run. A reader that is slow holds nobody up: what it has not read is read from the journal.
 pub(crate) struct Follow {
     app: Arc<App>,
     run: RunId,
-    conversation: Option<String>,
+    talk: Talked,
     /// `None` after the end.
     stream: Option<RunStream>,
 }
@@ -57,16 +73,16 @@ impl Follow {
     pub(crate) async fn open(
         app: &Arc<App>,
         run: RunId,
-        conversation: Option<String>,
+        talk: Talked,
         after: Option<StreamId>,
     ) -> Result<Self, Problem> {
         let stream = app.engine.stream(run, after).await?;
-        Ok(Self { app: app.clone(), run, conversation, stream: Some(stream) })
+        Ok(Self { app: app.clone(), run, talk, stream: Some(stream) })
     }
 
     /// The conversation that it belongs to.
     pub(crate) fn conversation(&self) -> Option<&str> {
-        self.conversation.as_deref()
+        self.talk.conversation.as_deref()
     }
 
     /// What goes out next; `None` after the end, and when the server is about to stop: then the reader goes on elsewhere, from
@@ -84,10 +100,7 @@ impl Follow {
         };
         self.stream = None;
         Some(match end {
-            Ok(settled) => {
-                let reply = RunReply { conversation: self.conversation.clone(), ..RunReply::of(self.run, settled) };
-                Told::new("end", None, &reply)
-            }
+            Ok(settled) => Told::new("end", None, &self.talk.clone().tell(RunReply::of(self.run, settled))),
             Err(problem) => Told::new("error", None, &problem),
         })
     }

@@ -19,11 +19,11 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-use super::{RunReply, Standing, events};
+use super::{RunReply, Standing, events, follow::Talked};
 use crate::{
     access::{Access, Caller, Role},
     app::App,
-    conversations::Talk,
+    conversations::{Talk, not_a_chat},
     extract::Json,
     problem::Problem,
     routes::Routes,
@@ -56,6 +56,10 @@ pub(crate) struct StartBody {
     mode: Mode,
     /// Of a chat workflow: the conversation that goes on; a new one by default, whose id the reply has.
     conversation: Option<String>,
+    /// The run whose message is edited, or answered again: the new one stands beside it, after what was said before. The newest
+    /// by default.
+    #[schema(example = "run_01kgd0a9qse7xv3m2bn4t5w6y8")]
+    beside: Option<String>,
     /// Whom it is for, as templates see it in `sys.user`: a text, or an object with `id` or `name`. The caller by default; with
     /// an API key and a chat workflow a fresh user, whose id the reply has.
     #[schema(value_type = Option<Object>)]
@@ -100,12 +104,9 @@ async fn start(
         Mode::Wait => wait(&app, started).await,
         Mode::Async => {
             let reply = RunReply::begun(started.run, Standing::Queued);
-            Ok((StatusCode::ACCEPTED, Json(started.tell(reply))).into_response())
+            Ok((StatusCode::ACCEPTED, Json(started.talked().tell(reply))).into_response())
         }
-        Mode::Stream => {
-            let conversation = started.talk.map(|talk| talk.id);
-            events::stream(&app, started.run, conversation, None).await
-        }
+        Mode::Stream => events::stream(&app, started.run, started.talked(), None).await,
     }
 }
 
@@ -131,11 +132,17 @@ impl Started {
         let published = app.workflows.at(&body.workflow, body.version).await?;
         let (id, user) = (body.conversation.as_deref(), body.user.as_ref());
         let talk = Talk::of(app, caller, &published.bundle, id, user).await?;
+        let beside = match (&body.beside, &talk) {
+            (None, _) => None,
+            (Some(run), Some(talk)) => Some(talk.turn(app, run).await?),
+            (Some(_), None) => return Err(not_a_chat(&published.bundle.entry)),
+        };
         let by_default = || talk.as_ref().map_or_else(|| value!({ "name": caller.name() }), |talk| talk.user(caller));
         let repeats = idempotency.is_some();
         let start = Start {
             user: body.user.unwrap_or_else(by_default),
             conversation: talk.as_ref().map(|talk| talk.id.clone()),
+            beside,
             speaker: talk.as_ref().and_then(|talk| talk.speaker.clone()),
             subject: body.subject,
             idempotency,
@@ -149,13 +156,12 @@ impl Started {
         Ok(started)
     }
 
-    /// Tells of the conversation.
-    pub(crate) fn tell(&self, reply: RunReply) -> RunReply {
+    /// Its conversation, as replies tell of it.
+    pub(crate) fn talked(&self) -> Talked {
         let talk = self.talk.as_ref();
-        RunReply {
+        Talked {
             conversation: talk.map(|talk| talk.id.clone()),
             user: talk.and_then(Talk::named_user).map(str::to_owned),
-            ..reply
         }
     }
 }
@@ -168,7 +174,7 @@ async fn wait(app: &App, started: Started) -> Result<Response, Problem> {
         Err(_) => RunReply::begun(run, Standing::Running),
     };
     let status = if reply.usage.is_some() { StatusCode::OK } else { StatusCode::ACCEPTED };
-    Ok((status, Json(started.tell(reply))).into_response())
+    Ok((status, Json(started.talked().tell(reply))).into_response())
 }
 
 /// What makes the same request the same run.
@@ -182,6 +188,7 @@ fn idempotency(headers: &HeaderMap, caller: &Caller, body: &StartBody) -> Result
         "version": body.version,
         "inputs": body.inputs.clone(),
         "conversation": body.conversation.clone(),
+        "beside": body.beside.clone(),
         "user": body.user.clone(),
         "subject": body.subject.clone(),
     });

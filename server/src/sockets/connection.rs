@@ -28,7 +28,11 @@ use crate::{
     accounts::Shown,
     app::App,
     problem::Problem,
-    runs::{follow::Follow, start::Started, steer, visible},
+    runs::{
+        follow::{Follow, Talked},
+        start::Started,
+        steer, visible,
+    },
 };
 
 /// How many runs are followed at once.
@@ -168,7 +172,8 @@ impl Connection {
             Wish::Subscribe { run, after } => {
                 self.check_room(id)?;
                 let row = visible(&app, &caller, &run).await?;
-                let follow = Follow::open(&app, row.id, row.conversation, after).await?;
+                let follow =
+                    Follow::open(&app, row.id, Talked { conversation: row.conversation, user: None }, after).await?;
                 return Ok(Granted { reply: Said::Ok { id }.text(), follow: Some(follow) });
             }
             Wish::Start(body) => {
@@ -178,7 +183,7 @@ impl Connection {
                 let conversation = talk.map(|talk| talk.id.as_str());
                 let user = talk.and_then(crate::conversations::Talk::named_user);
                 let reply = Said::Started { id, run: run.to_string(), conversation, user }.text();
-                let follow = Follow::open(&app, run, conversation.map(str::to_owned), None).await?;
+                let follow = Follow::open(&app, run, started.talked(), None).await?;
                 return Ok(Granted { reply, follow: Some(follow) });
             }
             Wish::Unsubscribe => {
