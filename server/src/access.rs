@@ -163,6 +163,14 @@ impl Caller {
         }
     }
 
+    /// The id of the user, or of the key.
+    pub(crate) fn id(&self) -> &str {
+        match self {
+            Self::User(user) => &user.id,
+            Self::Key(key) => &key.id,
+        }
+    }
+
     /// The space in which its idempotency keys count.
     pub(crate) fn space(&self) -> String {
         match self {
@@ -246,17 +254,14 @@ impl Access {
         if self.is_open() {
             return Ok(None);
         }
-        let (caller, shown) = match (bearer(asked.headers), asked.ticket()) {
-            (None, Some(ticket)) if matches!(self, Self::Stream(_)) => {
-                let shown = app.tickets.take(&ticket, asked.uri.path(), app.clock.now())?;
-                (app.accounts.again(&shown).await?, shown)
-            }
-            (token, _) => {
-                let token = token.ok_or_else(unauthenticated)?;
-                let caller = app.accounts.caller(token).await?;
-                let shown = Shown::of(&caller, token);
-                (caller, shown)
-            }
+        let (caller, shown) = if let Some(token) = bearer(asked.headers) {
+            let caller = app.accounts.caller(token).await?;
+            let shown = Shown::of(&caller, token);
+            (caller, shown)
+        } else {
+            let ticket = asked.ticket().filter(|_| matches!(self, Self::Stream(_))).ok_or_else(unauthenticated)?;
+            let shown = app.tickets.take(&ticket, asked.uri.path(), app.clock.now())?;
+            (app.accounts.again(&shown).await?, shown)
         };
         if self.allows(Some(&caller)) {
             return Ok(Some((caller, shown)));

@@ -138,12 +138,12 @@ impl Talk {
             }
             return Ok(Some(Self { id: row.id, speaker: row.speaker }));
         }
-        let speaker = match (scope, caller) {
-            (Scope::EndUser { speaker, .. }, _) => speaker,
-            (Scope::All, Caller::User(own)) => {
-                Speaker { space: USERS.to_owned(), user: user.map_or_else(|| Ok(own.id.clone()), named)? }
+        let speaker = match scope {
+            Scope::EndUser { speaker, .. } => speaker,
+            Scope::All => {
+                let user = user.map_or_else(|| Ok(caller.id().to_owned()), named)?;
+                Speaker { space: USERS.to_owned(), user }
             }
-            (Scope::All, Caller::Key(_)) => unreachable!("an API key speaks for one user"),
         };
         let id = RunId::random().to_string().replacen("run_", "chat_", 1);
         Ok(Some(Self { id, speaker: Some(speaker) }))

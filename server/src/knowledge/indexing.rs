@@ -48,6 +48,8 @@ pub(super) enum Source {
         mime: String,
         /// Its content.
         content: Bytes,
+        /// The digest of its content.
+        digest: Digest,
     },
     /// A text.
     Text(String),
@@ -57,7 +59,7 @@ impl NewDocument {
     /// Changes whenever the document does.
     fn hash(&self) -> String {
         let content = match &self.source {
-            Source::File { content, .. } => Digest::of(content),
+            Source::File { digest, .. } => digest.clone(),
             Source::Text(text) => Digest::of(text.as_bytes()),
         };
         let all = value!({
@@ -89,7 +91,7 @@ pub(super) async fn begin(
     let run = RunId::random();
     let (file, text) = match source {
         Source::Text(text) => (None, Some(text)),
-        Source::File { name, mime, content } => {
+        Source::File { name, mime, content, .. } => {
             let file = app.knowledge.files.create(run, &name, &mime, content).await;
             (Some(undone(file.map_err(Problem::from), &bases, base, &id).await?), None)
         }

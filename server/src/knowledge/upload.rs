@@ -11,8 +11,9 @@ use axum::{
     http::{StatusCode, header},
 };
 use bytes::{Bytes, BytesMut};
-use liteagent_engine::{capability::knowledge::Knowledge as _, codes, units::Size, value::Value};
+use liteagent_engine::{capability::knowledge::Knowledge as _, codes, id::Digest, units::Size, value::Value};
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
@@ -145,7 +146,7 @@ async fn files(app: &Arc<App>, caller: &Caller, base: &str, mut form: Multipart)
     while let Some(field) = form.next_field().await.map_err(|error| unread(&error))? {
         match field.name() {
             Some("metadata") => {
-                let text = content(field, LARGEST_FIELD).await?;
+                let (text, _) = content(field, LARGEST_FIELD).await?;
                 let given: Value = serde_json::from_slice(&text).map_err(|error| {
                     refused(format!("`metadata` is not JSON: {error}")).hint("send `{\"department\": \"hr\"}`")
                 })?;
@@ -158,8 +159,8 @@ async fn files(app: &Arc<App>, caller: &Caller, base: &str, mut form: Multipart)
             Some("file") => {
                 let name = file_name(field.file_name())?;
                 let mime = field.content_type().unwrap_or("application/octet-stream").to_owned();
-                let content = content(field, app.settings.upload).await?;
-                let source = Source::File { name: name.clone(), mime, content };
+                let (content, digest) = content(field, app.settings.upload).await?;
+                let source = Source::File { name: name.clone(), mime, content, digest };
                 let document = NewDocument { id: name, title: None, url: None, metadata: metadata.clone(), source };
                 all.push(taken(app, caller, base, document).await?);
             }
@@ -177,9 +178,10 @@ async fn files(app: &Arc<App>, caller: &Caller, base: &str, mut form: Multipart)
     Ok(all)
 }
 
-/// The content of a field, against a limit.
-async fn content(mut field: Field<'_>, most: Size) -> Result<Bytes, Problem> {
+/// The content of a field with its digest, against a limit. It is hashed as it comes: nobody waits for that at its end.
+async fn content(mut field: Field<'_>, most: Size) -> Result<(Bytes, Digest), Problem> {
     let mut content = BytesMut::new();
+    let mut hash = Sha256::new();
     while let Some(piece) = field.chunk().await.map_err(|error| unread(&error))? {
         if content.len() as u64 + piece.len() as u64 > most.0 {
             let name = field.file_name().or(field.name()).unwrap_or_default();
@@ -187,9 +189,10 @@ async fn content(mut field: Field<'_>, most: Size) -> Result<Bytes, Problem> {
             return Err(too_large(format!("expected at most {most} in `{name}`, found more"))
                 .hint("send a part of it; the files before it were taken"));
         }
+        hash.update(&piece);
         content.extend_from_slice(&piece);
     }
-    Ok(content.freeze())
+    Ok((content.freeze(), Digest::from_hash(&hash.finalize())))
 }
 
 /// The name of a file without the folders that a sender may put before it.
