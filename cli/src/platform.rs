@@ -41,6 +41,8 @@ pub(crate) struct Platform {
     pub(crate) files: Arc<dyn Files>,
     /// Language models.
     pub(crate) models: Arc<Router>,
+    /// Knowledge bases.
+    pub(crate) knowledge: Arc<Lazily>,
     /// Shows the run on stderr.
     pub(crate) progress: Arc<Progress>,
 }
@@ -81,9 +83,10 @@ impl Platform {
         let Backends { stores, files, kv } = backends;
         let secrets = Arc::new(project.config.secrets(&project.root)?);
         let models = project.config.router(&secrets).await?;
+        let knowledge = Arc::new(Lazily::of(project));
         let caps = Capabilities {
             documents: Some(documents::readers(project)?),
-            knowledge: Some(Arc::new(Lazily::of(project))),
+            knowledge: Some(knowledge.clone()),
             mcp: Some(Arc::new(project.config.mcp_servers(&project.root, secrets.clone())?)),
             http: Some(Arc::new(project.config.egress()?)),
             files: Some(files.clone()),
@@ -107,7 +110,7 @@ impl Platform {
             Some(run) => Engine::open_alone(config, run).await?,
             None => Engine::open(config).await?,
         };
-        Ok(Self { engine, stores, files, models, progress })
+        Ok(Self { engine, stores, files, models, knowledge, progress })
     }
 
     /// Gives up what still runs, so that another process can take it.

@@ -40,6 +40,7 @@ const LIBRARY: &[(&str, &str)] = library![
     "data/clean-customers",
     "data/sales-by-month",
     "hooks/price",
+    "indexing/document",
     "indexing/folder",
     "indexing/url",
     "integrations/github-issues",

@@ -393,6 +393,17 @@ codes! {
     HOOK_RUN_FAILED = "LA4215": "the run of a webhook failed before it replied";
     HOOK_LATE = "LA4216": "the run of a webhook has not replied in time";
 
+    // LA44xx: conversations, knowledge bases and WebSockets of the server
+    NO_CONVERSATION = "LA4401": "there is no such conversation";
+    NO_MESSAGE = "LA4402": "there is no such message";
+    UPLOAD = "LA4421": "an upload cannot be read";
+    UPLOAD_SIZE = "LA4422": "an upload is too large";
+    SOURCE_GONE = "LA4423": "the source of a document is not kept";
+    TICKET = "LA4441": "a ticket does not work";
+    HANDSHAKE = "LA4442": "a request does not open a WebSocket";
+    FRAME = "LA4443": "a frame of a WebSocket cannot be read";
+    SUBSCRIPTIONS = "LA4444": "too much is followed over one WebSocket";
+
     // LA45xx: operating an installation
     NO_BACKUP = "LA4501": "a file is no backup";
     BACKUP_DAMAGED = "LA4502": "a backup is damaged";

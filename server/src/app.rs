@@ -27,11 +27,13 @@ use crate::{
     accounts::{Accounts, Admin, JwtSecret},
     folder::{Folder, Synced, Watched},
     front::{Front, pass},
+    knowledge::KnowledgeParts,
     limits::{Limiters, Limits},
     metrics::{self, Metrics},
     operation::{Budgets, Retention, Spent},
     problem::Problem,
     routes::Routes,
+    sockets::{self, Tickets},
     store::Store,
     triggers,
     workflows::Workflows,
@@ -63,6 +65,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// What is counted; the engine's observer.
     pub metrics: Arc<Metrics>,
+    /// Knowledge bases.
+    pub knowledge: KnowledgeParts,
 }
 
 /// How a server behaves.
@@ -72,6 +76,8 @@ pub struct Settings {
     pub dev_key: Option<String>,
     /// The largest body that is no upload. Default: 4 MiB.
     pub body: Size,
+    /// The largest file that is uploaded. Default: 100 MiB.
+    pub upload: Size,
     /// How long a request waits for the end of its run. Default: 60 s.
     pub wait: Duration,
     /// What access tokens are signed with. Default: a random text, so that sessions end with the process.
@@ -99,6 +105,7 @@ impl Default for Settings {
         Self {
             dev_key: None,
             body: Size(4 << 20),
+            upload: Size(100 << 20),
             wait: Duration::from_mins(1),
             jwt_secret: JwtSecret::random(),
             admin: None,
@@ -125,6 +132,9 @@ pub(crate) struct App {
     pub(crate) accounts: Accounts,
     pub(crate) limits: Limiters,
     pub(crate) workflows: Workflows,
+    pub(crate) knowledge: KnowledgeParts,
+    pub(crate) tickets: Tickets,
+    pub(crate) sockets: sockets::Open,
     pub(crate) watched: Watched,
     pub(crate) spent: Spent,
     stopping: watch::Sender<bool>,
@@ -143,8 +153,13 @@ impl App {
     }
 }
 
-/// Refuses a body that says itself that it is too large, before any of it is read.
+/// Refuses a body that says itself that it is too large, before any of it is read. Files are counted by the routes that take
+/// them.
 async fn refuse_large(State(most): State<Size>, request: Request, next: Next) -> Response {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    if kind.is_some_and(|kind| kind.starts_with("multipart/form-data")) {
+        return next.run(request).await;
+    }
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     match length {
         Some(length) if length > most.0 => {
@@ -169,7 +184,7 @@ impl Server {
     /// # Errors
     /// When its rows cannot be read.
     pub async fn open(parts: Parts, settings: Settings) -> Result<Self, StoreError> {
-        let Parts { engine, stores, registry, models, store, clock, metrics } = parts;
+        let Parts { engine, stores, registry, models, store, clock, metrics, knowledge } = parts;
         let workflows = Workflows::open(store.clone(), stores.clone(), registry, clock.clone()).await?;
         let accounts = Accounts::new(store.clone(), clock.clone(), &settings);
         let first_owner_link = accounts.first_owner(settings.admin.as_ref()).await?.map(Arc::from);
@@ -184,6 +199,9 @@ impl Server {
             accounts,
             limits,
             workflows,
+            knowledge,
+            tickets: Tickets::default(),
+            sockets: sockets::Open::default(),
             watched: Watched::default(),
             spent: Spent::default(),
             stopping: watch::Sender::new(false),
@@ -267,6 +285,11 @@ impl Server {
     /// Takes no more requests: what can end early does.
     pub(crate) fn stop(&self) {
         self.app.stopping.send_replace(true);
+    }
+
+    /// Returns when no WebSocket is open.
+    pub(crate) async fn sockets_closed(&self) {
+        self.app.sockets.none().await;
     }
 
     /// What serves the metrics, on a listener of its own.

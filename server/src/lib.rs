@@ -9,6 +9,10 @@
 //! - `workflows`: the definitions of the installation, version by version;
 //! - `folder`: a folder of definitions that the server follows;
 //! - `runs`: starting, following and steering runs;
+//! - `agents`: the workflows that people talk with;
+//! - `conversations`: what was said with chat workflows, and by whom;
+//! - `knowledge`: knowledge bases and their documents;
+//! - `sockets`: WebSockets and the tickets that open them;
 //! - `triggers`: what starts runs besides callers: schedules and webhooks;
 //! - `openai`: workflows as models of OpenAI's API;
 //! - `models`: the language models, and what was used of them;
@@ -22,12 +26,15 @@
 
 mod access;
 mod accounts;
+mod agents;
 mod app;
+mod conversations;
 mod docs;
 mod extract;
 mod folder;
 mod front;
 mod health;
+mod knowledge;
 mod limits;
 mod listen;
 mod metrics;
@@ -38,6 +45,7 @@ mod pages;
 mod problem;
 mod routes;
 mod runs;
+mod sockets;
 pub mod store;
 mod triggers;
 mod workflows;
@@ -47,6 +55,7 @@ pub use self::{
     accounts::{Admin, JwtSecret, Refused, random_key},
     app::{Parts, Server, Settings},
     folder::{Folder, Synced},
+    knowledge::{KnowledgeParts, OpenBases},
     limits::Limits,
     listen::{Ended, Listeners, serve},
     metrics::Metrics,

@@ -14,10 +14,11 @@ use utoipa::ToSchema;
 
 use crate::{access::Caller, app::App, problem::Problem, routes::Routes};
 
-mod events;
+pub(crate) mod events;
+pub(crate) mod follow;
 mod list;
-mod start;
-mod steer;
+pub(crate) mod start;
+pub(crate) mod steer;
 
 pub(crate) fn routes(routes: Routes) -> Routes {
     [start::routes, list::routes, events::routes, steer::routes].into_iter().fold(routes, |routes, more| more(routes))
@@ -44,7 +45,7 @@ pub(crate) enum Standing {
 }
 
 impl Standing {
-    fn of(row: &RunRow) -> Self {
+    pub(crate) fn of(row: &RunRow) -> Self {
         match (row.status, row.phase) {
             (Some(status), _) => status.into(),
             (None, RunPhase::Queued) => Self::Queued,
@@ -149,6 +150,12 @@ pub(crate) struct RunReply {
     id: String,
     /// How it stands.
     status: Standing,
+    /// The conversation that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversation: Option<String>,
+    /// Of a run that was just started in a conversation: whose that is. An API key names it to go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
     /// Its outputs; empty unless it succeeded.
     #[schema(value_type = Object)]
     outputs: Value,
@@ -165,10 +172,12 @@ pub(crate) struct RunReply {
 
 impl RunReply {
     /// A run that goes on.
-    fn begun(run: RunId, status: Standing) -> Self {
+    pub(crate) fn begun(run: RunId, status: Standing) -> Self {
         Self {
             id: run.to_string(),
             status,
+            conversation: None,
+            user: None,
             outputs: Value::object(),
             error: None,
             handled_errors: 0,
@@ -200,7 +209,7 @@ impl RunReply {
 }
 
 /// A run that this caller may see.
-async fn visible(app: &App, caller: &Caller, id: &str) -> Result<RunRow, Problem> {
+pub(crate) async fn visible(app: &App, caller: &Caller, id: &str) -> Result<RunRow, Problem> {
     let id: RunId = id.parse().map_err(|error: String| {
         Problem::invalid(liteagent_engine::codes::REQUEST_PARAMETER, error).hint("list runs with GET /api/runs")
     })?;

@@ -14,6 +14,7 @@ use axum::http::StatusCode;
 use liteagent_engine::{
     bundle::Bundle,
     codes,
+    definition::Definition,
     diagnostic::{Diagnostic, Lines, Severity},
     load::{Library, LoadOptions, load},
     node::Registry,
@@ -24,7 +25,7 @@ use liteagent_engine::{
     value::Value,
 };
 
-pub(crate) use self::api::routes;
+pub(crate) use self::api::{inputs_schema, routes};
 use crate::{
     accounts::Actor,
     problem::{Finding, Place, Problem},
@@ -102,10 +103,8 @@ impl Workflows {
     pub(crate) fn example(&self) -> Option<(String, Value)> {
         let of = |published: Arc<Published>| {
             let definition = published.bundle.entry()?;
-            let inputs = definition.run_inputs().into_iter().filter(|(_, kind)| !kind.is_optional());
-            let inputs = inputs.map(|(name, kind)| Some((name, sample(&kind)?))).collect::<Option<Vec<_>>>()?;
             let has_answer = definition.conversation.is_some();
-            Some((has_answer, published.row.workflow.clone(), Value::from_pairs(inputs)))
+            Some((has_answer, published.row.workflow.clone(), sample_inputs(definition)?))
         };
         let all: Vec<_> = self.all_published().into_iter().filter_map(of).collect();
         let best = all.iter().find(|(is_chat, ..)| *is_chat).or(all.first())?;
@@ -280,6 +279,13 @@ pub(crate) fn unknown(name: &str) -> Problem {
 fn unknown_version(name: &str, version: u32) -> Problem {
     Problem::missing(codes::NO_WORKFLOW, format!("the workflow `{name}` has no version {version}"))
         .hint("list them with GET /api/workflows/{name}/versions")
+}
+
+/// Inputs that a workflow takes, unless that is asked too much.
+pub(crate) fn sample_inputs(definition: &Definition) -> Option<Value> {
+    let inputs = definition.run_inputs().into_iter().filter(|(_, kind)| !kind.is_optional());
+    let inputs = inputs.map(|(name, kind)| Some((name, sample(&kind)?))).collect::<Option<Vec<_>>>()?;
+    Some(Value::from_pairs(inputs))
 }
 
 /// A value that an input takes, unless that is asked too much.

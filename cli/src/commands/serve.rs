@@ -10,13 +10,15 @@ use std::{
 use clap::builder::FalseyValueParser;
 use ipnet::IpNet;
 use liteagent_engine::{capability::model::Models as _, codes, time::SystemClock};
-use liteagent_server::{Ended, Folder, Listeners, Metrics, Parts, Server, Settings, Synced, serve, store::SqliteStore};
+use liteagent_server::{
+    Ended, Folder, KnowledgeParts, Listeners, Metrics, Parts, Server, Settings, Synced, serve, store::SqliteStore,
+};
 use serde_json::json;
 
 use crate::{
     config::{Config, setting},
     failure::{Exit, Failure},
-    kept,
+    kept, library,
     listening::{Listening, told},
     platform::{Platform, runtime},
     progress::count,
@@ -29,6 +31,8 @@ mod access;
 
 /// The file in the data folder that keeps the development key.
 const DEV_KEY: &str = "dev-key";
+/// The workflow that indexes a document which is sent to the server.
+const INDEXING: &str = "indexing/document";
 
 /// Serves workflows, runs and chat through an API, with everything in this process.
 #[derive(clap::Args)]
@@ -91,6 +95,11 @@ impl Serve {
             store: Arc::new(store),
             clock: Arc::new(SystemClock),
             metrics,
+            knowledge: KnowledgeParts {
+                bases: platform.knowledge.clone(),
+                files: platform.files.clone(),
+                indexing: Arc::new(library::workflow(project, INDEXING, shell)?),
+            },
         };
         let is_production = !self.host.is_loopback() || sandbox::is_production(setting)?;
         let data = project.data();

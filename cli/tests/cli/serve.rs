@@ -297,3 +297,51 @@ fn hostile_requests_are_refused_and_nothing_stops() {
     assert_eq!(raw(&serving, "\u{16}\u{3}\u{1} this is no HTTP at all\n\n", b""), 400);
     assert_eq!(greet(&serving), "Hello Ada");
 }
+
+#[test]
+fn documents_that_were_taken_are_indexed_after_a_kill() {
+    let folder = Folder::new().with("liteagent.toml", "");
+    let serving = Serving::start(&folder);
+    serving.json("POST", "/api/knowledge", &json!({ "name": "manual" }));
+    let ids: Vec<String> = (0..8).map(|number| format!("{number}.md")).collect();
+    for id in &ids {
+        let text = format!("# Chapter {id}\n\n{}", "The guarantee lasts two years. ".repeat(200));
+        let taken = serving.json("POST", "/api/knowledge/manual/documents", &json!({ "id": id, "text": text }));
+        assert!(taken["documents"][0]["run"].is_string(), "{taken}");
+    }
+    serving.kill();
+    let serving = Serving::start(&folder);
+    for id in &ids {
+        let path = format!("/api/knowledge/manual/documents/{id}");
+        let (_, events) = serving.ask("GET", &format!("{path}/events"), &Json::Null).unwrap();
+        assert!(events.contains("\"status\":\"succeeded\""), "{events}");
+        assert_eq!(serving.json("GET", &path, &Json::Null)["status"], "ready");
+    }
+}
+
+#[test]
+fn a_conversation_is_the_same_over_the_api_and_on_the_command_line() {
+    let desk = "\
+name: desk
+conversation: { variables: { said: { type: integer, default: 0 } } }
+nodes:
+  count: { type: assigner, increment: { conversation.said: 1 } }
+  say: { type: answer, needs: [count], text: \"{{ conversation.said }}: {{ inputs.message }}\" }
+";
+    let folder = Folder::new().with("liteagent.toml", "").with("desk.yaml", desk);
+    let serving = Serving::start(&folder);
+    let body = json!({ "workflow": "desk", "inputs": { "message": "over there" } });
+    let conversation = serving.json("POST", "/api/runs", &body)["conversation"].as_str().unwrap().to_owned();
+    assert_eq!(serving.stop().0, 0);
+
+    let said = folder.run_args(&["chat", "desk", "--conversation", &conversation, "--message", "here"]);
+    assert_eq!((said.code, said.out.trim()), (0, "2: here"), "{}", said.err);
+    let serving = Serving::start(&folder);
+    let messages = serving.json("GET", &format!("/api/conversations/{conversation}/messages"), &Json::Null);
+    let texts: Vec<_> = messages["messages"].as_array().unwrap().iter().map(|said| said["text"].clone()).collect();
+    assert_eq!(texts, ["over there", "1: over there", "here", "2: here"]);
+    // What began on the command line is nobody's in particular: who signed in sees it.
+    assert_eq!(folder.run_args(&["chat", "desk", "--message", "alone"]).code, 0);
+    let list = serving.json("GET", "/api/conversations?workflow=desk", &Json::Null);
+    assert_eq!((&list["conversations"][0]["title"], &list["conversations"][0]["user"]), (&json!("alone"), &Json::Null));
+}

@@ -20,7 +20,7 @@ use crate::{
     plan::Plan,
     run::{Addr, RunState},
     scope::{Roots, Scope},
-    store::{Created, Hold, Idempotency, NewRun, NewTurn, Parent, StoreError, StoredRecord, Take, file_ids},
+    store::{Created, Hold, Idempotency, NewRun, NewTurn, Parent, Speaker, StoreError, StoredRecord, Take, file_ids},
     template::TemplateTree,
     types::{self, Misfit},
     units::Millis,
@@ -45,6 +45,8 @@ pub struct Start {
     /// The run beside which its turn stands in the conversation: what was said there is edited, or is answered again.
     /// Without one, its turn is the newest.
     pub beside: Option<RunId>,
+    /// Whose the conversation is, where this run begins it.
+    pub speaker: Option<Speaker>,
     /// Whom it is about: what [`crate::store::Journal::forget`] deletes it by. Its children and forks are about the same.
     pub subject: Option<String>,
     /// Who pays: what it uses is added up for this name, as [`crate::store::Journal::spent`] tells it.
@@ -71,6 +73,7 @@ impl Start {
             user: Value::Null,
             conversation: None,
             beside: None,
+            speaker: None,
             subject: None,
             account: None,
             env: Value::Null,
@@ -362,7 +365,7 @@ fn turn(start: &Start, inputs: &Value) -> Option<NewTurn> {
     start.conversation.as_ref()?;
     let message = inputs.get("message")?.as_str()?.to_owned();
     let files = inputs.get("files").cloned().unwrap_or_default();
-    Some(NewTurn { message, files, beside: start.beside })
+    Some(NewTurn { message, files, beside: start.beside, speaker: start.speaker.clone() })
 }
 
 impl From<OwnerError> for EngineError {

@@ -143,6 +143,7 @@ impl ListQuery {
             phase,
             status,
             parent: run("parent", self.parent)?,
+            subject: None,
             before: run("before", self.before)?,
             limit: self.limit.0,
         })

@@ -19,10 +19,11 @@ pub use self::epoch::begin_epoch;
 const FILE: &str = "platform.db";
 
 /// Every migration, oldest first.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../migrations/0001_workflows.sql"),
     include_str!("../../migrations/0002_accounts.sql"),
     include_str!("../../migrations/0003_triggers.sql"),
+    include_str!("../../migrations/0006_read_only_keys.sql"),
     include_str!("../../migrations/0008_operation.sql"),
 ];
 

@@ -10,16 +10,20 @@ use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, Request, StatusCode, header},
 };
+use liteagent_documents::testing::InProcess;
 use liteagent_engine::{
+    bundle::Bundle,
     capability::{Capabilities, Secrets},
     engine::{Engine, EngineConfig},
+    load::load_text,
     store::{MemoryStore, StoredHistory, Stores},
     testing::FakeModels,
     time::{Clock, SystemClock},
-    units::Duration,
+    units::{Duration, Size},
     value::Value,
 };
-use liteagent_server::{Metrics, Parts, Server, Settings, store::SqliteStore};
+use liteagent_knowledge::{KnowledgeBases, Options};
+use liteagent_server::{KnowledgeParts, Metrics, Parts, Server, Settings, store::SqliteStore};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
@@ -83,7 +87,10 @@ impl Installation {
     pub(crate) async fn server_with(self: &Arc<Self>, settings: Settings, answers: Vec<Value>) -> World {
         let models = Arc::new(FakeModels::answering(answers));
         let stores = self.stores();
+        let bases = KnowledgeBases::open(self.folder.path(), Options::default()).await.unwrap();
         let caps = Capabilities {
+            documents: Some(Arc::new(InProcess::default())),
+            knowledge: Some(Arc::new(bases.clone())),
             files: Some(self.store.clone()),
             kv: Some(self.store.clone()),
             models: Some(models.clone()),
@@ -108,6 +115,7 @@ impl Installation {
             store: Arc::new(self.rows().await),
             clock: self.clock.clone(),
             metrics: Arc::new(Metrics::default()),
+            knowledge: KnowledgeParts { bases: Arc::new(bases), files: self.store.clone(), indexing: indexing() },
         };
         let server = Server::open(parts, settings).await.unwrap();
         World { router: server.router(), server, models, installation: self.clone() }
@@ -118,6 +126,12 @@ impl World {
     /// A server with nothing in it, whose models answer so.
     pub(crate) async fn new(answers: Vec<Value>) -> Self {
         Installation::new(Arc::new(SystemClock), SECRETS).server_with(developing(), answers).await
+    }
+
+    /// The same, which takes files of so many bytes.
+    pub(crate) async fn with_upload_limit(most: u64) -> Self {
+        let settings = Settings { upload: Size(most), ..developing() };
+        Installation::new(Arc::new(SystemClock), SECRETS).server_with(settings, Vec::new()).await
     }
 
     /// A server over a folder that others may use too: each is a process of its own. Runs end with it.
@@ -146,6 +160,13 @@ impl World {
         let body = String::from_utf8(body.to_vec()).unwrap();
         Reply { status: parts.status, headers: parts.headers, body }
     }
+}
+
+/// The workflow of the library that indexes a document.
+fn indexing() -> Arc<Bundle> {
+    let text = include_str!("../../../definitions/indexing/document.yaml");
+    let loaded = load_text("indexing/document", text, &liteagent_nodes::registry());
+    Arc::new(loaded.bundle.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics)))
 }
 
 /// The settings of a developer.

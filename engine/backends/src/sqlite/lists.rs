@@ -132,6 +132,9 @@ fn select_runs(filter: &RunFilter) -> QueryBuilder<Sqlite> {
     if let Some(parent) = filter.parent {
         query.push(" AND parent_run = ").push_bind(parent.0.into_bytes().to_vec());
     }
+    if let Some(subject) = &filter.subject {
+        query.push(" AND subject = ").push_bind(subject.clone());
+    }
     query.push(format!(" ORDER BY row DESC LIMIT {}", filter.limit()));
     query
 }

@@ -285,23 +285,57 @@ impl Runs {
 
     /// Deletes the runs of a subject, unless one has not ended.
     pub(super) fn forget(&mut self, subject: &str, limit: u32) -> Result<(HashSet<RunId>, Forgotten), Vec<RunId>> {
-        let mut all: Vec<&Run> =
-            self.by_id.values().filter(|run| run.row.subject.as_deref() == Some(subject)).collect();
-        all.sort_unstable_by_key(|run| run.order);
-        let open: Vec<RunId> =
-            all.iter().filter(|run| run.row.phase != RunPhase::Ended).map(|run| run.row.id).collect();
-        if !open.is_empty() {
-            return Err(open);
-        }
+        let all = self.by_id.values().filter(|run| run.row.subject.as_deref() == Some(subject));
+        let mut all: Vec<_> = all.map(|run| run.row.id).collect();
+        self.refuse_open(&mut all)?;
         all.truncate(limit as usize);
-        let gone: Vec<_> = all.iter().map(|run| (run.row.id, run.order)).collect();
-        let ids: HashSet<String> = all.iter().filter_map(|run| run.row.conversation.clone()).collect();
+        let ids = all.iter().filter_map(|run| self.by_id.get(run)?.row.conversation.clone());
+        let ids: HashSet<String> = ids.collect();
+        Ok(self.forget_runs(&all, &ids))
+    }
+
+    /// Deletes a conversation, and its runs where that is wanted, unless one has not ended.
+    pub(super) fn forget_conversation(
+        &mut self,
+        id: &str,
+        with_runs: bool,
+        limit: u32,
+    ) -> Result<(HashSet<RunId>, Forgotten), Vec<RunId>> {
+        let own = self.by_id.values().filter(|run| run.row.conversation.as_deref() == Some(id));
+        let mut all: Vec<_> = own.map(|run| run.row.id).collect();
+        if with_runs {
+            let mut parents = all.clone();
+            while let Some(parent) = parents.pop() {
+                let is_child = |run: &&Run| run.row.parent.as_ref().is_some_and(|of| of.run == parent);
+                let children: Vec<_> = self.by_id.values().filter(is_child).map(|run| run.row.id).collect();
+                let new: Vec<_> = children.into_iter().filter(|child| !all.contains(child)).collect();
+                all.extend(&new);
+                parents.extend(new);
+            }
+        }
+        self.refuse_open(&mut all)?;
+        // Children are newer than their parents, which lead to them.
+        all.reverse();
+        all.truncate(if with_runs { limit as usize } else { 0 });
+        Ok(self.forget_runs(&all, &HashSet::from([id.to_owned()])))
+    }
+
+    /// Sorts runs by age; those that have not ended, if there are any.
+    fn refuse_open(&self, runs: &mut [RunId]) -> Result<(), Vec<RunId>> {
+        runs.sort_unstable_by_key(|run| self.by_id.get(run).map(|run| run.order));
+        let is_open = |run: &&RunId| self.by_id.get(run).is_some_and(|run| run.row.phase != RunPhase::Ended);
+        let open: Vec<RunId> = runs.iter().filter(is_open).copied().collect();
+        if open.is_empty() { Ok(()) } else { Err(open) }
+    }
+
+    fn forget_runs(&mut self, runs: &[RunId], conversations: &HashSet<String>) -> (HashSet<RunId>, Forgotten) {
+        let gone: Vec<_> = runs.iter().filter_map(|run| Some((*run, self.by_id.get(run)?.order))).collect();
         let named = self.blobs.iter().filter(|(_, runs)| gone.iter().any(|(run, _)| runs.contains(run)));
         let mut forgotten = Forgotten { blobs: named.map(|(blob, _)| blob.clone()).collect(), ..Forgotten::default() };
-        forgotten.conversations = ids.iter().filter(|id| self.talks.forget(id)).count() as u64;
+        forgotten.conversations = conversations.iter().filter(|id| self.talks.forget(id)).count() as u64;
         let gone = self.delete(gone);
         forgotten.runs = gone.len() as u64;
-        Ok((gone, forgotten))
+        (gone, forgotten)
     }
 
     fn delete(&mut self, gone: Vec<(RunId, u64)>) -> HashSet<RunId> {
