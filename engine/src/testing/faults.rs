@@ -11,8 +11,8 @@ use crate::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, ConversationRow, Created, Forget, InboxMessage, Journal, Message, NewRun, Release,
-        RunFilter, RunRow, StoreError, StoredRecord, StoredTurn, Take, UsageRow,
+        Append, AppendError, ConversationRow, Created, EndPlace, Forget, InboxMessage, Journal, Message, NewRun,
+        Release, RunFilter, RunRow, StoreError, StoredRecord, StoredTurn, Take, UsageRow,
     },
     units::Millis,
     value::Value,
@@ -169,6 +169,12 @@ impl Journal for FaultyStore {
     }
     async fn conversations(&self, workflow: Option<&str>, limit: u32) -> Result<Vec<ConversationRow>, StoreError> {
         self.reach()?.conversations(workflow, limit).await
+    }
+    async fn ended(&self, after: EndPlace, limit: u32) -> Result<Vec<(EndPlace, RunRow)>, StoreError> {
+        self.reach()?.ended(after, limit).await
+    }
+    async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError> {
+        self.reach()?.delete(runs).await
     }
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
         self.reach()?.delete_ended(before, limit).await

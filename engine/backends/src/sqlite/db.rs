@@ -18,13 +18,14 @@ use super::session;
 use crate::database::{Database, Error, Writes};
 
 /// Every migration, oldest first: the newest one's place is the version of the schema.
-pub(super) const MIGRATIONS: [&str; 6] = [
+pub(super) const MIGRATIONS: [&str; 7] = [
     include_str!("../../migrations/0001_runs.sql"),
     include_str!("../../migrations/0002_holds.sql"),
     include_str!("../../migrations/0003_subject.sql"),
     include_str!("../../migrations/0004_shared_files.sql"),
     include_str!("../../migrations/0005_usage.sql"),
     include_str!("../../migrations/0006_turns.sql"),
+    include_str!("../../migrations/0007_ends.sql"),
 ];
 
 /// What the writing thread works with.

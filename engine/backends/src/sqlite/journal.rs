@@ -7,8 +7,8 @@ use liteagent_engine::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, ConversationRow, Created, Forget, InboxMessage, Journal, Message, NewRun, Release,
-        RunFilter, RunRow, StoreError, StoredRecord, StoredTurn, Take, UsageRow,
+        Append, AppendError, ConversationRow, Created, EndPlace, Forget, InboxMessage, Journal, Message, NewRun,
+        Release, RunFilter, RunRow, StoreError, StoredRecord, StoredTurn, Take, UsageRow,
     },
     units::Millis,
     value::Value,
@@ -151,6 +151,15 @@ impl Journal for SqliteStore {
 
     async fn conversations(&self, workflow: Option<&str>, limit: u32) -> Result<Vec<ConversationRow>, StoreError> {
         Ok(self.listed(workflow, limit).await?)
+    }
+
+    async fn ended(&self, after: EndPlace, limit: u32) -> Result<Vec<(EndPlace, RunRow)>, StoreError> {
+        Ok(self.0.ended(after, limit).await?)
+    }
+
+    async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError> {
+        let runs = runs.to_owned();
+        self.0.writer.write(move |db| retention::delete(db, &runs)).await
     }
 
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {

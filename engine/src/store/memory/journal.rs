@@ -9,7 +9,7 @@ use crate::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, ConversationRow, Created, Forget, InboxMessage, Journal, Message, NewRun, Release,
+        Append, AppendError, ConversationRow, Created, EndPlace, Forget, InboxMessage, Journal, Message, NewRun, Release,
         RunFilter, RunRow, StoreError, StoredRecord, StoredTurn, Take, UsageRow,
     },
     units::Millis,
@@ -107,6 +107,16 @@ impl Journal for MemoryStore {
 
     async fn conversations(&self, workflow: Option<&str>, limit: u32) -> Result<Vec<ConversationRow>, StoreError> {
         Ok(self.runs().talks.list(workflow, limit))
+    }
+
+    async fn ended(&self, after: EndPlace, limit: u32) -> Result<Vec<(EndPlace, RunRow)>, StoreError> {
+        Ok(self.runs().ended(after, limit))
+    }
+
+    async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError> {
+        let gone = self.runs().delete_some(runs);
+        self.values().files.retain(|(run, _), _| !gone.contains(run));
+        Ok(runs.iter().copied().filter(|run| gone.contains(run)).collect())
     }
 
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
