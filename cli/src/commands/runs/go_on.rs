@@ -1,4 +1,4 @@
-//! `runs resume`, `runs cancel`.
+//! `runs resume`.
 
 use liteagent_engine::{
     codes,
@@ -32,14 +32,6 @@ pub(crate) struct Resume {
     all: bool,
     #[command(flatten)]
     show: ShowArgs,
-}
-
-/// Stops a run; its `finally` still runs.
-#[derive(clap::Args)]
-pub(crate) struct Cancel {
-    /// The run
-    #[arg(value_name = "RUN")]
-    run: String,
 }
 
 impl Resume {
@@ -82,31 +74,12 @@ impl Resume {
     }
 }
 
-impl Cancel {
-    pub(crate) async fn run(self, project: &Project, shell: &Shell) -> Result<Exit, Failure> {
-        let show = ShowArgs { json: false, verbose: false };
-        let platform = Platform::open(project, show.progress(shell)).await?;
-        let row = find(&*platform.stores.journal, &self.run).await?;
-        refuse_ended(&row)?;
-        platform.progress.watch(row.id);
-        platform.engine.cancel(row.id, by()).await?;
-        if row.phase == RunPhase::Running {
-            shell.note(format!("asked the process that runs {} to cancel it", row.id));
-        } else {
-            go_on(&platform, row.id).await?;
-            follow(&platform, row.id, shell, Results::All).await?;
-        }
-        platform.close().await?;
-        Ok(Exit::Done)
-    }
-}
-
 fn told(failure: &Failure, shell: &Shell) -> Exit {
     shell.failure(failure);
     failure.exit
 }
 
-fn refuse_ended(row: &RunRow) -> Result<(), Failure> {
+pub(super) fn refuse_ended(row: &RunRow) -> Result<(), Failure> {
     if row.phase != RunPhase::Ended {
         return Ok(());
     }
