@@ -5,6 +5,7 @@
 //! - `client`: requests, and what is answered; every failure is told as one of ours
 //! - `sessions`: what `login` keeps in the folder of the user
 //! - `api`: what the server's JSON says
+//! - `beside`: the process that serves the data folder of a project
 //! - `events`, `follow`: what goes out of a run, and its end
 //! - `folder`: the workflows of a folder beside those of a server
 
@@ -16,6 +17,7 @@ pub(crate) use self::{
 
 mod address;
 pub(crate) mod api;
+pub(crate) mod beside;
 mod choice;
 mod client;
 mod events;

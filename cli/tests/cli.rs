@@ -17,6 +17,7 @@ mod cli {
     mod packages;
     pub(crate) mod provider;
     mod quarantine;
+    mod remote;
     mod runs;
     pub(crate) mod serve;
     mod service;

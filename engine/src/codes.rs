@@ -394,7 +394,6 @@ codes! {
     HOOK_LATE = "LA4216": "the run of a webhook has not replied in time";
     AFTER_CYCLE = "LA4221": "workflows would start each other for ever";
     AFTER_DEPTH = "LA4222": "too many runs followed each other";
-    AFTER_REFUSED = "LA4223": "the end of a run could not start another one";
 
     // LA47xx: a server that the command line talks to
     NO_SERVER = "LA4701": "it is not said which server is meant";

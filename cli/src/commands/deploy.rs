@@ -62,6 +62,11 @@ impl Deploy {
     pub(crate) fn run(self, shell: &Shell, server: &Choice) -> Result<Exit, Failure> {
         let server = server.any()?;
         let folder = Folder::read(&self.folder, shell)?;
+        if folder.workflows.is_empty() && folder.broken.is_empty() {
+            // With `--prune`, the server would lose everything.
+            let message = format!("there is no workflow in `{}`", self.folder.display());
+            return Err(Failure::usage(codes::NO_WORKFLOW, message).hint("name the folder of the definitions"));
+        }
         block_on(self.deploy(&Client::open(server)?, folder, shell))
     }
 
@@ -195,9 +200,11 @@ impl Diff {
         let folder = Folder::read(&self.folder, shell)?;
         let client = Client::open(server)?;
         let there = block_on(published(&client))?;
+        let broken: BTreeSet<&String> = folder.broken.values().collect();
         let names: BTreeSet<&String> = there.keys().chain(folder.workflows.keys()).collect();
+        let names = names.difference(&broken);
         let mut differ = 0;
-        for name in names {
+        for name in names.copied() {
             let here = folder.workflows.get(name).map(|local| &local.texts);
             let diff = difference(name, there.get(name), here);
             if !diff.is_empty() {

@@ -9,7 +9,8 @@ use crate::{
     failure::{Exit, Failure},
     platform::block_on,
     progress::Story,
-    remote::{Choice, Client, api::JournalPage, follow},
+    project::Project,
+    remote::{Choice, Client, api::JournalPage, beside, follow},
     shell::Shell,
 };
 
@@ -32,7 +33,13 @@ pub(crate) struct Logs {
 
 impl Logs {
     pub(crate) fn run(self, shell: &Shell, server: &Choice) -> Result<Exit, Failure> {
-        let client = Client::open(server.any()?)?;
+        let client = match server.named()? {
+            Some(server) => Client::open(server)?,
+            None => match beside::server(&Project::here()?)? {
+                Some(client) => client,
+                None => Client::open(server.any()?)?,
+            },
+        };
         block_on(self.show(&client, shell))
     }
 

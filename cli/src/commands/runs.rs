@@ -13,7 +13,7 @@ use crate::{
     failure::{Exit, Failure},
     platform::block_on,
     project::Project,
-    remote::{Choice, Client},
+    remote::{Choice, Client, beside},
     shell::Shell,
 };
 
@@ -70,6 +70,12 @@ impl Runs {
             return block_on(self.on(&Client::open(server)?, shell));
         }
         let project = Project::here()?;
+        // Two processes would execute what one of them was told.
+        if self.steers()
+            && let Some(server) = beside::server(&project)?
+        {
+            return block_on(self.on(&server, shell));
+        }
         match self.verb {
             RunsVerb::List(verb) => block_on(verb.run(&project, shell)),
             RunsVerb::Show(verb) => block_on(verb.run(&project, shell)),
@@ -84,6 +90,19 @@ impl Runs {
         }
     }
 
+    /// Whether it lets a run go on in another way: a server that executes the run does that.
+    fn steers(&self) -> bool {
+        match &self.verb {
+            RunsVerb::Resume(_) | RunsVerb::Restart(_) | RunsVerb::Cancel(_) | RunsVerb::Signal(_) => true,
+            RunsVerb::Fork(verb) => !verb.has_a_definition(),
+            RunsVerb::List(_)
+            | RunsVerb::Show(_)
+            | RunsVerb::Export(_)
+            | RunsVerb::Usage(_)
+            | RunsVerb::Prune(_) => false,
+        }
+    }
+
     /// The same for the runs of a server.
     async fn on(self, client: &Client, shell: &Shell) -> Result<Exit, Failure> {
         match self.verb {
@@ -93,7 +112,7 @@ impl Runs {
             RunsVerb::Fork(verb) => verb.on(client, shell).await,
             RunsVerb::Cancel(verb) => verb.on(client, shell).await,
             RunsVerb::Signal(verb) => verb.on(client, shell).await,
-            RunsVerb::Resume(_) => Err(remote::only_here("resume")),
+            RunsVerb::Resume(verb) => verb.on(client, shell).await,
             RunsVerb::Export(_) => Err(remote::only_here("export")),
             RunsVerb::Usage(_) => Err(remote::only_here("usage")),
             RunsVerb::Prune(_) => Err(remote::only_here("prune")),

@@ -32,7 +32,7 @@ pub(crate) struct Me {
 #[derive(Debug, Deserialize)]
 pub(crate) struct MyKey {
     pub(crate) name: String,
-    pub(crate) scope: BTreeMap<String, String>,
+    pub(crate) scope: Json,
 }
 
 impl Me {
@@ -41,8 +41,9 @@ impl Me {
         match (&self.email, &self.role, &self.key) {
             (Some(email), Some(role), _) => format!("{email} ({role})"),
             (_, _, Some(MyKey { name, scope })) => {
-                let scope: Vec<_> = scope.iter().map(|(kind, of)| format!("{} {of}", kind.replace('_', " "))).collect();
-                format!("the API key {name} (of the {})", scope.join(", "))
+                let of = |(kind, of): (&String, &Json)| format!("{} {}", kind.replace('_', " "), of.as_str().unwrap_or("?"));
+                let scope = scope.as_object().and_then(|scope| scope.iter().next()).map_or_else(|| scope.to_string(), of);
+                format!("the API key {name} ({scope})")
             }
             _ => "somebody".to_owned(),
         }
@@ -92,7 +93,6 @@ impl Workflow {
 #[derive(Debug, Deserialize)]
 pub(crate) struct Version {
     pub(crate) version: u32,
-    pub(crate) digest: String,
     #[serde(default)]
     pub(crate) source: String,
     #[serde(default)]

@@ -32,6 +32,7 @@ pub(crate) struct Client {
     http: Egress,
     address: Address,
     who: Mutex<Who>,
+    is_beside: bool,
 }
 
 /// Who asks.
@@ -72,6 +73,16 @@ impl Client {
         Self::of(address, Who::Key(key))
     }
 
+    /// The server of a data folder of this machine.
+    pub(super) fn beside(address: Address, key: String) -> Result<Self, Failure> {
+        Ok(Self { is_beside: true, ..Self::with_key(address, key)? })
+    }
+
+    /// Whether commands mean it without naming it.
+    pub(super) fn is_beside(&self) -> bool {
+        self.is_beside
+    }
+
     /// A server that nobody has signed in at yet.
     pub(super) fn as_nobody(address: Address) -> Result<Self, Failure> {
         Self::of(address, Who::Nobody)
@@ -81,7 +92,7 @@ impl Client {
         // Whoever names a server means it, wherever it is.
         let policy = EgressPolicy::parse([address.authority()])
             .map_err(|error| Failure::usage(codes::SERVER_URL, format!("the server `{address}`: {error}")))?;
-        Ok(Self { http: Egress::new(policy), address, who: Mutex::new(who) })
+        Ok(Self { http: Egress::new(policy), address, who: Mutex::new(who), is_beside: false })
     }
 
     /// Where the server is.

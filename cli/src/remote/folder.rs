@@ -83,6 +83,10 @@ impl Folder {
             };
             let texts = texts(&path, &loaded.files, &read.root)?;
             check_place(&shown, &bundle.entry, &texts)?;
+            if let Some(other) = read.workflows.get(&bundle.entry) {
+                let message = format!("`{}` and `{shown}` are both called `{}`", other.path, bundle.entry);
+                return Err(Failure::usage(codes::DEPLOY_REFUSED, message).hint("rename one of them, or name another folder"));
+            }
             read.workflows.insert(bundle.entry.clone(), Local { path: shown, texts });
         }
         if !errors.is_empty() {

@@ -37,6 +37,9 @@ const AWAY: Duration = Duration::from_secs(60);
 
 /// What commands for a server begin with.
 pub(crate) fn program(client: &Client) -> String {
+    if client.is_beside() {
+        return PROGRAM.to_owned();
+    }
     format!("{PROGRAM} --server {}", client.address())
 }
 

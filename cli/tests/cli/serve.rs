@@ -34,7 +34,14 @@ pub(crate) struct Serving {
 impl Serving {
     /// Starts it, and returns when it listens.
     pub(crate) fn start(folder: &Folder) -> Self {
+        Self::start_with(folder, &[], &[])
+    }
+
+    /// The same with arguments and settings of its own.
+    pub(crate) fn start_with(folder: &Folder, args: &[&str], settings: &[(&str, &str)]) -> Self {
         let mut command = folder.command(&["serve", "--port", "0"]);
+        command.args(args);
+        command.envs(settings.iter().copied());
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut err = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
@@ -48,6 +55,11 @@ impl Serving {
         };
         let key = fs::read_to_string(folder.path(".liteagent/dev-key")).unwrap().trim().to_owned();
         Self { child, err, address, said, key }
+    }
+
+    /// The development key.
+    pub(crate) fn key(&self) -> String {
+        self.key.clone()
     }
 
     /// A request with the development key: the status and the body of the answer.

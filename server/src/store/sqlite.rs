@@ -9,6 +9,7 @@ use liteagent_engine::store::StoreError;
 use super::Store;
 
 mod accounts;
+mod after;
 mod schedules;
 mod workflows;
 
@@ -16,10 +17,11 @@ mod workflows;
 const FILE: &str = "platform.db";
 
 /// Every migration, oldest first.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../migrations/0001_workflows.sql"),
     include_str!("../../migrations/0002_accounts.sql"),
     include_str!("../../migrations/0003_triggers.sql"),
+    include_str!("../../migrations/0009_after.sql"),
 ];
 
 /// The rows of the server in one SQLite file. Several processes may use it.

@@ -2,10 +2,8 @@
 
 use liteagent_engine::{
     engine::EngineError,
-    id::RunId,
     store::{RunFilter, RunPhase, RunRow},
 };
-use serde::Deserialize;
 use serde_json::json;
 
 use super::{find, go_on::refuse_ended, list::Standing, remote};
@@ -97,34 +95,14 @@ impl Cancel {
             return Ok(Exit::Done);
         }
         let filter = json!({ "workflow": self.workflow, "status": self.status.map(Standing::as_str) });
-        let mut body = json!({ "action": "cancel", "filter": filter, "dry_run": self.dry_run });
-        let mut done = 0;
-        loop {
-            let answer: Bulk = client.send("POST", "/api/runs/bulk", &body).await?;
-            for run in answer.runs.iter().filter(|run| run.outcome == "done") {
-                shell.out(run.id.to_string())?;
-                done += 1;
-            }
-            let Some(next) = answer.next else { break };
-            body["before"] = json!(next);
+        let body = json!({ "action": "cancel", "filter": filter, "dry_run": self.dry_run });
+        let done = remote::bulk(client, &body).await?;
+        for run in &done {
+            shell.out(run.to_string())?;
         }
-        self.tell(done, shell);
+        self.tell(done.len(), shell);
         Ok(Exit::Done)
     }
-}
-
-/// What became of many runs.
-#[derive(Deserialize)]
-struct Bulk {
-    runs: Vec<OneOfBulk>,
-    next: Option<RunId>,
-}
-
-/// What became of one.
-#[derive(Deserialize)]
-struct OneOfBulk {
-    id: RunId,
-    outcome: String,
 }
 
 async fn one(platform: &Platform, run: &str, shell: &Shell) -> Result<Exit, Failure> {

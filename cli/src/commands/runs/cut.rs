@@ -75,6 +75,11 @@ impl Restart {
 }
 
 impl Fork {
+    /// Whether the new run is of a definition of this machine.
+    pub(super) fn has_a_definition(&self) -> bool {
+        self.definition.is_some()
+    }
+
     /// One of a server: the old inputs with those that were given over them.
     pub(crate) async fn on(self, client: &Client, shell: &Shell) -> Result<Exit, Failure> {
         if let Some(definition) = &self.definition {

@@ -6,14 +6,20 @@ use liteagent_engine::{
     time::{Clock as _, SystemClock},
 };
 
-use super::find;
+use serde_json::json;
+
+use super::{
+    find,
+    remote::{self, bulk},
+};
 use crate::{
     commands::run::ShowArgs,
     failure::{Exit, Failure},
-    follow::{Results, by, follow, go_on},
+    follow::{follow, go_on},
     platform::Platform,
     progress::count,
     project::Project,
+    remote::{Client, follow::follow as follow_on},
     shell::Shell,
 };
 
@@ -43,6 +49,19 @@ impl Resume {
         };
         platform.close().await?;
         exit
+    }
+
+    /// Those of a server.
+    pub(crate) async fn on(self, client: &Client, shell: &Shell) -> Result<Exit, Failure> {
+        let Some(run) = &self.run else {
+            let done = bulk(client, &json!({ "action": "resume", "filter": { "status": "waiting" } })).await?;
+            shell.note(format!("{} can go on", count(done.len(), "run")));
+            return Ok(Exit::Done);
+        };
+        let row = remote::find(client, run).await?;
+        refuse_ended(&row)?;
+        bulk(client, &json!({ "action": "resume", "ids": [row.id] })).await?;
+        follow_on(client, row.id, &self.show.progress(shell), shell, (&self.show).into()).await
     }
 
     async fn one(&self, platform: &Platform, run: &str, shell: &Shell) -> Result<Exit, Failure> {

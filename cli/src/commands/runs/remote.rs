@@ -1,7 +1,8 @@
 //! Runs of a server.
 
 use liteagent_engine::{codes, id::RunId, store::RunRow};
-use serde_json::Value as Json;
+use serde::Deserialize;
+use serde_json::{Value as Json, json};
 
 use super::{SEARCHED, no_run, several};
 use crate::{
@@ -42,6 +43,29 @@ pub(super) async fn asked(client: &Client, run: RunId, node: &str) -> Result<Opt
     let nodes = whole["nodes"].as_array().cloned().unwrap_or_default();
     let found = nodes.into_iter().find(|one| one["path"] == node && one["status"] == "waiting");
     Ok(found.map(|mut node| node["ask"].take().into()))
+}
+
+/// Does the same to many runs; gives those to which it was done.
+pub(super) async fn bulk(client: &Client, body: &Json) -> Result<Vec<RunId>, Failure> {
+    /// What became of many runs.
+    #[derive(Deserialize)]
+    struct Bulk {
+        runs: Vec<One>,
+        next: Option<RunId>,
+    }
+    /// What became of one.
+    #[derive(Deserialize)]
+    struct One {
+        id: RunId,
+        outcome: String,
+    }
+    let (mut body, mut done) = (body.clone(), Vec::new());
+    loop {
+        let answer: Bulk = client.send("POST", "/api/runs/bulk", &body).await?;
+        done.extend(answer.runs.iter().filter(|run| run.outcome == "done").map(|run| run.id));
+        let Some(next) = answer.next else { return Ok(done) };
+        body["before"] = json!(next);
+    }
 }
 
 /// A part of `runs` that works on the stores of this machine.
