@@ -15,7 +15,7 @@ use liteagent_engine::{
     usage::{Spent, Usage},
     value::Value,
 };
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Value as Json, json};
 
 use super::problem::Finding;
@@ -177,10 +177,18 @@ pub(crate) struct Run {
     conversation: Option<String>,
     subject: Option<String>,
     error: Option<String>,
+    #[serde(deserialize_with = "usage")]
     usage: Usage,
     created_at: String,
     updated_at: String,
     wake_at: Option<String>,
+}
+
+/// What models were used for; sums are left out.
+fn usage<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Usage, D::Error> {
+    let mut members = serde_json::Map::deserialize(deserializer)?;
+    members.remove("tokens");
+    serde_json::from_value(members.into()).map_err(D::Error::custom)
 }
 
 impl From<Run> for RunRow {

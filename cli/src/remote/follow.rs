@@ -155,6 +155,11 @@ struct Said {
     text: String,
 }
 
+/// Whether it may go better in a moment: the server is away, or about to stop.
+fn is_passing(failure: &Failure) -> bool {
+    failure.exit == Exit::Platform && failure.code != Some(codes::SERVER_NOT_OURS)
+}
+
 impl<'a> Follower<'a> {
     fn new(client: &'a Client, run: RunId, answers: Answers<'a>, shell: &'a Shell) -> Self {
         let (usage, seen, place) = (Spent::default(), 0, None);
@@ -179,7 +184,7 @@ impl<'a> Follower<'a> {
                 self.quiet = QUIET;
                 self.take(event, show)
             }
-            Ok(Err(failure)) if failure.code != Some(codes::SERVER_UNREACHABLE) => Err(failure),
+            Ok(Err(failure)) if !is_passing(&failure) => Err(failure),
             Ok(Ok(None) | Err(_)) => {
                 self.events = None;
                 // A server that is about to stop ends every connection at once.
@@ -196,7 +201,7 @@ impl<'a> Follower<'a> {
         loop {
             let failure = match self.client.events(&path(self.run, "/events"), self.place.as_deref()).await {
                 Ok(events) => return Ok(events),
-                Err(failure) if failure.exit != Exit::Platform => return Err(failure),
+                Err(failure) if !is_passing(&failure) => return Err(failure),
                 Err(failure) => failure,
             };
             if time::Instant::now() + pause > until {
@@ -215,7 +220,7 @@ impl<'a> Follower<'a> {
     async fn look(&mut self) -> Result<Step, Failure> {
         let detail = match self.client.get::<Detail>(&path(self.run, "")).await {
             Ok(detail) => detail,
-            Err(failure) if failure.exit == Exit::Platform => {
+            Err(failure) if is_passing(&failure) => {
                 self.events = None;
                 return Ok(Step::On);
             }

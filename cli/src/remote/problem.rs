@@ -58,6 +58,10 @@ impl Finding {
 /// The failure that an answer tells.
 pub(super) fn failure(server: &Address, status: u16, retry_after: Option<u64>, body: &[u8]) -> Failure {
     let Ok(Problem { code, detail, hint, diagnostics }) = serde_json::from_slice(body) else {
+        if matches!(status, 502..=504) {
+            return Failure::platform(codes::SERVER_UNREACHABLE, format!("{server} cannot be reached: status {status}"))
+                .hint("what stands before the server does not reach it: see whether it is up");
+        }
         return not_ours(server, &format!("it answered with the status {status}, and without a reason"));
     };
     let code = known(code);
@@ -113,10 +117,11 @@ mod tests {
         );
         assert_eq!((wrong.exit, wrong.code, wrong.hint.as_deref()), (Exit::Usage, Some(codes::WRONG_INPUT), Some("see")));
         assert_eq!(wrong.message, "inputs do not fit\n  `inputs.n`: expected a number\n  a.yaml:2:3: LA0203: no");
+        assert_eq!(told(502, "<html>").code, Some(codes::SERVER_UNREACHABLE));
         let busy = told(429, r#"{"code": "LA4114", "detail": "too many"}"#);
         assert_eq!((busy.exit, busy.hint.as_deref()), (Exit::Platform, Some("try again in 7 s")));
         assert_eq!(told(401, r#"{"code": "LA4101", "detail": "who"}"#).code, Some(codes::NOT_LOGGED_IN));
         assert_eq!(told(404, r#"{"code": "LA9876", "detail": "new"}"#).code, Some(Code("LA9876")));
-        assert_eq!(told(502, "<html>").code, Some(codes::SERVER_NOT_OURS));
+        assert_eq!(told(404, "<html>").code, Some(codes::SERVER_NOT_OURS));
     }
 }

@@ -161,8 +161,8 @@ fn a_session_is_kept_goes_on_and_ends() {
 
     change("too.old.token", Some("rt_that_nobody_has"));
     says(&folder.run("whoami"), 2, &["error[LA4705]", "the session at", "has ended", "liteagent login --server"]);
-    says(&folder.run("whoami"), 2, &["error[LA4701]"]);
-    says(&folder.run(&format!("--server {url} deploy .")), 2, &["error[LA4705]: nobody is signed in at"]);
+    says(&folder.run("whoami"), 2, &["error[LA4705]: nobody is signed in at"]);
+    says(&folder.run(&format!("--server {url} runs list")), 2, &["error[LA4705]: nobody is signed in at"]);
 
     let key = typed(&folder, &format!("login --server {url} --key"), &server.serving.key());
     says(&key, 0, &["as developer (owner)"]);

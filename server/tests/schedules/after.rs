@@ -7,9 +7,9 @@ use serde_json::{Value as Json, json};
 use super::{Case, HOUR};
 
 const COLLECT: &str = "name: collect\ninputs: { fine: { type: boolean, default: true } }\n\
-    nodes:\n  ok: { type: if-else, cases: { fine: '{{ inputs.fine }}' } }\n\
-    \x20 text: { type: template-transform, needs: [ok.fine], template: 12 }\n\
-    \x20 stop: { type: fail, needs: [ok.else], message: nothing came }\n\
+    nodes:\n  route: { type: if-else, cases: { fine: '{{ inputs.fine }}' } }\n\
+    \x20 text: { type: template-transform, needs: [route.fine], template: '12' }\n\
+    \x20 stop: { type: fail, needs: [route.else], message: nothing came }\n\
     outputs: { total: '{{ text.text if text else none }}' }\n";
 const CLOSE: &str = "name: close\ninputs: { total: string, of: string }\n\
     triggers:\n  collected: { after: { workflow: collect }, inputs: { total: '{{ trigger.run.outputs.total }}', of: '{{ trigger.run.id }}' } }\n\
