@@ -21,7 +21,9 @@ mod start;
 mod steer;
 
 pub(crate) fn routes(routes: Routes) -> Routes {
-    [start::routes, list::routes, bulk::routes, events::routes, steer::routes].into_iter().fold(routes, |routes, more| more(routes))
+    [start::routes, list::routes, bulk::routes, events::routes, steer::routes]
+        .into_iter()
+        .fold(routes, |routes, more| more(routes))
 }
 
 /// How a run stands.

@@ -19,9 +19,9 @@ use serde_json::{Value as Json, json};
 
 use self::common::{Installation, KEY, World};
 
-mod common;
 #[path = "schedules/after.rs"]
 mod after;
+mod common;
 
 /// A server at `2026-03-01T09:00:00Z`.
 struct Case {

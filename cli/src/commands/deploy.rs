@@ -190,7 +190,10 @@ impl Done {
             return Ok(Exit::Done);
         }
         let message = format!("{} refused; the others are as said above", count(self.refused.len(), "workflow"));
-        Err(Failure { exit: Exit::Failed, ..Failure::usage(codes::DEPLOY_REFUSED, message).hint("mend what is said of them") })
+        Err(Failure {
+            exit: Exit::Failed,
+            ..Failure::usage(codes::DEPLOY_REFUSED, message).hint("mend what is said of them")
+        })
     }
 }
 
@@ -220,8 +223,9 @@ impl Diff {
             return Ok(Exit::Done);
         }
         let message = format!("{} of {} from what the folder has", differs(differ), client.address());
-        Err(Failure { exit: Exit::Failed, ..Failure::usage(codes::DRIFT, message) }
-            .hint("`liteagent deploy` gives the server what the folder has, `liteagent pull` the folder what the server has"))
+        Err(Failure { exit: Exit::Failed, ..Failure::usage(codes::DRIFT, message) }.hint(
+            "`liteagent deploy` gives the server what the folder has, `liteagent pull` the folder what the server has",
+        ))
     }
 }
 
@@ -233,8 +237,11 @@ impl Pull {
     pub(crate) fn run(self, shell: &Shell, server: &Choice) -> Result<Exit, Failure> {
         let server = server.any()?;
         fs::create_dir_all(&self.folder).map_err(|error| {
-            Failure::usage(codes::FILE_UNREADABLE, format!("cannot make the folder `{}`: {error}", self.folder.display()))
-                .hint("name a folder that can be written")
+            Failure::usage(
+                codes::FILE_UNREADABLE,
+                format!("cannot make the folder `{}`: {error}", self.folder.display()),
+            )
+            .hint("name a folder that can be written")
         })?;
         let folder = Folder::read(&self.folder, shell)?;
         let client = Client::open(server)?;
@@ -307,9 +314,7 @@ fn read(path: &Path) -> Result<Option<String>, Failure> {
     match fs::read_to_string(path) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => {
-            Err(Failure::usage(codes::FILE_UNREADABLE, format!("cannot read `{}`: {error}", path.display()))
-                .hint("look at its permissions"))
-        }
+        Err(error) => Err(Failure::usage(codes::FILE_UNREADABLE, format!("cannot read `{}`: {error}", path.display()))
+            .hint("look at its permissions")),
     }
 }

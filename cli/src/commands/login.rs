@@ -65,7 +65,11 @@ impl Logout {
     pub(crate) fn run(self, shell: &Shell, server: &Choice) -> Result<Exit, Failure> {
         let server = server.any()?;
         let was_there = block_on(sessions::forget(&server))?;
-        shell.note(if was_there { format!("signed out of {server}") } else { format!("nobody was signed in at {server}") });
+        shell.note(if was_there {
+            format!("signed out of {server}")
+        } else {
+            format!("nobody was signed in at {server}")
+        });
         Ok(Exit::Done)
     }
 }
@@ -95,8 +99,11 @@ fn secret(question: &str) -> Result<String, Failure> {
     };
     let line = line.trim_end_matches(['\n', '\r']).to_owned();
     if line.is_empty() {
-        return Err(Failure::usage(codes::INPUT_UNREADABLE, "expected a password or a key on standard input, found nothing")
-            .hint("pipe it in: `liteagent login --key < FILE`"));
+        return Err(Failure::usage(
+            codes::INPUT_UNREADABLE,
+            "expected a password or a key on standard input, found nothing",
+        )
+        .hint("pipe it in: `liteagent login --key < FILE`"));
     }
     Ok(line)
 }

@@ -95,11 +95,9 @@ impl Runs {
         match &self.verb {
             RunsVerb::Resume(_) | RunsVerb::Restart(_) | RunsVerb::Cancel(_) | RunsVerb::Signal(_) => true,
             RunsVerb::Fork(verb) => !verb.has_a_definition(),
-            RunsVerb::List(_)
-            | RunsVerb::Show(_)
-            | RunsVerb::Export(_)
-            | RunsVerb::Usage(_)
-            | RunsVerb::Prune(_) => false,
+            RunsVerb::List(_) | RunsVerb::Show(_) | RunsVerb::Export(_) | RunsVerb::Usage(_) | RunsVerb::Prune(_) => {
+                false
+            }
         }
     }
 

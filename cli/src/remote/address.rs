@@ -72,7 +72,8 @@ mod tests {
         assert_eq!(read("HTTPS://Agents.example.org/").unwrap(), "https://agents.example.org");
         assert_eq!(read(" http://127.0.0.1:8000 ").unwrap(), "http://127.0.0.1:8000");
         assert_eq!(read("https://example.org:443/liteagent/").unwrap(), "https://example.org/liteagent");
-        for wrong in ["agents.example.org", "ftp://a", "https://ada:pw@example.org", "https://a/?b", "https://a/#b", ""] {
+        for wrong in ["agents.example.org", "ftp://a", "https://ada:pw@example.org", "https://a/?b", "https://a/#b", ""]
+        {
             assert!(read(wrong).is_err(), "{wrong}");
         }
         assert_eq!(Address::parse("http://[::1]:8000").unwrap().authority(), "[::1]:8000");

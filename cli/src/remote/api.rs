@@ -41,8 +41,10 @@ impl Me {
         match (&self.email, &self.role, &self.key) {
             (Some(email), Some(role), _) => format!("{email} ({role})"),
             (_, _, Some(MyKey { name, scope })) => {
-                let of = |(kind, of): (&String, &Json)| format!("{} {}", kind.replace('_', " "), of.as_str().unwrap_or("?"));
-                let scope = scope.as_object().and_then(|scope| scope.iter().next()).map_or_else(|| scope.to_string(), of);
+                let of =
+                    |(kind, of): (&String, &Json)| format!("{} {}", kind.replace('_', " "), of.as_str().unwrap_or("?"));
+                let scope =
+                    scope.as_object().and_then(|scope| scope.iter().next()).map_or_else(|| scope.to_string(), of);
                 format!("the API key {name} ({scope})")
             }
             _ => "somebody".to_owned(),

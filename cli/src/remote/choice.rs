@@ -27,8 +27,9 @@ impl Choice {
             return Ok(named);
         }
         sessions::last()?.ok_or_else(|| {
-            Failure::usage(codes::NO_SERVER, "it is not said which server is meant")
-                .hint("name it: `--server https://agents.example.org`, or set `LITEAGENT_SERVER`; `liteagent login` keeps it")
+            Failure::usage(codes::NO_SERVER, "it is not said which server is meant").hint(
+                "name it: `--server https://agents.example.org`, or set `LITEAGENT_SERVER`; `liteagent login` keeps it",
+            )
         })
     }
 

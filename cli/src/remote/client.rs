@@ -273,7 +273,8 @@ fn with(who: &Who, mut headers: Vec<(String, String)>) -> Vec<(String, String)> 
 
 /// Nothing, or only a part, came back.
 fn broken(server: &Address, error: &NodeError) -> Failure {
-    let failure = Failure::platform(codes::SERVER_UNREACHABLE, format!("{server} cannot be reached: {}", error.message));
+    let failure =
+        Failure::platform(codes::SERVER_UNREACHABLE, format!("{server} cannot be reached: {}", error.message));
     let is_about_tls = ["certificate", "TLS", "tls", "InvalidMessage", "CorruptMessage"];
     if is_about_tls.iter().any(|word| error.message.contains(word)) {
         return failure.hint(

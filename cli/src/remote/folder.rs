@@ -85,7 +85,9 @@ impl Folder {
             check_place(&shown, &bundle.entry, &texts)?;
             if let Some(other) = read.workflows.get(&bundle.entry) {
                 let message = format!("`{}` and `{shown}` are both called `{}`", other.path, bundle.entry);
-                return Err(Failure::usage(codes::DEPLOY_REFUSED, message).hint("rename one of them, or name another folder"));
+                return Err(
+                    Failure::usage(codes::DEPLOY_REFUSED, message).hint("rename one of them, or name another folder")
+                );
             }
             read.workflows.insert(bundle.entry.clone(), Local { path: shown, texts });
         }
@@ -216,7 +218,8 @@ pub(crate) fn place(root: &Path, path: &str) -> Result<PathBuf, Failure> {
         Failure::usage(codes::PULL_REFUSED, format!("the server has the path `{path}`, which leads out of the folder"))
             .hint("look at what the workflow includes")
     };
-    let is_plain = |part: Component<'_>| matches!(part, Component::Normal(name) if !name.to_string_lossy().starts_with('.'));
+    let is_plain =
+        |part: Component<'_>| matches!(part, Component::Normal(name) if !name.to_string_lossy().starts_with('.'));
     if path.is_empty() || path.contains('\\') || !Path::new(path).components().all(is_plain) {
         return Err(refused());
     }

@@ -1,9 +1,6 @@
 //! What a server says of a request that it did not serve, as a failure of ours.
 
-use liteagent_engine::{
-    codes,
-    error::Code,
-};
+use liteagent_engine::{codes, error::Code};
 use serde::Deserialize;
 
 use super::Address;
@@ -59,14 +56,18 @@ impl Finding {
 pub(super) fn failure(server: &Address, status: u16, retry_after: Option<u64>, body: &[u8]) -> Failure {
     let Ok(Problem { code, detail, hint, diagnostics }) = serde_json::from_slice(body) else {
         if matches!(status, 502..=504) {
-            return Failure::platform(codes::SERVER_UNREACHABLE, format!("{server} cannot be reached: status {status}"))
-                .hint("what stands before the server does not reach it: see whether it is up");
+            return Failure::platform(
+                codes::SERVER_UNREACHABLE,
+                format!("{server} cannot be reached: status {status}"),
+            )
+            .hint("what stands before the server does not reach it: see whether it is up");
         }
         return not_ours(server, &format!("it answered with the status {status}, and without a reason"));
     };
     let code = known(code);
     if code == codes::NO_ROUTE {
-        return not_ours(server, &detail).hint("it may be another release: compare `liteagent --version` with GET /health/live");
+        return not_ours(server, &detail)
+            .hint("it may be another release: compare `liteagent --version` with GET /health/live");
     }
     let mut message = detail;
     for finding in &diagnostics {
@@ -115,7 +116,10 @@ mod tests {
                 {"pointer": "/inputs/n", "message": "expected a number"},
                 {"severity": "error", "place": {"file": "a.yaml", "line": 2, "column": 3}, "code": "LA0203", "message": "no"}]}"#,
         );
-        assert_eq!((wrong.exit, wrong.code, wrong.hint.as_deref()), (Exit::Usage, Some(codes::WRONG_INPUT), Some("see")));
+        assert_eq!(
+            (wrong.exit, wrong.code, wrong.hint.as_deref()),
+            (Exit::Usage, Some(codes::WRONG_INPUT), Some("see"))
+        );
         assert_eq!(wrong.message, "inputs do not fit\n  `inputs.n`: expected a number\n  a.yaml:2:3: LA0203: no");
         assert_eq!(told(502, "<html>").code, Some(codes::SERVER_UNREACHABLE));
         let busy = told(429, r#"{"code": "LA4114", "detail": "too many"}"#);

@@ -15,7 +15,11 @@ use liteagent_engine::codes;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
-use super::{Address, api::Me, client::{Answer, Client}};
+use super::{
+    Address,
+    api::Me,
+    client::{Answer, Client},
+};
 use crate::{config::setting, failure::Failure, kept};
 
 /// The cookie that carries the refresh token.
@@ -160,7 +164,10 @@ impl Locked {
             let file = OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(&path)?;
             file.lock().map(|()| file)
         });
-        let lock = locked.await.map_err(|error| unusable(&error.to_string()))?.map_err(|error: io::Error| unusable(&error.to_string()))?;
+        let lock = locked
+            .await
+            .map_err(|error| unusable(&error.to_string()))?
+            .map_err(|error: io::Error| unusable(&error.to_string()))?;
         Ok(Self { kept: read()?, _lock: lock })
     }
 
@@ -177,7 +184,10 @@ impl Locked {
 
 fn read() -> Result<Kept, Failure> {
     let text = kept::read(&file()?).map_err(|error| unusable(&error.to_string()))?;
-    text.map_or_else(|| Ok(Kept::default()), |text| serde_json::from_str(&text).map_err(|error| unusable(&error.to_string())))
+    text.map_or_else(
+        || Ok(Kept::default()),
+        |text| serde_json::from_str(&text).map_err(|error| unusable(&error.to_string())),
+    )
 }
 
 fn file() -> Result<PathBuf, Failure> {

@@ -79,18 +79,27 @@ fn says(said: &Said, code: i32, texts: &[&str]) {
 }
 
 fn definitions() -> Folder {
-    Folder::new().with("liteagent.toml", "").with("hello.yaml", HELLO).with("team/ask.yaml", ASK).with(
-        "prompts/hello.md",
-        "Hello {{ inputs.who }}",
-    )
+    Folder::new()
+        .with("liteagent.toml", "")
+        .with("hello.yaml", HELLO)
+        .with("team/ask.yaml", ASK)
+        .with("prompts/hello.md", "Hello {{ inputs.who }}")
 }
 
 #[test]
 fn what_is_deployed_comes_back_the_same() {
     let (server, here) = (Remote::start(), definitions());
-    says(&server.run(&here, "deploy --dry-run"), 0, &["new        hello\n", "new        team/ask\n", "nothing was changed"]);
+    says(
+        &server.run(&here, "deploy --dry-run"),
+        0,
+        &["new        hello\n", "new        team/ask\n", "nothing was changed"],
+    );
     says(&server.run(&here, "diff"), 1, &["--- /dev/null\n+++ here/hello.yaml", "error[LA4708]: 2 workflows differ"]);
-    says(&server.run(&here, "deploy --note first"), 0, &["new        hello (version 1)", "new        team/ask (version 1)"]);
+    says(
+        &server.run(&here, "deploy --note first"),
+        0,
+        &["new        hello (version 1)", "new        team/ask (version 1)"],
+    );
     says(&server.run(&here, "deploy"), 0, &["unchanged  hello\nunchanged  team/ask\n", "2 unchanged: http://"]);
     says(&server.run(&here, "diff"), 0, &["has what the folder has"]);
     says(&server.run(&here, "run hello --input who=Ada"), 0, &["Hello Ada\n", "succeeded: run_"]);
@@ -105,7 +114,11 @@ fn what_is_deployed_comes_back_the_same() {
     // Drift, and a change that both have.
     fs::write(here.path("prompts/hello.md"), "Good day {{ inputs.who }}").unwrap();
     let drift = server.run(&here, "diff");
-    says(&drift, 1, &["--- server/prompts/hello.md\n+++ here/prompts/hello.md", "+Good day {{ inputs.who }}", "1 workflow differs"]);
+    says(
+        &drift,
+        1,
+        &["--- server/prompts/hello.md\n+++ here/prompts/hello.md", "+Good day {{ inputs.who }}", "1 workflow differs"],
+    );
     assert!(!drift.out.contains("team/ask"), "{}", drift.out);
     says(&server.run(&here, "deploy"), 0, &["changed    hello (version 2)", "unchanged  team/ask"]);
     says(&server.run(&there, "pull"), 0, &["changed    hello", "unchanged  team/ask"]);
@@ -121,13 +134,21 @@ fn what_is_deployed_comes_back_the_same() {
     fs::write(here.path("hello.yaml"), HELLO.replace("inputs.who", "x").replace("say.text", "said.text")).unwrap();
     fs::write(here.path("more.yaml"), "name: more\nnodes: { say: { type: answer, text: hi } }\n").unwrap();
     let refused = server.run(&here, "deploy");
-    says(&refused, 1, &["refused    hello.yaml: it has errors", "new        more (version 1)", "error[LA4707]", "said"]);
+    says(
+        &refused,
+        1,
+        &["refused    hello.yaml: it has errors", "new        more (version 1)", "error[LA4707]", "said"],
+    );
     says(&server.run(&there, "run hello --input who=Ada"), 0, &["Good day Ada"]);
     fs::remove_file(here.path("team/ask.yaml")).unwrap();
     fs::remove_file(here.path("hello.yaml")).unwrap();
     says(&server.run(&here, "deploy --prune --dry-run"), 0, &["removed    hello", "removed    team/ask"]);
     says(&server.run(&here, "deploy --prune"), 0, &["removed    hello", "removed    team/ask", "unchanged  more"]);
-    says(&server.run(&here, "run hello --input who=Ada"), 2, &["error[LA3001]: there is no published workflow `hello`"]);
+    says(
+        &server.run(&here, "run hello --input who=Ada"),
+        2,
+        &["error[LA3001]: there is no published workflow `hello`"],
+    );
 }
 
 #[test]
@@ -176,9 +197,17 @@ fn runs_of_a_server_are_started_answered_and_listed_from_here() {
     says(&server.run(&folder, "deploy"), 0, &[]);
     says(&server.run(&folder, "run hello"), 2, &["error[LA3002]", "`inputs.who`"]);
     let waiting = server.run(&folder, "run team/ask");
-    says(&waiting, 4, &["waiting: run_", &format!("liteagent --server {} runs signal run_", server.url()), "--action yes"]);
+    says(
+        &waiting,
+        4,
+        &["waiting: run_", &format!("liteagent --server {} runs signal run_", server.url()), "--action yes"],
+    );
     says(&server.run(&folder, "runs list --status waiting"), 0, &["team/ask"]);
-    says(&server.run(&folder, "runs signal last ask --action yes --form note=fine"), 0, &["noted: fine", "succeeded: run_"]);
+    says(
+        &server.run(&folder, "runs signal last ask --action yes --form note=fine"),
+        0,
+        &["noted: fine", "succeeded: run_"],
+    );
     says(&server.run(&folder, "runs show last"), 0, &["status    succeeded", "ask"]);
     says(&server.run(&folder, "logs last"), 0, &["ask", "succeeded: run_"]);
     let json = server.run(&folder, "run hello --input who=Ada --json");
@@ -198,11 +227,23 @@ fn runs_of_a_server_are_started_answered_and_listed_from_here() {
     let made = server.serving.ask("POST", "/api/keys", &json!({ "name": "ci", "scope": { "workflow": "hello" } }));
     let made: Json = serde_json::from_str(&made.unwrap().1).unwrap();
     let mut command = folder.command(&["--server", &server.url(), "run", "hello", "--input", "who=Bob"]);
-    says(&Said::of(command.env("LITEAGENT_API_KEY", made["key"].as_str().unwrap()).output().unwrap()), 0, &["Hello Bob"]);
+    says(
+        &Said::of(command.env("LITEAGENT_API_KEY", made["key"].as_str().unwrap()).output().unwrap()),
+        0,
+        &["Hello Bob"],
+    );
     let mut command = folder.command(&["--server", &server.url(), "whoami"]);
-    says(&Said::of(command.env("LITEAGENT_API_KEY", made["key"].as_str().unwrap()).output().unwrap()), 0, &["the API key ci (workflow hello)"]);
+    says(
+        &Said::of(command.env("LITEAGENT_API_KEY", made["key"].as_str().unwrap()).output().unwrap()),
+        0,
+        &["the API key ci (workflow hello)"],
+    );
     let mut command = folder.command(&["--server", &server.url(), "deploy"]);
-    says(&Said::of(command.env("LITEAGENT_API_KEY", made["key"].as_str().unwrap()).output().unwrap()), 2, &["error[LA4102]"]);
+    says(
+        &Said::of(command.env("LITEAGENT_API_KEY", made["key"].as_str().unwrap()).output().unwrap()),
+        2,
+        &["error[LA4102]"],
+    );
 }
 
 #[test]
@@ -284,10 +325,15 @@ fn a_run_is_followed_over_connections_that_break() {
 #[test]
 fn what_is_no_server_is_told_so() {
     let folder = Folder::new();
-    says(&folder.run("--server http://127.0.0.1:9 whoami"), 3, &["error[LA4703]: http://127.0.0.1:9 cannot be reached"]);
+    says(
+        &folder.run("--server http://127.0.0.1:9 whoami"),
+        3,
+        &["error[LA4703]: http://127.0.0.1:9 cannot be reached"],
+    );
     says(&folder.run("--server localhost:8000 whoami"), 2, &["error[LA4702]"]);
     says(&folder.run("--server http://127.0.0.1:9 check"), 2, &["error[LA4711]"]);
-    let other = Service::start(|_| Reply::Answers(404, vec![("content-type", "text/html")], "<h1>nothing</h1>".to_owned()));
+    let other =
+        Service::start(|_| Reply::Answers(404, vec![("content-type", "text/html")], "<h1>nothing</h1>".to_owned()));
     says(&folder.run(&format!("--server http://{} whoami", other.address)), 3, &["error[LA4704]", "the status 404"]);
     let moved = Service::start(|_| Reply::Answers(301, vec![("location", "https://example.org/")], String::new()));
     says(&folder.run(&format!("--server http://{} whoami", moved.address)), 2, &["leads on to https://example.org/"]);

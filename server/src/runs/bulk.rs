@@ -172,9 +172,10 @@ impl BulkBody {
                 }
                 Ok((rows, None))
             }
-            (None, Some(_)) => {
-                Err(wrong("expected at most 1,000 `ids`, without `before` and `limit`", "send them in several requests"))
-            }
+            (None, Some(_)) => Err(wrong(
+                "expected at most 1,000 `ids`, without `before` and `limit`",
+                "send them in several requests",
+            )),
             (Some(which), None) => {
                 let (filter, before) = (which.filter()?, &self.before);
                 let before = before.as_deref().map(|before| list::run_id("before", before)).transpose()?;
@@ -217,7 +218,11 @@ impl BulkBody {
             Action::Delete => {
                 let gone = app.stores.journal.delete(&[row.id]).await?;
                 let is_gone = !gone.is_empty();
-                Ok(if is_gone { Done::yes(row.id) } else { Done::of(row.id, Outcome::Unchanged, "it was deleted already") })
+                Ok(if is_gone {
+                    Done::yes(row.id)
+                } else {
+                    Done::of(row.id, Outcome::Unchanged, "it was deleted already")
+                })
             }
         }
     }

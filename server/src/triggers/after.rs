@@ -49,7 +49,8 @@ impl Follower {
     }
 
     fn waits_for(&self, row: &RunRow) -> bool {
-        self.trigger.after.workflow == row.workflow && row.status.is_some_and(|status| self.trigger.after.status.has(status))
+        self.trigger.after.workflow == row.workflow
+            && row.status.is_some_and(|status| self.trigger.after.status.has(status))
     }
 }
 
@@ -88,7 +89,8 @@ pub(super) async fn look(app: &App) -> Result<(), StoreError> {
         let is_all = ends.len() < BATCH as usize;
         let mut handled = from;
         for (place, row) in &ends {
-            for follower in followers.iter().filter(|follower| places[&follower.id] < *place && follower.waits_for(row)) {
+            for follower in followers.iter().filter(|follower| places[&follower.id] < *place && follower.waits_for(row))
+            {
                 if let Err(error) = handle(app, follower, *place, row).await {
                     app.store.advance_after(handled).await?;
                     return Err(error);
@@ -198,7 +200,9 @@ async fn prepare(
     });
     let start = Start::triggered(bundle.clone(), run, &follower.trigger.inputs, trigger, app.clock.now());
     // What it is about, the next one is about too: it is given what the first one found.
-    Ok(start.map(|start| Start { subject: row.subject.clone(), ..start }).map_err(|error| told(error.code, &error.message)))
+    Ok(start
+        .map(|start| Start { subject: row.subject.clone(), ..start })
+        .map_err(|error| told(error.code, &error.message)))
 }
 
 /// How many runs followed each other up to this one; that of a run that another one started is that of the first.
@@ -235,9 +239,13 @@ pub(super) fn check_cycle(bundle: &Bundle, published: &[Arc<Published>]) -> Resu
                 continue;
             }
             if *next == bundle.entry {
-                let chain = path.iter().chain([next]).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", then ");
-                return Err(Problem::conflict(codes::AFTER_CYCLE, format!("runs would start each other for ever: {chain}"))
-                    .hint("remove one of the `after` triggers, or set `enabled: false`"));
+                let chain =
+                    path.iter().chain([next]).map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", then ");
+                return Err(Problem::conflict(
+                    codes::AFTER_CYCLE,
+                    format!("runs would start each other for ever: {chain}"),
+                )
+                .hint("remove one of the `after` triggers, or set `enabled: false`"));
             }
             if seen.insert(*next) {
                 paths.push(path.iter().copied().chain([*next]).collect());

@@ -57,7 +57,10 @@ async fn a_run_begins_once_for_each_run_that_ended_so() {
     let rows = case.runs().await;
     assert_eq!(rows[3].id, RunId::after(good, "close/collected"));
     let trigger = case.end(&rows[3].id.to_string()).await;
-    assert_eq!((&trigger["type"], &trigger["name"], &trigger["run"]["id"]), (&json!("after"), &json!("collected"), &json!(good)));
+    assert_eq!(
+        (&trigger["type"], &trigger["name"], &trigger["run"]["id"]),
+        (&json!("after"), &json!("collected"), &json!(good))
+    );
     let (_, run) = case.ask(&format!("GET /api/runs/{}", rows[3].id), &Json::Null).await;
     assert_eq!(run["inputs"], json!({ "total": "12", "of": good }));
     let (_, run) = case.ask(&format!("GET /api/runs/{}", RunId::after(bad, "alarm/broken")), &Json::Null).await;
@@ -99,7 +102,10 @@ async fn inputs_that_do_not_fit_are_told_and_hold_no_other_up() {
     let case = Case::new().await;
     case.publish(COLLECT).await;
     case.publish(&CLOSE.replace("total: string", "total: { type: string, maxLength: 1 }")).await;
-    case.publish(&ALARM.replace("[failed, cancelled]", "succeeded").replace("trigger.run.error.message", "trigger.name")).await;
+    case.publish(
+        &ALARM.replace("[failed, cancelled]", "succeeded").replace("trigger.run.error.message", "trigger.name"),
+    )
+    .await;
     case.run("collect", json!({})).await;
     case.look().await;
     assert_eq!(case.ran().await, ["collect", "alarm"]);
@@ -109,14 +115,20 @@ async fn inputs_that_do_not_fit_are_told_and_hold_no_other_up() {
 
 /// A workflow that begins after another one.
 fn follows(name: &str, other: &str) -> String {
-    format!("name: {name}\ntriggers: {{ next: {{ after: {{ workflow: {other} }} }} }}\nnodes: {{ say: {{ type: answer, text: hi }} }}\n")
+    format!(
+        "name: {name}\ntriggers: {{ next: {{ after: {{ workflow: {other} }} }} }}\nnodes: {{ say: {{ type: answer, text: hi }} }}\n"
+    )
 }
 
 #[tokio::test]
 async fn workflows_that_would_start_each_other_for_ever_are_refused_or_stopped() {
     let case = Case::new().await;
     // Another process that does not know yet what this one publishes.
-    let other = Case { world: case.installation.server().await, clock: case.clock.clone(), installation: case.installation.clone() };
+    let other = Case {
+        world: case.installation.server().await,
+        clock: case.clock.clone(),
+        installation: case.installation.clone(),
+    };
     case.publish(&follows("a", "b")).await;
     let (status, refused) = case.ask("POST /api/workflows", &json!({ "source": follows("b", "a") })).await;
     assert_eq!((status, &refused["code"]), (409, &json!("LA4221")), "{refused:#}");

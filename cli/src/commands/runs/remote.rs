@@ -38,7 +38,11 @@ pub(super) async fn detail(client: &Client, run: RunId) -> Result<Detail, Failur
 }
 
 /// What a person is asked by a node that waits.
-pub(super) async fn asked(client: &Client, run: RunId, node: &str) -> Result<Option<liteagent_engine::value::Value>, Failure> {
+pub(super) async fn asked(
+    client: &Client,
+    run: RunId,
+    node: &str,
+) -> Result<Option<liteagent_engine::value::Value>, Failure> {
     let whole: Json = client.get(&path(run, "")).await?;
     let nodes = whole["nodes"].as_array().cloned().unwrap_or_default();
     let found = nodes.into_iter().find(|one| one["path"] == node && one["status"] == "waiting");

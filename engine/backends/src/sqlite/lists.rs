@@ -57,8 +57,7 @@ impl Shared {
     }
 
     pub(super) async fn ended(&self, after: EndPlace, limit: u32) -> Result<Vec<(EndPlace, RunRow)>, Error> {
-        let sql =
-            concat!("SELECT ", run_columns!(), ", ended FROM runs WHERE ended > ?1 ORDER BY ended LIMIT ?2");
+        let sql = concat!("SELECT ", run_columns!(), ", ended FROM runs WHERE ended > ?1 ORDER BY ended LIMIT ?2");
         let rows = sqlx::query(sql).bind(after.0).bind(limit).fetch_all(&self.readers).await?;
         rows.iter().map(|row| Ok((EndPlace(int(row, ENDED)?), run_row(row)?))).collect()
     }

@@ -12,8 +12,8 @@ use crate::{
     event::{RunStatus, Seq},
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, Created, EndPlace, Forgotten, IDEMPOTENCY_WINDOW, Idempotency, InboxMessage, Message, MessageBody,
-        NewRun, Release, RunFilter, RunPhase, RunRow, StoreError, StoredRecord, Take, Taken,
+        Append, AppendError, Created, EndPlace, Forgotten, IDEMPOTENCY_WINDOW, Idempotency, InboxMessage, Message,
+        MessageBody, NewRun, Release, RunFilter, RunPhase, RunRow, StoreError, StoredRecord, Take, Taken,
     },
     units::{self, Millis},
     usage::Usage,

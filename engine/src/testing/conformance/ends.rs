@@ -25,12 +25,10 @@ pub async fn runs_are_listed_in_the_order_of_their_ends(journal: &dyn Journal) {
     // The clock of another process is behind.
     runs[1].end(journal, 15).await;
     let all = after(journal, EndPlace::default(), 10).await;
-    assert_eq!(all.iter().map(|(_, run)| *run).collect::<Vec<_>>(), [
-        runs[2].run,
-        at_once.id,
-        runs[0].run,
-        runs[1].run
-    ]);
+    assert_eq!(
+        all.iter().map(|(_, run)| *run).collect::<Vec<_>>(),
+        [runs[2].run, at_once.id, runs[0].run, runs[1].run]
+    );
     assert!(all.is_sorted_by(|(a, _), (b, _)| a < b));
     assert_eq!(after(journal, all[1].0, 10).await, all[2..]);
     assert_eq!(after(journal, EndPlace::default(), 2).await, all[..2]);

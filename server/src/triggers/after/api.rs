@@ -92,7 +92,10 @@ async fn list(State(app): State<Arc<App>>, Query(query): Query<ListQuery>) -> Re
         triggers.push(FollowerReply {
             workflow: id.workflow,
             name: id.name,
-            status: every.filter(|status| trigger.after.status.has(*status)).map(|status| status.as_str().to_owned()).collect(),
+            status: every
+                .filter(|status| trigger.after.status.has(*status))
+                .map(|status| status.as_str().to_owned())
+                .collect(),
             after: trigger.after.workflow,
             firings: firings.into_iter().map(EndReply::from).collect(),
         });
