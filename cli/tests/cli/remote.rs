@@ -185,7 +185,7 @@ fn a_session_is_kept_goes_on_and_ends() {
     says(&folder.run("whoami"), 2, &["error[LA4705]: nobody is signed in at"]);
     says(&folder.run(&format!("--server {url} runs list")), 2, &["error[LA4705]: nobody is signed in at"]);
 
-    let key = typed(&folder, &format!("login --server {url} --key"), &server.serving.key());
+    let key = typed(&folder, &format!("login --server {url} --key"), server.serving.key());
     says(&key, 0, &["as developer (owner)"]);
     says(&folder.run("logout"), 0, &["signed out of"]);
     says(&folder.run(&format!("logout --server {url}")), 0, &["nobody was signed in"]);

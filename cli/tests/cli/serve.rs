@@ -57,9 +57,14 @@ impl Serving {
         Self { child, err, address, said, key }
     }
 
+    /// Its address as a URL.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
     /// The development key.
-    pub(crate) fn key(&self) -> String {
-        self.key.clone()
+    pub(crate) fn key(&self) -> &str {
+        &self.key
     }
 
     /// A request with the development key: the status and the body of the answer.

@@ -19,7 +19,7 @@ use crate::{
     access::{Access, Role},
     accounts::Actor,
     app::App,
-    extract::Json,
+    extract::{Json, Limit},
     problem::Problem,
     routes::Routes,
 };
@@ -43,12 +43,13 @@ struct BulkBody {
     #[schema(inline)]
     filter: Option<Which>,
     /// Which runs: these, at most 1,000.
+    #[schema(max_items = 1000)]
     ids: Option<Vec<String>>,
     /// With `filter`: what the last answer gave as `next`.
     before: Option<String>,
     /// With `filter`: how many runs are handled at most: 1 to 1000, 1000 by default.
-    #[schema(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Option<Limit<MOST, MOST>>,
     /// With `restart`: the path of the node that is done again; by default the one that failed.
     node: Option<String>,
     /// Whether to say only what would be done.
@@ -179,7 +180,7 @@ impl BulkBody {
             (Some(which), None) => {
                 let (filter, before) = (which.filter()?, &self.before);
                 let before = before.as_deref().map(|before| list::run_id("before", before)).transpose()?;
-                let limit = self.limit.unwrap_or(MOST).clamp(1, MOST);
+                let limit = self.limit.unwrap_or_default().0;
                 // The place to go on is a run that was not handled yet: one that was may be gone.
                 let mut rows = Vec::new();
                 if let Some(before) = before {
@@ -197,8 +198,7 @@ impl BulkBody {
     async fn done(&self, app: &App, actor: &Actor, row: &RunRow) -> Result<Done, Problem> {
         let has_ended = row.phase == RunPhase::Ended;
         match self.action {
-            Action::Cancel if has_ended => Ok(Done::of(row.id, Outcome::Unchanged, "it has ended")),
-            Action::Resume if has_ended => Ok(Done::of(row.id, Outcome::Unchanged, "it has ended")),
+            Action::Cancel | Action::Resume if has_ended => Ok(Done::of(row.id, Outcome::Unchanged, "it has ended")),
             Action::Resume if row.phase == RunPhase::Running => {
                 Ok(Done::of(row.id, Outcome::Unchanged, "it goes on already"))
             }
