@@ -135,14 +135,14 @@ impl Deploy {
         let body = sent(&local.texts, self.note.as_deref());
         if !self.dry_run {
             let version: Version = client.send("PUT", &format!("/api/workflows/{}", segment(name)), &body).await?;
-            return Ok(format!(" (version {})", version.version));
+            return Ok(format!(" (version {})", version.number));
         }
         let checked: Checked = client.send("POST", "/api/check", &body).await?;
         if checked.valid {
             return Ok(String::new());
         }
-        let errors: Vec<_> = checked.diagnostics.iter().filter(|finding| finding.is_error()).collect();
-        let lines: String = errors.iter().map(|finding| format!("\n  {}", finding.line())).collect();
+        let errors = checked.diagnostics.iter().filter(|finding| finding.is_error());
+        let lines = errors.fold(String::new(), |lines, finding| lines + "\n  " + &finding.line());
         Err(Failure::usage(codes::NOT_RUNNABLE, format!("the server finds errors in `{name}`{lines}")))
     }
 }

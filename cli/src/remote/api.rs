@@ -94,7 +94,8 @@ impl Workflow {
 /// A version with its texts.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Version {
-    pub(crate) version: u32,
+    #[serde(rename = "version")]
+    pub(crate) number: u32,
     #[serde(default)]
     pub(crate) source: String,
     #[serde(default)]

@@ -33,7 +33,7 @@ use crate::{
 const QUIET: Duration = Duration::from_millis(300);
 const QUIETEST: Duration = Duration::from_secs(10);
 /// How long a server may be away.
-const AWAY: Duration = Duration::from_secs(60);
+const AWAY: Duration = Duration::from_mins(1);
 
 /// What commands for a server begin with.
 pub(crate) fn program(client: &Client) -> String {
@@ -168,13 +168,10 @@ impl<'a> Follower<'a> {
 
     /// Waits for the next thing. May be dropped while it waits.
     async fn step(&mut self, show: &mut impl FnMut(&Record) -> Result<(), Failure>) -> Result<Step, Failure> {
-        let events = match &mut self.events {
-            Some(events) => events,
-            None => {
-                let events = self.connect().await?;
-                self.events.insert(events)
-            }
-        };
+        if self.events.is_none() {
+            self.events = Some(self.connect().await?);
+        }
+        let Some(events) = &mut self.events else { return Ok(Step::On) };
         match time::timeout(self.quiet, events.next()).await {
             Err(_) => {
                 self.quiet = (self.quiet * 2).min(QUIETEST);

@@ -8,7 +8,8 @@ use liteagent_engine::{
 use serde_json::{Value as Json, json};
 
 use super::{
-    file::{EndedRun, Request, Schedule, Trigger},
+    ended::EndedRun,
+    file::{Request, Schedule, Trigger},
     world::Trouble,
 };
 

@@ -177,7 +177,9 @@ fn a_session_is_kept_goes_on_and_ends() {
     change("too.old.token", None);
     thread::scope(|scope| {
         let commands: Vec<_> = (0..4).map(|_| scope.spawn(|| folder.run("whoami"))).collect();
-        commands.into_iter().for_each(|command| says(&command.join().unwrap(), 0, &[EMAIL]));
+        for command in commands {
+            says(&command.join().unwrap(), 0, &[EMAIL]);
+        }
     });
 
     change("too.old.token", Some("rt_that_nobody_has"));

@@ -68,15 +68,12 @@ impl Signal {
     /// One of a server.
     pub(crate) async fn on(self, client: &Client, shell: &Shell) -> Result<Exit, Failure> {
         let run = remote::find(client, &self.run).await?.id;
-        match remote::asked(client, run, &self.to).await?.filter(|ask| !ask.is_null()) {
-            Some(ask) => {
-                let wait = Wait { signal: None, until: None, ask };
-                send_answer(client, run, &self.to, &self.payload(Some(&wait))?).await?;
-            }
-            None => {
-                let body = json!({ "name": self.to, "payload": self.payload(None)? });
-                client.send::<Reply>("POST", &path(run, "/signal"), &body).await?;
-            }
+        if let Some(ask) = remote::asked(client, run, &self.to).await?.filter(|ask| !ask.is_null()) {
+            let wait = Wait { signal: None, until: None, ask };
+            send_answer(client, run, &self.to, &self.payload(Some(&wait))?).await?;
+        } else {
+            let body = json!({ "name": self.to, "payload": self.payload(None)? });
+            client.send::<Reply>("POST", &path(run, "/signal"), &body).await?;
         }
         follow_on(client, run, &self.show.progress(shell), shell, (&self.show).into()).await
     }
