@@ -266,6 +266,12 @@ fn beside_a_server_of_the_same_folder_runs_are_steered_through_it() {
     assert!(folder.path(".liteagent/server.json").exists());
     says(&folder.run("run team/ask"), 4, &[]);
     says(&folder.run("runs signal last ask --action yes --form note=alone"), 0, &["noted: alone"]);
+    for _ in 0..2 {
+        says(&folder.run("run team/ask"), 4, &[]);
+    }
+    says(&folder.run("runs cancel --all --status waiting --dry-run"), 0, &["2 runs would be cancelled"]);
+    says(&folder.run("runs cancel --all --workflow team/ask"), 0, &["cancelled: 2 runs"]);
+    says(&folder.run("runs cancel --all"), 0, &["cancelled: 0 runs"]);
 }
 
 /// Passes connections on to a server, and breaks each that follows a run after a while, `times` times.
