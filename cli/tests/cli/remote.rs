@@ -18,6 +18,7 @@ use super::{
     harness::{Folder, Said},
     serve::Serving,
     service::{Reply, Service},
+    terminal::Terminal,
 };
 
 const EMAIL: &str = "ci@example.org";
@@ -225,6 +226,8 @@ fn runs_of_a_server_are_started_answered_and_listed_from_here() {
     assert_eq!(cancelled.out.lines().count(), 3);
     says(&server.run(&folder, "runs prune --older-than 1d"), 2, &["error[LA4711]"]);
 
+    says(&server.run(&folder, "schema"), 0, &["http://json-schema.org/draft-07/schema#", "AfterTrigger"]);
+
     // A key of a workflow does what it is for.
     let made = server.serving.ask("POST", "/api/keys", &json!({ "name": "ci", "scope": { "workflow": "hello" } }));
     let made: Json = serde_json::from_str(&made.unwrap().1).unwrap();
@@ -246,6 +249,19 @@ fn runs_of_a_server_are_started_answered_and_listed_from_here() {
         2,
         &["error[LA4102]"],
     );
+}
+
+#[test]
+fn a_person_answers_a_run_of_a_server_on_the_terminal() {
+    let (server, folder) = (Remote::start(), definitions());
+    says(&server.run(&folder, "deploy"), 0, &[]);
+    let url = server.url();
+    says(&typed(&folder, &format!("login --server {url} --key"), server.serving.key()), 0, &[]);
+    let mut terminal = Terminal::run(&folder, &format!("--server {url} run team/ask"));
+    terminal.answer("note: ", "fine\n");
+    terminal.answer("[1-1]: ", "1\n");
+    let (exit, shown) = terminal.end();
+    assert!(exit == 0 && shown.contains("Sure?") && shown.matches("noted: fine").count() == 1, "{exit}: {shown}");
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `POST /api/runs/bulk`: the same done to many runs.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use axum::extract::State;
 use liteagent_engine::{
@@ -146,10 +146,12 @@ async fn bulk(
         let target = format!("{} runs, the first {}", rows.len(), rows[0].0);
         app.store.record(actor.entry(app.clock.now(), body.action.audited(), target)).await?;
     }
+    let gone = if body.action == Action::Delete && !body.dry_run { delete(&app, &rows).await? } else { HashSet::new() };
     let mut runs = Vec::with_capacity(rows.len());
     for (id, row) in &rows {
         runs.push(match row {
             None => Done::of(*id, Outcome::Refused, "there is no such run"),
+            Some(row) if gone.contains(id) => Done::yes(row.id),
             Some(row) => body.done(&app, &actor, row).await?,
         });
     }
@@ -215,15 +217,8 @@ impl BulkBody {
                 Ok(()) => Ok(Done::yes(row.id)),
                 Err(error) => refused(row.id, error),
             },
-            Action::Delete => {
-                let gone = app.stores.journal.delete(&[row.id]).await?;
-                let is_gone = !gone.is_empty();
-                Ok(if is_gone {
-                    Done::yes(row.id)
-                } else {
-                    Done::of(row.id, Outcome::Unchanged, "it was deleted already")
-                })
-            }
+            // What could be deleted is gone.
+            Action::Delete => Ok(Done::of(row.id, Outcome::Unchanged, "it was deleted already")),
         }
     }
 
@@ -273,6 +268,13 @@ impl Done {
     fn of(run: RunId, outcome: Outcome, message: &str) -> Self {
         Self { outcome, message: Some(message.to_owned()), ..Self::yes(run) }
     }
+}
+
+/// Deletes those of the runs that have ended, in one transaction.
+async fn delete(app: &App, rows: &[(RunId, Option<RunRow>)]) -> Result<HashSet<RunId>, StoreError> {
+    let ended = rows.iter().filter(|(_, row)| row.as_ref().is_some_and(|row| row.phase == RunPhase::Ended));
+    let ended: Vec<RunId> = ended.map(|(id, _)| *id).collect();
+    Ok(app.stores.journal.delete(&ended).await?.into_iter().collect())
 }
 
 /// One run that cannot go on holds no other up; a store that fails does.
