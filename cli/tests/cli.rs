@@ -19,6 +19,7 @@ mod cli {
     mod packages;
     pub(crate) mod provider;
     mod quarantine;
+    mod remote;
     mod runs;
     pub(crate) mod serve;
     mod service;

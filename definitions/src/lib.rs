@@ -45,6 +45,7 @@ const LIBRARY: &[(&str, &str)] = library![
     "indexing/url",
     "integrations/github-issues",
     "model/extract-invoice",
+    "monitoring/report-missing",
     "monitoring/site-watch",
     "orders/fulfil",
     "orders/lookup",

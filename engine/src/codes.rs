@@ -392,6 +392,21 @@ codes! {
     HOOK_UNREADY = "LA4214": "a webhook cannot start its run";
     HOOK_RUN_FAILED = "LA4215": "the run of a webhook failed before it replied";
     HOOK_LATE = "LA4216": "the run of a webhook has not replied in time";
+    AFTER_CYCLE = "LA4221": "workflows would start each other for ever";
+    AFTER_DEPTH = "LA4222": "too many runs followed each other";
+
+    // LA47xx: a server that the command line talks to
+    NO_SERVER = "LA4701": "it is not said which server is meant";
+    SERVER_URL = "LA4702": "the address of a server cannot be used";
+    SERVER_UNREACHABLE = "LA4703": "a server cannot be reached";
+    SERVER_NOT_OURS = "LA4704": "what answers is no server of LiteAgent";
+    NOT_LOGGED_IN = "LA4705": "nobody is signed in at a server";
+    SESSION_FILE = "LA4706": "the file with sessions cannot be used";
+    DEPLOY_REFUSED = "LA4707": "some workflows were not deployed";
+    DRIFT = "LA4708": "a server has something else than a folder";
+    PULL_REFUSED = "LA4709": "files that were changed are not overwritten";
+    BULK = "LA4710": "a bulk action cannot be done so";
+    NOT_REMOTE = "LA4711": "a command does not talk to a server";
 
     // LA44xx: conversations, knowledge bases and WebSockets of the server
     NO_CONVERSATION = "LA4401": "there is no such conversation";

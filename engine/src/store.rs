@@ -12,6 +12,7 @@ pub use self::{
         ConversationEnd, ConversationFilter, ConversationRow, NewTurn, Rating, Speaker, StoredHistory, StoredTurn,
         TurnPage, title_of,
     },
+    ended::EndPlace,
     error::{AppendError, StoreError},
     filter::RunFilter,
     hold::Hold,
@@ -32,6 +33,7 @@ use crate::{
 };
 
 mod conversation;
+mod ended;
 mod error;
 mod filter;
 pub mod hold;
@@ -339,6 +341,8 @@ pub trait Journal: Send + Sync {
     async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError>;
     /// Runs, newest first.
     async fn runs(&self, filter: RunFilter) -> Result<Vec<RunRow>, StoreError>;
+    /// Runs that have ended, in the order of their ends, after a place in it; each with its own place, at most `limit`.
+    async fn ended(&self, after: EndPlace, limit: u32) -> Result<Vec<(EndPlace, RunRow)>, StoreError>;
     /// Runs that someone should take: `queued` with room; `running` whose session is dead; `waiting` whose time has come or
     /// whose inbox is not empty. Oldest first.
     async fn runnable(&self, at: Millis, limit: u32) -> Result<Vec<RunId>, StoreError>;
@@ -368,6 +372,8 @@ pub trait Journal: Send + Sync {
     /// Deletes whole ended runs that ended before `before`, with their records, inboxes and blob rows; at most
     /// `limit`. Returns how many.
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;
+    /// Deletes those of these runs that have ended, whole. Returns which.
+    async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError>;
     /// Deletes the runs of a subject, at most `limit`, with all that belongs to them, the conversations that they belong
     /// to and the cached outputs that they filled; nothing while one of the runs has not ended.
     async fn forget(&self, subject: &str, limit: u32) -> Result<Forget, StoreError>;

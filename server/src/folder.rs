@@ -12,7 +12,6 @@ use std::{
 use axum::extract::State;
 use liteagent_engine::{
     bundle::Bundle,
-    codes,
     load::{LoadOptions, load},
     node::Registry,
 };
@@ -30,7 +29,7 @@ use crate::{
     problem::{Finding, Problem},
     routes::Routes,
     store::Source,
-    triggers::hooks,
+    triggers,
     workflows::{Addition, findings},
 };
 
@@ -115,7 +114,7 @@ impl App {
         let mut states = Vec::new();
         for Read { mut state, loaded, files } in read {
             folders.extend(files.iter().filter_map(|file| file.parent().map(Path::to_owned)));
-            match loaded.filter(|(bundle, _)| self.has_free_hooks(bundle, &mut state)) {
+            match loaded.filter(|(bundle, _)| self.has_free_triggers(bundle, &mut state)) {
                 Some((bundle, source)) => {
                     synced.workflows += 1;
                     self.put(bundle, source).await?;
@@ -135,15 +134,15 @@ impl App {
         Ok((synced, folders))
     }
 
-    /// Whether no other workflow takes the requests of its webhooks; else that is a finding.
-    fn has_free_hooks(&self, bundle: &Bundle, state: &mut FileState) -> bool {
-        let Err(taken) = hooks::check_free(bundle, &self.workflows.all_published()) else { return true };
+    /// Whether its triggers can be published beside those of the others; else that is a finding.
+    fn has_free_triggers(&self, bundle: &Bundle, state: &mut FileState) -> bool {
+        let Err(refused) = triggers::check(bundle, &self.workflows.all_published()) else { return true };
         state.valid = false;
         state.diagnostics.push(Finding {
-            code: Some(codes::HOOK_TAKEN.0),
+            code: Some(refused.code().0),
             severity: Some("error"),
-            message: taken.said().to_owned(),
-            hint: Some("choose another `path`".to_owned()),
+            message: refused.said().to_owned(),
+            hint: refused.hinted().map(str::to_owned),
             ..Finding::default()
         });
         false

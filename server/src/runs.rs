@@ -5,7 +5,7 @@ use liteagent_engine::{
     error::ErrorReport,
     event::RunStatus,
     id::RunId,
-    store::{RunPhase, RunRow},
+    store::{RunFilter, RunPhase, RunRow},
     usage::UsageReport,
     value::Value,
 };
@@ -14,6 +14,7 @@ use utoipa::ToSchema;
 
 use crate::{access::Caller, app::App, problem::Problem, routes::Routes};
 
+mod bulk;
 pub(crate) mod events;
 pub(crate) mod follow;
 mod list;
@@ -21,7 +22,9 @@ pub(crate) mod start;
 pub(crate) mod steer;
 
 pub(crate) fn routes(routes: Routes) -> Routes {
-    [start::routes, list::routes, events::routes, steer::routes].into_iter().fold(routes, |routes, more| more(routes))
+    [start::routes, list::routes, bulk::routes, events::routes, steer::routes]
+        .into_iter()
+        .fold(routes, |routes, more| more(routes))
 }
 
 /// How a run stands.
@@ -52,6 +55,21 @@ impl Standing {
             (None, RunPhase::Waiting) => Self::Waiting,
             (None, RunPhase::Held) => Self::Held,
             (None, RunPhase::Running | RunPhase::Ended) => Self::Running,
+        }
+    }
+
+    /// The runs that stand so.
+    fn filter(self) -> RunFilter {
+        let phase = |phase| RunFilter { phase: Some(phase), ..RunFilter::default() };
+        let ended = |status| RunFilter { status: Some(status), ..RunFilter::default() };
+        match self {
+            Self::Queued => phase(RunPhase::Queued),
+            Self::Running => phase(RunPhase::Running),
+            Self::Waiting => phase(RunPhase::Waiting),
+            Self::Held => phase(RunPhase::Held),
+            Self::Succeeded => ended(RunStatus::Succeeded),
+            Self::Failed => ended(RunStatus::Failed),
+            Self::Cancelled => ended(RunStatus::Cancelled),
         }
     }
 }
@@ -130,6 +148,9 @@ pub(crate) struct Waiting {
     /// The signal that it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<String>,
+    /// When time ends it, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<i64>,
     /// What a person is asked: `message`, `to`, `form`, `actions`.
     #[schema(value_type = Object)]
     #[serde(skip_serializing_if = "Value::is_null")]
@@ -138,7 +159,8 @@ pub(crate) struct Waiting {
 
 impl From<OpenWait> for Waiting {
     fn from(open: OpenWait) -> Self {
-        Self { run: open.run.to_string(), node: open.node, signal: open.wait.signal, ask: open.wait.ask }
+        let OpenWait { run, node, wait } = open;
+        Self { run: run.to_string(), node, signal: wait.signal, until: wait.until, ask: wait.ask }
     }
 }
 

@@ -9,12 +9,14 @@ pub use self::{
         KeyScope, KeyStore, LinkFor, NewLink, NewSession, NewUser, Outcome, Rotated, SessionStore, TokenHash,
         UserChange, UserRow, UserStore, pause,
     },
+    after::{AfterFiring, AfterState, AfterStore},
     schedules::{Cause, Firing, FiringOutcome, ScheduleId, ScheduleRow, ScheduleState, ScheduleStore},
     sqlite::{SqliteStore, begin_epoch},
     workflows::{NewVersion, Source, StoredVersion, VersionRow, WorkflowRow, WorkflowStore},
 };
 
 mod accounts;
+mod after;
 mod schedules;
 mod sqlite;
 #[cfg(test)]
@@ -23,7 +25,7 @@ mod workflows;
 
 /// Everything that the server stores.
 #[async_trait]
-pub trait Store: WorkflowStore + AccountStore + ScheduleStore {
+pub trait Store: WorkflowStore + AccountStore + ScheduleStore + AfterStore {
     /// One read: whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
 }

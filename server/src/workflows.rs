@@ -30,7 +30,7 @@ use crate::{
     accounts::Actor,
     problem::{Finding, Place, Problem},
     store::{NewVersion, Source, Store, VersionRow},
-    triggers::hooks,
+    triggers,
 };
 
 mod api;
@@ -155,7 +155,7 @@ impl Workflows {
                 .hint(format!("write `name: {name}`, or send it to the workflow `{}`", bundle.entry)));
         }
         if new.publish {
-            hooks::check_free(&bundle, &self.all_published())?;
+            triggers::check(&bundle, &self.all_published())?;
         }
         let row = self.add_bundle(bundle, new).await?;
         Ok((row, findings))
@@ -187,7 +187,7 @@ impl Workflows {
             None => None,
         };
         if let Some(found) = &found {
-            hooks::check_free(&found.bundle, &self.all_published())?;
+            triggers::check(&found.bundle, &self.all_published())?;
         }
         if !self.store.publish(name, version, actor.entry(self.clock.now(), "workflows.publish", name)).await? {
             return Err(unknown(name));

@@ -23,6 +23,7 @@ use crate::{
     platform::{Platform, runtime},
     progress::count,
     project::{Project, shown},
+    remote::beside,
     sandbox,
     shell::Shell,
 };
@@ -103,8 +104,9 @@ impl Serve {
         };
         let is_production = !self.host.is_loopback() || sandbox::is_production(setting)?;
         let data = project.data();
+        let dev_key = if is_production { None } else { Some(dev_key(&data)?) };
         let settings = Settings {
-            dev_key: if is_production { None } else { Some(dev_key(&data)?) },
+            dev_key: dev_key.clone(),
             jwt_secret: access::jwt_secret(setting("JWT_SECRET").as_deref(), is_production, &data)?,
             admin: access::admin()?,
             is_loopback: self.host.is_loopback(),
@@ -127,6 +129,11 @@ impl Serve {
         if !is_production {
             shell.note(welcome(&server, &url, &platform, project));
         }
+        // In production nobody is known without signing in.
+        let _announced = match &dev_key {
+            Some(key) => beside::announce(&data, listening.address, key)?,
+            None => None,
+        };
         shell.note(format!("liteagent: {url}"));
 
         let serving = serve(

@@ -34,7 +34,14 @@ pub(crate) struct Serving {
 impl Serving {
     /// Starts it, and returns when it listens.
     pub(crate) fn start(folder: &Folder) -> Self {
+        Self::start_with(folder, &[], &[])
+    }
+
+    /// The same with arguments and settings of its own.
+    pub(crate) fn start_with(folder: &Folder, args: &[&str], settings: &[(&str, &str)]) -> Self {
         let mut command = folder.command(&["serve", "--port", "0"]);
+        command.args(args);
+        command.envs(settings.iter().copied());
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut err = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();

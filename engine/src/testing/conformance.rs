@@ -13,6 +13,7 @@
 
 pub mod conversations;
 pub mod creation;
+pub mod ends;
 pub mod fencing;
 pub mod holds;
 pub mod inbox;
@@ -90,6 +91,9 @@ macro_rules! journal_conformance {
             lists::runs_of_dead_sessions_are_runnable,
             lists::waiting_runs_are_runnable_when_their_time_has_come,
             lists::waiting_runs_with_messages_are_runnable,
+            ends::runs_are_listed_in_the_order_of_their_ends,
+            ends::an_end_comes_after_all_that_were_seen,
+            ends::only_runs_that_have_ended_are_deleted_by_name,
             lists::old_runs_are_deleted_whole,
             lists::as_many_old_runs_are_deleted_as_asked,
             subjects::a_subject_is_forgotten_whole_and_others_stay,

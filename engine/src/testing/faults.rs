@@ -11,9 +11,9 @@ use crate::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, ConversationFilter, ConversationRow, Created, Forget, InboxMessage, Installation,
-        Journal, Message, NewRun, Rating, Release, ReleaseHeld, RunFilter, RunRow, Spending, StoreError,
-        StoredRecord, StoredTurn, Take, TurnPage, UsageRow,
+        Append, AppendError, ConversationFilter, ConversationRow, Created, EndPlace, Forget, InboxMessage,
+        Installation, Journal, Message, NewRun, Rating, Release, ReleaseHeld, RunFilter, RunRow, Spending,
+        StoreError, StoredRecord, StoredTurn, Take, TurnPage, UsageRow,
     },
     units::Millis,
     value::Value,
@@ -185,6 +185,12 @@ impl Journal for FaultyStore {
     }
     async fn forget_conversation(&self, id: &str, runs: bool, limit: u32) -> Result<Forget, StoreError> {
         self.reach()?.forget_conversation(id, runs, limit).await
+    }
+    async fn ended(&self, after: EndPlace, limit: u32) -> Result<Vec<(EndPlace, RunRow)>, StoreError> {
+        self.reach()?.ended(after, limit).await
+    }
+    async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError> {
+        self.reach()?.delete(runs).await
     }
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
         self.reach()?.delete_ended(before, limit).await

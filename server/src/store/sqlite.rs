@@ -9,6 +9,7 @@ use liteagent_engine::store::StoreError;
 use super::Store;
 
 mod accounts;
+mod after;
 mod epoch;
 mod schedules;
 mod workflows;
@@ -19,12 +20,13 @@ pub use self::epoch::begin_epoch;
 const FILE: &str = "platform.db";
 
 /// Every migration, oldest first.
-const MIGRATIONS: [&str; 5] = [
+const MIGRATIONS: [&str; 6] = [
     include_str!("../../migrations/0001_workflows.sql"),
     include_str!("../../migrations/0002_accounts.sql"),
     include_str!("../../migrations/0003_triggers.sql"),
     include_str!("../../migrations/0006_read_only_keys.sql"),
     include_str!("../../migrations/0008_operation.sql"),
+    include_str!("../../migrations/0009_after.sql"),
 ];
 
 /// The rows of the server in one SQLite file. Several processes may use it.

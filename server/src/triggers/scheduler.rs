@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use liteagent_engine::{event::RunStatus, store::StoreError, time::iso, units::Millis};
 
 use super::{
+    after,
     due::{Due, due},
     fire::fire,
     schedules::{Scheduled, all},
@@ -46,6 +47,8 @@ pub(crate) async fn look(app: &App) -> Result<(), StoreError> {
         app.store.begin_schedule(&gone.id, "", now).await?;
     }
     app.store.forget_firings(now - KEPT).await?;
+    app.store.forget_after_firings(now - KEPT).await?;
+    after::look(app).await?;
     failed.map_or(Ok(()), Err)
 }
 

@@ -7,9 +7,9 @@ use liteagent_engine::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, ConversationFilter, ConversationRow, Created, Forget, InboxMessage, Installation,
-        Journal, Message, NewRun, Rating, Release, ReleaseHeld, RunFilter, RunRow, Spending, StoreError,
-        StoredRecord, StoredTurn, Take, TurnPage, UsageRow,
+        Append, AppendError, ConversationFilter, ConversationRow, Created, EndPlace, Forget, InboxMessage,
+        Installation, Journal, Message, NewRun, Rating, Release, ReleaseHeld, RunFilter, RunRow, Spending,
+        StoreError, StoredRecord, StoredTurn, Take, TurnPage, UsageRow,
     },
     units::Millis,
     value::Value,
@@ -174,6 +174,15 @@ impl Journal for SqliteStore {
     async fn forget_conversation(&self, id: &str, runs: bool, limit: u32) -> Result<Forget, StoreError> {
         let id = id.to_owned();
         self.0.writer.write(move |db| retention::forget_conversation(db, &id, runs, limit)).await
+    }
+
+    async fn ended(&self, after: EndPlace, limit: u32) -> Result<Vec<(EndPlace, RunRow)>, StoreError> {
+        Ok(self.0.ended(after, limit).await?)
+    }
+
+    async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError> {
+        let runs = runs.to_owned();
+        self.0.writer.write(move |db| retention::delete(db, &runs)).await
     }
 
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {

@@ -29,6 +29,20 @@ pub(super) fn delete_ended(db: &Db, before: Millis, limit: u32) -> Result<u64, E
     Ok(old.len() as u64)
 }
 
+/// Deletes those of some runs that have ended; says which.
+pub(super) fn delete(db: &Db, runs: &[RunId]) -> Result<Vec<RunId>, Error> {
+    let mut gone = Vec::new();
+    for run in runs {
+        let sql = "SELECT row FROM runs WHERE id = ?1 AND phase = 3";
+        if let Some(row) = db.first(sql, [run.0.as_bytes()], |row| row.get::<_, i64>(0))? {
+            delete_run(db, row, run.0.as_bytes())?;
+            gone.push(*run);
+        }
+    }
+    vacuum(db)?;
+    Ok(gone)
+}
+
 /// Deletes the runs of a subject, and what is known of it beside them.
 pub(super) fn forget(db: &Db, subject: &str, limit: u32) -> Result<Forget, Error> {
     let open = open(db, "SELECT id FROM runs WHERE subject = ?1 AND phase < 3 ORDER BY row", subject)?;

@@ -9,7 +9,7 @@ use crate::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, ConversationFilter, ConversationRow, Created, Forget, Forgotten, InboxMessage,
+        Append, AppendError, ConversationFilter, ConversationRow, Created, EndPlace, Forget, Forgotten, InboxMessage,
         Installation, Journal, Message, NewRun, Rating, Release, ReleaseHeld, RunFilter, RunRow, Spending,
         StoreError, StoredRecord, StoredTurn, Take, TurnPage, UsageRow,
     },
@@ -129,6 +129,16 @@ impl Journal for MemoryStore {
     async fn forget_conversation(&self, id: &str, runs: bool, limit: u32) -> Result<Forget, StoreError> {
         let forgotten = self.runs().forget_conversation(id, runs, limit);
         Ok(self.forgotten(forgotten))
+    }
+
+    async fn ended(&self, after: EndPlace, limit: u32) -> Result<Vec<(EndPlace, RunRow)>, StoreError> {
+        Ok(self.runs().ended(after, limit))
+    }
+
+    async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError> {
+        let gone = self.runs().delete_some(runs);
+        self.values().files.retain(|(run, _), _| !gone.contains(run));
+        Ok(runs.iter().copied().filter(|run| gone.contains(run)).collect())
     }
 
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {

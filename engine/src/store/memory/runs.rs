@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    ops::Bound,
     sync::Arc,
     time::Duration,
 };
@@ -11,8 +12,8 @@ use crate::{
     event::{RunStatus, Seq},
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, Created, Forgotten, IDEMPOTENCY_WINDOW, Idempotency, InboxMessage, Message, MessageBody,
-        NewRun, Release, RunFilter, RunPhase, RunRow, StoreError, StoredRecord, Take, Taken,
+        Append, AppendError, Created, EndPlace, Forgotten, IDEMPOTENCY_WINDOW, Idempotency, InboxMessage, Message,
+        MessageBody, NewRun, Release, RunFilter, RunPhase, RunRow, StoreError, StoredRecord, Take, Taken,
     },
     units::{self, Millis},
     usage::Usage,
@@ -27,6 +28,8 @@ pub(super) struct Runs {
     pub(super) order: BTreeMap<u64, RunId>,
     /// Those that have not ended, by order of creation: what [`Runs::runnable`] looks at.
     pub(super) open: BTreeSet<u64>,
+    /// Those that have ended, in the order of their ends.
+    ends: BTreeMap<EndPlace, RunId>,
     pub(super) created: u64,
     sent: i64,
     keys: HashMap<(String, String, String), Key>,
@@ -62,6 +65,7 @@ impl Runs {
             by_id: HashMap::new(),
             order: BTreeMap::new(),
             open: BTreeSet::new(),
+            ends: BTreeMap::new(),
             created: 0,
             sent: 0,
             keys: HashMap::new(),
@@ -217,6 +221,8 @@ impl Runs {
                 run.row.status = Some(status);
                 run.row.error = error.map(|error| error.to_string());
                 self.open.remove(&run.order);
+                let newest = self.ends.last_key_value().map(|(place, _)| *place).unwrap_or_default();
+                self.ends.insert(EndPlace::following(newest, run.row.updated_at), id);
                 self.lines.leave(run.order as i64);
                 if let Some(end) = conversation {
                     self.talks.end(id, end);
@@ -272,6 +278,19 @@ impl Runs {
             RunPhase::Held | RunPhase::Ended => false,
         });
         ready.take(limit as usize).map(|run| run.row.id).collect()
+    }
+
+    pub(super) fn ended(&self, after: EndPlace, limit: u32) -> Vec<(EndPlace, RunRow)> {
+        let following = self.ends.range((Bound::Excluded(after), Bound::Unbounded));
+        let rows = following.filter_map(|(place, run)| Some((*place, self.by_id.get(run)?.row.clone())));
+        rows.take(limit as usize).collect()
+    }
+
+    /// Deletes those of some runs that have ended, and returns them.
+    pub(super) fn delete_some(&mut self, runs: &[RunId]) -> HashSet<RunId> {
+        let found = runs.iter().filter_map(|run| self.by_id.get(run));
+        let gone = found.filter(|run| run.row.phase == RunPhase::Ended).map(|run| (run.row.id, run.order)).collect();
+        self.delete(gone)
     }
 
     /// Deletes ended runs and returns them.
@@ -345,6 +364,7 @@ impl Runs {
         }
         let gone: HashSet<RunId> = gone.into_iter().map(|(id, _)| id).collect();
         self.keys.retain(|_, key| !gone.contains(&key.run));
+        self.ends.retain(|_, run| !gone.contains(run));
         self.blobs.retain(|_, runs| {
             runs.retain(|run| !gone.contains(run));
             !runs.is_empty()
