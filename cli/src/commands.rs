@@ -95,6 +95,11 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
+    /// Which logs are written when nobody says it.
+    pub(crate) fn logs(&self) -> Option<&'static str> {
+        matches!(self, Self::Serve(_)).then_some("warn")
+    }
+
     pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
         match self {
             Self::Check(verb) => verb.run(shell),

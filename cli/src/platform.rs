@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use liteagent_backends::{Backends, SqliteOptions};
 use liteagent_engine::{
-    capability::Capabilities,
+    capability::{Capabilities, WatchedModels, Watcher, model::Models},
     codes,
     engine::{Engine, EngineConfig, EngineError, Observer},
     error::Code,
@@ -31,6 +31,21 @@ use crate::{
 /// A wait that is longer gives the run up, and the command says how to go on.
 const HOLD: Duration = Duration::from_secs(10);
 
+/// Who watches over a platform.
+pub(crate) struct Watch {
+    /// Its runs.
+    pub(crate) observer: Arc<dyn Observer>,
+    /// The borders of the process.
+    pub(crate) watcher: Option<Arc<dyn Watcher>>,
+}
+
+impl Watch {
+    /// Somebody who sees runs alone.
+    fn of(observer: Arc<dyn Observer>) -> Self {
+        Self { observer, watcher: None }
+    }
+}
+
 /// Everything that a run needs.
 pub(crate) struct Platform {
     /// Runs workflows.
@@ -41,6 +56,8 @@ pub(crate) struct Platform {
     pub(crate) files: Arc<dyn Files>,
     /// Language models.
     pub(crate) models: Arc<Router>,
+    /// The same, as nodes get them: whoever watches is told of calls.
+    pub(crate) watched: Arc<dyn Models>,
     /// Shows the run on stderr.
     pub(crate) progress: Arc<Progress>,
 }
@@ -49,12 +66,17 @@ impl Platform {
     /// Opens the stores of a project and starts an engine over them.
     pub(crate) async fn open(project: &Project, progress: Arc<Progress>) -> Result<Self, Failure> {
         let backends = open_stores(project).await?;
-        Self::with(project, progress.clone(), progress, None, backends).await
+        Self::with(project, progress.clone(), Watch::of(progress), None, backends).await
     }
 
     /// The same, where `observer` shows runs, and nothing else does.
     pub(crate) async fn observed(project: &Project, observer: Arc<dyn Observer>) -> Result<Self, Failure> {
-        Self::with(project, silent(), observer, None, open_stores(project).await?).await
+        Self::with(project, silent(), Watch::of(observer), None, open_stores(project).await?).await
+    }
+
+    /// The same, where others watch, and nothing is shown.
+    pub(crate) async fn watched(project: &Project, watch: Watch) -> Result<Self, Failure> {
+        Self::with(project, silent(), watch, None, open_stores(project).await?).await
     }
 
     /// The same over stores that end with the process; nothing is shown.
@@ -63,35 +85,45 @@ impl Platform {
         let store = Arc::new(MemoryStore::new(LEASE, Arc::new(SystemClock)));
         let backends =
             Backends { stores: Stores::of_memory(&store), files: store.clone() as Arc<dyn Files>, kv: store };
-        Self::with(project, silent(), silent(), None, backends).await
+        Self::with(project, silent(), Watch::of(silent()), None, backends).await
     }
 
     /// The same, for one run and nothing else.
     pub(crate) async fn open_alone(project: &Project, run: RunId) -> Result<Self, Failure> {
-        Self::with(project, silent(), silent(), Some(run), open_stores(project).await?).await
+        Self::with(project, silent(), Watch::of(silent()), Some(run), open_stores(project).await?).await
     }
 
     async fn with(
         project: &Project,
         progress: Arc<Progress>,
-        observer: Arc<dyn Observer>,
+        watch: Watch,
         alone: Option<RunId>,
         backends: Backends,
     ) -> Result<Self, Failure> {
         let Backends { stores, files, kv } = backends;
         let secrets = Arc::new(project.config.secrets(&project.root)?);
-        let models = project.config.router(&secrets).await?;
+        let Watch { observer, watcher } = watch;
+        let models = project.config.router_watched(&secrets, watcher.clone()).await?;
+        let watched: Arc<dyn Models> = match &watcher {
+            Some(watcher) => Arc::new(WatchedModels::new(models.clone(), watcher.clone())),
+            None => models.clone(),
+        };
+        let http = project.config.egress()?;
+        let http = match &watcher {
+            Some(watcher) => http.watched(watcher.clone(), "http"),
+            None => http,
+        };
         let caps = Capabilities {
             documents: Some(documents::readers(project)?),
             knowledge: Some(Arc::new(Lazily::of(project))),
             mcp: Some(Arc::new(project.config.mcp_servers(&project.root, secrets.clone())?)),
-            http: Some(Arc::new(project.config.egress()?)),
+            http: Some(Arc::new(http)),
             files: Some(files.clone()),
             roots: project.config.roots(&project.root),
             kv: Some(kv),
             history: Some(Arc::new(StoredHistory(stores.journal.clone()))),
-            code: Some(sandbox::code(sandbox::runner(project)?)),
-            models: Some(models.clone()),
+            code: Some(sandbox::code(sandbox::runner(project)?, watcher)),
+            models: Some(watched.clone()),
             secrets,
         };
         let config = EngineConfig {
@@ -107,7 +139,7 @@ impl Platform {
             Some(run) => Engine::open_alone(config, run).await?,
             None => Engine::open(config).await?,
         };
-        Ok(Self { engine, stores, files, models, progress })
+        Ok(Self { engine, stores, files, models, watched, progress })
     }
 
     /// Gives up what still runs, so that another process can take it.

@@ -393,6 +393,9 @@ codes! {
     HOOK_RUN_FAILED = "LA4215": "the run of a webhook failed before it replied";
     HOOK_LATE = "LA4216": "the run of a webhook has not replied in time";
 
+    // LA46xx: what is told of a server
+    TRACES = "LA4601": "a setting of traces cannot be used";
+
     // LA5xxx: stores
     STORE = "LA5001": "the store failed";
     STORE_FULL = "LA5002": "the store has no room left";

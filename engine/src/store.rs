@@ -8,10 +8,12 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    backlog::Backlog,
     conversation::{ConversationEnd, ConversationRow, NewTurn, StoredHistory, StoredTurn, title_of},
     error::{AppendError, StoreError},
     hold::Hold,
     memory::{DEFAULT_LEASE, MemoryStore},
+    stores::Stores,
     subject::{Forget, Forgotten},
     usage::{DAY, RunUsage, UsageRow, UsageRowReport, day_of},
     values::{Blobs, Expect, FileValue, Files, Kv, KvEntry, OutputCache, file_id},
@@ -25,10 +27,12 @@ use crate::{
     value::Value,
 };
 
+mod backlog;
 mod conversation;
 mod error;
 pub mod hold;
 mod memory;
+mod stores;
 mod subject;
 mod usage;
 mod values;
@@ -414,6 +418,10 @@ pub trait Journal: Send + Sync {
     /// Runs that someone should take: `queued` with room; `running` whose session is dead; `waiting` whose time has come or
     /// whose inbox is not empty. Oldest first.
     async fn runnable(&self, at: Millis, limit: u32) -> Result<Vec<RunId>, StoreError>;
+    /// How much there is to execute; counts beyond 10,000 may be cut.
+    async fn backlog(&self, at: Millis) -> Result<Backlog, StoreError> {
+        backlog::count(self, at).await
+    }
     /// The runs that a queued run waits for; none when it has room.
     async fn ahead(&self, run: RunId) -> Result<Vec<RunId>, StoreError>;
     /// The oldest run that waits for a key and has room now.
@@ -437,15 +445,4 @@ pub trait Journal: Send + Sync {
     async fn usage(&self, from: Millis, until: Millis) -> Result<Vec<UsageRow>, StoreError>;
     /// The blobs that some run names.
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError>;
-}
-
-/// Every store that a process uses.
-#[derive(Clone)]
-pub struct Stores {
-    /// Runs.
-    pub journal: Arc<dyn Journal>,
-    /// Large values.
-    pub blobs: Arc<dyn Blobs>,
-    /// Cached outputs.
-    pub cache: Arc<dyn OutputCache>,
 }

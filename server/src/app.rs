@@ -1,6 +1,6 @@
 //! What requests share, and the server as others see it.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Router,
@@ -85,6 +85,8 @@ pub struct Settings {
     pub tls: bool,
     /// How many requests are allowed.
     pub limits: Limits,
+    /// The data folder, whose disk is watched. Default: none is.
+    pub data: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -100,6 +102,7 @@ impl Default for Settings {
             proxies: Vec::new(),
             tls: false,
             limits: Limits::default(),
+            data: None,
         }
     }
 }
@@ -253,7 +256,7 @@ impl Server {
     }
 
     /// What serves the metrics, on a listener of its own.
-    pub(crate) fn metrics(&self) -> Router {
+    pub fn metrics(&self) -> Router {
         metrics::router(self.app.clone())
     }
 

@@ -47,6 +47,6 @@ pub use self::{
     folder::{Folder, Synced},
     limits::Limits,
     listen::{Ended, Listeners, serve},
-    metrics::Metrics,
+    metrics::{Described, Kind, Metrics},
     routes::{Route, document, routes},
 };

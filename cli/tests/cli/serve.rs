@@ -141,7 +141,7 @@ fn a_folder_is_served_and_followed_and_the_last_good_version_stays() {
     let (status, text) = ask(metrics.unwrap().parse().unwrap(), "", "GET", "/metrics", &Json::Null).unwrap();
     assert_eq!(status, 200, "{text}");
     for line in [
-        "runs_ended_total{workflow=\"hello\",status=\"succeeded\",class=\"\"} ",
+        "liteagent_runs_ended_total{workflow=\"hello\",status=\"succeeded\",class=\"\"} ",
         "route=\"/api/runs\",status=\"404\"} 1",
     ] {
         assert!(text.contains(line), "`{line}` is not in\n{text}");

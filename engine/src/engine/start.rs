@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-use super::{Engine, EngineError, Inner};
+use super::{AppendOutcome, Engine, EngineError, Inner};
 use crate::{
     bundle::Bundle,
     codes,
@@ -210,7 +210,10 @@ impl Inner {
     async fn begin(self: Arc<Self>, plan: Arc<Plan>, new: NewRun, first: Record<Addr>) -> Result<RunId, EngineError> {
         let id = new.id;
         let parent = new.parent.clone();
-        match self.stores.journal.create_taken(new, self.session).await {
+        let begun = self.stopwatch();
+        let created = self.stores.journal.create_taken(new, self.session).await;
+        self.appended(begun, if created.is_ok() { AppendOutcome::Done } else { AppendOutcome::Failed });
+        match created {
             Ok(Ok(Take::Taken(taken))) => {
                 match Owner::begun(self.clone(), plan, id, parent, &first, taken.epoch).await {
                     Ok(owner) => self.drive(id, Some(Box::new(owner))),

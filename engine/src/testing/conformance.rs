@@ -81,6 +81,7 @@ macro_rules! journal_conformance {
             lists::runs_of_dead_sessions_are_runnable,
             lists::waiting_runs_are_runnable_when_their_time_has_come,
             lists::waiting_runs_with_messages_are_runnable,
+            lists::the_backlog_says_how_much_waits_and_since_when,
             lists::old_runs_are_deleted_whole,
             lists::as_many_old_runs_are_deleted_as_asked,
             subjects::a_subject_is_forgotten_whole_and_others_stay,

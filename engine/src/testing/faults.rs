@@ -11,8 +11,8 @@ use crate::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, ConversationRow, Created, Forget, InboxMessage, Journal, Message, NewRun, Release,
-        RunFilter, RunRow, StoreError, StoredRecord, StoredTurn, Take, UsageRow,
+        Append, AppendError, Backlog, ConversationRow, Created, Forget, InboxMessage, Journal, Message, NewRun,
+        Release, RunFilter, RunRow, StoreError, StoredRecord, StoredTurn, Take, UsageRow,
     },
     units::Millis,
     value::Value,
@@ -151,6 +151,9 @@ impl Journal for FaultyStore {
     }
     async fn runnable(&self, at: Millis, limit: u32) -> Result<Vec<RunId>, StoreError> {
         self.reach()?.runnable(at, limit).await
+    }
+    async fn backlog(&self, at: Millis) -> Result<Backlog, StoreError> {
+        self.reach()?.backlog(at).await
     }
     async fn ahead(&self, run: RunId) -> Result<Vec<RunId>, StoreError> {
         self.reach()?.ahead(run).await

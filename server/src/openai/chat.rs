@@ -24,6 +24,7 @@ use crate::{
     access::{Access, Caller, Role},
     app::App,
     extract::Json,
+    metrics::OpenStream,
     problem::Problem,
     routes::Routes,
 };
@@ -159,7 +160,8 @@ async fn chat(State(app): State<Arc<App>>, caller: Caller, Json(body): Json<Chat
     let answering = Answering::begin(&app, &caller, body.question()?).await?;
     let frame = Frame::new(&app, answering.run, &model);
     if is_stream {
-        let pieces = Pieces { frame, with_usage, said: String::new(), then: Then::Begin(answering) };
+        let _open = OpenStream::begin(&app.metrics);
+        let pieces = Pieces { frame, with_usage, said: String::new(), then: Then::Begin(answering), _open };
         return Ok(sse(pieces.events()));
     }
     let run = answering.run;
@@ -184,6 +186,8 @@ struct Pieces {
     /// What was sent of the answer.
     said: String,
     then: Then,
+    /// For whoever counts.
+    _open: OpenStream,
 }
 
 /// What comes next.

@@ -23,6 +23,7 @@ use crate::{
     access::{Access, Caller, Role},
     app::App,
     extract::Path,
+    metrics::OpenStream,
     problem::Problem,
     routes::Routes,
 };
@@ -64,7 +65,7 @@ fn place(id: &HeaderValue) -> Result<StreamId, Problem> {
 /// What goes out of a run after a place, as a response.
 pub(super) async fn stream(app: &Arc<App>, run: RunId, after: Option<StreamId>) -> Result<Response, Problem> {
     let stream = app.engine.stream(run, after).await?;
-    let events = follow(Follow { app: app.clone(), run, stream: Some(stream) });
+    let events = follow(Follow { app: app.clone(), run, stream: Some(stream), _open: OpenStream::begin(&app.metrics) });
     let sse = Sse::new(events).keep_alive(KeepAlive::new().interval(HEARTBEAT));
     let id = HeaderValue::from_str(&run.to_string()).expect("an id has only letters and digits");
     let headers = [
@@ -80,6 +81,8 @@ struct Follow {
     run: RunId,
     /// `None` after the end.
     stream: Option<RunStream>,
+    /// For whoever counts.
+    _open: OpenStream,
 }
 
 /// The events of a run. A reader that is slow holds nobody up: what it has not read is read from the journal.

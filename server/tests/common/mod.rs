@@ -11,7 +11,7 @@ use axum::{
     http::{HeaderMap, HeaderValue, Request, StatusCode, header},
 };
 use liteagent_engine::{
-    capability::{Capabilities, Secrets},
+    capability::{Capabilities, Secrets, WatchedModels},
     engine::{Engine, EngineConfig},
     store::{MemoryStore, StoredHistory, Stores},
     testing::FakeModels,
@@ -81,11 +81,13 @@ impl Installation {
 
     async fn server_with(self: &Arc<Self>, settings: Settings, answers: Vec<Value>) -> World {
         let models = Arc::new(FakeModels::answering(answers));
+        let metrics = Arc::new(Metrics::default());
+        let watched = Arc::new(WatchedModels::new(models.clone(), metrics.clone()));
         let stores = self.stores();
         let caps = Capabilities {
             files: Some(self.store.clone()),
             kv: Some(self.store.clone()),
-            models: Some(models.clone()),
+            models: Some(watched.clone()),
             history: Some(Arc::new(StoredHistory(stores.journal.clone()))),
             secrets: Arc::new(self.secrets.clone()),
             ..Capabilities::default()
@@ -95,7 +97,7 @@ impl Installation {
             stores: stores.clone(),
             caps: Arc::new(caps),
             clock: self.clock.clone(),
-            observer: None,
+            observer: Some(metrics.clone()),
             hold: Duration::from_millis(0),
             quarantine: None,
         };
@@ -103,10 +105,10 @@ impl Installation {
             engine: Engine::open(config).await.unwrap(),
             stores,
             registry: liteagent_nodes::registry(),
-            models: models.clone(),
+            models: watched,
             store: Arc::new(self.rows().await),
             clock: self.clock.clone(),
-            metrics: Arc::new(Metrics::default()),
+            metrics,
         };
         let server = Server::open(parts, settings).await.unwrap();
         World { router: server.router(), server, models, installation: self.clone() }

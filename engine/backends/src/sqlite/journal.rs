@@ -7,8 +7,8 @@ use liteagent_engine::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, ConversationRow, Created, Forget, InboxMessage, Journal, Message, NewRun, Release,
-        RunFilter, RunRow, StoreError, StoredRecord, StoredTurn, Take, UsageRow,
+        Append, AppendError, Backlog, ConversationRow, Created, Forget, InboxMessage, Journal, Message, NewRun,
+        Release, RunFilter, RunRow, StoreError, StoredRecord, StoredTurn, Take, UsageRow,
     },
     units::Millis,
     value::Value,
@@ -17,6 +17,9 @@ use rusqlite::params;
 
 use super::{SqliteStore, line, lists::Key, retention, row::hash, runs};
 use crate::database::Error;
+
+/// The most runs that someone should take which are counted.
+const MOST_RUNS: u32 = 10_000;
 
 #[async_trait]
 impl Journal for SqliteStore {
@@ -124,6 +127,11 @@ impl Journal for SqliteStore {
             runs.truncate(limit as usize);
         }
         Ok(runs.into_iter().map(|(_, run)| run).collect())
+    }
+
+    async fn backlog(&self, at: Millis) -> Result<Backlog, StoreError> {
+        let runnable = self.runnable(at, MOST_RUNS).await?;
+        Ok(self.0.backlog(at, &runnable).await?)
     }
 
     async fn ahead(&self, run: RunId) -> Result<Vec<RunId>, StoreError> {
