@@ -4,9 +4,9 @@ use std::{future::Future, sync::Arc};
 
 use liteagent_backends::{Backends, SqliteOptions};
 use liteagent_engine::{
-    capability::{Capabilities, WatchedModels, Watcher, model::Models},
+    capability::{Capabilities, WatchedModels, Watcher, Watchers, model::Models},
     codes,
-    engine::{Engine, EngineConfig, EngineError, Observer},
+    engine::{Engine, EngineConfig, EngineError, Observer, Observers},
     error::Code,
     id::RunId,
     store::{Files, MemoryStore, StoreError, StoredHistory, Stores},
@@ -15,6 +15,7 @@ use liteagent_engine::{
 };
 
 use liteagent_providers::Router;
+use liteagent_server::{Metrics, Traces};
 use tokio::runtime::Runtime;
 
 use crate::{
@@ -40,6 +41,17 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
+    /// Whoever counts, and whoever sends traces.
+    pub(crate) fn of_all(metrics: &Arc<Metrics>, traces: Option<&Arc<Traces>>) -> Self {
+        let mut observers: Vec<Arc<dyn Observer>> = vec![metrics.clone()];
+        let mut watchers: Vec<Arc<dyn Watcher>> = vec![metrics.clone()];
+        if let Some(traces) = traces {
+            observers.push(traces.clone());
+            watchers.push(traces.clone());
+        }
+        Self { observer: Arc::new(Observers(observers)), watcher: Some(Arc::new(Watchers(watchers))) }
+    }
+
     /// Somebody who sees runs alone.
     fn of(observer: Arc<dyn Observer>) -> Self {
         Self { observer, watcher: None }

@@ -2,7 +2,7 @@
 
 use liteagent_backends::Reserve;
 use liteagent_engine::units::Duration;
-use liteagent_server::JwtSecret;
+use liteagent_server::{JwtSecret, TraceSettings};
 
 use crate::{config::FILE, knowledge, project::Project, sandbox, shell};
 
@@ -119,6 +119,21 @@ fn duration(_: &Project, value: &str) -> Result<(), Wrong> {
 
 fn reserve(_: &Project, value: &str) -> Result<(), Wrong> {
     Reserve::parse(value).map(drop).map_err(|error| Wrong::bad(error, "set it to a share or a size, or unset it"))
+}
+
+fn yes_or_no(_: &Project, value: &str) -> Result<(), Wrong> {
+    match value {
+        "true" | "false" => Ok(()),
+        _ => Err(Wrong::odd(format!("expected `true` or `false`, found `{value}`"), "write `true`, or unset it")),
+    }
+}
+
+fn traces(_: &Project, _: &str) -> Result<(), Wrong> {
+    let wrong = |why: liteagent_server::Refused| {
+        let mend = why.hint.unwrap_or_else(|| "see `liteagent explain LA4601`".to_owned());
+        Wrong::bad(why.message, mend)
+    };
+    TraceSettings::read(crate::config::setting).map(drop).map_err(wrong)
 }
 
 fn jwt_secret(_: &Project, value: &str) -> Result<(), Wrong> {

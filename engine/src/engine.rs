@@ -383,7 +383,8 @@ impl Inner {
             Entry::Occupied(there) => return there.get().wake.notify_one(),
         }
         let inner = self.clone();
-        tokio::spawn(async move {
+        let span = tracing::info_span!("run", %run);
+        let drive = async move {
             let outcome = inner.execute(run, owner, &handle).await;
             let again = {
                 let mut active = inner.active();
@@ -396,7 +397,8 @@ impl Inner {
                 inner.wake(run);
             }
             handle.end.send_replace(Some(outcome));
-        });
+        };
+        tokio::spawn(tracing::Instrument::instrument(drive, span));
     }
 
     async fn execute(self: &Arc<Self>, run: RunId, mut owner: Option<Box<Owner>>, handle: &Handle) -> Outcome {

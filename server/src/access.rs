@@ -13,7 +13,7 @@ use liteagent_engine::codes;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{app::App, front::Address, problem::Problem, store::KeyScope};
+use crate::{app::App, front::Address, log::CalledBy, problem::Problem, store::KeyScope};
 
 /// What a user may do. Each may do what those before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -210,10 +210,12 @@ pub(crate) async fn guard(
     });
     match spent {
         Ok((caller, spent)) => {
+            let called_by = CalledBy::of(caller.as_ref());
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
             }
             let mut response = next.run(request).await;
+            response.extensions_mut().insert(called_by);
             if let Some(spent) = spent {
                 spent.tell(response.headers_mut());
             }

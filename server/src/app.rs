@@ -6,7 +6,7 @@ use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
     http::{StatusCode, header},
-    middleware::{Next, from_fn_with_state},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
 use ipnet::IpNet;
@@ -27,11 +27,14 @@ use crate::{
     accounts::{Accounts, Admin, JwtSecret},
     folder::{Folder, Synced, Watched},
     front::{Front, pass},
+    health::{Dependencies, Dependency},
     limits::{Limiters, Limits},
+    log,
     metrics::{self, Metrics},
     problem::Problem,
     routes::Routes,
     store::Store,
+    traces::{self, Traces},
     triggers,
     workflows::Workflows,
 };
@@ -60,6 +63,10 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// What is counted; the engine's observer.
     pub metrics: Arc<Metrics>,
+    /// What sends traces; one of the engine's observers. Nobody if `None`.
+    pub traces: Option<Arc<Traces>>,
+    /// What it uses besides its database: shown by `/health/ready`.
+    pub dependencies: Vec<Arc<dyn Dependency>>,
 }
 
 /// How a server behaves.
@@ -116,6 +123,7 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) dependencies: Dependencies,
     pub(crate) accounts: Accounts,
     pub(crate) limits: Limiters,
     pub(crate) workflows: Workflows,
@@ -162,7 +170,7 @@ impl Server {
     /// # Errors
     /// When its rows cannot be read.
     pub async fn open(parts: Parts, settings: Settings) -> Result<Self, StoreError> {
-        let Parts { engine, stores, registry, models, store, clock, metrics } = parts;
+        let Parts { engine, stores, registry, models, store, clock, metrics, traces, dependencies } = parts;
         let workflows = Workflows::open(store.clone(), stores.clone(), registry, clock.clone()).await?;
         let accounts = Accounts::new(store.clone(), clock.clone(), &settings);
         let first_owner_link = accounts.first_owner(settings.admin.as_ref()).await?.map(Arc::from);
@@ -174,6 +182,7 @@ impl Server {
             store,
             clock,
             metrics,
+            dependencies: Dependencies::new(dependencies),
             accounts,
             limits,
             workflows,
@@ -190,6 +199,11 @@ impl Server {
             .layer(CompressionLayer::new())
             .layer(from_fn_with_state(Front::new(&app.settings), pass))
             .layer(from_fn_with_state(app.clone(), metrics::count));
+        let router = match traces {
+            Some(traces) => router.layer(from_fn_with_state(traces, traces::trace)),
+            None => router,
+        };
+        let router = router.layer(from_fn(log::request));
         Ok(Self { app, router, first_owner_link })
     }
 

@@ -12,7 +12,7 @@
 //! - `triggers`: what starts runs besides callers: schedules and webhooks;
 //! - `openai`: workflows as models of OpenAI's API;
 //! - `models`: the language models, and what was used of them;
-//! - `metrics`: what is counted, for Prometheus;
+//! - `metrics`: what is counted, for Prometheus; `traces`: what is sent to a collector; `log`: a line for each request;
 //! - `store`: the rows of all that; what runs leave is kept by the engine's own stores.
 
 #![expect(unused_qualifications, reason = "what `utoipa::path` expands to has them")]
@@ -29,6 +29,7 @@ mod front;
 mod health;
 mod limits;
 mod listen;
+mod log;
 mod metrics;
 mod models;
 mod openai;
@@ -37,6 +38,7 @@ mod problem;
 mod routes;
 mod runs;
 pub mod store;
+mod traces;
 mod triggers;
 mod workflows;
 
@@ -45,8 +47,10 @@ pub use self::{
     accounts::{Admin, JwtSecret, Refused, random_key},
     app::{Parts, Server, Settings},
     folder::{Folder, Synced},
+    health::Dependency,
     limits::Limits,
     listen::{Ended, Listeners, serve},
     metrics::{Described, Kind, Metrics},
     routes::{Route, document, routes},
+    traces::{TraceSettings, Traces},
 };

@@ -52,6 +52,11 @@ impl Metrics {
         &self.described
     }
 
+    /// Spans did not reach the collector.
+    pub(crate) fn spans_dropped(&self, count: u64) {
+        self.http.spans_dropped.with([]).inc_by(count);
+    }
+
     /// Runs were looked for.
     pub(crate) fn reconciled(&self, at: Millis) {
         self.state.reconciled(at);

@@ -26,6 +26,8 @@ use crate::{
 };
 
 mod access;
+mod dependencies;
+mod traces;
 
 /// The file in the data folder that keeps the development key.
 const DEV_KEY: &str = "dev-key";
@@ -81,7 +83,8 @@ impl Serve {
         let (stop, stop_now) = (told(1)?, told(2)?);
 
         let metrics = Arc::new(Metrics::default());
-        let watch = Watch { observer: metrics.clone(), watcher: Some(metrics.clone()) };
+        let traces = traces::open(&metrics)?;
+        let watch = Watch::of_all(&metrics, traces.as_ref());
         let platform = Platform::watched(project, watch).await?;
         let store = SqliteStore::open(&project.data()).await?;
         let parts = Parts {
@@ -92,6 +95,8 @@ impl Serve {
             store: Arc::new(store),
             clock: Arc::new(SystemClock),
             metrics,
+            traces: traces.clone(),
+            dependencies: dependencies::of(project)?,
         };
         let is_production = self.is_production()?;
         let data = project.data();
@@ -133,6 +138,9 @@ impl Serve {
             shell.note(format!("requests that still went on after {} s were cut off", self.drain));
         }
         platform.close().await?;
+        if let Some(traces) = traces {
+            traces.close(Duration::from_secs(5)).await;
+        }
         Ok(Exit::Done)
     }
 }

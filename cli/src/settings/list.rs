@@ -3,8 +3,8 @@
 use clap::CommandFactory as _;
 
 use super::{
-    Check, Part, Setting, anything, duration, jwt_secret, kind_of_machine, log, not_used, qdrant, reserve,
-    where_code_runs,
+    Check, Part, Setting, anything, duration, jwt_secret, kind_of_machine, log, not_used, qdrant, reserve, traces,
+    where_code_runs, yes_or_no,
 };
 use crate::Args;
 
@@ -46,6 +46,16 @@ const VARIABLES: &[Variable] = &[
     Variable { name: "LITEAGENT_LOG", default: "none; `text` where a server runs", says: "The form of logs: `text` or `json`", is_secret: false, part: Part::Watching, check: log },
     Variable { name: "LITEAGENT_LOG_LEVEL", default: "`RUST_LOG`, else `info`", says: "What is logged: `warn`, `info,liteagent_engine=debug`", is_secret: false, part: Part::Watching, check: log },
     Variable { name: "RUST_LOG", default: "none", says: "As `LITEAGENT_LOG_LEVEL`, which wins", is_secret: false, part: Part::Watching, check: log },
+    Variable { name: "OTEL_EXPORTER_OTLP_ENDPOINT", default: "no traces", says: "Where traces are sent, by OTLP over HTTP: `http://collector:4318`", is_secret: false, part: Part::Watching, check: traces },
+    Variable { name: "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", default: "`/v1/traces` below the endpoint", says: "The whole URL that traces are sent to", is_secret: false, part: Part::Watching, check: traces },
+    Variable { name: "OTEL_EXPORTER_OTLP_HEADERS", default: "none", says: "Headers for the collector, such as its key: `name=value,name=value`", is_secret: true, part: Part::Watching, check: anything },
+    Variable { name: "OTEL_EXPORTER_OTLP_PROTOCOL", default: "`http/protobuf`", says: "How the collector is spoken to; nothing else is known", is_secret: false, part: Part::Watching, check: traces },
+    Variable { name: "OTEL_SERVICE_NAME", default: "`liteagent`", says: "What the server is called in traces", is_secret: false, part: Part::Watching, check: anything },
+    Variable { name: "OTEL_RESOURCE_ATTRIBUTES", default: "none", says: "Attributes of every span: `name=value,name=value`", is_secret: false, part: Part::Watching, check: anything },
+    Variable { name: "OTEL_TRACES_SAMPLER", default: "`parentbased_always_on`", says: "Which traces are sent: `always_on`, `always_off`, `traceidratio`, also with `parentbased_` before it", is_secret: false, part: Part::Watching, check: traces },
+    Variable { name: "OTEL_TRACES_SAMPLER_ARG", default: "`1`", says: "The share of the traces that `traceidratio` sends", is_secret: false, part: Part::Watching, check: traces },
+    Variable { name: "OTEL_SDK_DISABLED", default: "`false`", says: "Turns traces off", is_secret: false, part: Part::Watching, check: anything },
+    Variable { name: "LITEAGENT_TRACE_CONTENT", default: "`false`", says: "Whether traces hold what models were asked and answered", is_secret: false, part: Part::Watching, check: yes_or_no },
     Variable { name: "NO_COLOR", default: "not set", says: "Turns colours off when it is set", is_secret: false, part: Part::Others, check: anything },
     Variable { name: "LITEAGENT_PYTHON", default: "found", says: "The Python that tests of this project compare with", is_secret: false, part: Part::Others, check: anything },
 ];

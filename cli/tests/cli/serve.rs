@@ -34,7 +34,13 @@ pub(crate) struct Serving {
 impl Serving {
     /// Starts it, and returns when it listens.
     pub(crate) fn start(folder: &Folder) -> Self {
+        Self::start_with(folder, &[])
+    }
+
+    /// The same, with these variables in its environment.
+    fn start_with(folder: &Folder, variables: &[(&str, &str)]) -> Self {
         let mut command = folder.command(&["serve", "--port", "0"]);
+        command.envs(variables.iter().copied());
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut err = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
@@ -286,4 +292,24 @@ fn hostile_requests_are_refused_and_nothing_stops() {
     assert_eq!(raw(&serving, &format!("GET /api/runs HTTP/1.1\nHost: localhost\n{many}\n"), b""), 431);
     assert_eq!(raw(&serving, "\u{16}\u{3}\u{1} this is no HTTP at all\n\n", b""), 400);
     assert_eq!(greet(&serving), "Hello Ada");
+}
+
+#[test]
+fn a_request_has_a_line_in_the_log_that_holds_no_secret() {
+    let folder = Folder::new().with("liteagent.toml", "").with("hello.yaml", HELLO);
+    let serving = Serving::start_with(&folder, &[("LITEAGENT_LOG", "json"), ("LITEAGENT_LOG_LEVEL", "info")]);
+    let path = "/api/runs?limit=1&ticket=hush-hush";
+    assert_eq!(serving.ask("GET", path, &Json::Null).unwrap().0, 200);
+    assert_eq!(ask(serving.address, "la_wrong-hush", "GET", "/api/runs", &Json::Null).unwrap().0, 401);
+    let key = serving.key.clone();
+    let (code, rest) = serving.stop();
+    assert_eq!(code, 0, "{rest}");
+    let lines: Vec<Json> = rest.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let access: Vec<_> =
+        lines.iter().filter(|line| line["target"] == "access" && line["route"] == "/api/runs").collect();
+    let shown = |line: &Json| (line["method"].clone(), line["status"].clone(), line["caller"].clone());
+    let found: Vec<_> = access.iter().map(|line| shown(line)).collect();
+    assert_eq!(found, [(json!("GET"), json!(200), json!("user")), (json!("GET"), json!(401), json!("none"))], "{rest}");
+    assert!(access.iter().all(|line| line["request_id"].as_str().is_some_and(|id| id.len() >= 32)), "{rest}");
+    assert!(!rest.contains("hush") && !rest.contains(&key), "{rest}");
 }

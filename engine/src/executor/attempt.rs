@@ -139,7 +139,8 @@ impl Owner {
         self.attempts += 1;
         let token = self.attempts;
         let (spent, path, begun) = (meter.clone(), ctx.path.clone(), self.engine.stopwatch());
-        let task = tokio::spawn(async move {
+        // What it logs names the run.
+        let work = async move {
             let work = async {
                 match stand_in {
                     Some(stand_in) => {
@@ -158,7 +159,8 @@ impl Owner {
             };
             // The loop has ended when nobody listens; then the result belongs to nobody.
             let _ = done.send(Done { at, attempt, token, result, meter });
-        });
+        };
+        let task = tokio::spawn(tracing::Instrument::in_current_span(work));
         self.running.insert(at, Running { token, abort: task.abort_handle(), meter: spent, path, begun });
     }
 

@@ -22,6 +22,7 @@ pub(super) struct Http {
     in_flight: Gauge<0>,
     streams: Gauge<0>,
     auth_failures: Counter<0>,
+    pub(super) spans_dropped: Counter<0>,
 }
 
 impl Http {
@@ -37,6 +38,7 @@ impl Http {
             in_flight: table.gauge("http_in_flight", [], "Requests that are being answered"),
             streams: table.gauge("http_streams", [], "Streams of events that are open"),
             auth_failures: table.counter("auth_failures", [], "Requests without good credentials"),
+            spans_dropped: table.counter("trace_spans_dropped", [], "Spans that the collector of traces did not take"),
         }
     }
 }

@@ -14,7 +14,7 @@ use liteagent_engine::{
     value::Value,
 };
 
-use crate::{access::Caller, app::App, problem::Problem};
+use crate::{access::Caller, app::App, problem::Problem, traces};
 
 /// What a workflow is asked.
 pub(super) struct Question {
@@ -79,7 +79,7 @@ impl Answering {
         }
         let user = question.user.unwrap_or_else(|| caller.name());
         let start = Start { user: value!({ "name": user }), ..Start::new(published.bundle.clone(), inputs, trigger) };
-        let run = app.engine.start(start).await?;
+        let run = app.engine.start(traces::join(start)).await?;
         let stream = app.engine.stream(run, None).await?;
         Ok(Self { app: app.clone(), run, stream, screen: Screen::default() })
     }

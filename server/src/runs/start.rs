@@ -26,6 +26,7 @@ use crate::{
     extract::Json,
     problem::Problem,
     routes::Routes,
+    traces,
 };
 
 /// The header that gives the same run again.
@@ -102,7 +103,7 @@ async fn start(
         idempotency,
         ..Start::new(published.bundle.clone(), body.inputs, value!({ "type": "api" }))
     };
-    let run = app.engine.start(start).await?;
+    let run = app.engine.start(traces::join(start)).await?;
     match body.mode {
         Mode::Wait => wait(&app, run).await,
         Mode::Async => Ok((StatusCode::ACCEPTED, Json(RunReply::begun(run, Standing::Queued))).into_response()),

@@ -26,6 +26,7 @@ use crate::{
     extract::{Json, Path},
     problem::Problem,
     routes::Routes,
+    traces,
     workflows::Published,
 };
 
@@ -107,7 +108,8 @@ async fn answer(app: &Arc<App>, path: &str, request: Request) -> Result<Response
         key,
         body: Digest::of(&[parts.uri.to_string().as_bytes(), b"\n", &body].concat()),
     });
-    let run = app.engine.start(Start { idempotency, ..start }).await.map_err(|error| outside(&hook, error))?;
+    let run =
+        app.engine.start(traces::join(Start { idempotency, ..start })).await.map_err(|error| outside(&hook, error))?;
     match webhook.reply {
         HookReply::Now => Ok((StatusCode::ACCEPTED, Json(HookStarted { run: run.to_string() })).into_response()),
         HookReply::Wait => {
