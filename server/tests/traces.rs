@@ -18,6 +18,7 @@ use liteagent_engine::{
     capability::{Http, HttpBody, HttpCall, HttpReply},
     codes,
     error::{ErrorClass, NodeError},
+    id::RunId,
     value,
 };
 use liteagent_server::{Dependency, TraceSettings};
@@ -150,7 +151,7 @@ async fn a_run_is_a_trace_from_the_request_to_the_model() {
     let collector = Arc::new(Collector::default());
     let (_, run) = asked(collector.clone(), false, None).await;
     let spans = collector.spans.lock().unwrap().clone();
-    let trace = run.replace('-', "");
+    let trace = hex(run.parse::<RunId>().unwrap().0.as_bytes());
     let request = named(&spans, &trace, "POST /api/runs");
     let whole = named(&spans, &trace, "run assistant");
     let node = named(&spans, &trace, "node llm");
@@ -180,7 +181,7 @@ async fn the_trace_of_a_caller_goes_on_and_texts_are_part_of_it_when_they_are_wa
     const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
     let collector = Arc::new(Collector::default());
     let (_, run) = asked(collector.clone(), true, Some(&format!("00-{TRACE}-b7ad6b7169203331-01"))).await;
-    assert_ne!(run.replace('-', ""), TRACE);
+    assert_ne!(hex(run.parse::<RunId>().unwrap().0.as_bytes()), TRACE);
     let spans = collector.spans.lock().unwrap().clone();
     let request = named(&spans, TRACE, "POST /api/runs");
     assert_eq!(hex(&request.parent_span_id), "b7ad6b7169203331");
@@ -202,7 +203,7 @@ async fn a_run_that_a_node_starts_is_below_that_node() {
     let run = send(&world, "/api/runs", "application/json", None, body).await;
     world.traces.as_ref().unwrap().close(Duration::from_secs(30)).await;
     let spans = collector.spans.lock().unwrap().clone();
-    let trace = run["id"].as_str().unwrap().replace('-', "");
+    let trace = hex(run["id"].as_str().unwrap().parse::<RunId>().unwrap().0.as_bytes());
     let (parent, child) = (named(&spans, &trace, "run calling"), named(&spans, &trace, "run assistant"));
     assert!(!child.parent_span_id.is_empty() && child.parent_span_id != parent.span_id, "its node is between them");
     assert_eq!(named(&spans, &trace, "node llm").parent_span_id, child.span_id);

@@ -135,7 +135,7 @@ fn what_does_not_exist_is_not_passed_over() {
         assert_eq!(log.status.code(), Some(2), "{}", String::from_utf8_lossy(&log.stderr));
     }
     let run = |form: &str| {
-        let mut run = folder.command(&["run", "echo", "-i", "text=x"]);
+        let mut run = folder.command(&["run", "tools/echo", "-i", "text=x"]);
         let log = run.env("LITEAGENT_LOG", form).env("LITEAGENT_LOG_LEVEL", "debug").output().unwrap();
         String::from_utf8(log.stderr).unwrap()
     };
