@@ -108,13 +108,13 @@ pub fn reference() -> String {
 
 // What is wrong with values: each says so with the words of whoever reads the setting.
 
+#[expect(clippy::unnecessary_wraps, reason = "every check has the same form")]
 fn anything(_: &Project, _: &str) -> Result<(), Wrong> {
     Ok(())
 }
 
 fn duration(_: &Project, value: &str) -> Result<(), Wrong> {
-    let wrong = |error| Wrong::bad(error, "write a duration such as `30s`");
-    Duration::parse(value).map(drop).map_err(|error| wrong(error.to_string()))
+    Duration::parse(value).map(drop).map_err(|error| Wrong::bad(error, "write a duration such as `30s`"))
 }
 
 fn reserve(_: &Project, value: &str) -> Result<(), Wrong> {

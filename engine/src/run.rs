@@ -20,7 +20,7 @@ pub use self::{
     container::ContainerEnd,
     deaths::{Deaths, Verdict, Ward},
     decide::{Command, decide},
-    state::{Addr, Ending, Frame, FrameId, NodeState, OpenContainer, Phase, RunState, Start, Status},
+    state::{Addr, Ending, Frame, FrameId, NodeState, OpenContainer, Phase, RunState, Status},
 };
 
 mod answer;

@@ -1,6 +1,7 @@
 //! What Prometheus reads, and whether dashboards, alerts and the guide fit it.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+#![expect(clippy::float_cmp, reason = "counts are whole numbers")]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -19,6 +19,10 @@ pub trait Watcher: Send + Sync {
     fn model_waited(&self, provider: &str, waited: Duration) {
         let _ = (provider, waited);
     }
+    /// A provider refused a call, because there were too many; it may be sent again.
+    fn model_refused(&self, provider: &str) {
+        let _ = provider;
+    }
     /// A provider is left alone from now on, tried, or called again.
     fn breaker(&self, provider: &str, state: BreakerState) {
         let _ = (provider, state);
@@ -120,6 +124,10 @@ impl Watcher for Watchers {
 
     fn model_waited(&self, provider: &str, waited: Duration) {
         self.0.iter().for_each(|watcher| watcher.model_waited(provider, waited));
+    }
+
+    fn model_refused(&self, provider: &str) {
+        self.0.iter().for_each(|watcher| watcher.model_refused(provider));
     }
 
     fn breaker(&self, provider: &str, state: BreakerState) {

@@ -9,6 +9,7 @@ use crate::{
     error::{Code, ErrorClass},
     event::Record,
     id::RunId,
+    run::RunState,
     store::Parent,
     units::Millis,
     value::Value,
@@ -61,6 +62,8 @@ pub struct RunTaken<'a> {
     pub workflow: &'a str,
     /// When it was started.
     pub started_at: Millis,
+    /// Whether nobody has executed it before.
+    pub is_first: bool,
     /// What started it.
     pub trigger: &'a Value,
     /// Where its end is reported.
@@ -68,8 +71,9 @@ pub struct RunTaken<'a> {
 }
 
 impl<'a> RunTaken<'a> {
-    pub(crate) fn of(workflow: &'a str, start: &'a crate::run::Start, parent: Option<&'a Parent>) -> Self {
-        Self { workflow, started_at: start.at, trigger: &start.trigger, parent }
+    pub(crate) fn of(workflow: &'a str, state: &'a RunState, parent: Option<&'a Parent>) -> Self {
+        let start = &state.start;
+        Self { workflow, started_at: start.at, is_first: state.epoch <= 1, trigger: &start.trigger, parent }
     }
 }
 

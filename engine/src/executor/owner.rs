@@ -145,11 +145,10 @@ enum Next {
     Flush,
 }
 
-/// What an append came to.
+/// What an append came to; with `InboxNotEmpty` the run could not be released.
 pub(super) enum Flushed {
     Yes,
     Fenced,
-    /// The run could not be released.
     InboxNotEmpty,
 }
 
@@ -256,7 +255,7 @@ impl Owner {
     pub(crate) async fn execute(&mut self) -> Result<Exit, OwnerError> {
         let begun = self.engine.stopwatch();
         if let Some(observer) = &self.engine.observer {
-            observer.taken(self.run, &RunTaken::of(&self.plan.workflow, &self.state.start, self.parent.as_ref()));
+            observer.taken(self.run, &RunTaken::of(&self.plan.workflow, &self.state, self.parent.as_ref()));
         }
         let exit = self.until_exit().await;
         if let (Some(observer), Some(begun)) = (&self.engine.observer, begun) {

@@ -18,6 +18,7 @@ pub(super) struct Borders {
     cost: Sum<1>,
     unpriced: Counter<0>,
     waited: Seconds<1>,
+    refusals: Counter<1>,
     breaker: Gauge<1>,
     refused: Counter<1>,
     code: Seconds<1>,
@@ -43,6 +44,11 @@ impl Borders {
                 ["provider"],
                 "Until the limits of a provider let a call pass",
                 long,
+            ),
+            refusals: table.counter(
+                "model_refused",
+                ["provider"],
+                "Calls that a provider refused, because there were too many (429); each may be sent again",
             ),
             breaker: table.gauge(
                 "breaker_state",
@@ -75,6 +81,10 @@ impl Watcher for Metrics {
 
     fn model_waited(&self, provider: &str, waited: Duration) {
         self.borders.waited.with([provider]).observe(waited.as_secs_f64());
+    }
+
+    fn model_refused(&self, provider: &str) {
+        self.borders.refusals.with([provider]).inc();
     }
 
     fn breaker(&self, provider: &str, state: BreakerState) {

@@ -86,20 +86,11 @@ impl Runs {
 
 impl Observer for Metrics {
     fn record(&self, run: RunId, record: &Record) {
-        match &record.event {
-            Event::RunEnded { .. } => {
-                if let Some(here) = self.runs.here().get(&run) {
-                    let took = (record.at - here.started_at).max(0) as f64 / 1_000.0;
-                    self.runs.took.with([&here.workflow]).observe(took);
-                }
-            }
-            // The first owner of a run is the first to take it.
-            Event::RunTaken { epoch: 1, .. } => {
-                if let Some(here) = self.runs.here().get(&run) {
-                    self.runs.started.with([&here.workflow]).inc();
-                }
-            }
-            _ => {}
+        if let Event::RunEnded { .. } = &record.event
+            && let Some(here) = self.runs.here().get(&run)
+        {
+            let took = (record.at - here.started_at).max(0) as f64 / 1_000.0;
+            self.runs.took.with([&here.workflow]).observe(took);
         }
     }
 
@@ -109,6 +100,9 @@ impl Observer for Metrics {
     }
 
     fn taken(&self, run: RunId, taken: &RunTaken<'_>) {
+        if taken.is_first {
+            self.runs.started.with([taken.workflow]).inc();
+        }
         let here = Here { workflow: taken.workflow.to_owned(), started_at: taken.started_at };
         self.runs.here().insert(run, here);
     }

@@ -2,6 +2,7 @@
 
 use liteagent_engine::codes;
 use opentelemetry::trace::TraceId;
+use sha2::{Digest as _, Sha256};
 
 use crate::accounts::Refused;
 
@@ -94,11 +95,10 @@ pub(super) struct Sampling {
 impl Sampling {
     /// Whether a trace is sent that begins here. Every process says the same of the same trace.
     pub(super) fn of_root(self, trace: TraceId) -> bool {
-        /// The last 56 bits are random in ids of every kind.
-        const RANDOM: u64 = (1 << 56) - 1;
-        let mut last = [0; 8];
-        last.copy_from_slice(&trace.to_bytes()[8..]);
-        ((u64::from_be_bytes(last) & RANDOM) as f64) < self.share * (RANDOM as f64 + 1.0)
+        // Ids of runs that were made in the same moment resemble each other, their hashes do not.
+        let hash = Sha256::digest(trace.to_bytes());
+        let drawn = u32::from_be_bytes([hash[0], hash[1], hash[2], hash[3]]);
+        f64::from(drawn) < self.share * (f64::from(u32::MAX) + 1.0)
     }
 
     /// Whether a trace is sent that a caller began.

@@ -193,6 +193,11 @@ const ALL: [Dashboard; 5] = [
                 )],
             ),
             Panel(
+                "Calls refused by providers (429)",
+                "short",
+                &[Line("sum by (provider) (increase(liteagent_model_refused_total[5m]))", "{{provider}}")],
+            ),
+            Panel(
                 "Waiting for limits: p95",
                 "s",
                 &[Line(
