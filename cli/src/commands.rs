@@ -119,6 +119,11 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
+    /// Which logs are written when nobody says it.
+    pub(crate) fn logs(&self) -> Option<&'static str> {
+        matches!(self, Self::Serve(_)).then_some("warn")
+    }
+
     /// Does it; `server` is what the command line says about one.
     pub(crate) fn run(self, shell: &Shell, server: &Choice) -> Result<Exit, Failure> {
         if !self.takes_a_server() {

@@ -5,6 +5,7 @@
 //! * `shell`: where output goes, with or without colour
 //! * `failure`: why a command did not do what it was asked, and the exit codes
 //! * `project`, `config`: `liteagent.toml`, the folder around it, the environment
+//! * `settings`: every setting, for `doctor` and the reference
 //! * `packages`: the packages of a project for Python, and the guest that holds them
 //! * `editor`: schemas and settings for editors
 //! * `testing`: what `test` does
@@ -17,13 +18,13 @@ use std::{ffi::OsString, process::ExitCode};
 
 use clap::{CommandFactory, Parser};
 
-pub use self::editor::SchemaKind;
 use self::{
     commands::Verb,
     failure::Exit,
     remote::Choice,
     shell::{Color, Shell},
 };
+pub use self::{editor::SchemaKind, settings::reference as settings_reference};
 
 mod answer;
 mod chat;
@@ -47,6 +48,7 @@ mod project;
 mod remote;
 mod said;
 mod sandbox;
+mod settings;
 mod shell;
 mod testing;
 
@@ -75,7 +77,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let shell = Shell::new(args.color);
-    match shell::log_to_stderr(shell.colors_err()).and_then(|()| args.verb.run(&shell, &Choice::of(args.server))) {
+    let logs = shell::log_to_stderr(args.verb.logs(), shell.colors_err());
+    match logs.and_then(|()| args.verb.run(&shell, &Choice::of(args.server))) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             shell.failure(&failure);

@@ -8,6 +8,7 @@ mod cli {
     mod code;
     mod composites;
     pub(crate) mod docs;
+    mod doctor;
     mod eval;
     mod full_disk;
     pub(crate) mod harness;

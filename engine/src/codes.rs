@@ -428,6 +428,9 @@ codes! {
     BUSY = "LA4506": "too many runs wait";
     BUDGET_SPENT = "LA4507": "a budget is used up";
 
+    // LA46xx: what is told of a server
+    TRACES = "LA4601": "a setting of traces cannot be used";
+
     // LA5xxx: stores
     STORE = "LA5001": "the store failed";
     STORE_FULL = "LA5002": "the store has no room left";

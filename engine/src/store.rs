@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
+    backlog::Backlog,
     conversation::{
         ConversationEnd, ConversationFilter, ConversationRow, NewTurn, Rating, Speaker, StoredHistory, StoredTurn,
         TurnPage, title_of,
@@ -19,6 +20,7 @@ pub use self::{
     memory::{DEFAULT_LEASE, MemoryStore},
     message::{InboxMessage, Message, MessageBody},
     operation::{Installation, ReleaseHeld, Spending},
+    stores::Stores,
     subject::{Forget, ForgetResult, Forgotten},
     usage::{DAY, RunUsage, UsageRow, UsageRowReport, day_of},
     values::{Blobs, Expect, FileValue, Files, Kv, KvEntry, OutputCache, file_id},
@@ -32,6 +34,7 @@ use crate::{
     value::Value,
 };
 
+mod backlog;
 mod conversation;
 mod ended;
 mod error;
@@ -40,6 +43,7 @@ pub mod hold;
 mod memory;
 mod message;
 mod operation;
+mod stores;
 mod subject;
 mod usage;
 mod values;
@@ -346,6 +350,10 @@ pub trait Journal: Send + Sync {
     /// Runs that someone should take: `queued` with room; `running` whose session is dead; `waiting` whose time has come or
     /// whose inbox is not empty. Oldest first.
     async fn runnable(&self, at: Millis, limit: u32) -> Result<Vec<RunId>, StoreError>;
+    /// How much there is to execute; counts beyond 10,000 may be cut.
+    async fn backlog(&self, at: Millis) -> Result<Backlog, StoreError> {
+        backlog::count(self, at).await
+    }
     /// The runs that a queued run waits for; none when it has room.
     async fn ahead(&self, run: RunId) -> Result<Vec<RunId>, StoreError>;
     /// The oldest run that waits for a key and has room now.
@@ -402,15 +410,4 @@ pub trait Journal: Send + Sync {
     async fn installation(&self) -> Result<Installation, StoreError>;
     /// Keeps that a backup was finished.
     async fn backed_up(&self, at: Millis) -> Result<(), StoreError>;
-}
-
-/// Every store that a process uses.
-#[derive(Clone)]
-pub struct Stores {
-    /// Runs.
-    pub journal: Arc<dyn Journal>,
-    /// Large values.
-    pub blobs: Arc<dyn Blobs>,
-    /// Cached outputs.
-    pub cache: Arc<dyn OutputCache>,
 }

@@ -18,6 +18,7 @@ use crate::{
     accounts::Shown,
     app::App,
     front::Address,
+    log::CalledBy,
     problem::Problem,
     store::{KeyLimits, KeyScope},
 };
@@ -242,11 +243,13 @@ pub(crate) async fn guard(
     });
     match spent {
         Ok((admitted, spent)) => {
+            let called_by = CalledBy::of(admitted.as_ref().map(|(caller, _)| caller));
             if let Some((caller, shown)) = admitted {
                 request.extensions_mut().insert(caller);
                 request.extensions_mut().insert(shown);
             }
             let mut response = next.run(request).await;
+            response.extensions_mut().insert(called_by);
             if let Some(spent) = spent {
                 spent.tell(response.headers_mut());
             }

@@ -1,12 +1,12 @@
 //! What requests share, and the server as others see it.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
     http::{StatusCode, header},
-    middleware::{Next, from_fn_with_state},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
 use ipnet::IpNet;
@@ -27,14 +27,17 @@ use crate::{
     accounts::{Accounts, Admin, JwtSecret},
     folder::{Folder, Synced, Watched},
     front::{Front, pass},
+    health::{Dependencies, Dependency},
     knowledge::KnowledgeParts,
     limits::{Limiters, Limits},
+    log,
     metrics::{self, Metrics},
     operation::{Budgets, Retention, Spent},
     problem::Problem,
     routes::Routes,
     sockets::{self, Tickets},
     store::Store,
+    traces::{self, Traces},
     triggers,
     workflows::Workflows,
 };
@@ -67,6 +70,10 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// Knowledge bases.
     pub knowledge: KnowledgeParts,
+    /// What sends traces; one of the engine's observers. Nobody if `None`.
+    pub traces: Option<Arc<Traces>>,
+    /// What it uses besides its database: shown by `/health/ready`.
+    pub dependencies: Vec<Arc<dyn Dependency>>,
 }
 
 /// How a server behaves.
@@ -98,6 +105,8 @@ pub struct Settings {
     pub retention: Retention,
     /// What runs may use of models.
     pub budgets: Budgets,
+    /// The data folder, whose disk is watched. Default: none is.
+    pub data: Option<PathBuf>,
 }
 
 impl Default for Settings {
@@ -116,6 +125,7 @@ impl Default for Settings {
             limits: Limits::default(),
             retention: Retention::default(),
             budgets: Budgets::default(),
+            data: None,
         }
     }
 }
@@ -129,6 +139,7 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) dependencies: Dependencies,
     pub(crate) accounts: Accounts,
     pub(crate) limits: Limiters,
     pub(crate) workflows: Workflows,
@@ -184,7 +195,7 @@ impl Server {
     /// # Errors
     /// When its rows cannot be read.
     pub async fn open(parts: Parts, settings: Settings) -> Result<Self, StoreError> {
-        let Parts { engine, stores, registry, models, store, clock, metrics, knowledge } = parts;
+        let Parts { engine, stores, registry, models, store, clock, metrics, knowledge, traces, dependencies } = parts;
         let workflows = Workflows::open(store.clone(), stores.clone(), registry, clock.clone()).await?;
         let accounts = Accounts::new(store.clone(), clock.clone(), &settings);
         let first_owner_link = accounts.first_owner(settings.admin.as_ref()).await?.map(Arc::from);
@@ -196,6 +207,7 @@ impl Server {
             store,
             clock,
             metrics,
+            dependencies: Dependencies::new(dependencies),
             accounts,
             limits,
             workflows,
@@ -216,6 +228,11 @@ impl Server {
             .layer(CompressionLayer::new())
             .layer(from_fn_with_state(Front::new(&app.settings), pass))
             .layer(from_fn_with_state(app.clone(), metrics::count));
+        let router = match traces {
+            Some(traces) => router.layer(from_fn_with_state(traces, traces::trace)),
+            None => router,
+        };
+        let router = router.layer(from_fn(log::request));
         Ok(Self { app, router, first_owner_link })
     }
 
@@ -293,7 +310,7 @@ impl Server {
     }
 
     /// What serves the metrics, on a listener of its own.
-    pub(crate) fn metrics(&self) -> Router {
+    pub fn metrics(&self) -> Router {
         metrics::router(self.app.clone())
     }
 

@@ -17,7 +17,7 @@
 //! - `openai`: workflows as models of OpenAI's API;
 //! - `models`: the language models, and what was used of them;
 //! - `operation`: what is kept how long, what may be used, who is forgotten, runs that came out of a backup;
-//! - `metrics`: what is counted, for Prometheus;
+//! - `metrics`: what is counted, for Prometheus; `traces`: what is sent to a collector; `log`: a line for each request;
 //! - `store`: the rows of all that; what runs leave is kept by the engine's own stores.
 
 #![expect(unused_qualifications, reason = "what `utoipa::path` expands to has them")]
@@ -37,6 +37,7 @@ mod health;
 mod knowledge;
 mod limits;
 mod listen;
+mod log;
 mod metrics;
 mod models;
 mod openai;
@@ -47,6 +48,7 @@ mod routes;
 mod runs;
 mod sockets;
 pub mod store;
+mod traces;
 mod triggers;
 mod workflows;
 
@@ -55,10 +57,12 @@ pub use self::{
     accounts::{Admin, JwtSecret, Refused, random_key},
     app::{Parts, Server, Settings},
     folder::{Folder, Synced},
+    health::Dependency,
     knowledge::{KnowledgeParts, OpenBases},
     limits::Limits,
     listen::{Ended, Listeners, serve},
-    metrics::Metrics,
+    metrics::{Described, Kind, Metrics},
     operation::{Budgets, Retention},
     routes::{Route, document, routes},
+    traces::{TraceSettings, Traces},
 };

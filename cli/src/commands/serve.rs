@@ -20,7 +20,7 @@ use crate::{
     failure::{Exit, Failure},
     kept, library,
     listening::{Listening, told},
-    platform::{Platform, runtime},
+    platform::{Platform, Watch, runtime},
     progress::count,
     project::{Project, shown},
     remote::beside,
@@ -29,6 +29,8 @@ use crate::{
 };
 
 mod access;
+mod dependencies;
+mod traces;
 
 /// The file in the data folder that keeps the development key.
 const DEV_KEY: &str = "dev-key";
@@ -81,18 +83,20 @@ impl Serve {
     async fn serve(&self, shell: &Shell, project: &Project) -> Result<Exit, Failure> {
         let listening = Listening::on(self.host, self.port, "--port", codes::SERVER_LISTEN).await?;
         let told = |times| told(times).map_err(|error| cannot("wait for signals", &error));
-        let port = self.metrics_port.unwrap_or(if self.port == 0 { 0 } else { self.port.saturating_add(1_000) });
-        let counted = Listening::on(self.metrics_host, port, "--metrics-port", codes::SERVER_LISTEN).await?;
+        let counted =
+            Listening::on(self.metrics_host, self.port_of_metrics(), "--metrics-port", codes::SERVER_LISTEN).await?;
         let (stop, stop_now) = (told(1)?, told(2)?);
 
         let metrics = Arc::new(Metrics::default());
-        let platform = Platform::observed(project, metrics.clone()).await?;
+        let traces = traces::open(&metrics)?;
+        let watch = Watch::of_all(&metrics, traces.as_ref());
+        let platform = Platform::watched(project, watch).await?;
         let store = SqliteStore::open(&project.data()).await?;
         let parts = Parts {
             engine: platform.engine.clone(),
             stores: platform.stores.clone(),
             registry: project.node_types(),
-            models: platform.models.clone(),
+            models: platform.watched.clone(),
             store: Arc::new(store),
             clock: Arc::new(SystemClock),
             metrics,
@@ -101,8 +105,10 @@ impl Serve {
                 files: platform.files.clone(),
                 indexing: Arc::new(library::workflow(project, INDEXING, shell)?),
             },
+            traces: traces.clone(),
+            dependencies: dependencies::of(project)?,
         };
-        let is_production = !self.host.is_loopback() || sandbox::is_production(setting)?;
+        let is_production = self.is_production()?;
         let data = project.data();
         let dev_key = if is_production { None } else { Some(dev_key(&data)?) };
         let settings = Settings {
@@ -115,6 +121,7 @@ impl Serve {
             tls: self.tls,
             retention: project.config.retention.retention(),
             budgets: project.config.budget.budgets(),
+            data: Some(data.clone()),
             ..Settings::default()
         };
         platform.engine.limit(project.config.limits.capacity());
@@ -150,11 +157,41 @@ impl Serve {
             shell.note(format!("requests that still went on after {} s were cut off", self.drain));
         }
         platform.close().await?;
+        if let Some(traces) = traces {
+            traces.close(Duration::from_secs(5)).await;
+        }
         Ok(Exit::Done)
     }
 }
 
 impl Serve {
+    /// The addresses that it listens on, each with the variable of its port.
+    pub(super) fn addresses(&self) -> [(SocketAddr, &'static str); 2] {
+        let api = SocketAddr::new(self.host, self.port);
+        [(api, "API_PORT"), (SocketAddr::new(self.metrics_host, self.port_of_metrics()), "API_METRICS_PORT")]
+    }
+
+    /// By default 1000 more than that of the API.
+    fn port_of_metrics(&self) -> u16 {
+        self.metrics_port.unwrap_or(if self.port == 0 { 0 } else { self.port.saturating_add(1_000) })
+    }
+
+    /// Whether it is the platform at work, and not a developer's machine.
+    fn is_production(&self) -> Result<bool, Failure> {
+        Ok(!self.host.is_loopback() || sandbox::is_production(setting)?)
+    }
+
+    /// What would keep it from starting, besides ports: secrets that are missing or could be guessed, half an owner.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub(super) fn prepared(&self, project: &Project) -> Result<(), Failure> {
+        let secret = setting("JWT_SECRET");
+        access::jwt_secret(secret.as_deref(), self.is_production()?, &project.data())?;
+        access::admin()?;
+        self.folder(project).map(drop)
+    }
+
     /// Where people reach the server.
     fn url(&self, address: SocketAddr) -> String {
         let scheme = if self.tls { "https" } else { "http" };

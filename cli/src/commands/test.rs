@@ -175,7 +175,7 @@ impl Test {
                 Ok(())
             })?;
         }
-        let code = sandbox::code(sandbox);
+        let code = sandbox::code(sandbox, None);
         let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
         let work = || {
             loop {

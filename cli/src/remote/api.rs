@@ -116,6 +116,7 @@ pub(crate) enum Standing {
     Queued,
     Running,
     Waiting,
+    Held,
     Succeeded,
     Failed,
     Cancelled,
@@ -125,7 +126,7 @@ impl Standing {
     /// How the run ended.
     fn end(self) -> Option<RunStatus> {
         match self {
-            Self::Queued | Self::Running | Self::Waiting => None,
+            Self::Queued | Self::Running | Self::Waiting | Self::Held => None,
             Self::Succeeded => Some(RunStatus::Succeeded),
             Self::Failed => Some(RunStatus::Failed),
             Self::Cancelled => Some(RunStatus::Cancelled),
@@ -137,6 +138,7 @@ impl Standing {
             Self::Queued => RunPhase::Queued,
             Self::Running => RunPhase::Running,
             Self::Waiting => RunPhase::Waiting,
+            Self::Held => RunPhase::Held,
             Self::Succeeded | Self::Failed | Self::Cancelled => RunPhase::Ended,
         }
     }

@@ -158,7 +158,7 @@ fn a_folder_is_served_and_followed_and_the_last_good_version_stays() {
     let (status, text) = ask(metrics.unwrap().parse().unwrap(), "", "GET", "/metrics", &Json::Null).unwrap();
     assert_eq!(status, 200, "{text}");
     for line in [
-        "runs_ended_total{workflow=\"hello\",status=\"succeeded\",class=\"\"} ",
+        "liteagent_runs_ended_total{workflow=\"hello\",status=\"succeeded\",class=\"\"} ",
         "route=\"/api/runs\",status=\"404\"} 1",
     ] {
         assert!(text.contains(line), "`{line}` is not in\n{text}");
@@ -351,4 +351,24 @@ nodes:
     assert_eq!(folder.run_args(&["chat", "desk", "--message", "alone"]).code, 0);
     let list = serving.json("GET", "/api/conversations?workflow=desk", &Json::Null);
     assert_eq!((&list["conversations"][0]["title"], &list["conversations"][0]["user"]), (&json!("alone"), &Json::Null));
+}
+
+#[test]
+fn a_request_has_a_line_in_the_log_that_holds_no_secret() {
+    let folder = Folder::new().with("liteagent.toml", "").with("hello.yaml", HELLO);
+    let serving = Serving::start_with(&folder, &[], &[("LITEAGENT_LOG", "json"), ("LITEAGENT_LOG_LEVEL", "info")]);
+    assert_eq!(serving.ask("GET", "/api/runs?limit=1", &Json::Null).unwrap().0, 200);
+    assert_eq!(serving.ask("GET", "/health/live?ticket=hush", &Json::Null).unwrap().0, 200);
+    assert_eq!(ask(serving.address, "la_wrong-hush", "GET", "/api/runs", &Json::Null).unwrap().0, 401);
+    let key = serving.key.clone();
+    let (code, rest) = serving.stop();
+    assert_eq!(code, 0, "{rest}");
+    let lines: Vec<Json> = rest.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let access: Vec<_> =
+        lines.iter().filter(|line| line["target"] == "access" && line["route"] == "/api/runs").collect();
+    let shown = |line: &Json| (line["method"].clone(), line["status"].clone(), line["caller"].clone());
+    let found: Vec<_> = access.iter().map(|line| shown(line)).collect();
+    assert_eq!(found, [(json!("GET"), json!(200), json!("user")), (json!("GET"), json!(401), json!("none"))], "{rest}");
+    assert!(access.iter().all(|line| line["request_id"].as_str().is_some_and(|id| id.len() >= 32)), "{rest}");
+    assert!(!rest.contains("hush") && !rest.contains(&key), "{rest}");
 }

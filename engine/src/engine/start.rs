@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-use super::{Engine, EngineError, Inner};
+use super::{AppendOutcome, Engine, EngineError, Inner};
 use crate::{
     bundle::Bundle,
     codes,
@@ -217,11 +217,14 @@ impl Inner {
     async fn begin(self: Arc<Self>, plan: Arc<Plan>, new: NewRun, first: Record<Addr>) -> Result<RunId, EngineError> {
         let id = new.id;
         let parent = new.parent.clone();
-        let created = if self.must_wait().await? {
+        let waits = self.must_wait().await?;
+        let begun = self.stopwatch();
+        let created = if waits {
             self.stores.journal.create(new).await.map(Err)
         } else {
             self.stores.journal.create_taken(new, self.session).await
         };
+        self.appended(begun, if created.is_ok() { AppendOutcome::Done } else { AppendOutcome::Failed });
         match created {
             Ok(Ok(Take::Taken(taken))) => {
                 match Owner::begun(self.clone(), plan, id, parent, &first, taken.epoch).await {

@@ -94,6 +94,7 @@ macro_rules! journal_conformance {
             ends::runs_are_listed_in_the_order_of_their_ends,
             ends::an_end_comes_after_all_that_were_seen,
             ends::only_runs_that_have_ended_are_deleted_by_name,
+            lists::the_backlog_says_how_much_waits_and_since_when,
             lists::old_runs_are_deleted_whole,
             lists::as_many_old_runs_are_deleted_as_asked,
             subjects::a_subject_is_forgotten_whole_and_others_stay,

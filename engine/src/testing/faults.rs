@@ -11,7 +11,7 @@ use crate::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, ConversationFilter, ConversationRow, Created, EndPlace, Forget, InboxMessage,
+        Append, AppendError, Backlog, ConversationFilter, ConversationRow, Created, EndPlace, Forget, InboxMessage,
         Installation, Journal, Message, NewRun, Rating, Release, ReleaseHeld, RunFilter, RunRow, Spending,
         StoreError, StoredRecord, StoredTurn, Take, TurnPage, UsageRow,
     },
@@ -152,6 +152,9 @@ impl Journal for FaultyStore {
     }
     async fn runnable(&self, at: Millis, limit: u32) -> Result<Vec<RunId>, StoreError> {
         self.reach()?.runnable(at, limit).await
+    }
+    async fn backlog(&self, at: Millis) -> Result<Backlog, StoreError> {
+        self.reach()?.backlog(at).await
     }
     async fn ahead(&self, run: RunId) -> Result<Vec<RunId>, StoreError> {
         self.reach()?.ahead(run).await

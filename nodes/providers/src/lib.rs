@@ -14,7 +14,7 @@
 pub use self::{
     catalog::{Facts, LongPrices, prices_checked},
     router::{Listed, Router},
-    settings::{Deployment, Limits, Names, ProviderSettings, SettingError, resolve},
+    settings::{Deployment, Limits, Names, ProviderSettings, SettingError, resolve, variables},
     wire::Format,
 };
 

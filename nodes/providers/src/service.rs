@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use liteagent_engine::{
     capability::{
-        Http, HttpBody, HttpCall,
+        Http, HttpBody, HttpCall, Watcher,
         model::{ChatRequest, ChatStream, EmbedRequest, Embeddings, ModelInfo, Models, ToolUse},
     },
     error::NodeError,
@@ -49,6 +49,8 @@ pub(crate) struct Service {
     clock: Arc<dyn Clock>,
     limiter: Arc<dyn Limiter>,
     breaker: Breaker,
+    /// Who is told how long calls wait.
+    watcher: Option<Arc<dyn Watcher>>,
     /// What refusals have taught about models.
     learnt: Mutex<HashMap<String, Manner>>,
 }
@@ -59,14 +61,16 @@ impl Service {
         http: Arc<dyn Http>,
         limiter: Arc<dyn Limiter>,
         clock: Arc<dyn Clock>,
+        watcher: Option<Arc<dyn Watcher>>,
     ) -> Self {
+        let breaker = Breaker::watched(&provider.name, watcher.clone());
         let place = Place {
             provider: provider.name.clone(),
             key_from: provider.key.from.clone(),
             base_url: provider.base_url.to_string(),
             is_ollama: provider.vendor == "ollama",
         };
-        Self { provider, place, http, clock, limiter, breaker: Breaker::default(), learnt: Mutex::default() }
+        Self { provider, place, http, clock, limiter, breaker, watcher, learnt: Mutex::default() }
     }
 
     pub(crate) fn provider(&self) -> &Provider {

@@ -8,7 +8,10 @@ use serde_json::{Map, Value as Json};
 use url::Url;
 
 pub(crate) use self::presets::PRESETS;
-pub use self::resolve::{SettingError, resolve};
+pub use self::{
+    presets::variables,
+    resolve::{SettingError, resolve},
+};
 use crate::{
     catalog::{self, Facts},
     wire::{Format, Manner},

@@ -8,7 +8,7 @@ use liteagent_engine::{
 };
 
 use super::RunReply;
-use crate::{app::App, problem::Problem};
+use crate::{app::App, metrics::OpenStream, problem::Problem};
 
 /// Something that goes out of a run.
 #[derive(Debug)]
@@ -63,6 +63,8 @@ pub(crate) struct Follow {
     talk: Talked,
     /// `None` after the end.
     stream: Option<RunStream>,
+    /// For whoever counts.
+    _open: OpenStream,
 }
 
 impl Follow {
@@ -77,7 +79,7 @@ impl Follow {
         after: Option<StreamId>,
     ) -> Result<Self, Problem> {
         let stream = app.engine.stream(run, after).await?;
-        Ok(Self { app: app.clone(), run, talk, stream: Some(stream) })
+        Ok(Self { app: app.clone(), run, talk, stream: Some(stream), _open: OpenStream::begin(&app.metrics) })
     }
 
     /// The conversation that it belongs to.

@@ -27,6 +27,7 @@ use crate::{
     extract::Json,
     problem::Problem,
     routes::Routes,
+    traces,
 };
 
 /// The header that gives the same run again.

@@ -27,6 +27,7 @@ use crate::{
     operation::NotBegun,
     problem::Problem,
     routes::Routes,
+    traces,
     workflows::Published,
 };
 

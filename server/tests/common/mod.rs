@@ -13,8 +13,8 @@ use axum::{
 use liteagent_documents::testing::InProcess;
 use liteagent_engine::{
     bundle::Bundle,
-    capability::{Capabilities, Secrets},
-    engine::{Engine, EngineConfig},
+    capability::{Capabilities, Http, Secrets, WatchedModels, Watcher, Watchers},
+    engine::{Engine, EngineConfig, Observer, Observers},
     load::load_text,
     store::{MemoryStore, StoredHistory, Stores},
     testing::FakeModels,
@@ -23,7 +23,9 @@ use liteagent_engine::{
     value::Value,
 };
 use liteagent_knowledge::{KnowledgeBases, Options};
-use liteagent_server::{KnowledgeParts, Metrics, Parts, Server, Settings, store::SqliteStore};
+use liteagent_server::{
+    Dependency, KnowledgeParts, Metrics, Parts, Server, Settings, TraceSettings, Traces, store::SqliteStore,
+};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
@@ -38,11 +40,16 @@ pub(crate) struct Installation {
     store: Arc<MemoryStore>,
     clock: Arc<dyn Clock>,
     secrets: Secrets,
+    /// Where traces are sent.
+    collector: Option<(TraceSettings, Arc<dyn Http>)>,
+    dependencies: Vec<Arc<dyn Dependency>>,
 }
 
 /// A server of one test.
 pub(crate) struct World {
     pub(crate) server: Server,
+    /// What sends traces.
+    pub(crate) traces: Option<Arc<Traces>>,
     /// The models.
     pub(crate) models: Arc<FakeModels>,
     router: Router,
@@ -65,7 +72,8 @@ impl Installation {
     pub(crate) fn new(clock: Arc<dyn Clock>, secrets: &[(&str, &str)]) -> Arc<Self> {
         let store = Arc::new(MemoryStore::new(std::time::Duration::from_secs(30), clock.clone()));
         let secrets = Secrets::new(secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Arc::new(Self { folder: Arc::new(tempfile::tempdir().unwrap()), store, clock, secrets })
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Arc::new(Self { folder, store, clock, secrets, collector: None, dependencies: Vec::new() })
     }
 
     /// The stores of the engine.
@@ -86,6 +94,18 @@ impl Installation {
     /// The same with other settings, and models that answer so.
     pub(crate) async fn server_with(self: &Arc<Self>, settings: Settings, answers: Vec<Value>) -> World {
         let models = Arc::new(FakeModels::answering(answers));
+        let metrics = Arc::new(Metrics::default());
+        let mut observers: Vec<Arc<dyn Observer>> = vec![metrics.clone()];
+        let mut watchers: Vec<Arc<dyn Watcher>> = vec![metrics.clone()];
+        let traces = self
+            .collector
+            .as_ref()
+            .map(|(settings, http)| Traces::open(settings, http.clone(), self.clock.clone(), metrics.clone()).unwrap());
+        if let Some(traces) = &traces {
+            observers.push(traces.clone());
+            watchers.push(traces.clone());
+        }
+        let watched = Arc::new(WatchedModels::new(models.clone(), Arc::new(Watchers(watchers))));
         let stores = self.stores();
         let bases = KnowledgeBases::open(self.folder.path(), Options::default()).await.unwrap();
         let caps = Capabilities {
@@ -93,7 +113,7 @@ impl Installation {
             knowledge: Some(Arc::new(bases.clone())),
             files: Some(self.store.clone()),
             kv: Some(self.store.clone()),
-            models: Some(models.clone()),
+            models: Some(watched.clone()),
             history: Some(Arc::new(StoredHistory(stores.journal.clone()))),
             secrets: Arc::new(self.secrets.clone()),
             ..Capabilities::default()
@@ -103,7 +123,7 @@ impl Installation {
             stores: stores.clone(),
             caps: Arc::new(caps),
             clock: self.clock.clone(),
-            observer: None,
+            observer: Some(Arc::new(Observers(observers))),
             hold: Duration::from_millis(0),
             quarantine: None,
         };
@@ -111,14 +131,16 @@ impl Installation {
             engine: Engine::open(config).await.unwrap(),
             stores,
             registry: liteagent_nodes::registry(),
-            models: models.clone(),
+            models: watched,
             store: Arc::new(self.rows().await),
             clock: self.clock.clone(),
-            metrics: Arc::new(Metrics::default()),
+            metrics,
             knowledge: KnowledgeParts { bases: Arc::new(bases), files: self.store.clone(), indexing: indexing() },
+            traces: traces.clone(),
+            dependencies: self.dependencies.clone(),
         };
         let server = Server::open(parts, settings).await.unwrap();
-        World { router: server.router(), server, models, installation: self.clone() }
+        World { router: server.router(), server, traces, models, installation: self.clone() }
     }
 }
 
@@ -142,8 +164,24 @@ impl World {
         answers: Vec<Value>,
     ) -> Self {
         let store = Arc::new(MemoryStore::new(std::time::Duration::from_secs(30), clock.clone()));
-        let installation = Arc::new(Installation { folder, store, clock, secrets: Secrets::default() });
+        let secrets = Secrets::default();
+        let (collector, dependencies) = (None, Vec::new());
+        let installation = Arc::new(Installation { folder, store, clock, secrets, collector, dependencies });
         installation.server_with(settings, answers).await
+    }
+
+    /// A server whose traces are sent, and whose dependencies are these.
+    pub(crate) async fn watched(
+        collector: Option<(TraceSettings, Arc<dyn Http>)>,
+        dependencies: Vec<Arc<dyn Dependency>>,
+        answers: Vec<Value>,
+    ) -> Self {
+        let clock = Arc::new(SystemClock);
+        let store = Arc::new(MemoryStore::new(std::time::Duration::from_secs(30), clock.clone()));
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let secrets = Secrets::default();
+        let installation = Arc::new(Installation { folder, store, clock, secrets, collector, dependencies });
+        installation.server_with(developing(), answers).await
     }
 
     /// What it shares with other servers.

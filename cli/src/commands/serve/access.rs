@@ -95,7 +95,7 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
     })
 }
 
-fn refused(why: Refused) -> Failure {
+pub(super) fn refused(why: Refused) -> Failure {
     let failure = Failure::usage(why.code, why.message);
     match why.hint {
         Some(hint) => failure.hint(hint),

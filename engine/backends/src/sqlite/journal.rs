@@ -7,7 +7,7 @@ use liteagent_engine::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, ConversationFilter, ConversationRow, Created, EndPlace, Forget, InboxMessage,
+        Append, AppendError, Backlog, ConversationFilter, ConversationRow, Created, EndPlace, Forget, InboxMessage,
         Installation, Journal, Message, NewRun, Rating, Release, ReleaseHeld, RunFilter, RunRow, Spending,
         StoreError, StoredRecord, StoredTurn, Take, TurnPage, UsageRow,
     },
@@ -18,6 +18,9 @@ use rusqlite::params;
 
 use super::{SqliteStore, line, lists::Key, operation, retention, row::hash, runs, turns, usage};
 use crate::database::Error;
+
+/// The most runs that someone should take which are counted.
+const MOST_RUNS: u32 = 10_000;
 
 #[async_trait]
 impl Journal for SqliteStore {
@@ -125,6 +128,11 @@ impl Journal for SqliteStore {
             runs.truncate(limit as usize);
         }
         Ok(runs.into_iter().map(|(_, run)| run).collect())
+    }
+
+    async fn backlog(&self, at: Millis) -> Result<Backlog, StoreError> {
+        let runnable = self.runnable(at, MOST_RUNS).await?;
+        Ok(self.0.backlog(at, &runnable).await?)
     }
 
     async fn ahead(&self, run: RunId) -> Result<Vec<RunId>, StoreError> {
