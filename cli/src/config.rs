@@ -21,6 +21,7 @@ use self::{documents::DocumentsConfig, mcp::McpConfig, sandbox::SandboxConfig, s
 use crate::failure::Failure;
 
 mod documents;
+pub(crate) mod keys;
 mod mcp;
 pub(crate) mod models;
 mod sandbox;

@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use liteagent_backends::{Backends, SqliteOptions};
 use liteagent_engine::{
-    capability::Capabilities,
+    capability::{Capabilities, Secrets, how_to_set},
     codes,
     engine::{Engine, EngineConfig, EngineError, Observer},
     error::Code,
@@ -41,6 +41,8 @@ pub(crate) struct Platform {
     pub(crate) files: Arc<dyn Files>,
     /// Language models.
     pub(crate) models: Arc<Router>,
+    /// The secrets that nodes are given.
+    pub(crate) secrets: Arc<Secrets>,
     /// Shows the run on stderr.
     pub(crate) progress: Arc<Progress>,
 }
@@ -79,7 +81,7 @@ impl Platform {
         backends: Backends,
     ) -> Result<Self, Failure> {
         let Backends { stores, files, kv } = backends;
-        let secrets = Arc::new(project.config.secrets(&project.root)?);
+        let secrets = project.secrets()?;
         let models = project.config.router(&secrets).await?;
         let caps = Capabilities {
             documents: Some(documents::readers(project)?),
@@ -92,7 +94,7 @@ impl Platform {
             history: Some(Arc::new(StoredHistory(stores.journal.clone()))),
             code: Some(sandbox::code(sandbox::runner(project)?)),
             models: Some(models.clone()),
-            secrets,
+            secrets: secrets.clone(),
         };
         let config = EngineConfig {
             registry: liteagent_nodes::registry(),
@@ -107,7 +109,7 @@ impl Platform {
             Some(run) => Engine::open_alone(config, run).await?,
             None => Engine::open(config).await?,
         };
-        Ok(Self { engine, stores, files, models, progress })
+        Ok(Self { engine, stores, files, models, secrets, progress })
     }
 
     /// Gives up what still runs, so that another process can take it.
@@ -176,7 +178,7 @@ impl From<EngineError> for Failure {
         match &error {
             EngineError::Inputs { misfits, .. } => misfit(misfits),
             EngineError::MissingSecret(name) => usage(codes::SECRET_MISSING)
-                .hint(format!("set `LITEAGENT_SECRET_{name}` in the environment or in `.env`")),
+                .hint(how_to_set(name)),
             EngineError::SecretNotMeant { secret, workflow } => usage(codes::SECRET_WORKFLOW).hint(format!(
                 "if that is right, add \"{workflow}\" to `workflows` under `[secrets.{secret}]` in `{}`",
                 config::FILE
@@ -195,7 +197,7 @@ impl From<EngineError> for Failure {
                     first.unwrap_or_default()
                 ))
             }
-            EngineError::Key(error) => {
+            EngineError::Key(error) | EngineError::Secret(error) => {
                 let failure = usage(error.code);
                 match &error.hint {
                     Some(hint) => failure.hint(hint),

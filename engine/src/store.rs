@@ -14,7 +14,7 @@ pub use self::{
     memory::{DEFAULT_LEASE, MemoryStore},
     subject::{Forget, Forgotten},
     usage::{DAY, RunUsage, UsageRow, UsageRowReport, day_of},
-    values::{Blobs, Expect, FileValue, Files, Kv, KvEntry, OutputCache, file_id},
+    values::{Blobs, Expect, FileValue, Files, Kv, KvEntry, OutputCache, Pieces, file_id},
 };
 use crate::{
     error::ErrorReport,

@@ -11,7 +11,7 @@ use axum::{
 };
 use ipnet::IpNet;
 use liteagent_engine::{
-    capability::model::Models,
+    capability::{Secrets, model::Models},
     codes,
     engine::Engine,
     node::Registry,
@@ -31,6 +31,7 @@ use crate::{
     metrics::{self, Metrics},
     problem::Problem,
     routes::Routes,
+    secrets::{SecretKeys, Vault},
     store::Store,
     triggers,
     workflows::Workflows,
@@ -60,6 +61,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// What is counted; the engine's observer.
     pub metrics: Arc<Metrics>,
+    /// The secrets that the engine has; the vault adds its own.
+    pub secrets: Arc<Secrets>,
 }
 
 /// How a server behaves.
@@ -73,6 +76,8 @@ pub struct Settings {
     pub wait: Duration,
     /// What access tokens are signed with. Default: a random text, so that sessions end with the process.
     pub jwt_secret: JwtSecret,
+    /// What the vault is sealed with. Default: a random key, so that nothing in it outlives the process.
+    pub secret_keys: SecretKeys,
     /// Who becomes the first owner while there is no user. By default whoever has the link does.
     pub admin: Option<Admin>,
     /// Whether only this machine reaches the server. It is then called `localhost`, or by its address there. Default: yes.
@@ -94,6 +99,7 @@ impl Default for Settings {
             body: Size(4 << 20),
             wait: Duration::from_mins(1),
             jwt_secret: JwtSecret::random(),
+            secret_keys: SecretKeys::random(),
             admin: None,
             is_loopback: true,
             names: Vec::new(),
@@ -117,6 +123,7 @@ pub(crate) struct App {
     pub(crate) limits: Limiters,
     pub(crate) workflows: Workflows,
     pub(crate) watched: Watched,
+    pub(crate) vault: Vault,
     stopping: watch::Sender<bool>,
 }
 
@@ -159,7 +166,8 @@ impl Server {
     /// # Errors
     /// When its rows cannot be read.
     pub async fn open(parts: Parts, settings: Settings) -> Result<Self, StoreError> {
-        let Parts { engine, stores, registry, models, store, clock, metrics } = parts;
+        let Parts { engine, stores, registry, models, store, clock, metrics, secrets } = parts;
+        let vault = Vault::open(store.clone(), &settings.secret_keys, secrets, clock.clone()).await?;
         let workflows = Workflows::open(store.clone(), stores.clone(), registry, clock.clone()).await?;
         let accounts = Accounts::new(store.clone(), clock.clone(), &settings);
         let first_owner_link = accounts.first_owner(settings.admin.as_ref()).await?.map(Arc::from);
@@ -175,6 +183,7 @@ impl Server {
             limits,
             workflows,
             watched: Watched::default(),
+            vault,
             stopping: watch::Sender::new(false),
             settings,
         });
@@ -193,6 +202,11 @@ impl Server {
     /// The path of a link by which someone becomes the first owner; `None` when there are users. It works once, for a day.
     pub fn first_owner_link(&self) -> Option<&str> {
         self.first_owner_link.as_deref()
+    }
+
+    /// The secrets of the vault that cannot be read, and why: others can.
+    pub fn unreadable_secrets(&self) -> Vec<(String, String)> {
+        self.app.vault.unreadable()
     }
 
     /// What goes on beside requests, for as long as the server lives; what has expired is deleted now and then.
@@ -224,6 +238,9 @@ impl Server {
         match self.app.engine.poll().await {
             Ok(_) => self.app.metrics.reconciled(self.app.clock.now()),
             Err(error) => tracing::error!(%error, "runs that wait could not be looked for"),
+        }
+        if let Err(error) = self.app.vault.refresh().await {
+            tracing::error!(%error, "the vault could not be looked at");
         }
         if let Err(error) = triggers::scheduler::look(&self.app).await {
             tracing::error!(%error, "schedules could not be looked at");

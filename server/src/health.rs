@@ -21,10 +21,13 @@ struct Health {
     status: &'static str,
     /// The release.
     version: &'static str,
+    /// What does not work as it should, while the server takes requests: `secrets`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    degraded: Vec<&'static str>,
 }
 
 impl Health {
-    const OK: Self = Self { status: "ok", version: env!("CARGO_PKG_VERSION") };
+    const OK: Self = Self { status: "ok", version: env!("CARGO_PKG_VERSION"), degraded: Vec::new() };
 }
 
 /// Whether the process lives
@@ -50,5 +53,6 @@ async fn ready(State(app): State<Arc<App>>) -> Result<Json<Health>, Problem> {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, codes::STORE, detail)
     };
     tokio::time::timeout(MOST, app.store.ping()).await.map_err(late)??;
-    Ok(Json(Health::OK))
+    let degraded = if app.vault.unreadable().is_empty() { Vec::new() } else { vec!["secrets"] };
+    Ok(Json(Health { degraded, ..Health::OK }))
 }

@@ -11,6 +11,7 @@
 //! - `runs`: starting, following and steering runs;
 //! - `triggers`: what starts runs besides callers: schedules and webhooks;
 //! - `openai`: workflows as models of OpenAI's API;
+//! - `secrets`: the vault;
 //! - `models`: the language models, and what was used of them;
 //! - `metrics`: what is counted, for Prometheus;
 //! - `store`: the rows of all that; what runs leave is kept by the engine's own stores.
@@ -36,17 +37,19 @@ mod pages;
 mod problem;
 mod routes;
 mod runs;
+mod secrets;
 pub mod store;
 mod triggers;
 mod workflows;
 
 pub use self::{
     access::{Access, Role},
-    accounts::{Admin, JwtSecret, Refused, random_key},
+    accounts::{Actor, Admin, JwtSecret, Refused, random_key},
     app::{Parts, Server, Settings},
     folder::{Folder, Synced},
     limits::Limits,
     listen::{Ended, Listeners, serve},
     metrics::Metrics,
     routes::{Route, document, routes},
+    secrets::{SecretChange, SecretInfo, SecretKey, SecretKeys, Set, Vault, VaultError},
 };

@@ -24,7 +24,7 @@ use crate::{
     app::App,
     docs, folder, health, models, openai, pages,
     problem::{Finding, Place, Problem},
-    runs, triggers, workflows,
+    runs, secrets, triggers, workflows,
 };
 
 /// A route: what is called how, and by whom.
@@ -65,6 +65,7 @@ impl Routes {
             runs::routes,
             models::routes,
             triggers::routes,
+            secrets::routes,
             openai::routes,
         ]
         .into_iter()

@@ -10,12 +10,14 @@ pub use self::{
         UserRow, UserStore, pause,
     },
     schedules::{Cause, Firing, FiringOutcome, ScheduleId, ScheduleRow, ScheduleState, ScheduleStore},
+    secrets::{SecretRow, SecretStore},
     sqlite::SqliteStore,
     workflows::{NewVersion, Source, StoredVersion, VersionRow, WorkflowRow, WorkflowStore},
 };
 
 mod accounts;
 mod schedules;
+mod secrets;
 mod sqlite;
 #[cfg(test)]
 mod testing;
@@ -23,7 +25,7 @@ mod workflows;
 
 /// Everything that the server stores.
 #[async_trait]
-pub trait Store: WorkflowStore + AccountStore + ScheduleStore {
+pub trait Store: WorkflowStore + AccountStore + ScheduleStore + SecretStore {
     /// One read: whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
 }

@@ -33,6 +33,7 @@ use crate::{
 };
 
 mod api;
+mod uses;
 
 /// The published workflows, held in memory, and the way to all others.
 pub(crate) struct Workflows {
@@ -156,6 +157,7 @@ impl Workflows {
                 .hint(format!("write `name: {name}`, or send it to the workflow `{}`", bundle.entry)));
         }
         if new.publish {
+            self.check_uses(&bundle, &new.actor).map_err(|needs| needs.problem(&bundle.entry))?;
             hooks::check_free(&bundle, &self.all_published())?;
         }
         let row = self.add_bundle(bundle, new).await?;
@@ -188,6 +190,7 @@ impl Workflows {
             None => None,
         };
         if let Some(found) = &found {
+            self.check_uses(&found.bundle, actor).map_err(|needs| needs.problem(name))?;
             hooks::check_free(&found.bundle, &self.all_published())?;
         }
         if !self.store.publish(name, version, actor.entry(self.clock.now(), "workflows.publish", name)).await? {

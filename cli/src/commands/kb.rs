@@ -138,7 +138,7 @@ async fn create(
     language: String,
     shell: &Shell,
 ) -> Result<Exit, Failure> {
-    let router = project.config.router(&project.config.secrets(&project.root)?).await?;
+    let router = project.config.router(&project.secrets()?).await?;
     // The model alone knows what it is called and how long its vectors are.
     let probe = EmbedRequest { model: model.to_owned(), texts: vec![name.clone()], ..EmbedRequest::default() };
     let probe = router.embed(probe).await.map_err(told)?;
@@ -254,7 +254,7 @@ async fn rebuild(
     model: &str,
     shell: &Shell,
 ) -> Result<Exit, Failure> {
-    let router = project.config.router(&project.config.secrets(&project.root)?).await?;
+    let router = project.config.router(&project.secrets()?).await?;
     let total = bases.base(name).await.map_err(told)?.documents;
     let bar = indicatif::ProgressBar::new(total);
     let done =

@@ -14,7 +14,7 @@ use liteagent_server::{Ended, Folder, Listeners, Metrics, Parts, Server, Setting
 use serde_json::json;
 
 use crate::{
-    config::{Config, setting},
+    config::{Config, keys::Keys, setting},
     failure::{Exit, Failure},
     kept,
     listening::{Listening, told},
@@ -80,6 +80,9 @@ impl Serve {
         let counted = Listening::on(self.metrics_host, port, "--metrics-port", codes::SERVER_LISTEN).await?;
         let (stop, stop_now) = (told(1)?, told(2)?);
 
+        let is_production = !self.host.is_loopback() || sandbox::is_production(setting)?;
+        let data = project.data();
+        let secret_keys = Keys::Needed { is_production }.of(&data)?;
         let metrics = Arc::new(Metrics::default());
         let platform = Platform::observed(project, metrics.clone()).await?;
         let store = SqliteStore::open(&project.data()).await?;
@@ -91,12 +94,12 @@ impl Serve {
             store: Arc::new(store),
             clock: Arc::new(SystemClock),
             metrics,
+            secrets: platform.secrets.clone(),
         };
-        let is_production = !self.host.is_loopback() || sandbox::is_production(setting)?;
-        let data = project.data();
         let settings = Settings {
             dev_key: if is_production { None } else { Some(dev_key(&data)?) },
             jwt_secret: access::jwt_secret(setting("JWT_SECRET").as_deref(), is_production, &data)?,
+            secret_keys,
             admin: access::admin()?,
             is_loopback: self.host.is_loopback(),
             names: self.names.clone(),
@@ -105,7 +108,10 @@ impl Serve {
             ..Settings::default()
         };
         let server = Server::open(parts, settings).await?;
-        let synced = server.follow(self.folder(project)?, project.node_types()).await?;
+        for (name, why) in server.unreadable_secrets() {
+            shell.note(format!("warning: the secret `{name}` of the vault cannot be read: {why}"));
+        }
+        let synced = server.follow(self.folder(project, !is_production)?, project.node_types()).await?;
         let url = self.url(listening.address);
         shell.note(format!("definitions: {}", told_of(&synced)));
         shell.note(format!("metrics: http://{}/metrics", counted.address));
@@ -147,14 +153,14 @@ impl Serve {
     }
 
     /// The folder of definitions.
-    fn folder(&self, project: &Project) -> Result<Folder, Failure> {
+    fn folder(&self, project: &Project, is_owner: bool) -> Result<Folder, Failure> {
         let root = self.definitions.as_deref().unwrap_or(&project.root);
         let root = root.canonicalize().map_err(|error| {
             Failure::usage(codes::FILE_UNREADABLE, format!("the folder `{}` cannot be read: {error}", root.display()))
                 .hint("name a folder with workflows: `--definitions DIR`")
         })?;
         let of = Project { root: root.clone(), config: Config::default() };
-        Ok(Folder { list: Arc::new(move || of.workflows(&of.root)), root })
+        Ok(Folder { is_owner, list: Arc::new(move || of.workflows(&of.root)), root })
     }
 }
 
@@ -186,7 +192,12 @@ fn welcome(server: &Server, url: &str, platform: &Platform, project: &Project) -
 }
 
 fn told_of(synced: &Synced) -> String {
-    let published = count(synced.workflows, "workflow");
+    let mut published = count(synced.workflows, "workflow");
+    if let [first, ..] = &*synced.waiting {
+        let verb = if synced.waiting.len() == 1 { "waits" } else { "wait" };
+        let what = count(synced.waiting.len(), "file");
+        published = format!("{published}; {what} {verb} for an owner who publishes them, such as `{first}`: `liteagent explain LA4305`");
+    }
     match &*synced.broken {
         [] => published,
         [one] => format!("{published}; `{one}` has errors: `liteagent check` tells which"),

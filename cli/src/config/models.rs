@@ -22,7 +22,7 @@ use crate::failure::Failure;
 
 impl Config {
     /// The models of this installation. Nobody is called, unless nothing but an Ollama can stand for an alias.
-    pub(crate) async fn router(&self, secrets: &Secrets) -> Result<Arc<Router>, Failure> {
+    pub(crate) async fn router(&self, secrets: &Arc<Secrets>) -> Result<Arc<Router>, Failure> {
         let deployment = self.deployment(secrets)?;
         // Addresses that are configured here are allowed for calls of models, and for nothing else.
         let policy = EgressPolicy::parse(deployment.endpoints())
@@ -33,7 +33,7 @@ impl Config {
         Ok(Arc::new(Router::open(deployment, http, Arc::new(SystemClock), plugged).await))
     }
 
-    fn deployment(&self, secrets: &Secrets) -> Result<Deployment, Failure> {
+    fn deployment(&self, secrets: &Arc<Secrets>) -> Result<Deployment, Failure> {
         resolve(&self.providers, &self.models, secrets, &setting).map_err(|error| {
             let is_variable = error.place.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_');
             let place =

@@ -57,7 +57,7 @@ fn every_command_in_the_guides_works() {
                     continue;
                 }
                 let said = match command.strip_prefix("liteagent ") {
-                    Some(line) => folder.run_args(&words(line)),
+                    Some(line) => liteagent(&folder, line),
                     None => shell(&folder, serving.as_ref(), &command),
                 };
                 let whole = said.out.clone() + &said.err;
@@ -69,6 +69,17 @@ fn every_command_in_the_guides_works() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Runs this program; `< FILE` at the end of the line is what it reads.
+fn liteagent(folder: &Folder, line: &str) -> Said {
+    match line.split_once(" < ") {
+        None => folder.run_args(&words(line)),
+        Some((line, file)) => {
+            let input = fs::File::open(folder.path(file.trim())).unwrap();
+            Said::of(folder.command(&words(line)).stdin(input).output().unwrap())
+        }
+    }
 }
 
 /// Runs a line as a shell does, against the server of the page.

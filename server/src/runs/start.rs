@@ -22,6 +22,7 @@ use utoipa_axum::routes;
 use super::{RunReply, Standing, events};
 use crate::{
     access::{Access, Caller, Role},
+    accounts::Actor,
     app::App,
     extract::Json,
     problem::Problem,
@@ -88,11 +89,15 @@ pub(super) enum Mode {
 async fn start(
     State(app): State<Arc<App>>,
     caller: Caller,
+    actor: Actor,
     headers: HeaderMap,
     Json(body): Json<StartBody>,
 ) -> Result<Response, Problem> {
     caller.check_workflow(&body.workflow)?;
     let published = app.workflows.at(&body.workflow, body.version).await?;
+    if body.version.is_some() {
+        app.workflows.check_uses(&published.bundle, &actor).map_err(|needs| needs.problem(&body.workflow))?;
+    }
     let idempotency = idempotency(&headers, &caller, &body)?;
     let user = body.user.unwrap_or_else(|| value!({ "name": caller.name() }));
     let start = Start {

@@ -10,16 +10,18 @@ use super::Store;
 
 mod accounts;
 mod schedules;
+mod secrets;
 mod workflows;
 
 /// Name of the file in the data folder.
 const FILE: &str = "platform.db";
 
 /// Every migration, oldest first.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("../../migrations/0001_workflows.sql"),
     include_str!("../../migrations/0002_accounts.sql"),
     include_str!("../../migrations/0003_triggers.sql"),
+    include_str!("../../migrations/0004_secrets.sql"),
 ];
 
 /// The rows of the server in one SQLite file. Several processes may use it.

@@ -11,10 +11,10 @@ use axum::{
     http::{HeaderMap, HeaderValue, Request, StatusCode, header},
 };
 use liteagent_engine::{
-    capability::{Capabilities, Secrets},
+    capability::{Capabilities, HttpCall, Secrets},
     engine::{Engine, EngineConfig},
     store::{MemoryStore, StoredHistory, Stores},
-    testing::FakeModels,
+    testing::{FakeHttp, FakeModels},
     time::{Clock, SystemClock},
     units::Duration,
     value::Value,
@@ -33,7 +33,8 @@ pub(crate) struct Installation {
     folder: Arc<TempDir>,
     store: Arc<MemoryStore>,
     clock: Arc<dyn Clock>,
-    secrets: Secrets,
+    secrets: Vec<(String, String)>,
+    http: Arc<FakeHttp>,
 }
 
 /// A server of one test.
@@ -60,8 +61,24 @@ impl Installation {
     /// Nothing in it yet.
     pub(crate) fn new(clock: Arc<dyn Clock>, secrets: &[(&str, &str)]) -> Arc<Self> {
         let store = Arc::new(MemoryStore::new(std::time::Duration::from_secs(30), clock.clone()));
-        let secrets = Secrets::new(secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Arc::new(Self { folder: Arc::new(tempfile::tempdir().unwrap()), store, clock, secrets })
+        let secrets = secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        Arc::new(Self { folder: Arc::new(tempfile::tempdir().unwrap()), store, clock, secrets, http: Arc::default() })
+    }
+
+    /// Nothing in it yet, where others on the network answer so.
+    pub(crate) fn answering(clock: Arc<dyn Clock>, answers: Vec<Value>) -> Arc<Self> {
+        let new = Arc::into_inner(Self::new(clock, SECRETS)).unwrap();
+        Arc::new(Self { http: Arc::new(FakeHttp::answering(answers)), ..new })
+    }
+
+    /// What others on the network were asked.
+    pub(crate) fn called(&self) -> Vec<HttpCall> {
+        self.http.calls()
+    }
+
+    /// The data folder.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// The stores of the engine.
@@ -79,15 +96,17 @@ impl Installation {
         self.server_with(developing(), Vec::new()).await
     }
 
-    async fn server_with(self: &Arc<Self>, settings: Settings, answers: Vec<Value>) -> World {
+    pub(crate) async fn server_with(self: &Arc<Self>, settings: Settings, answers: Vec<Value>) -> World {
         let models = Arc::new(FakeModels::answering(answers));
         let stores = self.stores();
+        let secrets = Arc::new(Secrets::new(self.secrets.clone()));
         let caps = Capabilities {
             files: Some(self.store.clone()),
             kv: Some(self.store.clone()),
+            http: Some(self.http.clone()),
             models: Some(models.clone()),
             history: Some(Arc::new(StoredHistory(stores.journal.clone()))),
-            secrets: Arc::new(self.secrets.clone()),
+            secrets: secrets.clone(),
             ..Capabilities::default()
         };
         let config = EngineConfig {
@@ -105,6 +124,7 @@ impl Installation {
             registry: liteagent_nodes::registry(),
             models: models.clone(),
             store: Arc::new(self.rows().await),
+            secrets,
             clock: self.clock.clone(),
             metrics: Arc::new(Metrics::default()),
         };
@@ -127,7 +147,7 @@ impl World {
         answers: Vec<Value>,
     ) -> Self {
         let store = Arc::new(MemoryStore::new(std::time::Duration::from_secs(30), clock.clone()));
-        let installation = Arc::new(Installation { folder, store, clock, secrets: Secrets::default() });
+        let installation = Arc::new(Installation { folder, store, clock, secrets: Vec::new(), http: Arc::default() });
         installation.server_with(settings, answers).await
     }
 
@@ -147,6 +167,7 @@ impl World {
     }
 }
 
-fn developing() -> Settings {
+/// A server on a developer's machine.
+pub(crate) fn developing() -> Settings {
     Settings { dev_key: Some(KEY.to_owned()), ..Settings::default() }
 }
