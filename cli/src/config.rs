@@ -17,13 +17,14 @@ use liteagent_nodes::egress::{Egress, EgressPolicy};
 use liteagent_providers::{Names, ProviderSettings};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use self::{documents::DocumentsConfig, mcp::McpConfig, sandbox::SandboxConfig, secrets::SecretConfig};
+use self::{documents::DocumentsConfig, mcp::McpConfig, sandbox::SandboxConfig, secrets::SecretConfig, uploads::UploadsConfig};
 use crate::failure::Failure;
 
 mod documents;
 pub(crate) mod keys;
 mod mcp;
 pub(crate) mod models;
+mod uploads;
 mod sandbox;
 mod secrets;
 
@@ -52,6 +53,8 @@ pub(crate) struct Config {
     pub(crate) secrets: BTreeMap<String, SecretConfig>,
     /// How runs are stored.
     pub(crate) storage: StorageConfig,
+    /// What may be uploaded to the server.
+    pub(crate) uploads: UploadsConfig,
 }
 
 /// `[files]`

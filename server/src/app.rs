@@ -15,7 +15,7 @@ use liteagent_engine::{
     codes,
     engine::Engine,
     node::Registry,
-    store::{StoreError, Stores},
+    store::{Files, StoreError, Stores},
     time::Clock,
     units::Size,
     value::Value,
@@ -25,6 +25,7 @@ use tower_http::{compression::CompressionLayer, timeout::RequestBodyTimeoutLayer
 
 use crate::{
     accounts::{Accounts, Admin, JwtSecret},
+    files::{Links, Uploads, is_upload},
     folder::{Folder, Synced, Watched},
     front::{Front, pass},
     limits::{Limiters, Limits},
@@ -63,6 +64,8 @@ pub struct Parts {
     pub metrics: Arc<Metrics>,
     /// The secrets that the engine has; the vault adds its own.
     pub secrets: Arc<Secrets>,
+    /// Files of runs.
+    pub files: Arc<dyn Files>,
 }
 
 /// How a server behaves.
@@ -90,6 +93,8 @@ pub struct Settings {
     pub tls: bool,
     /// How many requests are allowed.
     pub limits: Limits,
+    /// What may be uploaded.
+    pub uploads: Uploads,
 }
 
 impl Default for Settings {
@@ -106,6 +111,7 @@ impl Default for Settings {
             proxies: Vec::new(),
             tls: false,
             limits: Limits::default(),
+            uploads: Uploads::default(),
         }
     }
 }
@@ -124,6 +130,8 @@ pub(crate) struct App {
     pub(crate) workflows: Workflows,
     pub(crate) watched: Watched,
     pub(crate) vault: Vault,
+    pub(crate) files: Arc<dyn Files>,
+    pub(crate) links: Links,
     stopping: watch::Sender<bool>,
 }
 
@@ -144,7 +152,7 @@ impl App {
 async fn refuse_large(State(most): State<Size>, request: Request, next: Next) -> Response {
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     match length {
-        Some(length) if length > most.0 => {
+        Some(length) if length > most.0 && !is_upload(&request) => {
             let detail = format!("expected a body of at most {most}, found {}", Size(length));
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, codes::REQUEST_BODY, detail).hint("send less").into_response()
         }
@@ -166,7 +174,7 @@ impl Server {
     /// # Errors
     /// When its rows cannot be read.
     pub async fn open(parts: Parts, settings: Settings) -> Result<Self, StoreError> {
-        let Parts { engine, stores, registry, models, store, clock, metrics, secrets } = parts;
+        let Parts { engine, stores, registry, models, store, clock, metrics, secrets, files } = parts;
         let vault = Vault::open(store.clone(), &settings.secret_keys, secrets, clock.clone()).await?;
         let workflows = Workflows::open(store.clone(), stores.clone(), registry, clock.clone()).await?;
         let accounts = Accounts::new(store.clone(), clock.clone(), &settings);
@@ -184,6 +192,8 @@ impl Server {
             workflows,
             watched: Watched::default(),
             vault,
+            files,
+            links: Links::new(&settings.secret_keys),
             stopping: watch::Sender::new(false),
             settings,
         });
@@ -224,6 +234,9 @@ impl Server {
                 swept.limits.sweep();
                 if let Err(error) = swept.accounts.sweep().await {
                     tracing::error!(%error, "what has expired could not be deleted");
+                }
+                if let Err(problem) = swept.sweep_uploads().await {
+                    tracing::error!(?problem, "uploads that have expired could not be deleted");
                 }
             }
         };

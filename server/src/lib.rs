@@ -11,7 +11,7 @@
 //! - `runs`: starting, following and steering runs;
 //! - `triggers`: what starts runs besides callers: schedules and webhooks;
 //! - `openai`: workflows as models of OpenAI's API;
-//! - `secrets`: the vault;
+//! - `secrets`: the vault; `files`: uploads, files of runs, links to them;
 //! - `models`: the language models, and what was used of them;
 //! - `metrics`: what is counted, for Prometheus;
 //! - `store`: the rows of all that; what runs leave is kept by the engine's own stores.
@@ -25,6 +25,7 @@ mod accounts;
 mod app;
 mod docs;
 mod extract;
+mod files;
 mod folder;
 mod front;
 mod health;
@@ -46,6 +47,7 @@ pub use self::{
     access::{Access, Role},
     accounts::{Actor, Admin, JwtSecret, Refused, random_key},
     app::{Parts, Server, Settings},
+    files::Uploads,
     folder::{Folder, Synced},
     limits::Limits,
     listen::{Ended, Listeners, serve},

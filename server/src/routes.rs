@@ -22,7 +22,7 @@ use crate::{
     access::{Access, guard},
     accounts,
     app::App,
-    docs, folder, health, models, openai, pages,
+    docs, files, folder, health, models, openai, pages,
     problem::{Finding, Place, Problem},
     runs, secrets, triggers, workflows,
 };
@@ -66,6 +66,7 @@ impl Routes {
             models::routes,
             triggers::routes,
             secrets::routes,
+            files::routes,
             openai::routes,
         ]
         .into_iter()

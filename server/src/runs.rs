@@ -19,6 +19,8 @@ mod list;
 mod start;
 mod steer;
 
+pub(crate) use self::start::idempotency_key;
+
 pub(crate) fn routes(routes: Routes) -> Routes {
     [start::routes, list::routes, events::routes, steer::routes].into_iter().fold(routes, |routes, more| more(routes))
 }
@@ -197,7 +199,7 @@ impl RunReply {
 }
 
 /// A run that this caller may see.
-async fn visible(app: &App, caller: &Caller, id: &str) -> Result<RunRow, Problem> {
+pub(crate) async fn visible(app: &App, caller: &Caller, id: &str) -> Result<RunRow, Problem> {
     let id: RunId = id.parse().map_err(|error: String| {
         Problem::invalid(liteagent_engine::codes::REQUEST_PARAMETER, error).hint("list runs with GET /api/runs")
     })?;

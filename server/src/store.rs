@@ -9,6 +9,7 @@ pub use self::{
         KeyStore, LinkFor, NewLink, NewSession, NewUser, Outcome, Rotated, SessionStore, TokenHash, UserChange,
         UserRow, UserStore, pause,
     },
+    files::{UploadKey, UploadRow, UploadStore, Uploaded},
     schedules::{Cause, Firing, FiringOutcome, ScheduleId, ScheduleRow, ScheduleState, ScheduleStore},
     secrets::{SecretRow, SecretStore},
     sqlite::SqliteStore,
@@ -16,6 +17,7 @@ pub use self::{
 };
 
 mod accounts;
+mod files;
 mod schedules;
 mod secrets;
 mod sqlite;
@@ -25,7 +27,7 @@ mod workflows;
 
 /// Everything that the server stores.
 #[async_trait]
-pub trait Store: WorkflowStore + AccountStore + ScheduleStore + SecretStore {
+pub trait Store: WorkflowStore + AccountStore + ScheduleStore + SecretStore + UploadStore {
     /// One read: whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
 }

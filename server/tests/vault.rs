@@ -49,14 +49,15 @@ async fn set(world: &World, name: &str, value: &str) {
     assert!(reply.status.is_success() && !reply.body.contains(value), "{}", reply.body);
 }
 
-/// Follows a run until it has come to rest.
-async fn settled(world: &World, run: &str) -> String {
+/// Follows a run to its end.
+async fn ended(world: &World, run: &str) -> String {
     loop {
         let reply = Client::developer().send(world, &format!("GET /api/runs/{run}"), Json::Null).await;
         let json: Json = serde_json::from_str(&reply.body).unwrap();
-        if !["queued", "running"].contains(&json["status"].as_str().unwrap()) {
+        if ["succeeded", "failed"].contains(&json["status"].as_str().unwrap()) {
             return reply.body;
         }
+        world.server.round().await;
         tokio::task::yield_now().await;
     }
 }
@@ -75,7 +76,7 @@ async fn a_value_that_changes_holds_for_the_next_node_and_both_are_hidden() {
     set(&other, "TOKEN", "second-token-value").await;
     world.server.round().await;
     owner(&world, &format!("POST /api/runs/{run}/signal"), json!({ "name": "go" }), 202).await;
-    let shown = settled(&world, run).await;
+    let shown = ended(&world, run).await;
 
     let sent = |at: usize| {
         let headers = installation.called()[at].headers.clone();
@@ -181,8 +182,8 @@ const CALL: &str = r#"
 name: NAME
 secrets: [NAME]
 nodes:
-  call: { type: http-request, url: "https://a.test/1", auth: { bearer: "{{ secrets.NAME }}" } }
-outputs: { said: "{{ call.body }}" }
+  fetch: { type: http-request, url: "https://a.test/1", auth: { bearer: "{{ secrets.NAME }}" } }
+outputs: { said: "{{ fetch.body }}" }
 "#;
 
 fn calling(name: &str) -> String {

@@ -95,6 +95,7 @@ impl Serve {
             clock: Arc::new(SystemClock),
             metrics,
             secrets: platform.secrets.clone(),
+            files: platform.files.clone(),
         };
         let settings = Settings {
             dev_key: if is_production { None } else { Some(dev_key(&data)?) },
@@ -105,6 +106,7 @@ impl Serve {
             names: self.names.clone(),
             proxies: self.proxies.clone(),
             tls: self.tls,
+            uploads: project.config.uploads.uploads()?,
             ..Settings::default()
         };
         let server = Server::open(parts, settings).await?;

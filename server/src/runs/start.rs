@@ -47,7 +47,7 @@ pub(super) struct StartBody {
     workflow: String,
     /// Its version; the published one by default.
     version: Option<u32>,
-    /// The inputs that it declares.
+    /// The inputs that it declares. One of the type `file` takes the `file` of an upload, of which `id` is enough.
     #[serde(default = "Value::object")]
     #[schema(value_type = Object)]
     inputs: Value,
@@ -99,15 +99,20 @@ async fn start(
         app.workflows.check_uses(&published.bundle, &actor).map_err(|needs| needs.problem(&body.workflow))?;
     }
     let idempotency = idempotency(&headers, &caller, &body)?;
+    let id = RunId::random();
+    let (inputs, given) = app.give_uploads(&caller, id, body.inputs).await?;
     let user = body.user.unwrap_or_else(|| value!({ "name": caller.name() }));
     let start = Start {
+        id: Some(id),
         user,
         conversation: body.conversation,
         subject: body.subject,
         idempotency,
-        ..Start::new(published.bundle.clone(), body.inputs, value!({ "type": "api" }))
+        ..Start::new(published.bundle.clone(), inputs, value!({ "type": "api" }))
     };
-    let run = app.engine.start(start).await?;
+    let begun = app.engine.start(start).await;
+    app.settle_uploads(&given, begun.as_ref().ok().copied()).await?;
+    let run = begun?;
     match body.mode {
         Mode::Wait => wait(&app, run).await,
         Mode::Async => Ok((StatusCode::ACCEPTED, Json(RunReply::begun(run, Standing::Queued))).into_response()),
@@ -127,13 +132,19 @@ async fn wait(app: &App, run: RunId) -> Result<Response, Problem> {
     }
 }
 
-/// What makes the same request the same run.
-fn idempotency(headers: &HeaderMap, caller: &Caller, body: &StartBody) -> Result<Option<Idempotency>, Problem> {
+/// The key that a request may be sent again with.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let key = key.to_str().ok().filter(|key| (1..=LONGEST_KEY).contains(&key.len())).ok_or_else(|| {
         Problem::invalid(codes::REQUEST_PARAMETER, "`Idempotency-Key` is no text of 1 to 255 visible characters")
-            .hint("use a fresh UUID for each run that shall begin")
+            .hint("use a fresh UUID for each request that is a new one")
     })?;
+    Ok(Some(key))
+}
+
+/// What makes the same request the same run.
+fn idempotency(headers: &HeaderMap, caller: &Caller, body: &StartBody) -> Result<Option<Idempotency>, Problem> {
+    let Some(key) = idempotency_key(headers)? else { return Ok(None) };
     let meant = value!({
         "version": body.version,
         "inputs": body.inputs.clone(),

@@ -9,6 +9,7 @@ use liteagent_engine::store::StoreError;
 use super::Store;
 
 mod accounts;
+mod files;
 mod schedules;
 mod secrets;
 mod workflows;
@@ -17,11 +18,12 @@ mod workflows;
 const FILE: &str = "platform.db";
 
 /// Every migration, oldest first.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("../../migrations/0001_workflows.sql"),
     include_str!("../../migrations/0002_accounts.sql"),
     include_str!("../../migrations/0003_triggers.sql"),
     include_str!("../../migrations/0004_secrets.sql"),
+    include_str!("../../migrations/0005_files.sql"),
 ];
 
 /// The rows of the server in one SQLite file. Several processes may use it.

@@ -125,6 +125,7 @@ impl Installation {
             models: models.clone(),
             store: Arc::new(self.rows().await),
             secrets,
+            files: self.store.clone(),
             clock: self.clock.clone(),
             metrics: Arc::new(Metrics::default()),
         };
