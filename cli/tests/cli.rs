@@ -18,6 +18,7 @@ mod cli {
     pub(crate) mod provider;
     mod quarantine;
     mod runs;
+    mod secrets;
     pub(crate) mod serve;
     mod service;
     mod terminal;
