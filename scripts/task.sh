@@ -36,6 +36,19 @@ need_yaml_ls() { # LITEAGENT_YAML_LS is the language server of the tests that lo
   npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$cache/node" "yaml-language-server@$version"
 }
 
+need_clients() { # LITEAGENT_CLIENTS has the programs of others that tests let loose on the server
+  local openai_python=3.57.0 openai_node=7.57.0 schemathesis=4.32.5
+  export LITEAGENT_CLIENTS="$cache/clients"
+  local wanted="$openai_python $openai_node $schemathesis" made="$LITEAGENT_CLIENTS/made-of"
+  [ "$(cat "$made" 2>/dev/null)" = "$wanted" ] && return 0
+  say "installing OpenAI's clients and schemathesis into $LITEAGENT_CLIENTS"
+  python3 -m venv --clear "$LITEAGENT_CLIENTS/python"
+  "$LITEAGENT_CLIENTS/python/bin/pip" install -q --disable-pip-version-check \
+    "openai==$openai_python" "schemathesis==$schemathesis"
+  npm install --silent --no-audit --no-fund --ignore-scripts --prefix "$LITEAGENT_CLIENTS/node" "openai@$openai_node"
+  printf '%s\n' "$wanted" > "$made"
+}
+
 need_rust
 need_packages cc:build-essential curl:curl
 case "$1" in
@@ -48,6 +61,7 @@ case "$1" in
     need_nextest
     need_pyyaml
     need_yaml_ls
+    need_clients
     ;;
   bench) need_packages node:nodejs; need_venv ;;
 esac

@@ -3,6 +3,7 @@
 mod cli {
     mod cassettes;
     mod chat;
+    mod clients;
     mod code;
     mod composites;
     pub(crate) mod docs;

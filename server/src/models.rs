@@ -14,7 +14,7 @@ use utoipa_axum::routes;
 use crate::{
     access::{Access, Role},
     app::App,
-    extract::{Json, Query},
+    extract::{Json, Limit, Query},
     problem::Problem,
     routes::Routes,
     runs::Used,
@@ -72,8 +72,9 @@ async fn models(State(app): State<Arc<App>>) -> Json<ModelList> {
 #[serde(deny_unknown_fields)]
 struct UsageQuery {
     /// So many days, today included: 1 to 36,500, 30 by default.
-    #[param(minimum = 1, maximum = 36_500)]
-    days: Option<u32>,
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 36_500)]
+    days: Limit<30, 36_500>,
 }
 
 /// What the runs of a workflow that ended on a day used of a model.
@@ -113,7 +114,7 @@ struct UsageReply {
 /// It outlives the runs.
 #[utoipa::path(get, path = "/api/usage", tag = "models", params(UsageQuery), responses((status = 200, body = UsageReply)))]
 async fn usage(State(app): State<Arc<App>>, Query(query): Query<UsageQuery>) -> Result<Json<UsageReply>, Problem> {
-    let days = query.days.unwrap_or(30).clamp(1, 36_500);
+    let days = query.days.0;
     let now = app.clock.now();
     let rows = app.stores.journal.usage(now - DAY * i64::from(days - 1), now).await?;
     Ok(Json(UsageReply { usage: rows.into_iter().map(Row::from).collect() }))

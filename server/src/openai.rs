@@ -9,7 +9,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use liteagent_engine::codes;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{extract::Json, problem::Problem, routes::Routes};
@@ -17,10 +17,17 @@ use crate::{extract::Json, problem::Problem, routes::Routes};
 mod answer;
 mod chat;
 mod embeddings;
+mod messages;
 mod models;
+mod tools;
 
 pub(crate) fn routes(routes: Routes) -> Routes {
     [models::routes, chat::routes, embeddings::routes].into_iter().fold(routes, |routes, more| more(routes))
+}
+
+/// Whether a path is of OpenAI's API.
+pub(crate) fn is_of(path: &str) -> bool {
+    path.starts_with("/v1/")
 }
 
 /// A failure, as OpenAI's clients read it.
@@ -34,7 +41,7 @@ impl<E: Into<Problem>> From<E> for Refusal {
 
 /// A failure.
 #[derive(Serialize, ToSchema)]
-struct Failed {
+pub(crate) struct Failed {
     error: FailedError,
 }
 
@@ -75,42 +82,5 @@ impl IntoResponse for Refusal {
         response.headers_mut().remove(axum::http::header::CONTENT_LENGTH);
         *response.body_mut() = body;
         response
-    }
-}
-
-/// Text, alone or in parts.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-#[serde(untagged)]
-enum Content {
-    /// The text.
-    Text(String),
-    /// Its parts.
-    Parts(Vec<Part>),
-}
-
-/// A part of a message.
-#[derive(Clone, Debug, Deserialize, ToSchema)]
-struct Part {
-    /// `text`: others are refused.
-    #[serde(rename = "type")]
-    kind: String,
-    /// The text.
-    text: Option<String>,
-}
-
-impl Content {
-    fn text(self) -> Result<String, Problem> {
-        let parts = match self {
-            Self::Text(text) => return Ok(text),
-            Self::Parts(parts) => parts,
-        };
-        let text = |part: Part| match (part.kind.as_str(), part.text) {
-            ("text", Some(text)) => Ok(text),
-            (kind, _) => {
-                Err(Problem::invalid(codes::REQUEST_BODY, format!("expected parts of the type `text`, found `{kind}`"))
-                    .hint("send text alone"))
-            }
-        };
-        parts.into_iter().map(text).collect::<Result<Vec<_>, _>>().map(|parts| parts.join("\n"))
     }
 }

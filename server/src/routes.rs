@@ -1,6 +1,6 @@
 //! Every route with who may call it, and the OpenAPI document that is made of them.
 
-use std::sync::Arc;
+use std::{collections::BTreeMap, sync::Arc};
 
 use axum::{
     Extension, Router,
@@ -11,7 +11,7 @@ use liteagent_engine::codes;
 use utoipa::{
     OpenApi as _,
     openapi::{
-        ContentBuilder, OpenApi, Ref, RefOr, ResponseBuilder, SecurityRequirement,
+        AllOf, ContentBuilder, Object, OpenApi, Ref, RefOr, ResponseBuilder, Schema, SecurityRequirement,
         path::{Operation, PathItem},
         security::{Http, HttpAuthScheme, SecurityScheme},
     },
@@ -47,7 +47,7 @@ pub(crate) struct Routes {
 #[derive(utoipa::OpenApi)]
 #[openapi(
     info(title = "LiteAgent", description = "Workflows, runs, chat and schedules through an API."),
-    components(schemas(Problem, Finding, Place))
+    components(schemas(Problem, Finding, Place, openai::Failed))
 )]
 struct Document;
 
@@ -78,7 +78,7 @@ impl Routes {
         let (schemas, mut paths, router) = routes;
         for (path, item) in &mut paths.paths {
             for (method, operation) in operations(item) {
-                describe(operation, access);
+                describe(operation, path, access);
                 self.table.push(Route { method, path: path.clone(), access });
             }
         }
@@ -104,10 +104,42 @@ impl Routes {
         let components = document.components.get_or_insert_default();
         let bearer = SecurityScheme::Http(Http::new(HttpAuthScheme::Bearer));
         components.security_schemes.insert("bearer".to_owned(), bearer.into());
+        flatten(&mut components.schemas);
         // What matches several segments is an ordinary parameter in the document.
         let paths = std::mem::take(&mut document.paths.paths);
         document.paths.paths = paths.into_iter().map(|(path, item)| (path.replace("{*", "{"), item)).collect();
         document
+    }
+}
+
+/// Makes one object of what is an object with the members of others: each of those is closed, and would refuse the rest.
+fn flatten(schemas: &mut BTreeMap<String, RefOr<Schema>>) {
+    let all = schemas.clone();
+    for schema in schemas.values_mut() {
+        let RefOr::T(Schema::AllOf(AllOf { items, description, .. })) = schema else { continue };
+        let parts: Vec<_> = items.iter().filter_map(|item| object(item, &all)).collect();
+        if parts.len() < items.len() {
+            continue;
+        }
+        let mut whole = Object::default();
+        whole.description = description.take();
+        for part in parts {
+            whole.properties.extend(part.properties.clone());
+            whole.required.extend(part.required.iter().cloned());
+            whole.additional_properties = whole.additional_properties.or_else(|| part.additional_properties.clone());
+        }
+        *schema = RefOr::T(Schema::Object(whole));
+    }
+}
+
+fn object<'s>(schema: &'s RefOr<Schema>, all: &'s BTreeMap<String, RefOr<Schema>>) -> Option<&'s Object> {
+    match schema {
+        RefOr::T(Schema::Object(object)) => Some(object),
+        RefOr::T(_) => None,
+        RefOr::Ref(named) => match all.get(named.ref_location.strip_prefix("#/components/schemas/")?)? {
+            RefOr::T(Schema::Object(object)) => Some(object),
+            _ => None,
+        },
     }
 }
 
@@ -123,16 +155,17 @@ fn operations(item: &mut PathItem) -> impl Iterator<Item = (Method, &mut Operati
 }
 
 /// Adds what holds for every operation: who may call it, and how it fails.
-fn describe(operation: &mut Operation, access: Access) {
+fn describe(operation: &mut Operation, path: &str, access: Access) {
     let text = operation.description.take().unwrap_or_default();
     operation.description = Some(format!("{text}\n\n{}", access.described()).trim().to_owned());
     if !access.is_open() {
         operation.security = Some(vec![SecurityRequirement::new("bearer", [""; 0])]);
     }
-    let problem = RefOr::Ref(Ref::from_schema_name("Problem"));
-    let content = ContentBuilder::new().schema(Some(problem)).build();
-    let response = ResponseBuilder::new().description("It failed").content("application/problem+json", content).build();
-    operation.responses.responses.insert("default".to_owned(), response.into());
+    let content = |schema| ContentBuilder::new().schema(Some(RefOr::Ref(Ref::from_schema_name(schema)))).build();
+    let failed =
+        ResponseBuilder::new().description("It failed").content("application/problem+json", content("Problem"));
+    let failed = if openai::is_of(path) { failed.content("application/json", content("Failed")) } else { failed };
+    operation.responses.responses.insert("default".to_owned(), failed.build().into());
 }
 
 async fn nothing_here(uri: Uri) -> Problem {

@@ -50,6 +50,16 @@ impl Serving {
         Self { child, err, address, said, key }
     }
 
+    /// Its address as a URL.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// The development key.
+    pub(crate) fn key(&self) -> &str {
+        &self.key
+    }
+
     /// A request with the development key: the status and the body of the answer.
     pub(crate) fn ask(&self, method: &str, path: &str, body: &Json) -> Option<(u16, String)> {
         ask(self.address, &self.key, method, path, body)

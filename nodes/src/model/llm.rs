@@ -12,7 +12,7 @@ use super::{
     choice::ModelChoice,
     react,
     structured::{self, Returns},
-    tools::{ToolSet, Tools},
+    tools::{ToolSet, Tools, called},
 };
 
 mod citations;
@@ -175,6 +175,9 @@ impl Node for Llm {
             None => Vec::new(),
         };
         message::add_passages(&mut messages, &passages);
+        if self.tools.of_caller().is_some() {
+            messages.extend(called(ctx)?);
+        }
         let returns: Option<&Returns> = config.returns.as_ref();
         let mut request = ChatRequest { models, messages, sampling: self.sampling.clone(), ..ChatRequest::default() };
         let in_words = !self.tools.is_empty() && self.give_tools(ctx, &mut request, returns).await?;
@@ -301,6 +304,21 @@ inputs: { question: What is 2 + 2? }
 fakes: { models: [{ call: { sums: { expression: 2 + 2 } } }] }
 ",
         gives: "output: { finish: tools, calls: [{ id: call_1, name: sums, arguments: { expression: 2 + 2 } }] }",
+    },
+    Example {
+        title: "The caller of the run brings tools, and calls them itself",
+        yaml: "\
+type: llm
+messages: [{ user: \"{{ inputs.message }}\" }]
+tools:
+  theirs: { caller: true }
+",
+        scope: "\
+inputs: { message: Is it open? }
+trigger: { tools: [{ name: hours, description: When it is open., parameters: { type: object } }] }
+fakes: { models: [{ call: { hours: { day: today } } }] }
+",
+        gives: "output: { finish: tools, calls: [{ id: call_1, name: hours, arguments: { day: today } }] }",
     },
     Example {
         title: "The model may not be there",

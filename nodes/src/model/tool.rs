@@ -70,6 +70,7 @@ impl Node for Tool {
             knowledge: config.knowledge.as_deref(),
             openapi: config.openapi.as_deref(),
             mcp: config.mcp.as_deref(),
+            caller: false,
             allow: &config.allow,
             hosts: &config.hosts,
             methods: &config.methods,

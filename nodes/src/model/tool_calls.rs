@@ -82,6 +82,11 @@ impl Node for ToolCalls {
 
     fn new(config: Self::Config) -> Result<Self, ConfigError> {
         let tools = ToolSet::new(&config.tools, "/tools")?;
+        if let Some(name) = tools.of_caller() {
+            let message = format!("`{name}` is called by whoever started the run, and not by the workflow");
+            return Err(ConfigError::new(codes::TOOL_OPTION, format!("/tools/{name}/caller"), message)
+                .hint("give it to an `llm` outside of an agent, and pass its `calls` on under `outputs`"));
+        }
         Ok(Self { config, tools })
     }
 

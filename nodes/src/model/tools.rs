@@ -12,12 +12,16 @@ use liteagent_engine::{
 use schemars::SchemaGenerator;
 
 pub use self::kind::ToolOutput;
-pub(crate) use self::kind::{Kind, KindFields};
+pub(crate) use self::{
+    caller::called,
+    kind::{Kind, KindFields},
+};
 use crate::io::http_request::{Auth, Method};
 
 mod branch;
 mod builtin;
 mod calculator;
+mod caller;
 mod http;
 mod kind;
 mod knowledge;
@@ -59,7 +63,7 @@ const LONGEST_NAME: usize = 64;
 /// Between the name of a tool and that of one of its operations.
 const OF: &str = "__";
 
-/// A tool: exactly one of `workflow`, `builtin`, `knowledge`, `openapi` and `mcp`.
+/// A tool: exactly one of `workflow`, `builtin`, `knowledge`, `openapi`, `mcp` and `caller`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ToolDef {
@@ -79,6 +83,9 @@ pub struct ToolDef {
     /// The tools of an MCP server: its name in `liteagent.toml`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mcp: Option<String>,
+    /// The tools that the caller of the run brings, as clients of OpenAI's API do, and calls itself. Only for an `llm`.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub caller: bool,
     /// When to use it, for the model. By default what the workflow, the service or the server says.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub description: Option<String>,
@@ -208,6 +215,11 @@ impl ToolSet {
         Ok(Self(entries))
     }
 
+    /// The tools that the caller of the run calls itself: their name here.
+    pub(crate) fn of_caller(&self) -> Option<&str> {
+        self.0.iter().find_map(|(name, entry)| matches!(entry.kind, Kind::Caller).then_some(name.as_str()))
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -246,6 +258,7 @@ impl ToolSet {
         for (name, Entry { def, kind }) in &self.0 {
             specs.extend(kind.specs(name, def, ctx).await?);
         }
+        caller::check_names(&specs)?;
         Ok(specs)
     }
 
@@ -285,6 +298,7 @@ impl ToolDef {
             knowledge: self.knowledge.as_deref(),
             openapi: self.openapi.as_deref(),
             mcp: self.mcp.as_deref(),
+            caller: self.caller,
             allow: &self.allow,
             hosts: &self.hosts,
             methods: &self.methods,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use liteagent_engine::{
+    capability::model::Message,
     codes,
     definition::Definition,
     engine::{RunEnd, Settled, Start},
@@ -14,9 +15,11 @@ use liteagent_engine::{
     value::Value,
 };
 
+use super::tools::{Tool, for_run};
 use crate::{access::Caller, app::App, problem::Problem};
 
 /// What a workflow is asked.
+#[derive(Default)]
 pub(super) struct Question {
     /// The workflow.
     pub(super) model: String,
@@ -24,8 +27,19 @@ pub(super) struct Question {
     pub(super) message: String,
     /// What was said before: `{ role, content }`, oldest first.
     pub(super) before: Vec<Value>,
+    /// The calls of tools that were asked for since, and what came of them.
+    pub(super) called: Vec<Message>,
+    /// The tools of the caller.
+    pub(super) tools: Vec<Tool>,
     /// Whom it is for.
     pub(super) user: Option<String>,
+}
+
+impl Question {
+    /// A question to this model, which is empty.
+    pub(super) fn to(model: String) -> Self {
+        Self { model, ..Self::default() }
+    }
 }
 
 /// The input that a message goes into: `message` of a chat, else the only required input when that is a text.
@@ -73,10 +87,18 @@ impl Answering {
             Problem::invalid(codes::NOT_A_CHAT, detail).hint("start it with POST /api/runs, which takes all its inputs")
         })?;
         let inputs = Value::from_pairs([(input, Value::from(question.message))]);
-        let mut trigger = value!({ "type": "api" });
+        let mut trigger = vec![("type", Value::from("api"))];
         if !question.before.is_empty() {
-            trigger = value!({ "type": "api", "messages": question.before });
+            trigger.push(("messages", question.before.into()));
         }
+        if !question.tools.is_empty() {
+            trigger.push(("tools", for_run(&question.tools, &published.bundle)?));
+        }
+        if !question.called.is_empty() {
+            let called = Value::from_serialize(&question.called).expect("messages have a JSON form");
+            trigger.push(("called", called));
+        }
+        let trigger = Value::from_pairs(trigger);
         let user = question.user.unwrap_or_else(|| caller.name());
         let start = Start { user: value!({ "name": user }), ..Start::new(published.bundle.clone(), inputs, trigger) };
         let run = app.engine.start(start).await?;

@@ -17,8 +17,10 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::{
-    Content, Failed, Refusal,
+    Failed, Refusal,
     answer::{Answering, Came, Question, failed},
+    messages::{self, Message, Said},
+    tools::{Call, Tool, asked_for},
 };
 use crate::{
     access::{Access, Caller, Role},
@@ -38,7 +40,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 struct ChatBody {
     /// The name of a workflow.
     model: String,
-    /// The conversation, oldest first. The last message is the user's.
+    /// The conversation, oldest first. Its end is the user's, or what came of the calls that the model asked for.
     messages: Vec<Message>,
     /// Whether the answer comes piece by piece.
     #[serde(default)]
@@ -48,10 +50,13 @@ struct ChatBody {
     stream_options: StreamOptions,
     /// How many answers: 1.
     n: Option<u32>,
-    /// Tools of the caller: a workflow has its own, so there must be none.
+    /// Tools that the caller calls itself, where the workflow gives them to its model.
     #[serde(default)]
-    #[schema(value_type = Vec<Object>)]
-    tools: Vec<serde_json::Value>,
+    #[schema(max_items = 128)]
+    tools: Vec<Tool>,
+    /// Whether the model may call them: `auto` or `none`.
+    #[serde(default)]
+    tool_choice: ToolChoice,
     /// Whom it is for, as templates see it in `sys.user.name`.
     user: Option<String>,
 }
@@ -64,39 +69,25 @@ struct StreamOptions {
     include_usage: bool,
 }
 
-/// A message.
-#[derive(Deserialize, ToSchema)]
-struct Message {
-    /// `system`, `developer`, `user` or `assistant`.
-    role: String,
-    /// What it says.
-    content: Option<Content>,
+/// Whether the model may call the caller's tools.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+enum ToolChoice {
+    /// As it likes.
+    #[default]
+    Auto,
+    /// It may not.
+    None,
 }
 
 impl ChatBody {
     fn question(self) -> Result<Question, Problem> {
-        let invalid = |detail: &str| Problem::invalid(codes::REQUEST_BODY, detail);
-        if !self.tools.is_empty() {
-            return Err(invalid("`tools` is not empty").hint("declare the tools in the workflow: it calls them itself"));
-        }
         if self.n.is_some_and(|n| n != 1) {
-            return Err(invalid("`n` is not 1").hint("ask again for another answer"));
+            return Err(Problem::invalid(codes::REQUEST_BODY, "`n` is not 1").hint("ask again for another answer"));
         }
-        let mut messages = Vec::new();
-        for message in self.messages {
-            let content = message.content.map_or(Ok(String::new()), Content::text)?;
-            messages.push((message.role, content));
-        }
-        let message = match messages.pop() {
-            Some((role, content)) if role == "user" => content,
-            _ => {
-                return Err(
-                    invalid("the last of `messages` is not the user's").hint("end `messages` with `role: user`")
-                );
-            }
-        };
-        let before = messages.into_iter().map(|(role, content)| value!({ "role": role, "content": content })).collect();
-        Ok(Question { model: self.model, message, before, user: self.user })
+        let tools = if self.tool_choice == ToolChoice::None { Vec::new() } else { self.tools };
+        let Said { before, message, called } = messages::read(self.messages)?;
+        Ok(Question { message, before, called, tools, user: self.user, ..Question::to(self.model) })
     }
 }
 
@@ -115,17 +106,24 @@ impl Tokens {
     }
 }
 
+/// The two forms of answers.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Form {
+    Chat,
+    Text,
+}
+
 /// What a reply has besides its text.
-#[derive(Clone)]
 struct Frame {
+    form: Form,
     id: String,
     created: i64,
     model: String,
 }
 
 impl Frame {
-    fn new(app: &App, run: RunId, model: &str) -> Self {
-        Self { id: run.to_string(), created: app.clock.now() / 1_000, model: model.to_owned() }
+    fn new(app: &App, form: Form, run: RunId, model: &str) -> Self {
+        Self { form, id: run.to_string(), created: app.clock.now() / 1_000, model: model.to_owned() }
     }
 
     fn reply(&self, object: &str, choice: Value, usage: Option<&Tokens>) -> Value {
@@ -142,11 +140,81 @@ impl Frame {
         Value::from_pairs(members)
     }
 
-    /// A piece of a stream.
+    /// The whole answer.
+    fn whole(&self, text: &str, calls: &[Call], usage: &Tokens) -> Value {
+        let finish = finish(calls);
+        if self.form == Form::Text {
+            let choice = value!({ "index": 0, "text": text, "logprobs": null, "finish_reason": finish });
+            return self.reply("text_completion", choice, Some(usage));
+        }
+        let content = if text.is_empty() && !calls.is_empty() { Value::Null } else { text.into() };
+        let mut message = vec![("role", Value::from("assistant")), ("content", content)];
+        if !calls.is_empty() {
+            message.push(("tool_calls", written(calls)));
+        }
+        let choice = value!({ "index": 0, "message": Value::from_pairs(message), "finish_reason": finish });
+        self.reply("chat.completion", choice, Some(usage))
+    }
+
+    /// The first piece of a stream; texts begin with what they say.
+    fn begin(&self) -> Option<Value> {
+        let delta = value!({ "role": "assistant", "content": "" });
+        (self.form == Form::Chat).then(|| self.chunk(delta, None))
+    }
+
+    /// A piece of a stream that says this.
+    fn says(&self, text: &str) -> Value {
+        match self.form {
+            Form::Chat => self.chunk(value!({ "content": text }), None),
+            Form::Text => self.text_chunk(text, None),
+        }
+    }
+
+    /// The last piece of a stream with a choice.
+    fn ends(&self, calls: &[Call]) -> Value {
+        match (self.form, calls) {
+            (Form::Text, _) => self.text_chunk("", Some("stop")),
+            (Form::Chat, []) => self.chunk(Value::object(), Some("stop")),
+            (Form::Chat, calls) => {
+                let indexed = |(index, call)| IndexedCall { index, call };
+                let all: Vec<_> = calls.iter().enumerate().map(indexed).collect();
+                self.chunk(value!({ "tool_calls": written(&all) }), Some(finish(calls)))
+            }
+        }
+    }
+
+    /// The piece that tells what was used.
+    fn used(&self, usage: &Tokens) -> Value {
+        let object = if self.form == Form::Chat { "chat.completion.chunk" } else { "text_completion" };
+        self.reply(object, Value::Null, Some(usage))
+    }
+
     fn chunk(&self, delta: Value, finish: Option<&str>) -> Value {
         let choice = value!({ "index": 0, "delta": delta, "finish_reason": finish });
         self.reply("chat.completion.chunk", choice, None)
     }
+
+    fn text_chunk(&self, text: &str, finish: Option<&str>) -> Value {
+        let choice = value!({ "index": 0, "text": text, "logprobs": null, "finish_reason": finish });
+        self.reply("text_completion", choice, None)
+    }
+}
+
+/// A call in a stream.
+#[derive(Serialize)]
+struct IndexedCall<'c> {
+    index: usize,
+    #[serde(flatten)]
+    call: &'c Call,
+}
+
+fn written(calls: &(impl Serialize + ?Sized)) -> Value {
+    Value::from_serialize(calls).expect("calls have a JSON form")
+}
+
+/// Why an answer ends.
+const fn finish(calls: &[Call]) -> &'static str {
+    if calls.is_empty() { "stop" } else { "tool_calls" }
 }
 
 /// Asks a workflow, with the conversation so far
@@ -155,21 +223,32 @@ impl Frame {
 #[utoipa::path(post, path = "/v1/chat/completions", tag = "openai", request_body = ChatBody,
     responses((status = 200, description = "The answer", content((serde_json::Value = "application/json"), (String = "text/event-stream")))))]
 async fn chat(State(app): State<Arc<App>>, caller: Caller, Json(body): Json<ChatBody>) -> Result<Response, Refusal> {
-    let (model, is_stream, with_usage) = (body.model.clone(), body.stream, body.stream_options.include_usage);
-    let answering = Answering::begin(&app, &caller, body.question()?).await?;
-    let frame = Frame::new(&app, answering.run, &model);
-    if is_stream {
-        let pieces = Pieces { frame, with_usage, said: String::new(), then: Then::Begin(answering) };
+    let how = How { form: Form::Chat, is_stream: body.stream, with_usage: body.stream_options.include_usage };
+    answer(&app, &caller, how, body.question()?).await
+}
+
+/// How an answer is given.
+struct How {
+    form: Form,
+    is_stream: bool,
+    with_usage: bool,
+}
+
+async fn answer(app: &Arc<App>, caller: &Caller, how: How, question: Question) -> Result<Response, Refusal> {
+    let (model, tools) = (question.model.clone(), question.tools.clone());
+    let answering = Answering::begin(app, caller, question).await?;
+    let run = answering.run;
+    let frame = Frame::new(app, how.form, run, &model);
+    if how.is_stream {
+        let pieces =
+            Pieces { frame, tools, with_usage: how.with_usage, said: String::new(), then: Then::Begin(answering) };
         return Ok(sse(pieces.events()));
     }
-    let run = answering.run;
     let (text, end) = answering.whole().await?;
     if let Some(problem) = failed(run, &end) {
         return Err(problem.into());
     }
-    let message = value!({ "role": "assistant", "content": text });
-    let choice = value!({ "index": 0, "message": message, "finish_reason": "stop" });
-    Ok(Json(frame.reply("chat.completion", choice, Some(&Tokens::of(&end)))).into_response())
+    Ok(Json(frame.whole(&text, &asked_for(&end.outputs, &tools), &Tokens::of(&end))).into_response())
 }
 
 fn sse(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -> Response {
@@ -180,6 +259,8 @@ fn sse(events: impl Stream<Item = Result<Event, Infallible>> + Send + 'static) -
 /// The pieces of a stream.
 struct Pieces {
     frame: Frame,
+    /// The tools of the caller.
+    tools: Vec<Tool>,
     with_usage: bool,
     /// What was sent of the answer.
     said: String,
@@ -206,13 +287,14 @@ impl Pieces {
     async fn next(&mut self) -> Option<Event> {
         let data = match std::mem::replace(&mut self.then, Then::Nothing) {
             Then::Begin(answering) => {
+                let Some(first) = self.frame.begin() else { return Some(self.go(answering).await) };
                 self.then = Then::Go(answering);
-                self.frame.chunk(value!({ "role": "assistant", "content": "" }), None)
+                first
             }
             Then::Go(answering) => return Some(self.go(answering).await),
             Then::Usage(usage) => {
                 self.then = Then::Done;
-                self.frame.reply("chat.completion.chunk", Value::Null, Some(&usage))
+                self.frame.used(&usage)
             }
             Then::Done => return Some(Event::default().data("[DONE]")),
             Then::Nothing => return None,
@@ -226,7 +308,7 @@ impl Pieces {
                 Ok(Came::Text(text)) => {
                     // A piece that was sent cannot be taken back here: what holds is awaited, and sent when it goes on.
                     if let Some(piece) = text.strip_prefix(&self.said).filter(|piece| !piece.is_empty()) {
-                        let chunk = self.frame.chunk(value!({ "content": piece }), None);
+                        let chunk = self.frame.says(piece);
                         self.said = text;
                         self.then = Then::Go(answering);
                         return json(&chunk);
@@ -249,7 +331,7 @@ impl Pieces {
             return json(&Failed::of(&problem));
         }
         self.then = if self.with_usage { Then::Usage(Tokens::of(end)) } else { Then::Done };
-        json(&self.frame.chunk(Value::object(), Some("stop")))
+        json(&self.frame.ends(&asked_for(&end.outputs, &self.tools)))
     }
 }
 
@@ -264,33 +346,25 @@ struct CompleteBody {
     model: String,
     /// The text.
     prompt: String,
-    /// Whether the answer comes piece by piece: not here.
+    /// Whether the answer comes piece by piece.
     #[serde(default)]
     stream: bool,
+    /// What a stream has besides.
+    #[serde(default)]
+    stream_options: StreamOptions,
     /// Whom it is for, as templates see it in `sys.user.name`.
     user: Option<String>,
 }
 
 /// Asks a workflow without a conversation
 #[utoipa::path(post, path = "/v1/completions", tag = "openai", request_body = CompleteBody,
-    responses((status = 200, body = serde_json::Value)))]
+    responses((status = 200, description = "The answer", content((serde_json::Value = "application/json"), (String = "text/event-stream")))))]
 async fn complete(
     State(app): State<Arc<App>>,
     caller: Caller,
     Json(body): Json<CompleteBody>,
-) -> Result<Json<Value>, Refusal> {
-    if body.stream {
-        return Err(Problem::invalid(codes::REQUEST_BODY, "`stream` is true")
-            .hint("use POST /v1/chat/completions for streams")
-            .into());
-    }
-    let question = Question { model: body.model.clone(), message: body.prompt, before: Vec::new(), user: body.user };
-    let answering = Answering::begin(&app, &caller, question).await?;
-    let (run, frame) = (answering.run, Frame::new(&app, answering.run, &body.model));
-    let (text, end) = answering.whole().await?;
-    if let Some(problem) = failed(run, &end) {
-        return Err(problem.into());
-    }
-    let choice = value!({ "index": 0, "text": text, "logprobs": null, "finish_reason": "stop" });
-    Ok(Json(frame.reply("text_completion", choice, Some(&Tokens::of(&end)))))
+) -> Result<Response, Refusal> {
+    let how = How { form: Form::Text, is_stream: body.stream, with_usage: body.stream_options.include_usage };
+    let question = Question { message: body.prompt, user: body.user, ..Question::to(body.model) };
+    answer(&app, &caller, how, question).await
 }

@@ -23,7 +23,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 
 /// A workflow as a model.
 #[derive(Serialize, ToSchema)]
-struct Model {
+struct WorkflowModel {
     /// The name of the workflow.
     id: String,
     /// `model`.
@@ -34,7 +34,7 @@ struct Model {
     owned_by: &'static str,
 }
 
-impl Model {
+impl WorkflowModel {
     fn of(published: &Published) -> Self {
         Self {
             id: published.row.workflow.clone(),
@@ -47,25 +47,25 @@ impl Model {
 
 /// A list of models.
 #[derive(Serialize, ToSchema)]
-struct ModelList {
+struct WorkflowModels {
     /// `list`.
     object: &'static str,
     /// The workflows that can be asked: chats, and those with one text as their only required input.
-    data: Vec<Model>,
+    data: Vec<WorkflowModel>,
 }
 
 /// Lists the workflows that can be asked as models
-#[utoipa::path(get, path = "/v1/models", tag = "openai", responses((status = 200, body = ModelList)))]
-async fn list(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<ModelList>, Refusal> {
+#[utoipa::path(get, path = "/v1/models", tag = "openai", responses((status = 200, body = WorkflowModels)))]
+async fn list(State(app): State<Arc<App>>, caller: Caller) -> Result<Json<WorkflowModels>, Refusal> {
     let own = caller.only_workflow()?;
     let all = app.workflows.all_published();
     let fits = |published: &&Arc<Published>| {
         own.is_none_or(|own| published.row.workflow == own)
             && published.bundle.entry().is_some_and(|definition| super::answer::asked_by(definition).is_some())
     };
-    Ok(Json(ModelList {
+    Ok(Json(WorkflowModels {
         object: "list",
-        data: all.iter().filter(fits).map(|published| Model::of(published)).collect(),
+        data: all.iter().filter(fits).map(|published| WorkflowModel::of(published)).collect(),
     }))
 }
 
@@ -78,12 +78,12 @@ struct ModelPath {
 }
 
 /// Shows a workflow as a model
-#[utoipa::path(get, path = "/v1/models/{model}", tag = "openai", params(ModelPath), responses((status = 200, body = Model)))]
+#[utoipa::path(get, path = "/v1/models/{model}", tag = "openai", params(ModelPath), responses((status = 200, body = WorkflowModel)))]
 async fn show(
     State(app): State<Arc<App>>,
     caller: Caller,
     Path(ModelPath { model }): Path<ModelPath>,
-) -> Result<Json<Model>, Refusal> {
+) -> Result<Json<WorkflowModel>, Refusal> {
     caller.check_workflow(&model)?;
-    Ok(Json(Model::of(&*app.workflows.published(&model)?)))
+    Ok(Json(WorkflowModel::of(&*app.workflows.published(&model)?)))
 }

@@ -20,7 +20,7 @@ use super::{Failure, RunReply, Standing, Used, visible};
 use crate::{
     access::{Access, Caller, Role},
     app::App,
-    extract::{Json, Path, Query},
+    extract::{Json, Limit, Path, Query},
     problem::Problem,
     routes::Routes,
 };
@@ -116,8 +116,9 @@ struct ListQuery {
     /// Only those older than this run.
     before: Option<String>,
     /// How many at most: 1 to 1000, 100 by default.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Limit<100, 1000>,
 }
 
 impl ListQuery {
@@ -142,7 +143,7 @@ impl ListQuery {
             status,
             parent: run("parent", self.parent)?,
             before: run("before", self.before)?,
-            limit: self.limit.unwrap_or(100).clamp(1, 1_000),
+            limit: self.limit.0,
         })
     }
 }
@@ -324,8 +325,9 @@ struct JournalQuery {
     /// Only those after this one.
     after: Option<u64>,
     /// How many at most: 1 to 10,000, 1000 by default.
-    #[param(minimum = 1, maximum = 10_000)]
-    limit: Option<usize>,
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 10_000)]
+    limit: Limit<1000, 10_000>,
 }
 
 /// A part of a journal.
@@ -348,7 +350,7 @@ async fn journal(
     Query(query): Query<JournalQuery>,
 ) -> Result<Json<JournalPage>, Problem> {
     let run = visible(&app, &caller, &id).await?.id;
-    let limit = query.limit.unwrap_or(1_000).clamp(1, 10_000);
+    let limit = query.limit.0 as usize;
     let stored = app.stores.journal.read(run, query.after.unwrap_or(0), limit).await?;
     let next = (stored.len() == limit).then(|| stored.last().map(|record| record.seq)).flatten();
     let records = stored.iter().map(|record| serde_json::value::RawValue::from_string(record.body.to_string()));

@@ -25,7 +25,7 @@ use super::{
 use crate::{
     access::{Access, Caller, Role},
     app::App,
-    extract::{Json, Path, Query},
+    extract::{Json, Limit, Path, Query},
     problem::{Problem, misfit},
     routes::Routes,
     store::{Cause, ScheduleId, ScheduleRow},
@@ -163,8 +163,9 @@ struct FiringsQuery {
     /// Only those that were due before this moment.
     before: Option<String>,
     /// How many at most: 1 to 1000, 100 by default.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Limit<100, 1000>,
 }
 
 /// A page of firings.
@@ -187,7 +188,7 @@ async fn firings(
     settle(&app).await?;
     let id = find(&app, path).await?.id;
     let before = query.before.as_deref().map(|text| moment("before", text)).transpose()?;
-    let limit = query.limit.unwrap_or(100).clamp(1, 1_000);
+    let limit = query.limit.0;
     let firings = app.store.firings(&id, before.unwrap_or(Millis::MAX), limit).await?;
     let next = (firings.len() == limit as usize).then(|| firings.last().map(|firing| iso(firing.due_at))).flatten();
     Ok(Json(FiringPage { firings: firings.into_iter().map(FiringReply::from).collect(), next }))

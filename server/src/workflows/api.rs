@@ -16,7 +16,7 @@ use crate::{
     access::{Access, Caller, Role},
     accounts::Actor,
     app::App,
-    extract::{Json, Path, Query},
+    extract::{Json, Limit, Path, Query},
     problem::{Finding, Problem},
     routes::Routes,
     store::{Source, StoredVersion, VersionRow, WorkflowRow},
@@ -115,15 +115,16 @@ struct ListQuery {
     /// Only those with names after this one.
     after: Option<String>,
     /// How many at most: 1 to 1000, 100 by default.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Limit<100, 1000>,
 }
 
 /// Lists the workflows
 #[utoipa::path(get, path = "/api/workflows", tag = "workflows", params(ListQuery),
     responses((status = 200, body = WorkflowPage)))]
 async fn list(State(app): State<Arc<App>>, Query(query): Query<ListQuery>) -> Result<Json<WorkflowPage>, Problem> {
-    let limit = query.limit.unwrap_or(100).clamp(1, 1_000);
+    let limit = query.limit.0;
     let rows = app.store.workflows(query.after.as_deref(), limit).await?;
     let next = (rows.len() == limit as usize).then(|| rows.last().map(|row| row.name.clone())).flatten();
     let workflow = |row: WorkflowRow| {
@@ -329,10 +330,12 @@ struct VersionPage {
 #[serde(deny_unknown_fields)]
 struct VersionsQuery {
     /// Only those before this one.
+    #[param(value_type = Option<u64>, maximum = 4_294_967_295u32)]
     before: Option<u32>,
     /// How many at most: 1 to 1000, 100 by default.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Limit<100, 1000>,
 }
 
 /// Lists the versions of a workflow
@@ -343,7 +346,7 @@ async fn versions(
     Path(Name { name }): Path<Name>,
     Query(query): Query<VersionsQuery>,
 ) -> Result<Json<VersionPage>, Problem> {
-    let limit = query.limit.unwrap_or(100).clamp(1, 1_000);
+    let limit = query.limit.0;
     let rows = app.store.versions(&name, query.before, limit).await?;
     if rows.is_empty() && query.before.is_none() {
         return Err(unknown(&name));
@@ -394,6 +397,7 @@ async fn version(
 struct Publish {
     /// The version; `null` for none: no new run begins, and no trigger fires.
     #[schema(required)]
+    #[serde(deserialize_with = "Option::deserialize")]
     version: Option<u32>,
 }
 

@@ -7,7 +7,7 @@ use liteagent_engine::{
 };
 use serde_json::{Map, Value as Json, json};
 
-use super::{Builtin, OF, ToolDef, builtin, callable, http::HttpTool, knowledge, mcp, openapi::OpenApiTool};
+use super::{Builtin, OF, ToolDef, builtin, callable, caller, http::HttpTool, knowledge, mcp, openapi::OpenApiTool};
 use crate::io::http_request::{Auth, Method};
 
 /// The fields that say what a tool is.
@@ -17,6 +17,7 @@ pub(crate) struct KindFields<'f> {
     pub(crate) knowledge: Option<&'f str>,
     pub(crate) openapi: Option<&'f str>,
     pub(crate) mcp: Option<&'f str>,
+    pub(crate) caller: bool,
     pub(crate) allow: &'f [String],
     pub(crate) hosts: &'f [String],
     pub(crate) methods: &'f [Method],
@@ -43,6 +44,8 @@ pub(crate) enum Kind {
     OpenApi(Arc<OpenApiTool>),
     /// Tools of a server.
     Mcp { server: String, allow: Vec<String> },
+    /// What the caller of the run brings and calls itself.
+    Caller,
 }
 
 /// What a tool takes.
@@ -77,6 +80,7 @@ impl Kind {
             ("knowledge", fields.knowledge.is_some()),
             ("openapi", fields.openapi.is_some()),
             ("mcp", fields.mcp.is_some()),
+            ("caller", fields.caller),
         ];
         let set: Vec<&str> = set.into_iter().filter_map(|(name, is_set)| is_set.then_some(name)).collect();
         let [name] = set[..] else {
@@ -86,13 +90,16 @@ impl Kind {
                 [_] => unreachable!("one was taken above"),
             };
             let message = format!(
-                "expected exactly one of `workflow`, `builtin`, `knowledge`, `openapi` and `mcp`, found {found}"
+                "expected exactly one of `workflow`, `builtin`, `knowledge`, `openapi`, `mcp` and `caller`, found {found}"
             );
             return Err(
                 ConfigError::new(codes::TOOL_KIND, field, message).hint("say what the tool is: `builtin: calculator`")
             );
         };
         Self::check_options(fields, name)?;
+        if fields.caller {
+            return Ok(Self::Caller);
+        }
         if let Some(knowledge) = fields.knowledge {
             return knowledge::check(knowledge).map(|()| Self::Knowledge(knowledge.to_owned()));
         }
@@ -146,7 +153,9 @@ impl Kind {
     /// Whether a call changes something outside. Of a workflow, the checks of the file know.
     pub(crate) fn acts(&self) -> bool {
         match self {
-            Self::Workflow { .. } | Self::Time | Self::Calculator | Self::Code | Self::Knowledge(_) => false,
+            Self::Workflow { .. } | Self::Time | Self::Calculator | Self::Code | Self::Knowledge(_) | Self::Caller => {
+                false
+            }
             Self::Http(tool) => tool.writes(),
             Self::OpenApi(tool) => tool.writes(),
             Self::Mcp { .. } => true,
@@ -201,6 +210,8 @@ impl Kind {
                 (Some(only), None) => Some(Some(only.to_owned())),
                 _ => among(&mut tool.names()),
             },
+            // No node makes these calls.
+            Self::Caller => None,
             Self::Mcp { allow, .. } if allow.is_empty() => named.map(|named| Some(named.to_owned())),
             Self::Mcp { allow, .. } => among(&mut allow.iter().map(String::as_str)),
             _ => named.is_none().then_some(None),
@@ -214,6 +225,7 @@ impl Kind {
             Self::OpenApi(tool) if tool.only().is_some() => vec![name.to_owned()],
             Self::OpenApi(tool) => tool.names().map(of).collect(),
             Self::Mcp { allow, .. } => allow.iter().map(|operation| of(operation)).collect(),
+            Self::Caller => Vec::new(),
             _ => vec![name.to_owned()],
         }
     }
@@ -229,7 +241,7 @@ impl Kind {
         };
         match self {
             Self::Workflow { parameters: Some(types), .. } => Parameters::Types(without_fixed(types)),
-            Self::Workflow { parameters: None, .. } | Self::Mcp { .. } => Parameters::Unknown,
+            Self::Workflow { parameters: None, .. } | Self::Mcp { .. } | Self::Caller => Parameters::Unknown,
             Self::Time => Parameters::Types(without_fixed(&builtin::time_parameters())),
             Self::Calculator => Parameters::Types(without_fixed(&builtin::calculator_parameters())),
             Self::Code => Parameters::Types(without_fixed(&builtin::code_parameters())),
@@ -256,6 +268,7 @@ impl Kind {
             Self::Mcp { server, allow } => {
                 mcp::specs(ctx, name, server, allow, def.description.as_deref(), &fixed).await?
             }
+            Self::Caller => caller::specs(ctx)?,
             Self::Workflow { .. } => vec![spec(name.to_owned(), told(""), None)],
             Self::Time => vec![spec(name.to_owned(), told(builtin::TIME), None)],
             Self::Calculator => vec![spec(name.to_owned(), told(builtin::CALCULATOR), None)],
@@ -294,6 +307,7 @@ impl Kind {
             Self::Knowledge(base) => knowledge::search(ctx, base, &fitted).await?,
             Self::OpenApi(tool) => tool.call(ctx, operation.unwrap_or_default(), &fitted).await?,
             Self::Mcp { server, .. } => mcp::call(ctx, server, operation.unwrap_or_default(), fitted).await?,
+            Self::Caller => return Err(caller::not_here()),
         }))
     }
 }

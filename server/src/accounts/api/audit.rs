@@ -11,7 +11,7 @@ use utoipa_axum::routes;
 use crate::{
     access::{Access, Role},
     app::App,
-    extract::{Json, Query},
+    extract::{Json, Limit, Query},
     problem::Problem,
     routes::Routes,
     store::{AuditFilter, AuditRow},
@@ -72,8 +72,9 @@ struct AuditQuery {
     /// Only what was done to this.
     target: Option<String>,
     /// How many at most: 1 to 1000, 100 by default.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Limit<100, 1000>,
 }
 
 /// Lists who changed what, newest first
@@ -83,7 +84,7 @@ struct AuditQuery {
     responses((status = 200, body = AuditPage)))]
 async fn list(State(app): State<Arc<App>>, Query(query): Query<AuditQuery>) -> Result<Json<AuditPage>, Problem> {
     let AuditQuery { before, who, action, target, limit } = query;
-    let limit = limit.unwrap_or(100).clamp(1, 1_000);
+    let limit = limit.0;
     let rows = app.store.audit(AuditFilter { before, who, action, target, limit }).await?;
     let next = (rows.len() == limit as usize).then(|| rows.last().map(|row| row.id)).flatten();
     Ok(Json(AuditPage { entries: rows.into_iter().map(Entry::from).collect(), next }))
