@@ -17,16 +17,18 @@ use liteagent_nodes::egress::{Egress, EgressPolicy};
 use liteagent_providers::{Names, ProviderSettings};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use self::{documents::DocumentsConfig, mcp::McpConfig, sandbox::SandboxConfig, secrets::SecretConfig, uploads::UploadsConfig};
+use self::{
+    documents::DocumentsConfig, mcp::McpConfig, sandbox::SandboxConfig, secrets::SecretConfig, uploads::UploadsConfig,
+};
 use crate::failure::Failure;
 
 mod documents;
 pub(crate) mod keys;
 mod mcp;
 pub(crate) mod models;
-mod uploads;
 mod sandbox;
 mod secrets;
+mod uploads;
 
 /// The name of the configuration file; its folder is the root of the definitions.
 pub(crate) const FILE: &str = "liteagent.toml";

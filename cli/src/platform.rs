@@ -177,8 +177,7 @@ impl From<EngineError> for Failure {
         let usage = |code: Code| Self::usage(code, error.to_string());
         match &error {
             EngineError::Inputs { misfits, .. } => misfit(misfits),
-            EngineError::MissingSecret(name) => usage(codes::SECRET_MISSING)
-                .hint(how_to_set(name)),
+            EngineError::MissingSecret(name) => usage(codes::SECRET_MISSING).hint(how_to_set(name)),
             EngineError::SecretNotMeant { secret, workflow } => usage(codes::SECRET_WORKFLOW).hint(format!(
                 "if that is right, add \"{workflow}\" to `workflows` under `[secrets.{secret}]` in `{}`",
                 config::FILE

@@ -239,8 +239,9 @@ impl McpServers {
         }
         if !self.secrets.has(secret) {
             let message = format!("the MCP server `{name}` needs the secret `{secret}`, which is missing");
-            return Err(NodeError::new(codes::SECRET_MISSING, ErrorClass::Unauthenticated, message)
-                .hint(how_to_set(secret)));
+            return Err(
+                NodeError::new(codes::SECRET_MISSING, ErrorClass::Unauthenticated, message).hint(how_to_set(secret))
+            );
         }
         self.secrets.read(secret)
     }

@@ -9,9 +9,9 @@ use axum::http::StatusCode;
 use liteagent_engine::{codes, error::Code, store::StoreError, time::Clock, units::Millis};
 use subtle::ConstantTimeEq as _;
 
+pub(crate) use self::secrets::{check_strength, random as random_text};
 use self::{callers::Callers, jwt::Tokens, password::Passwords};
 pub use self::{jwt::JwtSecret, links::Admin, secrets::random_key};
-pub(crate) use self::secrets::{check_strength, random as random_text};
 use crate::{
     access::{Caller, KeyCaller, Role, UserCaller},
     app::Settings,

@@ -1,5 +1,8 @@
 //! Files over the API: uploads, what runs are given of them, what runs made, and links to either.
 
+use std::path::PathBuf;
+
+use liteagent_backends::Reserve;
 use liteagent_engine::{
     codes,
     store::FileValue,
@@ -32,11 +35,13 @@ pub struct Uploads {
     pub count: usize,
     /// Media types that are not taken: `application/zip`, `video/*`. Default: none.
     pub refuse: Vec<String>,
+    /// The folder that they go to, and what must stay free on its disk. Default: nobody looks.
+    pub room: Option<(PathBuf, Reserve)>,
 }
 
 impl Default for Uploads {
     fn default() -> Self {
-        Self { size: Size(100 << 20), count: 20, refuse: Vec::new() }
+        Self { size: Size(100 << 20), count: 20, refuse: Vec::new(), room: None }
     }
 }
 

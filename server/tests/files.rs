@@ -8,6 +8,7 @@ use axum::{
     body::Body,
     http::{Request, header},
 };
+use liteagent_backends::Reserve;
 use liteagent_engine::{capability::HttpBody, testing::VirtualClock, units::Size, value};
 use liteagent_server::{Settings, Uploads};
 use serde_json::{Value as Json, json};
@@ -136,7 +137,7 @@ async fn an_upload_is_what_its_content_says_and_is_given_back_whole_and_in_parts
 #[tokio::test]
 async fn what_is_no_upload_or_too_much_of_one_is_refused_and_nothing_is_kept() {
     let clock = Arc::new(VirtualClock::default());
-    let uploads = Uploads { size: Size(6 << 20), count: 2, refuse: vec!["image/*".to_owned()] };
+    let uploads = Uploads { size: Size(6 << 20), count: 2, refuse: vec!["image/*".to_owned()], room: None };
     let world = installation(&clock).server_with(Settings { uploads, ..developing() }, Vec::new()).await;
     let large = vec![b'x'; (6 << 20) + 1];
     let name = "n".repeat(300);
@@ -146,7 +147,11 @@ async fn what_is_no_upload_or_too_much_of_one_is_refused_and_nothing_is_kept() {
         ("too many", form(&[("a", None, b"1"), ("b", None, b"2"), ("c", None, b"3")]), (413, "LA4332")),
         ("not wanted", form(&[("a.txt", None, PNG)]), (415, "LA4334")),
         ("a long name", form(&[(&name, None, b"1")]), (400, "LA4333")),
-        ("no file", b"--B\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n1\r\n--B--\r\n".to_vec(), (400, "LA4333")),
+        (
+            "no file",
+            b"--B\r\nContent-Disposition: form-data; name=\"x\"\r\n\r\n1\r\n--B--\r\n".to_vec(),
+            (400, "LA4333"),
+        ),
         ("nothing", b"--B--\r\n".to_vec(), (400, "LA4333")),
         ("no form", b"hello".to_vec(), (400, "LA4333")),
         ("half a form", cut[..cut.len() - 10].to_vec(), (400, "LA4333")),
@@ -165,6 +170,16 @@ async fn what_is_no_upload_or_too_much_of_one_is_refused_and_nothing_is_kept() {
         let reply = get(&world, &developer(), &format!("/api/files/{hostile}")).await;
         assert!([404, 400, 414].contains(&reply.status.as_u16()), "{hostile}: {}", reply.status);
     }
+}
+
+#[tokio::test]
+async fn a_disk_that_is_nearly_full_takes_no_file() {
+    let installation = installation(&Arc::new(VirtualClock::default()));
+    let reserve = Reserve { bytes: u64::MAX, percent: 0 };
+    let uploads = Uploads { room: Some((installation.folder().to_owned(), reserve)), ..Uploads::default() };
+    let world = installation.server_with(Settings { uploads, ..developing() }, Vec::new()).await;
+    let reply = send(&world, &developer(), &[], form(&[("a.txt", None, b"1")])).await;
+    assert_eq!((reply.status.as_u16(), &*code(&reply)), (507, "LA5002"), "{}", reply.body);
 }
 
 #[tokio::test]
@@ -211,7 +226,10 @@ async fn only_who_uploaded_a_file_gives_it_to_a_run_which_keeps_it() {
         assert!(matches!(&sent, HttpBody::Bytes(sent) if &**sent == b"what it says"), "{sent:?}");
     }
     let wrong = key.send(&world, "POST /api/runs", start(json!({ "id": "file_1", "name": "x" }))).await;
-    assert!(wrong.body.contains("failed") || wrong.status.is_client_error(), "what only looks like a file opens nothing");
+    assert!(
+        wrong.body.contains("failed") || wrong.status.is_client_error(),
+        "what only looks like a file opens nothing"
+    );
 
     let done = key.expect(&world, "POST /api/runs", start(json!({ "id": id })), 200).await;
     let run = done["id"].as_str().unwrap();
@@ -222,6 +240,10 @@ async fn only_who_uploaded_a_file_gives_it_to_a_run_which_keeps_it() {
     assert_eq!(get(&world, &other, &format!("{of_run}/content")).await.body, "what it says");
     let shown: Json = serde_json::from_str(&get(&world, &developer(), &of_run).await.body).unwrap();
     assert_eq!(shown, file);
+    let links = key.expect(&world, &format!("POST /api/runs/{run}/links"), json!({}), 201).await;
+    assert_eq!((links["links"].as_array().unwrap().len(), &links["links"][0]["file"]), (1, &file));
+    let link = links["links"][0]["url"].as_str().unwrap();
+    assert_eq!(get(&world, &Client::nobody(), link).await.body, "what it says");
     let (_, elsewhere) = {
         let source = READ.replacen("name: read", "name: elsewhere", 1);
         developer().expect(&world, "POST /api/workflows", json!({ "source": source }), 201).await;
@@ -249,7 +271,10 @@ async fn a_link_needs_nobody_until_it_expires() {
     assert_eq!((found.status.as_u16(), &*found.body), (200, "<svg onload='alert(1)'/>"));
     assert_eq!(text_of(&found, "content-type"), "image/svg+xml");
     let disposition = text_of(&found, "content-disposition");
-    assert!(disposition.starts_with("attachment; filename=\"_____ _221_22.svg\"; filename*=UTF-8''%D8%AA"), "{disposition}");
+    assert!(
+        disposition.starts_with("attachment; filename=\"_____ _221_22.svg\"; filename*=UTF-8''%D8%AA"),
+        "{disposition}"
+    );
     assert!(text_of(&found, "content-security-policy").contains("sandbox"));
 
     let other = upload(&world, &developer(), ("b.txt", None, b"b")).await;

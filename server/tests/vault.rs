@@ -5,12 +5,7 @@
 
 use std::{path::Path, sync::Arc};
 
-use liteagent_engine::{
-    capability::Secrets,
-    testing::VirtualClock,
-    value,
-    value::Value,
-};
+use liteagent_engine::{capability::Secrets, testing::VirtualClock, value, value::Value};
 use liteagent_server::{
     Actor, Folder, SecretChange, SecretKey, SecretKeys, Settings, Vault, VaultError,
     store::{SecretStore as _, SqliteStore},
@@ -164,7 +159,8 @@ async fn two_who_change_a_secret_at_once_lose_nothing() {
     let by = Actor::command_line();
     let hosts = SecretChange { hosts: Some(Some(vec!["a.test".to_owned()])), ..value("x") };
     one.set("A", hosts, &by).await.unwrap();
-    let workflows = |name: &str| SecretChange { workflows: Some(Some(vec![name.to_owned()])), ..SecretChange::default() };
+    let workflows =
+        |name: &str| SecretChange { workflows: Some(Some(vec![name.to_owned()])), ..SecretChange::default() };
     let described = SecretChange { description: Some(Some("for a".to_owned())), ..SecretChange::default() };
     let (first, second, third) =
         tokio::join!(one.set("A", workflows("w"), &by), two.set("A", described, &by), one.set("A", value("y"), &by));
@@ -228,8 +224,12 @@ async fn what_newly_uses_a_secret_needs_an_owner() {
     let first = Client::first_owner(&world, "ada@example.org").await;
     let (_, editor) = Client::invited(&world, &first, "bob@example.org", "editor").await;
     let source = |secret: Option<&str>, mark: &str| match secret {
-        Some(name) => json!({ "source": format!("{}description: {mark}\n", calling(name).replacen(&name.to_lowercase(), "w", 1)) }),
-        None => json!({ "source": format!("name: w\ndescription: {mark}\nnodes: {{ done: {{ type: answer, text: hi }} }}\n") }),
+        Some(name) => {
+            json!({ "source": format!("{}description: {mark}\n", calling(name).replacen(&name.to_lowercase(), "w", 1)) })
+        }
+        None => {
+            json!({ "source": format!("name: w\ndescription: {mark}\nnodes: {{ done: {{ type: answer, text: hi }} }}\n") })
+        }
     };
     editor.expect(&world, "POST /api/workflows", source(None, "one"), 201).await;
     let refused = editor.send(&world, "PUT /api/workflows/w", source(Some("HOOK"), "two")).await;

@@ -1,9 +1,6 @@
 //! `doctor`: what is wrong with this machine or this project, and how to mend it.
 
-use std::{
-    fs,
-    path::Path,
-};
+use std::{fs, path::Path};
 
 use liteagent_backends::Room;
 use liteagent_engine::{

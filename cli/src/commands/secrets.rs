@@ -210,7 +210,9 @@ fn set(shell: &Shell, project: &Project, args: SetArgs) -> Result<Exit, Failure>
             _ => return Ok(Exit::Done),
         };
         let name = &args.name;
-        shell.note(format!("warning: `LITEAGENT_SECRET_{name}` of {place} wins over it; remove it there to use this one"));
+        shell.note(format!(
+            "warning: `LITEAGENT_SECRET_{name}` of {place} wins over it; remove it there to use this one"
+        ));
         Ok(Exit::Done)
     })
 }

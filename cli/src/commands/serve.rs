@@ -10,7 +10,9 @@ use std::{
 use clap::builder::FalseyValueParser;
 use ipnet::IpNet;
 use liteagent_engine::{capability::model::Models as _, codes, time::SystemClock};
-use liteagent_server::{Ended, Folder, Listeners, Metrics, Parts, Server, Settings, Synced, serve, store::SqliteStore};
+use liteagent_server::{
+    Ended, Folder, Listeners, Metrics, Parts, Server, Settings, Synced, Uploads, serve, store::SqliteStore,
+};
 use serde_json::json;
 
 use crate::{
@@ -82,6 +84,7 @@ impl Serve {
 
         let is_production = !self.host.is_loopback() || sandbox::is_production(setting)?;
         let data = project.data();
+        let jwt_secret = access::jwt_secret(setting("JWT_SECRET").as_deref(), is_production, &data)?;
         let secret_keys = Keys::Needed { is_production }.of(&data)?;
         let metrics = Arc::new(Metrics::default());
         let platform = Platform::observed(project, metrics.clone()).await?;
@@ -99,14 +102,17 @@ impl Serve {
         };
         let settings = Settings {
             dev_key: if is_production { None } else { Some(dev_key(&data)?) },
-            jwt_secret: access::jwt_secret(setting("JWT_SECRET").as_deref(), is_production, &data)?,
+            jwt_secret,
             secret_keys,
             admin: access::admin()?,
             is_loopback: self.host.is_loopback(),
             names: self.names.clone(),
             proxies: self.proxies.clone(),
             tls: self.tls,
-            uploads: project.config.uploads.uploads()?,
+            uploads: Uploads {
+                room: Some((data.clone(), project.config.min_free()?)),
+                ..project.config.uploads.uploads()?
+            },
             ..Settings::default()
         };
         let server = Server::open(parts, settings).await?;
@@ -198,7 +204,9 @@ fn told_of(synced: &Synced) -> String {
     if let [first, ..] = &*synced.waiting {
         let verb = if synced.waiting.len() == 1 { "waits" } else { "wait" };
         let what = count(synced.waiting.len(), "file");
-        published = format!("{published}; {what} {verb} for an owner who publishes them, such as `{first}`: `liteagent explain LA4305`");
+        published = format!(
+            "{published}; {what} {verb} for an owner who publishes them, such as `{first}`: `liteagent explain LA4305`"
+        );
     }
     match &*synced.broken {
         [] => published,

@@ -45,8 +45,9 @@ impl Keys {
             (Some(text), _) => Some(key(CURRENT, text)?),
             (None, Self::Needed { is_production: true }) => {
                 let message = "in production the vault needs `SECRET_KEY`, and it is not set";
-                return Err(Failure::usage(codes::SERVER_SECRET, message)
-                    .hint("set it to a random text, the same for every process: `export SECRET_KEY=$(openssl rand -hex 32)`"));
+                return Err(Failure::usage(codes::SERVER_SECRET, message).hint(
+                    "set it to a random text, the same for every process: `export SECRET_KEY=$(openssl rand -hex 32)`",
+                ));
             }
             (None, Self::Known) if !path.exists() => None,
             (None, _) => {
@@ -95,7 +96,9 @@ mod tests {
             keys.with(current, previous, &data).unwrap_err().code
         };
         assert_eq!(code(None, None, Keys::Needed { is_production: true }), Some(codes::SERVER_SECRET));
-        for weak in ["changeme", "your-secret-key-your-secret-key-your-secret-key", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"] {
+        for weak in
+            ["changeme", "your-secret-key-your-secret-key-your-secret-key", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"]
+        {
             assert_eq!(code(Some(weak), None, developing), Some(codes::SERVER_SECRET), "{weak}");
             assert_eq!(code(None, Some(weak), developing), Some(codes::SERVER_SECRET), "{weak}");
         }

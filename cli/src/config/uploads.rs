@@ -27,8 +27,10 @@ impl UploadsConfig {
             size: self.max_size.unwrap_or(usual.size),
             count: self.max_files.unwrap_or(usual.count),
             refuse: self.refuse.iter().map(|mime| mime.to_ascii_lowercase()).collect(),
+            room: usual.room,
         };
-        let is_type = |mime: &str| mime.split_once('/').is_some_and(|(kind, rest)| !kind.is_empty() && !rest.is_empty());
+        let is_type =
+            |mime: &str| mime.split_once('/').is_some_and(|(kind, rest)| !kind.is_empty() && !rest.is_empty());
         let wrong = if uploads.size.0 == 0 || uploads.count == 0 {
             "`max_size` and `max_files` are at least 1".to_owned()
         } else if let Some(wrong) = self.refuse.iter().find(|mime| !is_type(mime)) {

@@ -356,7 +356,8 @@ fn secrets(own: IndexMap<String, String>, live: Option<&Arc<Live>>) -> Secrets {
     let Some(live) = live else { return Secrets::new(own) };
     let names = live.secrets.names();
     let real = names.iter().filter_map(|name| Some((name.clone(), live.secrets.get(name)?.to_string())));
-    let ruled = names.union(&live.secrets.ruled()).map(|name| (name.clone(), live.secrets.rules(name))).collect::<Vec<_>>();
+    let ruled =
+        names.union(&live.secrets.ruled()).map(|name| (name.clone(), live.secrets.rules(name))).collect::<Vec<_>>();
     Secrets::new(own.into_iter().chain(real)).with_rules(ruled)
 }
 

@@ -125,9 +125,7 @@ fn hidden(forms: &[(String, String)], text: &str) -> Option<String> {
 fn hidden_in(forms: &[(String, String)], value: Value) -> Value {
     match value {
         Value::String(text) => hidden(forms, &text).map_or(Value::String(text), Value::from),
-        Value::List(items) => {
-            Value::from(items.iter().map(|item| hidden_in(forms, item.clone())).collect::<Vec<_>>())
-        }
+        Value::List(items) => Value::from(items.iter().map(|item| hidden_in(forms, item.clone())).collect::<Vec<_>>()),
         Value::Object(members) => Value::from_pairs(members.iter().map(|(key, value)| {
             (hidden(forms, key).map_or_else(|| key.clone(), Arc::from), hidden_in(forms, value.clone()))
         })),

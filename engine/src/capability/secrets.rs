@@ -183,8 +183,11 @@ impl Secrets {
         let known = self.known();
         if !known.rules(name).is_for(workflow) {
             let message = format!("the secret `{name}` is not meant for the workflow `{workflow}`");
-            return Err(NodeError::new(codes::SECRET_WORKFLOW, ErrorClass::Forbidden, message)
-                .hint(known.add(name, "workflows", workflow)));
+            return Err(NodeError::new(codes::SECRET_WORKFLOW, ErrorClass::Forbidden, message).hint(known.add(
+                name,
+                "workflows",
+                workflow,
+            )));
         }
         known.admit_host(name, to)?;
         known.read(name)

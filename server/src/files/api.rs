@@ -139,7 +139,8 @@ async fn list(
 fn place(text: &str) -> Result<(Millis, String), Problem> {
     let place = text.split_once('-').and_then(|(at, id)| Some((at.parse().ok()?, id.to_owned())));
     place.ok_or_else(|| {
-        Problem::invalid(codes::REQUEST_PARAMETER, "`after` is not the `next` of a page").hint("leave it out to begin anew")
+        Problem::invalid(codes::REQUEST_PARAMETER, "`after` is not the `next` of a page")
+            .hint("leave it out to begin anew")
     })
 }
 

@@ -8,7 +8,10 @@ use axum::{
     http::{HeaderMap, HeaderValue, StatusCode, header},
     response::{IntoResponse as _, Response},
 };
-use liteagent_engine::{codes, store::{FileValue, StoreError}};
+use liteagent_engine::{
+    codes,
+    store::{FileValue, StoreError},
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 use utoipa_axum::routes;
@@ -75,11 +78,7 @@ async fn content(
 /// It was given to the run, or the run made it.
 #[utoipa::path(get, path = "/api/runs/{id}/files/{file}", tag = "files", params(RunFile),
     responses((status = 200, body = File)))]
-async fn of_run(
-    State(app): State<Arc<App>>,
-    caller: Caller,
-    Path(path): Path<RunFile>,
-) -> Result<Json<File>, Problem> {
+async fn of_run(State(app): State<Arc<App>>, caller: Caller, Path(path): Path<RunFile>) -> Result<Json<File>, Problem> {
     Ok(Json(app.file_of_run(&caller, &path).await?.into()))
 }
 

@@ -70,7 +70,7 @@ fn file_id(value: &Value) -> Option<&str> {
 }
 
 /// Every file that is named, with its place.
-fn name_files(value: &Value, at: &str, named: &mut Vec<(String, String)>) {
+pub(super) fn name_files(value: &Value, at: &str, named: &mut Vec<(String, String)>) {
     if let Some(id) = file_id(value) {
         named.push((at.to_owned(), id.to_owned()));
         return;

@@ -2,7 +2,11 @@
 
 use std::sync::Arc;
 
-use axum::{extract::State, http::{HeaderMap, StatusCode}, response::Response};
+use axum::{
+    extract::State,
+    http::{HeaderMap, StatusCode},
+    response::Response,
+};
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use hmac::{Hmac, Mac as _};
 use liteagent_engine::{
@@ -16,13 +20,20 @@ use sha2::Sha256;
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
-use super::{api::Id, content::{RunFile, reply}, no_file};
+use super::{
+    File,
+    api::Id,
+    content::{RunFile, reply},
+    inputs::name_files,
+    no_file,
+};
 use crate::{
     access::{Access, Caller, Role},
     app::App,
     extract::{Json, Path, Query},
     problem::Problem,
     routes::Routes,
+    runs::visible,
     secrets::SecretKeys,
 };
 
@@ -60,6 +71,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
     routes
         .add(Access::UserOrKey(Role::Editor), routes!(link))
         .add(Access::UserOrKey(Role::Editor), routes!(link_of_run))
+        .add(Access::UserOrKey(Role::Editor), routes!(links_of_outputs))
         .add(Access::Open, routes!(open))
 }
 
@@ -95,7 +107,7 @@ async fn link(
 ) -> Result<(StatusCode, Json<Link>), Problem> {
     let owner = caller.space();
     let row = app.upload(&owner, &id).await?;
-    app.link(&row.file.id, &Of::Owner(owner), &body)
+    Ok((StatusCode::CREATED, Json(app.link(&row.file.id, &Of::Owner(owner), &body)?)))
 }
 
 /// Makes a link to a file of a run
@@ -110,7 +122,53 @@ async fn link_of_run(
     Json(body): Json<LinkBody>,
 ) -> Result<(StatusCode, Json<Link>), Problem> {
     let file = app.file_of_run(&caller, &path).await?;
-    app.link(&file.id, &Of::Run(path.id), &body)
+    Ok((StatusCode::CREATED, Json(app.link(&file.id, &Of::Run(path.id), &body)?)))
+}
+
+/// A file with a link to it.
+#[derive(Serialize, ToSchema)]
+struct Linked {
+    /// The file.
+    file: File,
+    #[serde(flatten)]
+    link: Link,
+}
+
+/// Links to files.
+#[derive(Serialize, ToSchema)]
+struct LinkList {
+    /// In the order in which the outputs name the files.
+    links: Vec<Linked>,
+}
+
+/// Makes links to the files among the outputs of a run
+///
+/// A run that has not ended has none.
+#[utoipa::path(post, path = "/api/runs/{id}/links", tag = "files", params(Id), request_body = LinkBody,
+    responses((status = 201, body = LinkList)))]
+async fn links_of_outputs(
+    State(app): State<Arc<App>>,
+    caller: Caller,
+    Path(Id { id }): Path<Id>,
+    Json(body): Json<LinkBody>,
+) -> Result<(StatusCode, Json<LinkList>), Problem> {
+    let run = visible(&app, &caller, &id).await?.id;
+    let outputs = app.engine.view(run).await?.and_then(|view| view.end).map(|end| end.outputs);
+    let mut named = Vec::new();
+    if let Some(outputs) = &outputs {
+        name_files(outputs, "", &mut named);
+    }
+    let mut links: Vec<Linked> = Vec::new();
+    for (_, file) in named {
+        // A value may stand twice, and one that only looks like a file has no content.
+        if links.iter().all(|linked| linked.file.id != file)
+            && let Some(file) = app.files.find(run, &file).await?
+        {
+            let link = app.link(&file.id, &Of::Run(run.to_string()), &body)?;
+            links.push(Linked { file: file.into(), link });
+        }
+    }
+    Ok((StatusCode::CREATED, Json(LinkList { links })))
 }
 
 /// What a file is looked for in.
@@ -140,7 +198,7 @@ impl Of {
 }
 
 impl App {
-    fn link(&self, id: &str, of: &Of, body: &LinkBody) -> Result<(StatusCode, Json<Link>), Problem> {
+    fn link(&self, id: &str, of: &Of, body: &LinkBody) -> Result<Link, Problem> {
         let time = body.expires_in.unwrap_or(USUAL);
         if time.millis() <= 0 || time > LONGEST {
             let detail = format!("`expires_in`: expected a time of at most `{LONGEST}`, found `{time}`");
@@ -149,10 +207,14 @@ impl App {
         // Whole seconds: what people see in a link is short.
         let expires = (self.clock.now() + time.millis()) / 1_000;
         let signature = self.links.sign(id, &of.signed(), expires).ok_or_else(|| {
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, codes::SERVER_SECRET, "links need `SECRET_KEY`, and it is not set")
+            Problem::new(
+                StatusCode::SERVICE_UNAVAILABLE,
+                codes::SERVER_SECRET,
+                "links need `SECRET_KEY`, and it is not set",
+            )
         })?;
         let url = format!("/files/{id}?{}&expires={expires}&signature={signature}", of.in_query());
-        Ok((StatusCode::CREATED, Json(Link { url, expires_at: iso(expires * 1_000) })))
+        Ok(Link { url, expires_at: iso(expires * 1_000) })
     }
 }
 
@@ -181,7 +243,8 @@ async fn open(
     Query(query): Query<LinkQuery>,
 ) -> Result<Response, Problem> {
     let refused = |why: &str| {
-        Problem::new(StatusCode::FORBIDDEN, codes::LINK_REFUSED, why).hint("ask whoever gave you the link for another one")
+        Problem::new(StatusCode::FORBIDDEN, codes::LINK_REFUSED, why)
+            .hint("ask whoever gave you the link for another one")
     };
     let of = match (query.of, query.run) {
         (Some(owner), None) => Of::Owner(owner),
@@ -212,7 +275,8 @@ mod tests {
 
     #[test]
     fn a_link_is_good_for_what_it_was_made_for_and_after_a_change_of_keys() {
-        let key = |text: &str| SecretKey::new("SECRET_KEY", &format!("{text}-0123456789-abcdefghijklmnop")).unwrap();
+        let key =
+            |text: &str| SecretKey::new("SECRET_KEY", &format!("{text}-0123456789-abcdefghijklmnopqrstuvw")).unwrap();
         let (old, new) = (key("one"), key("two"));
         let links = |current: &SecretKey, previous: Option<&SecretKey>| {
             Links::new(&SecretKeys { current: Some(current.clone()), previous: previous.cloned() })

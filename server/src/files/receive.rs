@@ -6,6 +6,7 @@ use axum::{
 };
 use bytes::Bytes;
 use futures::{StreamExt as _, stream};
+use liteagent_backends::Room;
 use liteagent_engine::{
     codes,
     id::Digest,
@@ -44,6 +45,7 @@ pub(super) async fn receive(app: &App, mut form: Multipart, owner: &str) -> Resu
             )
             .hint("send them in several requests"));
         }
+        limits.check_room()?;
         rows.push(receive_one(app, field, &sent, owner, now).await?);
     }
     if rows.is_empty() {
@@ -105,6 +107,19 @@ impl Seen {
 }
 
 impl Uploads {
+    /// Refuses what would take the room that runs need to record what they do.
+    fn check_room(&self) -> Result<(), Problem> {
+        let Some((folder, reserve)) = &self.room else { return Ok(()) };
+        let room = Room::of(folder)?;
+        let needed = reserve.needed(room);
+        if room.free >= needed {
+            return Ok(());
+        }
+        let detail =
+            format!("no file is taken: the disk has {} free, expected at least {}", Size(room.free), Size(needed));
+        Err(StoreError::Full(detail).into())
+    }
+
     /// Refuses types that the operator does not want.
     fn admit(&self, mime: &str) -> Result<(), Problem> {
         let is_meant = |rule: &String| match rule.strip_suffix('*') {

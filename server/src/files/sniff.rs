@@ -31,18 +31,22 @@ fn found(name: &str, declared: Option<&str>, head: &[u8]) -> String {
     }
     // Something that nobody knows by its first bytes may be what its name or its sender says, unless that would be known.
     let others = [named.as_deref(), declared].into_iter().flatten();
-    let mut believable = others.filter(|mime| !infer::is_mime_supported(mime) && !is_textual(mime) && !is_archive(mime));
+    let mut believable =
+        others.filter(|mime| !infer::is_mime_supported(mime) && !is_textual(mime) && !is_archive(mime));
     believable.next().unwrap_or(BYTES).to_owned()
 }
 
 fn text(named: Option<String>, declared: Option<&str>, head: &[u8]) -> String {
-    let begin: String = String::from_utf8_lossy(&head[..head.len().min(1024)]).trim_start_matches('\u{feff}').to_lowercase();
+    let begin: String =
+        String::from_utf8_lossy(&head[..head.len().min(1024)]).trim_start_matches('\u{feff}').to_lowercase();
     let begin = begin.trim_start();
     let has = |tag: &str| begin.contains(tag);
     if begin.starts_with("<svg") || (begin.starts_with('<') && has("<svg") && !has("<html")) {
         return "image/svg+xml".to_owned();
     }
-    if begin.starts_with("<!doctype html") || (begin.starts_with('<') && (has("<html") || has("<script") || has("<body"))) {
+    if begin.starts_with("<!doctype html")
+        || (begin.starts_with('<') && (has("<html") || has("<script") || has("<body")))
+    {
         return "text/html".to_owned();
     }
     let textual = |mime: &&str| is_textual(mime);
@@ -50,13 +54,15 @@ fn text(named: Option<String>, declared: Option<&str>, head: &[u8]) -> String {
     known.unwrap_or(TEXT).to_owned()
 }
 
-/// Whether bytes are text: UTF-8, of which the last character may be cut off, or UTF-16 with its mark.
+/// Whether bytes are text: UTF-8 without the control characters that nobody writes, of which the last character may be cut off; or
+/// UTF-16 with its mark.
 fn is_text(head: &[u8]) -> bool {
     if head.starts_with(&[0xff, 0xfe]) || head.starts_with(&[0xfe, 0xff]) {
         return true;
     }
     let is_utf8 = std::str::from_utf8(head).map_or_else(|error| error.error_len().is_none(), |_| true);
-    is_utf8 && !head.contains(&0)
+    let is_written = |byte: &u8| *byte >= b' ' || b"\t\n\r\x0c\x1b".contains(byte);
+    is_utf8 && head.iter().all(is_written)
 }
 
 fn is_textual(mime: &str) -> bool {
@@ -84,7 +90,10 @@ fn is_textual(mime: &str) -> bool {
 fn is_archive(mime: &str) -> bool {
     mime.starts_with("application/vnd.openxmlformats-officedocument")
         || mime.starts_with("application/vnd.oasis.opendocument")
-        || matches!(mime, "application/epub+zip" | "application/java-archive" | "application/vnd.ms-excel.sheet.macroenabled.12")
+        || matches!(
+            mime,
+            "application/epub+zip" | "application/java-archive" | "application/vnd.ms-excel.sheet.macroenabled.12"
+        )
 }
 
 /// Names of one type, and texts that say less of themselves than their sender knows.
@@ -120,7 +129,13 @@ mod tests {
             ("a.json", None, b"{\"a\": 1}", "application/json", false),
             ("a.pdf", Some("application/pdf"), b"%PDF-1.7\n%\xff\xff", "application/pdf", false),
             ("a.exe", Some("application/pdf"), b"MZ\x90\0\x03", "application/vnd.microsoft.portable-executable", true),
-            ("a.parquet", Some("application/vnd.apache.parquet"), b"PAR1\x15\0\xff", "application/vnd.apache.parquet", false),
+            (
+                "a.parquet",
+                Some("application/vnd.apache.parquet"),
+                b"PAR1\x15\0\xff",
+                "application/vnd.apache.parquet",
+                false,
+            ),
             ("empty", None, b"", "text/plain", false),
         ];
         for (name, declared, head, expected, is_corrected) in cases {

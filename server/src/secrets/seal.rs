@@ -84,7 +84,8 @@ mod tests {
     use crate::secrets::SecretKey;
 
     fn keys(current: &str, previous: Option<&str>) -> Sealer {
-        let key = |text: &str| SecretKey::new("SECRET_KEY", &format!("{text}-0123456789-abcdefghijklmnop")).unwrap();
+        let key =
+            |text: &str| SecretKey::new("SECRET_KEY", &format!("{text}-0123456789-abcdefghijklmnopqrstuvw")).unwrap();
         Sealer::new(&SecretKeys { current: Some(key(current)), previous: previous.map(key) })
     }
 

@@ -384,7 +384,10 @@ fn check(name: &str, change: &SecretChange) -> Result<(), Refused> {
     let lists = [&change.hosts, &change.workflows].map(|list| list.as_ref().and_then(Option::as_ref));
     if lists.iter().flatten().any(|list| list.len() > LONGEST || list.iter().any(|entry| entry.len() > LONGEST)) {
         let message = format!("expected lists of at most {LONGEST} entries of {LONGEST} characters");
-        return refused(message, "write `*.example.org` for every host below, and `billing/*` for every workflow below");
+        return refused(
+            message,
+            "write `*.example.org` for every host below, and `billing/*` for every workflow below",
+        );
     }
     if let Err(why) = rules(lists[0], lists[1]) {
         return refused(why, "a host has no scheme and no path: `api.example.org`");

@@ -34,7 +34,8 @@ impl SqliteStore {
     pub(crate) async fn drop_files(&self, run: RunId) -> Result<(), StoreError> {
         let drop_all = move |db: &super::Db| {
             for table in ["files", "blobs"] {
-                let sql = format!("DELETE FROM {table} WHERE run = ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE id = ?1)");
+                let sql =
+                    format!("DELETE FROM {table} WHERE run = ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE id = ?1)");
                 db.execute(&sql, params![run.0.as_bytes()])?;
             }
             Ok(())
