@@ -37,6 +37,7 @@ mod sandbox;
 mod sandbox_child;
 mod schema;
 mod search;
+mod secrets;
 mod serve;
 mod test;
 
@@ -89,6 +90,8 @@ pub(crate) enum Verb {
     Doctor(doctor::Doctor),
     /// Serves workflows, runs and chat through an API, with everything in this process
     Serve(serve::Serve),
+    /// Lists, sets and deletes the secrets of the vault, and seals them with another key
+    Secrets(secrets::SecretsCommand),
     /// Runs untrusted code for others, by HTTP; or builds what code runs in
     Sandbox(sandbox::Sandbox),
     /// Signs in at a server, and keeps the session
@@ -153,6 +156,7 @@ impl Verb {
             Self::Explain(verb) => verb.run(shell),
             Self::Doctor(verb) => verb.run(shell),
             Self::Serve(verb) => verb.run(shell),
+            Self::Secrets(verb) => verb.run(shell),
             Self::Sandbox(verb) => verb.run(shell),
             Self::Login(verb) => verb.run(shell, server),
             Self::Logout(verb) => verb.run(shell, server),

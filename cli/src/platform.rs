@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use liteagent_backends::{Backends, SqliteOptions};
 use liteagent_engine::{
-    capability::{Capabilities, WatchedModels, Watcher, Watchers, model::Models},
+    capability::{Capabilities, Secrets, WatchedModels, Watcher, Watchers, how_to_set, model::Models},
     codes,
     engine::{Engine, EngineConfig, EngineError, Observer, Observers},
     error::Code,
@@ -72,6 +72,8 @@ pub(crate) struct Platform {
     pub(crate) knowledge: Arc<Lazily>,
     /// The same, as nodes get them: whoever watches is told of calls.
     pub(crate) watched: Arc<dyn Models>,
+    /// The secrets that nodes are given.
+    pub(crate) secrets: Arc<Secrets>,
     /// Shows the run on stderr.
     pub(crate) progress: Arc<Progress>,
 }
@@ -115,7 +117,7 @@ impl Platform {
         backends: Backends,
     ) -> Result<Self, Failure> {
         let Backends { stores, files, kv } = backends;
-        let secrets = Arc::new(project.config.secrets(&project.root)?);
+        let secrets = project.secrets()?;
         let Watch { observer, watcher } = watch;
         let models = project.config.router_watched(&secrets, watcher.clone()).await?;
         let watched: Arc<dyn Models> = match &watcher {
@@ -139,7 +141,7 @@ impl Platform {
             history: Some(Arc::new(StoredHistory(stores.journal.clone()))),
             code: Some(sandbox::code(sandbox::runner(project)?, watcher)),
             models: Some(watched.clone()),
-            secrets,
+            secrets: secrets.clone(),
         };
         let config = EngineConfig {
             registry: liteagent_nodes::registry(),
@@ -154,7 +156,7 @@ impl Platform {
             Some(run) => Engine::open_alone(config, run).await?,
             None => Engine::open(config).await?,
         };
-        Ok(Self { engine, stores, files, models, watched, knowledge, progress })
+        Ok(Self { engine, stores, files, models, watched, knowledge, secrets, progress })
     }
 
     /// Gives up what still runs, so that another process can take it.
@@ -222,8 +224,7 @@ impl From<EngineError> for Failure {
         let usage = |code: Code| Self::usage(code, error.to_string());
         match &error {
             EngineError::Inputs { misfits, .. } => misfit(misfits),
-            EngineError::MissingSecret(name) => usage(codes::SECRET_MISSING)
-                .hint(format!("set `LITEAGENT_SECRET_{name}` in the environment or in `.env`")),
+            EngineError::MissingSecret(name) => usage(codes::SECRET_MISSING).hint(how_to_set(name)),
             EngineError::SecretNotMeant { secret, workflow } => usage(codes::SECRET_WORKFLOW).hint(format!(
                 "if that is right, add \"{workflow}\" to `workflows` under `[secrets.{secret}]` in `{}`",
                 config::FILE
@@ -248,7 +249,7 @@ impl From<EngineError> for Failure {
                     first.unwrap_or_default()
                 ))
             }
-            EngineError::Key(error) => {
+            EngineError::Key(error) | EngineError::Secret(error) => {
                 let failure = usage(error.code);
                 match &error.hint {
                     Some(hint) => failure.hint(hint),

@@ -22,6 +22,7 @@ mod cli {
     mod quarantine;
     mod remote;
     mod runs;
+    mod secrets;
     pub(crate) mod serve;
     mod service;
     mod terminal;

@@ -431,6 +431,18 @@ codes! {
     // LA46xx: what is told of a server
     TRACES = "LA4601": "a setting of traces cannot be used";
 
+    // LA43xx: secrets and files
+    NO_SECRET = "LA4301": "there is no such secret in the vault";
+    SECRET_UNREADABLE = "LA4302": "a secret of the vault cannot be read";
+    SECRET_REFUSED = "LA4303": "a secret cannot be kept as it was given";
+    SECRET_VALUE_NEEDED = "LA4304": "a secret may go to more hosts only with its value";
+    OWNER_NEEDED = "LA4305": "a version uses something new that an owner has to agree to";
+    NO_FILE = "LA4331": "there is no such file";
+    UPLOAD_LIMIT = "LA4332": "an upload is larger than is allowed";
+    UPLOAD_REFUSED = "LA4333": "an upload cannot be read";
+    UPLOAD_TYPE = "LA4334": "files of a type are not taken";
+    LINK_REFUSED = "LA4335": "a link to a file does not work";
+
     // LA5xxx: stores
     STORE = "LA5001": "the store failed";
     STORE_FULL = "LA5002": "the store has no room left";

@@ -23,7 +23,7 @@ pub use self::{
     stores::Stores,
     subject::{Forget, ForgetResult, Forgotten},
     usage::{DAY, RunUsage, UsageRow, UsageRowReport, day_of},
-    values::{Blobs, Expect, FileValue, Files, Kv, KvEntry, OutputCache, file_id},
+    values::{Blobs, Expect, FileValue, Files, Kv, KvEntry, OutputCache, Pieces, file_id},
 };
 use crate::{
     error::ErrorReport,

@@ -180,6 +180,11 @@ impl Caller {
         }
     }
 
+    /// Whether it is an owner.
+    pub(crate) fn is_owner(&self) -> bool {
+        matches!(self, Self::User(user) if user.role == Role::Owner)
+    }
+
     /// The space in which its idempotency keys count.
     pub(crate) fn space(&self) -> String {
         match self {

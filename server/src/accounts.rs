@@ -1,11 +1,15 @@
 //! Who may use the installation.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use axum::http::StatusCode;
 use liteagent_engine::{codes, error::Code, store::StoreError, time::Clock, units::Millis};
 use subtle::ConstantTimeEq as _;
 
+pub(crate) use self::secrets::{check_strength, random as random_text};
 use self::{callers::Callers, jwt::Tokens, password::Passwords};
 pub use self::{jwt::JwtSecret, links::Admin, secrets::random_key};
 use crate::{
@@ -94,12 +98,19 @@ impl From<Refused> for Problem {
 
 /// Who asks for something, and from where: what the audit log says of it.
 #[derive(Clone, Debug)]
-pub(crate) struct Actor {
+pub struct Actor {
     pub(crate) who: String,
     pub(crate) address: IpAddr,
+    /// Whether an owner does.
+    pub(crate) is_owner: bool,
 }
 
 impl Actor {
+    /// Somebody with a shell on this machine, and rights to the data folder.
+    pub fn command_line() -> Self {
+        Self { who: "command line".to_owned(), address: Ipv4Addr::LOCALHOST.into(), is_owner: true }
+    }
+
     /// What the audit log says of something that is done now.
     pub(crate) fn entry(&self, at: Millis, action: &'static str, target: impl Into<String>) -> Entry {
         Entry {

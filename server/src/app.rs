@@ -11,11 +11,11 @@ use axum::{
 };
 use ipnet::IpNet;
 use liteagent_engine::{
-    capability::model::Models,
+    capability::{Secrets, model::Models},
     codes,
     engine::Engine,
     node::Registry,
-    store::{StoreError, Stores},
+    store::{Files, StoreError, Stores},
     time::Clock,
     units::Size,
     value::Value,
@@ -25,6 +25,7 @@ use tower_http::{compression::CompressionLayer, timeout::RequestBodyTimeoutLayer
 
 use crate::{
     accounts::{Accounts, Admin, JwtSecret},
+    files::{Links, Uploads, is_upload},
     folder::{Folder, Synced, Watched},
     front::{Front, pass},
     health::{Dependencies, Dependency},
@@ -35,6 +36,7 @@ use crate::{
     operation::{Budgets, Retention, Spent},
     problem::Problem,
     routes::Routes,
+    secrets::{SecretKeys, Vault},
     sockets::{self, Tickets},
     store::Store,
     traces::{self, Traces},
@@ -74,6 +76,10 @@ pub struct Parts {
     pub traces: Option<Arc<Traces>>,
     /// What it uses besides its database: shown by `/health/ready`.
     pub dependencies: Vec<Arc<dyn Dependency>>,
+    /// The secrets that the engine has; the vault adds its own.
+    pub secrets: Arc<Secrets>,
+    /// Files of runs.
+    pub files: Arc<dyn Files>,
 }
 
 /// How a server behaves.
@@ -89,6 +95,8 @@ pub struct Settings {
     pub wait: Duration,
     /// What access tokens are signed with. Default: a random text, so that sessions end with the process.
     pub jwt_secret: JwtSecret,
+    /// What the vault is sealed with. Default: a random key, so that nothing in it outlives the process.
+    pub secret_keys: SecretKeys,
     /// Who becomes the first owner while there is no user. By default whoever has the link does.
     pub admin: Option<Admin>,
     /// Whether only this machine reaches the server. It is then called `localhost`, or by its address there. Default: yes.
@@ -107,6 +115,8 @@ pub struct Settings {
     pub budgets: Budgets,
     /// The data folder, whose disk is watched. Default: none is.
     pub data: Option<PathBuf>,
+    /// What may be uploaded.
+    pub uploads: Uploads,
 }
 
 impl Default for Settings {
@@ -117,6 +127,7 @@ impl Default for Settings {
             upload: Size(100 << 20),
             wait: Duration::from_mins(1),
             jwt_secret: JwtSecret::random(),
+            secret_keys: SecretKeys::random(),
             admin: None,
             is_loopback: true,
             names: Vec::new(),
@@ -126,6 +137,7 @@ impl Default for Settings {
             retention: Retention::default(),
             budgets: Budgets::default(),
             data: None,
+            uploads: Uploads::default(),
         }
     }
 }
@@ -148,6 +160,9 @@ pub(crate) struct App {
     pub(crate) sockets: sockets::Open,
     pub(crate) watched: Watched,
     pub(crate) spent: Spent,
+    pub(crate) vault: Vault,
+    pub(crate) files: Arc<dyn Files>,
+    pub(crate) links: Links,
     stopping: watch::Sender<bool>,
 }
 
@@ -173,7 +188,7 @@ async fn refuse_large(State(most): State<Size>, request: Request, next: Next) ->
     }
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     match length {
-        Some(length) if length > most.0 => {
+        Some(length) if length > most.0 && !is_upload(&request) => {
             let detail = format!("expected a body of at most {most}, found {}", Size(length));
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, codes::REQUEST_BODY, detail).hint("send less").into_response()
         }
@@ -195,7 +210,21 @@ impl Server {
     /// # Errors
     /// When its rows cannot be read.
     pub async fn open(parts: Parts, settings: Settings) -> Result<Self, StoreError> {
-        let Parts { engine, stores, registry, models, store, clock, metrics, knowledge, traces, dependencies } = parts;
+        let Parts {
+            engine,
+            stores,
+            registry,
+            models,
+            store,
+            clock,
+            metrics,
+            knowledge,
+            traces,
+            dependencies,
+            secrets,
+            files,
+        } = parts;
+        let vault = Vault::open(store.clone(), &settings.secret_keys, secrets, clock.clone()).await?;
         let workflows = Workflows::open(store.clone(), stores.clone(), registry, clock.clone()).await?;
         let accounts = Accounts::new(store.clone(), clock.clone(), &settings);
         let first_owner_link = accounts.first_owner(settings.admin.as_ref()).await?.map(Arc::from);
@@ -216,6 +245,9 @@ impl Server {
             sockets: sockets::Open::default(),
             watched: Watched::default(),
             spent: Spent::default(),
+            vault,
+            files,
+            links: Links::new(&settings.secret_keys),
             stopping: watch::Sender::new(false),
             settings,
         });
@@ -241,6 +273,11 @@ impl Server {
         self.first_owner_link.as_deref()
     }
 
+    /// The secrets of the vault that cannot be read, and why: others can.
+    pub fn unreadable_secrets(&self) -> Vec<(String, String)> {
+        self.app.vault.unreadable()
+    }
+
     /// What goes on beside requests, for as long as the server lives; what has expired is deleted now and then.
     pub(crate) fn background(&self) -> impl Future<Output = ()> + Send + 'static {
         let (server, swept) = (self.clone(), self.clone());
@@ -256,6 +293,9 @@ impl Server {
                 tokio::time::sleep(wait).await;
                 wait = SWEEP;
                 swept.sweep().await;
+                if let Err(problem) = swept.sweep_uploads().await {
+                    tracing::error!(?problem, "uploads that have expired could not be deleted");
+                }
             }
         };
         async move {
@@ -269,6 +309,9 @@ impl Server {
         match self.app.engine.poll().await {
             Ok(_) => self.app.metrics.reconciled(self.app.clock.now()),
             Err(error) => tracing::error!(%error, "runs that wait could not be looked for"),
+        }
+        if let Err(error) = self.app.vault.refresh().await {
+            tracing::error!(%error, "the vault could not be looked at");
         }
         if let Err(error) = triggers::scheduler::look(&self.app).await {
             tracing::error!(%error, "schedules could not be looked at");

@@ -43,6 +43,9 @@ const SETTLED: Duration = Duration::from_millis(100);
 pub struct Folder {
     /// The root: names of workflows are paths below it.
     pub root: PathBuf,
+    /// Whether what changes there is published as an owner would; else as an editor would: a version that newly uses a secret
+    /// or an MCP server is kept, and waits for an owner.
+    pub is_owner: bool,
     /// Every file that is meant to be a workflow, with the name that it has.
     pub list: Arc<dyn Fn() -> Vec<(PathBuf, String)> + Send + Sync>,
 }
@@ -73,6 +76,8 @@ pub struct Synced {
     pub workflows: usize,
     /// The files with errors, by their paths below the root.
     pub broken: Vec<String>,
+    /// The files whose versions wait for an owner who publishes them, by their paths below the root.
+    pub waiting: Vec<String>,
 }
 
 /// A file as it was read.
@@ -115,10 +120,13 @@ impl App {
         for Read { mut state, loaded, files } in read {
             folders.extend(files.iter().filter_map(|file| file.parent().map(Path::to_owned)));
             match loaded.filter(|(bundle, _)| self.has_free_triggers(bundle, &mut state)) {
-                Some((bundle, source)) => {
-                    synced.workflows += 1;
-                    self.put(bundle, source).await?;
-                }
+                Some((bundle, source)) => match self.put(bundle, source, folder.is_owner).await? {
+                    None => synced.workflows += 1,
+                    Some(waits) => {
+                        state.diagnostics.push(waits);
+                        synced.waiting.push(state.path.clone());
+                    }
+                },
                 None => synced.broken.push(state.path.clone()),
             }
             states.push(state);
@@ -127,7 +135,7 @@ impl App {
         for published in self.workflows.all_published() {
             let row = &published.row;
             if row.created_by == BY && !there.contains(&*row.workflow) {
-                self.workflows.publish(&row.workflow, None, &actor()).await?;
+                self.workflows.publish(&row.workflow, None, &actor(folder.is_owner)).await?;
             }
         }
         *self.watched.files.lock().unwrap_or_else(PoisonError::into_inner) = states;
@@ -148,13 +156,26 @@ impl App {
         false
     }
 
-    async fn put(&self, bundle: Bundle, source: Source) -> Result<(), Problem> {
-        let is_there = self.workflows.published(&bundle.entry).is_ok_and(|there| there.row.digest == *bundle.digest());
-        if !is_there {
-            let new = Addition { source, note: None, actor: actor(), publish: true };
-            self.workflows.add_bundle(bundle, new).await?;
+    /// Adds a version and publishes it; or says why it waits for somebody else to do that.
+    async fn put(&self, bundle: Bundle, source: Source, is_owner: bool) -> Result<Option<Finding>, Problem> {
+        if self.workflows.published(&bundle.entry).is_ok_and(|there| there.row.digest == *bundle.digest()) {
+            return Ok(None);
         }
-        Ok(())
+        let actor = actor(is_owner);
+        let needs = self.workflows.check_uses(&bundle, actor.is_owner).err();
+        let new = Addition { source, note: None, actor, publish: needs.is_none() };
+        let row = self.workflows.add_bundle(bundle, new).await?;
+        Ok(needs.map(|needs| Finding {
+            code: Some(codes::OWNER_NEEDED.0),
+            severity: Some("warning"),
+            message: format!("version {} waits for an owner: {}", row.version, needs.said()),
+            hint: Some(format!(
+                "let an owner publish it: PUT /api/workflows/{}/published with {{\"version\": {}}}",
+                row.workflow.replace('/', "%2F"),
+                row.version
+            )),
+            ..Finding::default()
+        }))
     }
 
     /// Follows the folder until the server stops.
@@ -181,7 +202,7 @@ impl App {
             while tokio::time::timeout(SETTLED, changes.recv()).await.is_ok() {}
             match self.sync(&folder, &registry).await {
                 Ok((synced, folders)) => {
-                    tracing::info!(workflows = synced.workflows, broken = ?synced.broken, "definitions were read again");
+                    tracing::info!(workflows = synced.workflows, broken = ?synced.broken, waiting = ?synced.waiting, "definitions were read again");
                     wanted = folders;
                 }
                 Err(problem) => tracing::error!(?problem, "definitions could not be read again"),
@@ -191,8 +212,8 @@ impl App {
 }
 
 /// The folder, as one who changes workflows.
-fn actor() -> Actor {
-    Actor { who: BY.to_owned(), address: Ipv4Addr::LOCALHOST.into() }
+fn actor(is_owner: bool) -> Actor {
+    Actor { who: BY.to_owned(), address: Ipv4Addr::LOCALHOST.into(), is_owner }
 }
 
 fn watch_all(watcher: &mut RecommendedWatcher, wanted: &BTreeSet<PathBuf>, watched: &mut BTreeSet<PathBuf>) {

@@ -15,6 +15,7 @@
 //! - `sockets`: WebSockets and the tickets that open them;
 //! - `triggers`: what starts runs besides callers: schedules and webhooks;
 //! - `openai`: workflows as models of OpenAI's API;
+//! - `secrets`: the vault; `files`: uploads, files of runs, links to them;
 //! - `models`: the language models, and what was used of them;
 //! - `operation`: what is kept how long, what may be used, who is forgotten, runs that came out of a backup;
 //! - `metrics`: what is counted, for Prometheus; `traces`: what is sent to a collector; `log`: a line for each request;
@@ -31,6 +32,7 @@ mod app;
 mod conversations;
 mod docs;
 mod extract;
+mod files;
 mod folder;
 mod front;
 mod health;
@@ -46,6 +48,7 @@ mod pages;
 mod problem;
 mod routes;
 mod runs;
+mod secrets;
 mod sockets;
 pub mod store;
 mod traces;
@@ -54,8 +57,9 @@ mod workflows;
 
 pub use self::{
     access::{Access, Role},
-    accounts::{Admin, JwtSecret, Refused, random_key},
+    accounts::{Actor, Admin, JwtSecret, Refused, random_key},
     app::{Parts, Server, Settings},
+    files::Uploads,
     folder::{Folder, Synced},
     health::Dependency,
     knowledge::{KnowledgeParts, OpenBases},
@@ -64,5 +68,6 @@ pub use self::{
     metrics::{Described, Kind, Metrics},
     operation::{Budgets, Retention},
     routes::{Route, document, routes},
+    secrets::{SecretChange, SecretInfo, SecretKey, SecretKeys, Set, Vault, VaultError},
     traces::{TraceSettings, Traces},
 };

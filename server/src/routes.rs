@@ -22,9 +22,9 @@ use crate::{
     access::{Access, guard},
     accounts, agents,
     app::App,
-    conversations, docs, folder, health, knowledge, models, openai, operation, pages,
+    conversations, docs, files, folder, health, knowledge, models, openai, operation, pages,
     problem::{Finding, Place, Problem},
-    runs, sockets, triggers, workflows,
+    runs, secrets, sockets, triggers, workflows,
 };
 
 /// A route: what is called how, and by whom.
@@ -69,6 +69,8 @@ impl Routes {
             sockets::routes,
             models::routes,
             triggers::routes,
+            secrets::routes,
+            files::routes,
             openai::routes,
             operation::routes,
         ]

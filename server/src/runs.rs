@@ -21,6 +21,8 @@ mod list;
 pub(crate) mod start;
 pub(crate) mod steer;
 
+pub(crate) use self::start::idempotency_key;
+
 pub(crate) fn routes(routes: Routes) -> Routes {
     [start::routes, list::routes, bulk::routes, events::routes, steer::routes]
         .into_iter()

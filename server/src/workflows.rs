@@ -34,6 +34,7 @@ use crate::{
 };
 
 mod api;
+mod uses;
 
 /// The published workflows, held in memory, and the way to all others.
 pub(crate) struct Workflows {
@@ -155,6 +156,7 @@ impl Workflows {
                 .hint(format!("write `name: {name}`, or send it to the workflow `{}`", bundle.entry)));
         }
         if new.publish {
+            self.check_uses(&bundle, new.actor.is_owner).map_err(|needs| needs.problem(&bundle.entry))?;
             triggers::check(&bundle, &self.all_published())?;
         }
         let row = self.add_bundle(bundle, new).await?;
@@ -187,6 +189,7 @@ impl Workflows {
             None => None,
         };
         if let Some(found) = &found {
+            self.check_uses(&found.bundle, actor.is_owner).map_err(|needs| needs.problem(name))?;
             triggers::check(&found.bundle, &self.all_published())?;
         }
         if !self.store.publish(name, version, actor.entry(self.clock.now(), "workflows.publish", name)).await? {

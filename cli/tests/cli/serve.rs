@@ -253,6 +253,9 @@ fn a_server_that_other_machines_reach_needs_a_secret_and_keeps_its_link_to_itsel
 
     let mut command = folder.command(&["serve", "--port", "0"]);
     command.env("LITEAGENT_ENV", "production").env("JWT_SECRET", liteagent_server::random_key());
+    let Said { err, .. } = Said::of(command.output().unwrap());
+    assert!(err.contains("error[LA4115]: in production the vault needs `SECRET_KEY`"), "{err}");
+    command.env("SECRET_KEY", liteagent_server::random_key());
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let said: Vec<String> = lines.take_while(|line| !line.starts_with("liteagent: http://")).collect();

@@ -7,8 +7,9 @@ use liteagent_engine::{
     units::{self, Millis},
 };
 
-/// How long a blob may lie about without a run that names it: its run may be about to be stored.
-const ORPHAN: Duration = Duration::from_hours(24);
+/// How long a blob may lie about without a run that names it: its run may be about to be stored, and what was uploaded waits
+/// for one for a day.
+const ORPHAN: Duration = Duration::from_hours(25);
 
 /// So many runs are deleted in one transaction: others write in between.
 const BATCH: u32 = 100;

@@ -186,13 +186,16 @@ impl Engine {
     /// A secret, for who acts in the name of a workflow that declares it.
     ///
     /// # Errors
-    /// When it is missing, or not meant for the workflow.
-    pub fn secret(&self, name: &str, workflow: &str) -> Result<&str, EngineError> {
+    /// When it is missing or cannot be read, or is not meant for the workflow.
+    pub fn secret(&self, name: &str, workflow: &str) -> Result<Arc<str>, EngineError> {
         let secrets = &self.inner.caps.secrets;
         if !secrets.is_meant_for(name, workflow) {
             return Err(EngineError::SecretNotMeant { secret: name.to_owned(), workflow: workflow.to_owned() });
         }
-        secrets.get(name).ok_or_else(|| EngineError::MissingSecret(name.to_owned()))
+        if !secrets.has(name) {
+            return Err(EngineError::MissingSecret(name.to_owned()));
+        }
+        secrets.read(name).map_err(EngineError::Secret)
     }
 }
 
@@ -260,7 +263,7 @@ impl Inner {
                 if !secrets.is_meant_for(name, workflow) {
                     return Err(EngineError::SecretNotMeant { secret: name.clone(), workflow: workflow.clone() });
                 }
-                if secrets.get(name).is_none() {
+                if !secrets.has(name) {
                     return Err(EngineError::MissingSecret(name.clone()));
                 }
             }

@@ -114,6 +114,8 @@ macro_rules! blobs_conformance {
             values::the_same_bytes_are_one_blob,
             values::a_blob_is_deleted_at_once,
             values::old_blobs_that_nobody_keeps_are_swept,
+            values::a_blob_comes_and_goes_in_pieces,
+            values::nothing_is_left_of_pieces_that_fail,
         }
     };
 }
@@ -127,6 +129,7 @@ macro_rules! files_conformance {
             values::a_file_of_another_run_is_not_opened,
             values::every_file_has_an_id_of_its_own,
             values::a_file_is_shared_with_another_run_and_no_other_one_is,
+            values::a_file_that_was_uploaded_is_given_to_a_run_and_taken_back,
         }
     };
 }

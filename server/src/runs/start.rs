@@ -48,7 +48,7 @@ pub(crate) struct StartBody {
     workflow: String,
     /// Its version; the published one by default.
     version: Option<u32>,
-    /// The inputs that it declares.
+    /// The inputs that it declares. One of the type `file` takes the `file` of an upload, of which `id` is enough.
     #[serde(default = "Value::object")]
     #[schema(value_type = Object)]
     inputs: Value,
@@ -131,6 +131,10 @@ impl Started {
     ) -> Result<Self, Problem> {
         caller.check_workflow(&body.workflow)?;
         let published = app.workflows.at(&body.workflow, body.version).await?;
+        if body.version.is_some() {
+            let checked = app.workflows.check_uses(&published.bundle, caller.is_owner());
+            checked.map_err(|needs| needs.problem(&body.workflow))?;
+        }
         let (id, user) = (body.conversation.as_deref(), body.user.as_ref());
         let talk = Talk::of(app, caller, &published.bundle, id, user).await?;
         let beside = match (&body.beside, &talk) {
@@ -140,16 +144,21 @@ impl Started {
         };
         let by_default = || talk.as_ref().map_or_else(|| value!({ "name": caller.name() }), |talk| talk.user(caller));
         let repeats = idempotency.is_some();
+        let id = RunId::random();
+        let (inputs, given) = app.give_uploads(caller, id, body.inputs).await?;
         let start = Start {
+            id: Some(id),
             user: body.user.unwrap_or_else(by_default),
             conversation: talk.as_ref().map(|talk| talk.id.clone()),
             beside,
             speaker: talk.as_ref().and_then(|talk| talk.speaker.clone()),
             subject: body.subject,
             idempotency,
-            ..Start::new(published.bundle.clone(), body.inputs, value!({ "type": "api" }))
+            ..Start::new(published.bundle.clone(), inputs, value!({ "type": "api" }))
         };
-        let run = app.begin(Some(caller), start).await?;
+        let begun = app.begin(Some(caller), start).await;
+        app.settle_uploads(&given, begun.as_ref().ok().copied()).await?;
+        let run = begun?;
         let mut started = Self { run, talk };
         if repeats && let Some(talk) = &mut started.talk {
             talk.go_back(app, run).await?;
@@ -178,13 +187,19 @@ async fn wait(app: &App, started: Started) -> Result<Response, Problem> {
     Ok((status, Json(started.talked().tell(reply))).into_response())
 }
 
-/// What makes the same request the same run.
-fn idempotency(headers: &HeaderMap, caller: &Caller, body: &StartBody) -> Result<Option<Idempotency>, Problem> {
+/// The key that a request may be sent again with.
+pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, Problem> {
     let Some(key) = headers.get(IDEMPOTENCY_KEY) else { return Ok(None) };
     let key = key.to_str().ok().filter(|key| (1..=LONGEST_KEY).contains(&key.len())).ok_or_else(|| {
         Problem::invalid(codes::REQUEST_PARAMETER, "`Idempotency-Key` is no text of 1 to 255 visible characters")
-            .hint("use a fresh UUID for each run that shall begin")
+            .hint("use a fresh UUID for each request that is a new one")
     })?;
+    Ok(Some(key))
+}
+
+/// What makes the same request the same run.
+fn idempotency(headers: &HeaderMap, caller: &Caller, body: &StartBody) -> Result<Option<Idempotency>, Problem> {
+    let Some(key) = idempotency_key(headers)? else { return Ok(None) };
     let meant = value!({
         "version": body.version,
         "inputs": body.inputs.clone(),

@@ -378,6 +378,18 @@ impl Runs {
         }
     }
 
+    /// Forgets which blobs a run names that is not there; `false` when it is.
+    pub(super) fn drop_blobs_of_none(&mut self, run: RunId) -> bool {
+        if self.by_id.contains_key(&run) {
+            return false;
+        }
+        self.blobs.retain(|_, runs| {
+            runs.remove(&run);
+            !runs.is_empty()
+        });
+        true
+    }
+
     pub(super) fn names_blob(&self, digest: &Digest) -> bool {
         self.blobs.contains_key(digest)
     }
