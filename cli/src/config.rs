@@ -23,15 +23,18 @@ use self::{
     operation::{BudgetConfig, LimitsConfig, RetentionConfig},
     sandbox::SandboxConfig,
     secrets::SecretConfig,
+    uploads::UploadsConfig,
 };
 use crate::failure::Failure;
 
 mod documents;
+pub(crate) mod keys;
 mod mcp;
 pub(crate) mod models;
 mod operation;
 mod sandbox;
 mod secrets;
+mod uploads;
 
 /// The name of the configuration file; its folder is the root of the definitions.
 pub(crate) const FILE: &str = "liteagent.toml";
@@ -64,6 +67,8 @@ pub(crate) struct Config {
     pub(crate) budget: BudgetConfig,
     /// How many runs a server executes.
     pub(crate) limits: LimitsConfig,
+    /// What may be uploaded to the server.
+    pub(crate) uploads: UploadsConfig,
 }
 
 /// `[files]`

@@ -8,6 +8,7 @@ mod cli {
     mod code;
     mod composites;
     pub(crate) mod docs;
+    mod doctor;
     mod eval;
     mod full_disk;
     pub(crate) mod harness;
@@ -19,7 +20,9 @@ mod cli {
     mod packages;
     pub(crate) mod provider;
     mod quarantine;
+    mod remote;
     mod runs;
+    mod secrets;
     pub(crate) mod serve;
     mod service;
     mod terminal;

@@ -16,6 +16,7 @@ pub use self::{
     error::{EngineError, PlanError},
     fork::Cut,
     intercept::{Attempt, Intercept, StandIn},
+    observer::{AppendOutcome, AttemptEnd, LossCause, Observer, Observers, RunTaken},
     quarantine::Quarantine,
     settle::{OpenWait, RunEnd, Settled},
     start::Start,
@@ -27,7 +28,7 @@ pub(crate) use self::{
 use crate::{
     bundle::Bundle,
     capability::Capabilities,
-    event::{Record, SignalTo},
+    event::SignalTo,
     executor::{Exit, Owner, OwnerError, Taking},
     id::{Digest, RunId, SessionId},
     node::Registry,
@@ -46,6 +47,7 @@ mod fork;
 mod hold;
 mod intercept;
 mod leave;
+mod observer;
 mod quarantine;
 mod settle;
 mod start;
@@ -72,24 +74,6 @@ pub struct EngineConfig {
     /// How a run is executed alone that seems to end the processes which execute it. Without one, a run fails when
     /// five processes in a row have died of it.
     pub quarantine: Option<Arc<dyn Quarantine>>,
-}
-
-/// Watches runs. It sees only what is durable, and cannot change anything.
-pub trait Observer: Send + Sync {
-    /// A record became durable.
-    fn record(&self, run: RunId, record: &Record);
-    /// A node gave out a piece of text. It is provisional until the node's record.
-    fn delta(&self, run: RunId, node: &str, attempt: u32, text: &str) {
-        let _ = (run, node, attempt, text);
-    }
-    /// A run ended here.
-    fn ended(&self, run: RunId, workflow: &str, end: &RunEnd) {
-        let _ = (run, workflow, end);
-    }
-    /// A run waits for others to end before it begins.
-    fn queued(&self, run: RunId, ahead: &[RunId]) {
-        let _ = (run, ahead);
-    }
 }
 
 /// Executes runs in this process. Clones share everything.
@@ -386,7 +370,8 @@ impl Inner {
             Entry::Occupied(there) => return there.get().wake.notify_one(),
         }
         let inner = self.clone();
-        tokio::spawn(async move {
+        let span = tracing::info_span!("run", %run);
+        let drive = async move {
             let outcome = inner.execute(run, owner, &handle).await;
             let again = {
                 let mut active = inner.active();
@@ -400,7 +385,8 @@ impl Inner {
             }
             handle.end.send_replace(Some(outcome));
             inner.refill().await;
-        });
+        };
+        tokio::spawn(tracing::Instrument::instrument(drive, span));
     }
 
     async fn execute(self: &Arc<Self>, run: RunId, mut owner: Option<Box<Owner>>, handle: &Handle) -> Outcome {

@@ -8,15 +8,22 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    conversation::{ConversationEnd, ConversationRow, NewTurn, StoredHistory, StoredTurn, title_of},
+    backlog::Backlog,
+    conversation::{
+        ConversationEnd, ConversationFilter, ConversationRow, NewTurn, Rating, Speaker, StoredHistory, StoredTurn,
+        TurnPage, title_of,
+    },
+    ended::EndPlace,
     error::{AppendError, StoreError},
+    filter::RunFilter,
     hold::Hold,
     memory::{DEFAULT_LEASE, MemoryStore},
     message::{InboxMessage, Message, MessageBody},
     operation::{Installation, ReleaseHeld, Spending},
-    subject::{Forget, Forgotten},
+    stores::Stores,
+    subject::{Forget, ForgetResult, Forgotten},
     usage::{DAY, RunUsage, UsageRow, UsageRowReport, day_of},
-    values::{Blobs, Expect, FileValue, Files, Kv, KvEntry, OutputCache, file_id},
+    values::{Blobs, Expect, FileValue, Files, Kv, KvEntry, OutputCache, Pieces, file_id},
 };
 use crate::{
     error::ErrorReport,
@@ -27,12 +34,16 @@ use crate::{
     value::Value,
 };
 
+mod backlog;
 mod conversation;
+mod ended;
 mod error;
+mod filter;
 pub mod hold;
 mod memory;
 mod message;
 mod operation;
+mod stores;
 mod subject;
 mod usage;
 mod values;
@@ -216,38 +227,6 @@ pub struct RunRow {
     pub updated_at: Millis,
 }
 
-/// Which runs a list holds; newest first.
-#[derive(Clone, Debug, Default)]
-pub struct RunFilter {
-    /// Only this workflow.
-    pub workflow: Option<String>,
-    /// Only this phase.
-    pub phase: Option<RunPhase>,
-    /// Only this outcome.
-    pub status: Option<RunStatus>,
-    /// Only children of this run.
-    pub parent: Option<RunId>,
-    /// Only runs older than this one: the cursor.
-    pub before: Option<RunId>,
-    /// At most so many; 0 means 100.
-    pub limit: u32,
-}
-
-impl RunFilter {
-    /// How many runs at most.
-    pub fn limit(&self) -> u32 {
-        if self.limit == 0 { 100 } else { self.limit }
-    }
-
-    /// Whether a run belongs in the list; the cursor is not looked at.
-    pub fn fits(&self, row: &RunRow) -> bool {
-        self.workflow.as_ref().is_none_or(|workflow| *workflow == row.workflow)
-            && self.phase.is_none_or(|phase| phase == row.phase)
-            && self.status.is_none_or(|status| Some(status) == row.status)
-            && self.parent.is_none_or(|parent| row.parent.as_ref().is_some_and(|of| of.run == parent))
-    }
-}
-
 /// Records and what must become durable with them, all or nothing.
 #[derive(Clone, Debug)]
 pub struct Append {
@@ -366,9 +345,15 @@ pub trait Journal: Send + Sync {
     async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError>;
     /// Runs, newest first.
     async fn runs(&self, filter: RunFilter) -> Result<Vec<RunRow>, StoreError>;
+    /// Runs that have ended, in the order of their ends, after a place in it; each with its own place, at most `limit`.
+    async fn ended(&self, after: EndPlace, limit: u32) -> Result<Vec<(EndPlace, RunRow)>, StoreError>;
     /// Runs that someone should take: `queued` with room; `running` whose session is dead; `waiting` whose time has come or
     /// whose inbox is not empty. Oldest first.
     async fn runnable(&self, at: Millis, limit: u32) -> Result<Vec<RunId>, StoreError>;
+    /// How much there is to execute; counts beyond 10,000 may be cut.
+    async fn backlog(&self, at: Millis) -> Result<Backlog, StoreError> {
+        backlog::count(self, at).await
+    }
     /// The runs that a queued run waits for; none when it has room.
     async fn ahead(&self, run: RunId) -> Result<Vec<RunId>, StoreError>;
     /// The oldest run that waits for a key and has room now.
@@ -379,11 +364,24 @@ pub trait Journal: Send + Sync {
     async fn turns_before(&self, run: RunId, most: usize) -> Result<Vec<StoredTurn>, StoreError>;
     /// The turn of a run.
     async fn turn(&self, run: RunId) -> Result<Option<StoredTurn>, StoreError>;
-    /// Conversations with something said in them, the newest first; of one workflow when it is named.
-    async fn conversations(&self, workflow: Option<&str>, limit: u32) -> Result<Vec<ConversationRow>, StoreError>;
+    /// The turns that lead to the newest one of a conversation.
+    async fn turns(&self, conversation: &str, page: TurnPage) -> Result<Vec<StoredTurn>, StoreError>;
+    /// Says what a person thinks of the answer of a turn; `false` when there is no such turn.
+    async fn rate(&self, run: RunId, rating: Option<Rating>) -> Result<bool, StoreError>;
+    /// Conversations with something said in them, the newest first.
+    async fn conversations(&self, filter: &ConversationFilter) -> Result<Vec<ConversationRow>, StoreError>;
+    /// A conversation with something said in it.
+    async fn conversation_row(&self, id: &str) -> Result<Option<ConversationRow>, StoreError>;
+    /// Gives a conversation another title; `false` when there is no such conversation.
+    async fn rename_conversation(&self, id: &str, title: &str) -> Result<bool, StoreError>;
+    /// Deletes a conversation with its turns and variables; with `runs` its runs too, at most `limit`, and what
+    /// [`Self::forget`] deletes with them. Nothing while one of them has not ended.
+    async fn forget_conversation(&self, id: &str, runs: bool, limit: u32) -> Result<Forget, StoreError>;
     /// Deletes whole ended runs that ended before `before`, with their records, inboxes and blob rows; at most
     /// `limit`. Returns how many.
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;
+    /// Deletes those of these runs that have ended, whole. Returns which.
+    async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError>;
     /// Deletes the runs of a subject, at most `limit`, with all that belongs to them, the conversations that they belong
     /// to and the cached outputs that they filled; nothing while one of the runs has not ended.
     async fn forget(&self, subject: &str, limit: u32) -> Result<Forget, StoreError>;
@@ -412,15 +410,4 @@ pub trait Journal: Send + Sync {
     async fn installation(&self) -> Result<Installation, StoreError>;
     /// Keeps that a backup was finished.
     async fn backed_up(&self, at: Millis) -> Result<(), StoreError>;
-}
-
-/// Every store that a process uses.
-#[derive(Clone)]
-pub struct Stores {
-    /// Runs.
-    pub journal: Arc<dyn Journal>,
-    /// Large values.
-    pub blobs: Arc<dyn Blobs>,
-    /// Cached outputs.
-    pub cache: Arc<dyn OutputCache>,
 }

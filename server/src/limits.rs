@@ -234,6 +234,7 @@ mod tests {
             scope,
             rate,
             limits: crate::store::KeyLimits::default(),
+            read_only: false,
         })
     }
 

@@ -1,15 +1,15 @@
 //! Retention: what nobody needs any more is deleted.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
 use liteagent_engine::{
-    id::RunId,
-    store::{Forget, Forgotten, StoreError, Stores},
+    store::{StoreError, Stores},
     units::{self, Millis},
 };
 
-/// How long a blob may lie about without a run that names it: its run may be about to be stored.
-const ORPHAN: Duration = Duration::from_hours(24);
+/// How long a blob may lie about without a run that names it: its run may be about to be stored, and what was uploaded waits
+/// for one for a day.
+const ORPHAN: Duration = Duration::from_hours(25);
 
 /// So many runs are deleted in one transaction: others write in between.
 const BATCH: u32 = 100;
@@ -46,37 +46,6 @@ pub async fn clean(stores: &Stores, at: Millis, keep: Duration) -> Result<Cleane
         })
         .await?;
     Ok(Cleaned { runs, blobs })
-}
-
-/// Deletes the runs of a subject with everything that belongs to them; nothing while one of them has not ended. Blobs go at
-/// once, unless a run of another subject names them; they are counted when they are gone. `Err` inside holds the runs that
-/// have not ended.
-///
-/// # Errors
-/// Those of the stores; what was deleted before stays deleted.
-pub async fn forget(stores: &Stores, subject: &str) -> Result<Result<Forgotten, Vec<RunId>>, StoreError> {
-    let journal = &stores.journal;
-    let mut all = Forgotten::default();
-    let mut blobs = HashSet::new();
-    loop {
-        let forgotten = match journal.forget(subject, BATCH).await? {
-            Forget::Open(runs) => return Ok(Err(runs)),
-            Forget::Done(forgotten) => forgotten,
-        };
-        all.runs += forgotten.runs;
-        all.conversations += forgotten.conversations;
-        all.outputs += forgotten.outputs;
-        blobs.extend(forgotten.blobs);
-        if forgotten.runs < u64::from(BATCH) {
-            break;
-        }
-    }
-    for blob in &blobs {
-        if !journal.has_blob_rows(blob).await? && stores.blobs.delete(blob).await? {
-            all.blobs.push(blob.clone());
-        }
-    }
-    Ok(Ok(all))
 }
 
 #[cfg(test)]

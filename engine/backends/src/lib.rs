@@ -9,7 +9,7 @@ use liteagent_engine::{
 
 pub use self::{
     blobs::FsBlobs,
-    clean::{Cleaned, clean, forget},
+    clean::{Cleaned, clean},
     disk::{Reserve, Room},
     files::FileStore,
     sqlite::{FILE, Restored, SqliteOptions, SqliteStore, begin_epoch},

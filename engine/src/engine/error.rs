@@ -31,6 +31,9 @@ pub enum EngineError {
         /// The workflow.
         workflow: String,
     },
+    /// A declared secret is there, and cannot be read.
+    #[error("{}", .0.message)]
+    Secret(NodeError),
     /// There is no such run.
     #[error("there is no run `{0}`")]
     UnknownRun(RunId),

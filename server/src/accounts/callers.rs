@@ -78,6 +78,7 @@ mod tests {
             scope,
             rate: None,
             limits: crate::store::KeyLimits::default(),
+            read_only: false,
         })
     }
 

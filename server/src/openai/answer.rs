@@ -16,7 +16,7 @@ use liteagent_engine::{
 };
 
 use super::tools::{Tool, for_run};
-use crate::{access::Caller, app::App, problem::Problem};
+use crate::{access::Caller, app::App, problem::Problem, traces};
 
 /// What a workflow is asked.
 #[derive(Default)]
@@ -155,7 +155,7 @@ fn waiting(run: RunId) -> Problem {
 }
 
 /// Why a run gave no answer.
-pub(super) fn failed(run: RunId, end: &RunEnd) -> Option<Problem> {
+pub(crate) fn failed(run: RunId, end: &RunEnd) -> Option<Problem> {
     let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
     match (end.status, &end.error) {
         (RunStatus::Succeeded, _) => None,

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use liteagent_backends::forget;
 use liteagent_engine::{
     codes,
     id::RunId,
@@ -174,7 +173,7 @@ async fn forget_subject(
             .hint("send the subject that runs were started with"));
     }
     app.store.record(actor.entry(app.clock.now(), "subjects.forget", "a subject")).await?;
-    match forget(&app.stores, &subject).await? {
+    match app.stores.forget(&subject).await? {
         Ok(forgotten) => Ok(Json(ForgottenReply {
             runs: forgotten.runs,
             conversations: forgotten.conversations,

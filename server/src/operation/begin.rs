@@ -22,6 +22,7 @@ use crate::{
     app::App,
     problem::Problem,
     store::KeyLimits,
+    traces,
 };
 
 /// How long it is believed what was spent: runs that go on are counted at their end anyway.
@@ -80,7 +81,7 @@ impl App {
         let (from, until) = month(now);
         let period = Period { whose: "the installation".to_owned(), per: "month", from };
         start.budget = start.budget.min(self.left(None, budgets.month, &period, until).await?);
-        Ok(self.engine.start(start).await?)
+        Ok(self.engine.start(traces::join(start)).await?)
     }
 
     /// What is left of a budget until it begins anew.

@@ -289,6 +289,7 @@ async fn keys_are_found_by_their_hash_and_revoked_once(place: &dyn Place) {
         expires_at: Some(LATER),
         revoked_at: None,
         used_at: None,
+        read_only: id == "k1",
     };
     let one = row("k1", KeyScope::Workflow("support/answer".to_owned()), NOW);
     let two = row("k2", KeyScope::KnowledgeBase("handbook".to_owned()), NOW + 1);

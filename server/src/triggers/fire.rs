@@ -128,7 +128,8 @@ fn hold(scheduled: &Scheduled, cause: Cause) -> Option<Hold> {
     Some(Hold { key: format!("schedule {}", scheduled.id), limit: 1, when_full })
 }
 
-fn told(code: Code, message: impl std::fmt::Display) -> String {
+/// A failure in one text, with its code.
+pub(super) fn told(code: Code, message: impl std::fmt::Display) -> String {
     format!("{code}: {message}")
 }
 

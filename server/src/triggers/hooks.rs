@@ -27,6 +27,7 @@ use crate::{
     operation::NotBegun,
     problem::Problem,
     routes::Routes,
+    traces,
     workflows::Published,
 };
 
@@ -89,10 +90,11 @@ async fn answer(app: &Arc<App>, path: &str, request: Request) -> Result<Response
 
     let webhook = &hook.trigger.webhook;
     let secret = webhook.auth.secret().map(|name| hook.secret(app, name)).transpose()?;
-    let signed = verify::verify(&webhook.auth, secret, &parts.headers, &body, app.clock.now()).map_err(|why| {
-        Problem::new(StatusCode::UNAUTHORIZED, codes::HOOK_REFUSED, why)
-            .hint("sign the request as the `auth` of the webhook says, with the same secret")
-    })?;
+    let signed =
+        verify::verify(&webhook.auth, secret.as_deref(), &parts.headers, &body, app.clock.now()).map_err(|why| {
+            Problem::new(StatusCode::UNAUTHORIZED, codes::HOOK_REFUSED, why)
+                .hint("sign the request as the `auth` of the webhook says, with the same secret")
+        })?;
     let delivery = request::delivery(webhook, &parts.headers, signed)?;
     let trigger = request::trigger(&hook.name, webhook, &parts, &body)?;
 
@@ -132,7 +134,7 @@ struct Hook {
 }
 
 impl Hook {
-    fn secret<'a>(&self, app: &'a App, name: &str) -> Result<&'a str, Problem> {
+    fn secret(&self, app: &App, name: &str) -> Result<Arc<str>, Problem> {
         app.engine.secret(name, &self.published.row.workflow).map_err(|error| outside(self, error))
     }
 }

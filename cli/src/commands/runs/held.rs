@@ -1,13 +1,16 @@
 //! `runs held`, `runs release`: runs that came out of a backup.
 
 use liteagent_engine::store::ReleaseHeld;
+use serde::Deserialize;
+use serde_json::json;
 
-use super::{find, list::List};
+use super::{find, list::List, remote};
 use crate::{
     failure::{Exit, Failure},
     platform::open_stores,
     progress::count,
     project::Project,
+    remote::Client,
     shell::Shell,
 };
 
@@ -47,6 +50,11 @@ impl Held {
     pub(crate) async fn run(self, project: &Project, shell: &Shell) -> Result<Exit, Failure> {
         List::held(self.workflow, self.limit, self.json).run(project, shell).await
     }
+
+    /// Those of a server.
+    pub(crate) async fn on(self, client: &Client, shell: &Shell) -> Result<Exit, Failure> {
+        List::held(self.workflow, self.limit, self.json).on(client, shell).await
+    }
 }
 
 impl Release {
@@ -69,6 +77,27 @@ impl Release {
                 break;
             }
         }
+        shell.note(format!("released {}", count(released, "run")));
+        Ok(Exit::Done)
+    }
+
+    /// Those of a server.
+    pub(crate) async fn on(self, client: &Client, shell: &Shell) -> Result<Exit, Failure> {
+        /// What was released.
+        #[derive(Deserialize)]
+        struct Released {
+            released: usize,
+        }
+        let body = if self.all {
+            json!({ "all": true, "workflow": self.workflow })
+        } else {
+            let mut ids = Vec::new();
+            for run in &self.runs {
+                ids.push(remote::find(client, run).await?.id);
+            }
+            json!({ "ids": ids })
+        };
+        let Released { released } = client.send("POST", "/api/runs/release", &body).await?;
         shell.note(format!("released {}", count(released, "run")));
         Ok(Exit::Done)
     }

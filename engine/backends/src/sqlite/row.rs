@@ -18,6 +18,8 @@ macro_rules! run_columns {
     };
 }
 pub(super) use run_columns;
+/// The first column after them.
+pub(super) const ENDED: usize = 19;
 
 /// A row of a result.
 pub(super) trait Cells {

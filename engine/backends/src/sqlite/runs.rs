@@ -4,8 +4,8 @@ use liteagent_engine::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, Created, IDEMPOTENCY_WINDOW, Message, NewRun, Release, RunPhase, StoreError, StoredRecord,
-        Take, Taken, hold,
+        Append, AppendError, Created, EndPlace, IDEMPOTENCY_WINDOW, Message, NewRun, Release, RunPhase, StoreError,
+        StoredRecord, Take, Taken, hold,
     },
     units::Millis,
 };
@@ -212,9 +212,11 @@ fn release(db: &Db, run: RunId, row: i64, release: &Release) -> Result<(), Error
             let error = error.as_ref().map(ToString::to_string);
             let total =
                 Some(&usage.total).filter(|total| !total.is_nothing()).map(serde_json::to_string).transpose()?;
-            let sql = "UPDATE runs SET phase = 3, owner = NULL, wake_at = NULL, status = ?2, error = ?3, usage = ?4 \
+            let sql = "UPDATE runs SET phase = 3, owner = NULL, wake_at = NULL, status = ?2, error = ?3, usage = ?4, \
+                       ended = max(updated_at * ?5, \
+                           coalesce((SELECT max(ended) FROM runs WHERE ended IS NOT NULL), 0) + 1) \
                        WHERE row = ?1";
-            db.execute(sql, params![row, status_number(*status), error, total])?;
+            db.execute(sql, params![row, status_number(*status), error, total, EndPlace::PER_MS])?;
             super::usage::count(db, row, usage)?;
             db.execute("DELETE FROM inbox WHERE run = ?1", [row])?;
             line::leave(db, row)?;

@@ -5,6 +5,7 @@ use std::{num::NonZeroU32, sync::Arc};
 use axum::{extract::State, http::StatusCode};
 use chrono::DateTime;
 use liteagent_engine::{
+    capability::knowledge::Knowledge as _,
     codes,
     time::iso,
     units::{Millis, Money},
@@ -67,6 +68,8 @@ struct Key {
     runs: Option<u32>,
     /// What its runs may use of models a day, in place of what every key may.
     budget: DayBudget,
+    /// Whether it only looks: it starts and changes nothing.
+    read_only: bool,
     /// Who made it.
     created_by: String,
     /// When.
@@ -90,6 +93,7 @@ impl From<KeyRow> for Key {
             rate: row.rate,
             runs: row.limits.runs,
             budget: DayBudget { tokens: row.limits.tokens, cost: row.limits.cost.map(|cost| Money(cost).to_string()) },
+            read_only: row.read_only,
             created_by: row.created_by,
             created_at: iso(row.created_at),
             expires_at: row.expires_at.map(iso),
@@ -132,6 +136,9 @@ struct NewKey {
     /// What its runs may use of models a day; by default as much as every key may.
     #[serde(default)]
     budget: DayBudget,
+    /// Whether it only looks: at runs and conversations, or for passages. It starts and changes nothing then.
+    #[serde(default)]
+    read_only: bool,
 }
 
 /// An API key that was made.
@@ -153,10 +160,12 @@ async fn create(
     actor: Actor,
     Json(body): Json<NewKey>,
 ) -> Result<(StatusCode, Json<Made>), Problem> {
-    if let KeyScope::Workflow(name) = &body.scope
-        && app.store.workflow(name).await?.is_none()
-    {
-        return Err(crate::workflows::unknown(name));
+    match &body.scope {
+        KeyScope::Workflow(name) if app.store.workflow(name).await?.is_none() => {
+            return Err(crate::workflows::unknown(name));
+        }
+        KeyScope::KnowledgeBase(name) => drop(app.bases().await?.base(name).await?),
+        KeyScope::Workflow(_) => {}
     }
     let made = app.accounts.make_key(body, &actor).await?;
     Ok((StatusCode::CREATED, Json(made)))
@@ -202,6 +211,7 @@ impl Accounts {
             expires_at,
             revoked_at: None,
             used_at: None,
+            read_only: new.read_only,
         };
         let entry = self.entry(actor, "keys.create", &row.id);
         self.store.add_key(row.clone(), secrets::hash(&key), entry).await?;

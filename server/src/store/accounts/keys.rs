@@ -53,6 +53,8 @@ pub struct KeyRow {
     pub revoked_at: Option<Millis>,
     /// When it was last used, give or take a minute.
     pub used_at: Option<Millis>,
+    /// Whether it only looks: it starts and changes nothing.
+    pub read_only: bool,
 }
 
 /// API keys.

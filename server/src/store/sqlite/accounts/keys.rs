@@ -9,7 +9,8 @@ use super::record;
 use crate::store::{Entry, KeyLimits, KeyRow, KeyScope, KeyStore, TokenHash, sqlite::SqliteStore};
 
 const KEY: &str =
-    "id, prefix, name, kind, scope, rate, created_by, created_at, expires_at, revoked_at, used_at, runs, tokens, cost";
+    "id, prefix, name, kind, scope, rate, created_by, created_at, expires_at, revoked_at, used_at, runs, tokens, cost, \
+     read_only";
 const WORKFLOW: &str = "workflow";
 const KNOWLEDGE_BASE: &str = "knowledge_base";
 
@@ -17,19 +18,31 @@ const KNOWLEDGE_BASE: &str = "knowledge_base";
 impl KeyStore for SqliteStore {
     async fn add_key(&self, row: KeyRow, hash: TokenHash, entry: Entry) -> Result<(), StoreError> {
         self.write(move |db| {
-            let KeyRow { id, prefix, name, scope, rate, limits, created_by, created_at, expires_at, revoked_at, used_at } =
-                &row;
-            let (kind, scope) = match scope {
+            let (kind, scope) = match &row.scope {
                 KeyScope::Workflow(name) => (WORKFLOW, name),
                 KeyScope::KnowledgeBase(name) => (KNOWLEDGE_BASE, name),
             };
             let sql = format!(
-                "INSERT INTO api_keys (hash, {KEY}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)"
+                "INSERT INTO api_keys (hash, {KEY}) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
             );
-            let (tokens, cost) = (limits.tokens.map(amount), limits.cost.map(amount));
             let values = params![
-                hash, id, prefix, name, kind, scope, rate, created_by, created_at, expires_at, revoked_at, used_at,
-                limits.runs, tokens, cost
+                hash,
+                row.id,
+                row.prefix,
+                row.name,
+                kind,
+                scope,
+                row.rate,
+                row.created_by,
+                row.created_at,
+                row.expires_at,
+                row.revoked_at,
+                row.used_at,
+                row.limits.runs,
+                row.limits.tokens.map(amount),
+                row.limits.cost.map(amount),
+                row.read_only,
             ];
             db.execute(&sql, values)?;
             record(db, &entry)
@@ -96,5 +109,6 @@ fn key(row: &Row<'_>) -> rusqlite::Result<Result<KeyRow, StoreError>> {
         expires_at: row.get(8)?,
         revoked_at: row.get(9)?,
         used_at: row.get(10)?,
+        read_only: row.get(14)?,
     }))
 }
