@@ -293,9 +293,6 @@ impl Server {
                 tokio::time::sleep(wait).await;
                 wait = SWEEP;
                 swept.sweep().await;
-                if let Err(problem) = swept.sweep_uploads().await {
-                    tracing::error!(?problem, "uploads that have expired could not be deleted");
-                }
             }
         };
         async move {
@@ -322,6 +319,9 @@ impl Server {
     pub async fn sweep(&self) {
         if let Err(error) = self.app.sweep().await {
             tracing::error!(%error, "what has expired could not be deleted");
+        }
+        if let Err(problem) = self.app.sweep_uploads().await {
+            tracing::error!(?problem, "uploads that have expired could not be deleted");
         }
     }
 

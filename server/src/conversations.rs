@@ -201,11 +201,12 @@ mod tests {
     use super::*;
     use crate::{
         access::{KeyCaller, Role, UserCaller},
-        store::KeyScope,
+        store::{KeyLimits, KeyScope},
     };
 
     fn key(id: &str, scope: KeyScope) -> Caller {
-        Caller::Key(KeyCaller { id: id.to_owned(), name: String::new(), scope, rate: None, read_only: false })
+        let (id, name, limits) = (id.to_owned(), String::new(), KeyLimits::default());
+        Caller::Key(KeyCaller { id, name, scope, rate: None, limits, read_only: false })
     }
 
     #[test]

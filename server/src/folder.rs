@@ -12,6 +12,7 @@ use std::{
 use axum::extract::State;
 use liteagent_engine::{
     bundle::Bundle,
+    codes,
     load::{LoadOptions, load},
     node::Registry,
 };

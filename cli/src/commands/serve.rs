@@ -199,9 +199,11 @@ impl Serve {
     /// What is missing.
     pub(super) fn prepared(&self, project: &Project) -> Result<(), Failure> {
         let secret = setting("JWT_SECRET");
-        access::jwt_secret(secret.as_deref(), self.is_production()?, &project.data())?;
+        let (is_production, data) = (self.is_production()?, project.data());
+        access::jwt_secret(secret.as_deref(), is_production, &data)?;
+        Keys::Needed { is_production }.of(&data)?;
         access::admin()?;
-        self.folder(project).map(drop)
+        self.folder(project, !is_production).map(drop)
     }
 
     /// Where people reach the server.

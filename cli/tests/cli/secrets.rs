@@ -1,5 +1,7 @@
 //! The vault on the command line.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     io::Write as _,
     process::{Command, Stdio},

@@ -117,11 +117,11 @@ mod tests {
             stores.cache.fill(&key(&run.id.to_string()), &"cached".into(), 100, run.id).await.unwrap();
         }
         let file = backends.files.create(ann.id, "a.txt", "text/plain", Bytes::from_static(b"a letter")).await.unwrap();
-        assert_eq!(forget(&backends.stores, "ann").await.unwrap(), Err(vec![ann.id]));
+        assert_eq!(stores.forget("ann").await.unwrap(), Err(vec![ann.id]));
         let owned = Owned::take(&**journal, ann.id, session, at).await;
         journal.append(owned.release(ended(RunStatus::Succeeded))).await.unwrap();
 
-        let forgotten = forget(&backends.stores, "ann").await.unwrap().unwrap();
+        let forgotten = stores.forget("ann").await.unwrap().unwrap();
         assert_eq!((forgotten.runs, forgotten.outputs, forgotten.blobs.len()), (1, 1, 2));
         for gone in [&own, &file.sha256.parse().unwrap()] {
             assert_eq!(blobs.get(gone).await.unwrap(), None);

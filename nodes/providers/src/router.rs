@@ -225,7 +225,10 @@ fn keep(answer: ChatStream, cache: Arc<Cache>, key: cache::Key) -> ChatStream {
 
 /// One limiter for each key, also when several providers share it.
 #[derive(Default)]
-struct Limiters(BTreeMap<(String, Option<Arc<str>>), Arc<dyn Limiter>>);
+struct Limiters(BTreeMap<Account, Arc<dyn Limiter>>);
+
+/// Whose limits they are: an origin, and the key there.
+type Account = (String, Option<Arc<str>>);
 
 impl Limiters {
     fn of(&mut self, provider: &Provider, clock: &Arc<dyn Clock>) -> Arc<dyn Limiter> {

@@ -154,7 +154,7 @@ async fn start(
         subject: Some(subject(base, id)),
         ..Start::new(app.knowledge.indexing.clone(), inputs, value!({ "type": "api" }))
     };
-    let started = app.engine.start(start).await.map_err(Problem::from);
+    let started = app.begin(Some(caller), start).await.map_err(Problem::from);
     undone(started, bases, base, id).await
 }
 

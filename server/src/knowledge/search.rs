@@ -230,7 +230,7 @@ async fn reranked(
     let inputs = Value::from_pairs(always.into_iter().chain(given));
     let start =
         Start { user: value!({ "name": caller.name() }), ..Start::new(bundle, inputs, value!({ "type": "api" })) };
-    let run = app.engine.start(start).await?;
+    let run = app.begin(Some(caller), start).await?;
     let Settled::Ended(end) = app.engine.settled(run).await? else {
         return Err(Problem::internal("a search waits").about(run));
     };

@@ -16,7 +16,7 @@ use liteagent_engine::{
 };
 
 use super::tools::{Tool, for_run};
-use crate::{access::Caller, app::App, problem::Problem, traces};
+use crate::{access::Caller, app::App, problem::Problem};
 
 /// What a workflow is asked.
 #[derive(Default)]

@@ -27,7 +27,6 @@ use crate::{
     extract::Json,
     problem::Problem,
     routes::Routes,
-    traces,
 };
 
 /// The header that gives the same run again.

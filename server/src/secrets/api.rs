@@ -170,6 +170,7 @@ async fn list(State(app): State<Arc<App>>) -> Result<Json<SecretList>, Problem> 
 /// A secret, or what changes of it. What is left out stays as it is.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
+#[expect(clippy::option_option, reason = "`null` says something else than a member that is not there")]
 struct PutSecret {
     /// The value, which is shown to nobody ever again: at most 64 KiB. A new secret needs one.
     #[schema(write_only)]
@@ -190,6 +191,7 @@ struct PutSecret {
 }
 
 /// Tells `null` from a member that is not there.
+#[expect(clippy::option_option, reason = "it is what it is for")]
 fn given<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
     Option::deserialize(deserializer).map(Some)
 }

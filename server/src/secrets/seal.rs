@@ -25,11 +25,12 @@ pub(super) struct Sealer {
 
 impl Sealer {
     pub(super) fn new(keys: &SecretKeys) -> Self {
-        let ids = keys.all().map(|key| {
-            let id = key.derive(ID)[..8].iter().map(|byte| format!("{byte:02x}")).collect();
+        let named = keys.all().map(|key| {
+            let [a, b, c, d, ..] = key.derive(ID);
+            let id = format!("{:08x}", u32::from_be_bytes([a, b, c, d]));
             (id, XChaCha20Poly1305::new(&key.derive(SEAL).into()))
         });
-        Self { keys: ids.collect(), has_current: keys.current.is_some() }
+        Self { keys: named.collect(), has_current: keys.current.is_some() }
     }
 
     /// Seals a value into its row, with the current key.

@@ -20,6 +20,7 @@ use liteagent_engine::{
 use super::fire::{explained, told};
 use crate::{
     app::App,
+    operation::NotBegun,
     problem::Problem,
     store::{AfterFiring, AfterState, ScheduleId},
     workflows::Published,
@@ -157,11 +158,16 @@ async fn start(app: &App, follower: &Follower, row: &RunRow) -> Result<Result<Ru
     };
     match prepared {
         Err(message) => Ok(Err(message)),
-        Ok(start) => match app.engine.start(start).await {
+        Ok(start) => match app.begin(None, start).await {
             Ok(run) => Ok(Ok(run)),
-            Err(EngineError::Store(error)) => Err(error),
-            Err(error @ EngineError::Full(_)) => Ok(Err(told(codes::RUNS_FULL, error))),
-            Err(error) => Ok(Err(explained(error))),
+            Err(NotBegun::Spent(why)) => Ok(Err(told(why.code(), why.said()))),
+            Err(NotBegun::Engine(error)) => match error {
+                EngineError::Store(error) => Err(error),
+                // It begins as soon as fewer wait.
+                EngineError::Busy { .. } => Err(StoreError::Failed(error.to_string())),
+                EngineError::Full(_) => Ok(Err(told(codes::RUNS_FULL, error))),
+                error => Ok(Err(explained(error))),
+            },
         },
     }
 }

@@ -27,7 +27,6 @@ use crate::{
     operation::NotBegun,
     problem::Problem,
     routes::Routes,
-    traces,
     workflows::Published,
 };
 
