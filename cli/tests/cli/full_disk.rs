@@ -96,7 +96,7 @@ fn a_full_disk_stops_a_run_with_a_code_and_loses_nothing() {
     println!("a full disk is made by {scarcity:?}");
     let mut stopped_between = 0;
     // How much a run takes changes with every table of the database.
-    for kib in [8, 24, 60, 120].into_iter().chain((180..500).step_by(14)) {
+    for kib in [8, 24, 60, 120].into_iter().chain((180..720).step_by(14)) {
         let folder = Folder::new().with("effects.yaml", EFFECTS);
         scarcity.play(&folder, kib);
         let read = |name: &str| fs::read_to_string(folder.path(name)).unwrap();
