@@ -12,6 +12,7 @@
 //! * `chat`: what `chat` does
 //! * `platform`: the engine with its stores, as every command that runs something opens it
 //! * `sandbox`: where code runs
+//! * `remote`: a server that the command line talks to
 
 use std::{ffi::OsString, process::ExitCode};
 
@@ -20,6 +21,7 @@ use clap::{CommandFactory, Parser};
 use self::{
     commands::Verb,
     failure::Exit,
+    remote::Choice,
     shell::{Color, Shell},
 };
 pub use self::{editor::SchemaKind, settings::reference as settings_reference};
@@ -43,6 +45,7 @@ mod packages;
 mod platform;
 mod progress;
 mod project;
+mod remote;
 mod said;
 mod sandbox;
 mod settings;
@@ -56,6 +59,9 @@ struct Args {
     /// Whether output has colours; `NO_COLOR` turns them off too
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     color: Color,
+    /// The server that the command is meant for, instead of this machine; `LITEAGENT_SERVER` says the same
+    #[arg(long, global = true, value_name = "URL")]
+    server: Option<String>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -71,7 +77,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let shell = Shell::new(args.color);
-    match shell::log_to_stderr(args.verb.logs(), shell.colors_err()).and_then(|()| args.verb.run(&shell)) {
+    let logs = shell::log_to_stderr(args.verb.logs(), shell.colors_err());
+    match logs.and_then(|()| args.verb.run(&shell, &Choice::of(args.server))) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             shell.failure(&failure);

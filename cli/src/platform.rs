@@ -4,7 +4,7 @@ use std::{future::Future, sync::Arc};
 
 use liteagent_backends::{Backends, SqliteOptions};
 use liteagent_engine::{
-    capability::{Capabilities, WatchedModels, Watcher, Watchers, model::Models},
+    capability::{Capabilities, Secrets, WatchedModels, Watcher, Watchers, how_to_set, model::Models},
     codes,
     engine::{Engine, EngineConfig, EngineError, Observer, Observers},
     error::Code,
@@ -68,8 +68,12 @@ pub(crate) struct Platform {
     pub(crate) files: Arc<dyn Files>,
     /// Language models.
     pub(crate) models: Arc<Router>,
+    /// Knowledge bases.
+    pub(crate) knowledge: Arc<Lazily>,
     /// The same, as nodes get them: whoever watches is told of calls.
     pub(crate) watched: Arc<dyn Models>,
+    /// The secrets that nodes are given.
+    pub(crate) secrets: Arc<Secrets>,
     /// Shows the run on stderr.
     pub(crate) progress: Arc<Progress>,
 }
@@ -113,7 +117,7 @@ impl Platform {
         backends: Backends,
     ) -> Result<Self, Failure> {
         let Backends { stores, files, kv } = backends;
-        let secrets = Arc::new(project.config.secrets(&project.root)?);
+        let secrets = project.secrets()?;
         let Watch { observer, watcher } = watch;
         let models = project.config.router_watched(&secrets, watcher.clone()).await?;
         let watched: Arc<dyn Models> = match &watcher {
@@ -125,9 +129,10 @@ impl Platform {
             Some(watcher) => http.watched(watcher.clone(), "http"),
             None => http,
         };
+        let knowledge = Arc::new(Lazily::of(project));
         let caps = Capabilities {
             documents: Some(documents::readers(project)?),
-            knowledge: Some(Arc::new(Lazily::of(project))),
+            knowledge: Some(knowledge.clone()),
             mcp: Some(Arc::new(project.config.mcp_servers(&project.root, secrets.clone())?)),
             http: Some(Arc::new(http)),
             files: Some(files.clone()),
@@ -136,7 +141,7 @@ impl Platform {
             history: Some(Arc::new(StoredHistory(stores.journal.clone()))),
             code: Some(sandbox::code(sandbox::runner(project)?, watcher)),
             models: Some(watched.clone()),
-            secrets,
+            secrets: secrets.clone(),
         };
         let config = EngineConfig {
             registry: liteagent_nodes::registry(),
@@ -151,7 +156,7 @@ impl Platform {
             Some(run) => Engine::open_alone(config, run).await?,
             None => Engine::open(config).await?,
         };
-        Ok(Self { engine, stores, files, models, watched, progress })
+        Ok(Self { engine, stores, files, models, watched, knowledge, secrets, progress })
     }
 
     /// Gives up what still runs, so that another process can take it.
@@ -219,8 +224,7 @@ impl From<EngineError> for Failure {
         let usage = |code: Code| Self::usage(code, error.to_string());
         match &error {
             EngineError::Inputs { misfits, .. } => misfit(misfits),
-            EngineError::MissingSecret(name) => usage(codes::SECRET_MISSING)
-                .hint(format!("set `LITEAGENT_SECRET_{name}` in the environment or in `.env`")),
+            EngineError::MissingSecret(name) => usage(codes::SECRET_MISSING).hint(how_to_set(name)),
             EngineError::SecretNotMeant { secret, workflow } => usage(codes::SECRET_WORKFLOW).hint(format!(
                 "if that is right, add \"{workflow}\" to `workflows` under `[secrets.{secret}]` in `{}`",
                 config::FILE
@@ -231,6 +235,12 @@ impl From<EngineError> for Failure {
             }
             EngineError::Elsewhere(run) => usage(codes::RUN_STATE)
                 .hint(format!("wait for it, or ask its process to stop: `liteagent runs cancel {run}`")),
+            EngineError::Held(run) => {
+                usage(codes::RUN_HELD).hint(format!("`liteagent runs release {run}` lets it go on"))
+            }
+            EngineError::Busy { .. } => {
+                usage(codes::BUSY).hint("try again later, or raise `[limits]` in `liteagent.toml`")
+            }
             EngineError::KeyConflict(_) => usage(codes::RUN_STATE),
             EngineError::Full(ahead) => {
                 let first = ahead.first().map(|run| format!("; `liteagent runs cancel {run}` stops the first"));
@@ -239,7 +249,7 @@ impl From<EngineError> for Failure {
                     first.unwrap_or_default()
                 ))
             }
-            EngineError::Key(error) => {
+            EngineError::Key(error) | EngineError::Secret(error) => {
                 let failure = usage(error.code);
                 match &error.hint {
                     Some(hint) => failure.hint(hint),

@@ -2,7 +2,7 @@
 
 use liteagent_backends::Reserve;
 use liteagent_engine::units::Duration;
-use liteagent_server::{JwtSecret, TraceSettings};
+use liteagent_server::{JwtSecret, SecretKey, TraceSettings};
 
 use crate::{config::FILE, knowledge, project::Project, sandbox, shell};
 
@@ -139,6 +139,12 @@ fn traces(_: &Project, _: &str) -> Result<(), Wrong> {
 fn jwt_secret(_: &Project, value: &str) -> Result<(), Wrong> {
     let mend = "set it to a random text: `export JWT_SECRET=$(openssl rand -hex 32)`";
     JwtSecret::new(value).map(drop).map_err(|why| Wrong::bad(why.message, why.hint.unwrap_or_else(|| mend.to_owned())))
+}
+
+fn secret_key(_: &Project, value: &str) -> Result<(), Wrong> {
+    let mend = "set it to a random text: `export SECRET_KEY=$(openssl rand -hex 32)`";
+    let wrong = |why: liteagent_server::Refused| Wrong::bad(why.message, why.hint.unwrap_or_else(|| mend.to_owned()));
+    SecretKey::new("SECRET_KEY", value).map(drop).map_err(wrong)
 }
 
 fn kind_of_machine(_: &Project, value: &str) -> Result<(), Wrong> {

@@ -1,6 +1,7 @@
 //! The real binary, in a folder of its own.
 
 mod cli {
+    mod backup;
     mod cassettes;
     mod chat;
     mod clients;
@@ -19,7 +20,9 @@ mod cli {
     mod packages;
     pub(crate) mod provider;
     mod quarantine;
+    mod remote;
     mod runs;
+    mod secrets;
     pub(crate) mod serve;
     mod service;
     mod terminal;

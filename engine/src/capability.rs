@@ -11,7 +11,7 @@ pub use self::{
     history::{History, Turn},
     modules::{Import, Modules},
     redact::Redactor,
-    secrets::{Destination, HostRule, SecretRules, Secrets, WorkflowRule},
+    secrets::{Destination, HostRule, SecretRules, SecretSource, Secrets, VaultSecret, WorkflowRule, how_to_set},
     tokens::{EstimatedTokens, Tokenizer},
     watched::WatchedModels,
     watcher::{BreakerState, CodeRan, Content, ModelCall, Operation, Watcher, Watchers},

@@ -137,5 +137,9 @@ async fn ready(State(app): State<Arc<App>>) -> Result<Json<Ready>, Problem> {
     let stores = async { tokio::try_join!(app.store.ping(), app.stores.journal.run(RunId(Uuid::nil()))) };
     timeout(MOST, stores).await.map_err(late)??;
     let Health { status, version } = Health::OK;
-    Ok(Json(Ready { status, version, dependencies: app.dependencies.standing().await }))
+    let mut dependencies = app.dependencies.standing().await;
+    if !app.vault.unreadable().is_empty() {
+        dependencies.push(Standing { name: "secrets", status: "degraded" });
+    }
+    Ok(Json(Ready { status, version, dependencies }))
 }

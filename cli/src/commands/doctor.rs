@@ -1,15 +1,11 @@
 //! `doctor`: what is wrong with this machine or this project, and how to mend it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-};
+use std::{fs, path::Path};
 
 use clap::ValueEnum;
 use liteagent_backends::Room;
 use liteagent_engine::{
-    capability::model::Models as _,
+    capability::{how_to_set, model::Models as _},
     codes,
     diagnostic::Severity,
     load::{LoadOptions, load},
@@ -359,18 +355,22 @@ fn environment(_: &Project) -> Finding {
 }
 
 fn secrets(here: &Project) -> Finding {
-    let secrets = match here.config.secrets(&here.root) {
+    let secrets = match here.secrets() {
         Ok(secrets) => secrets,
         Err(failure) => return Bad(failure.message, failure.hint.unwrap_or_else(|| "mend `.env`".to_owned())),
     };
-    let rules: BTreeMap<_, _> = secrets.rules().collect();
-    if let Some(name) = rules.keys().find(|name| secrets.get(name).is_none()) {
+    if let Some(name) = secrets.ruled().iter().find(|name| !secrets.has(name)) {
         return Odd(
             format!("`[secrets.{name}]` of `{}` is about a secret that is not there", config::FILE),
-            format!("set `LITEAGENT_SECRET_{name}` in the environment or in `.env`, or remove the table"),
+            format!("{}, or remove the table", how_to_set(name)),
         );
     }
-    let names: BTreeSet<_> = secrets.iter().map(|(name, _)| name).collect();
+    let names = secrets.names();
+    let unreadable = names.iter().find_map(|name| Some((name, secrets.read(name).err()?)));
+    if let Some((_, error)) = unreadable {
+        let mend = error.hint.unwrap_or_else(|| "run `liteagent secrets list`".to_owned());
+        return Odd(error.message, mend);
+    }
     if names.is_empty() {
         return Good("none".to_owned());
     }
@@ -379,18 +379,18 @@ fn secrets(here: &Project) -> Finding {
         Some(entries) if entries.is_empty() => "none".to_owned(),
         Some(entries) => entries.join(", "),
     };
-    let shown = |name: &str| {
-        let rules = rules.get(name).copied().cloned().unwrap_or_default();
+    let shown = |name: &String| {
+        let rules = secrets.rules(name);
         let hosts = rules.hosts.map(|hosts| hosts.iter().map(ToString::to_string).collect());
         let workflows = rules.workflows.map(|workflows| workflows.iter().map(ToString::to_string).collect());
         format!("{name} (hosts: {}; workflows: {})", list(hosts), list(workflows))
     };
-    Good(names.into_iter().map(shown).collect::<Vec<_>>().join(", "))
+    Good(names.iter().map(shown).collect::<Vec<_>>().join(", "))
 }
 
 /// Nobody is called but an Ollama, and that only where nothing else stands for an alias.
 fn models(here: &Project) -> Finding {
-    let router = here.config.secrets(&here.root).and_then(|secrets| block_on(here.config.router(&secrets)));
+    let router = here.secrets().and_then(|secrets| block_on(here.config.router(&secrets)));
     let router = match router {
         Ok(router) => router,
         Err(failure) => {

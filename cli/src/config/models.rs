@@ -22,14 +22,14 @@ use crate::failure::Failure;
 
 impl Config {
     /// The models of this installation. Nobody is called, unless nothing but an Ollama can stand for an alias.
-    pub(crate) async fn router(&self, secrets: &Secrets) -> Result<Arc<Router>, Failure> {
+    pub(crate) async fn router(&self, secrets: &Arc<Secrets>) -> Result<Arc<Router>, Failure> {
         self.router_watched(secrets, None).await
     }
 
     /// The same; `watcher` is told what happens to calls of models on their way.
     pub(crate) async fn router_watched(
         &self,
-        secrets: &Secrets,
+        secrets: &Arc<Secrets>,
         watcher: Option<Arc<dyn Watcher>>,
     ) -> Result<Arc<Router>, Failure> {
         let deployment = self.deployment(secrets)?;
@@ -46,7 +46,7 @@ impl Config {
         Ok(Arc::new(Router::open_watched(deployment, Arc::new(http), Arc::new(SystemClock), plugged, watcher).await))
     }
 
-    fn deployment(&self, secrets: &Secrets) -> Result<Deployment, Failure> {
+    fn deployment(&self, secrets: &Arc<Secrets>) -> Result<Deployment, Failure> {
         resolve(&self.providers, &self.models, secrets, &setting).map_err(|error| {
             let is_variable = error.place.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_');
             let place =

@@ -3,8 +3,8 @@
 use clap::CommandFactory as _;
 
 use super::{
-    Check, Part, Setting, anything, duration, jwt_secret, kind_of_machine, log, not_used, qdrant, reserve, traces,
-    where_code_runs, yes_or_no,
+    Check, Part, Setting, anything, duration, jwt_secret, kind_of_machine, log, not_used, qdrant, reserve, secret_key,
+    traces, where_code_runs, yes_or_no,
 };
 use crate::Args;
 
@@ -24,6 +24,8 @@ const SECRET: (&str, &str) = ("LITEAGENT_SECRET_", "LITEAGENT_SECRET_NAME");
 #[rustfmt::skip]
 const VARIABLES: &[Variable] = &[
     Variable { name: "JWT_SECRET", default: "made once, kept in the data folder; demanded in production", says: "What access tokens are signed with: a random text of 32 characters or more", is_secret: true, part: Part::Server, check: jwt_secret },
+    Variable { name: "SECRET_KEY", default: "made once, kept in the data folder; demanded in production", says: "What the vault is sealed and links to files are signed with: a random text of 32 characters or more", is_secret: true, part: Part::Server, check: secret_key },
+    Variable { name: "SECRET_KEY_PREVIOUS", default: "none", says: "The key before `SECRET_KEY`, until `liteagent secrets rotate` has sealed everything anew", is_secret: true, part: Part::Server, check: secret_key },
     Variable { name: "LITEAGENT_ENV", default: "`development`", says: "`production`: no development key, secrets are demanded, code runs in child processes", is_secret: false, part: Part::Server, check: kind_of_machine },
     Variable { name: "LITEAGENT_ADMIN_EMAIL", default: "a link makes the first owner", says: "Who becomes the first owner while there is no user; with `LITEAGENT_ADMIN_PASSWORD`", is_secret: false, part: Part::Server, check: anything },
     Variable { name: "LITEAGENT_ADMIN_PASSWORD", default: "a link makes the first owner", says: "The password of `LITEAGENT_ADMIN_EMAIL`", is_secret: true, part: Part::Server, check: anything },
@@ -56,6 +58,8 @@ const VARIABLES: &[Variable] = &[
     Variable { name: "OTEL_TRACES_SAMPLER_ARG", default: "`1`", says: "The share of the traces that `traceidratio` sends", is_secret: false, part: Part::Watching, check: traces },
     Variable { name: "OTEL_SDK_DISABLED", default: "`false`", says: "Turns traces off", is_secret: false, part: Part::Watching, check: anything },
     Variable { name: "LITEAGENT_TRACE_CONTENT", default: "`false`", says: "Whether traces hold what models were asked and answered", is_secret: false, part: Part::Watching, check: yes_or_no },
+    Variable { name: "LITEAGENT_SERVER", default: "none", says: "The server that commands are meant for; `--server` wins", is_secret: false, part: Part::Others, check: anything },
+    Variable { name: "LITEAGENT_API_KEY", default: "who signed in with `liteagent login`", says: "The API key that commands call a server with", is_secret: true, part: Part::Others, check: anything },
     Variable { name: "NO_COLOR", default: "not set", says: "Turns colours off when it is set", is_secret: false, part: Part::Others, check: anything },
     Variable { name: "LITEAGENT_PYTHON", default: "found", says: "The Python that tests of this project compare with", is_secret: false, part: Part::Others, check: anything },
 ];

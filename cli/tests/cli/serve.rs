@@ -34,13 +34,14 @@ pub(crate) struct Serving {
 impl Serving {
     /// Starts it, and returns when it listens.
     pub(crate) fn start(folder: &Folder) -> Self {
-        Self::start_with(folder, &[])
+        Self::start_with(folder, &[], &[])
     }
 
-    /// The same, with these variables in its environment.
-    fn start_with(folder: &Folder, variables: &[(&str, &str)]) -> Self {
+    /// The same with arguments and settings of its own.
+    pub(crate) fn start_with(folder: &Folder, args: &[&str], settings: &[(&str, &str)]) -> Self {
         let mut command = folder.command(&["serve", "--port", "0"]);
-        command.envs(variables.iter().copied());
+        command.args(args);
+        command.envs(settings.iter().copied());
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut err = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
@@ -252,6 +253,9 @@ fn a_server_that_other_machines_reach_needs_a_secret_and_keeps_its_link_to_itsel
 
     let mut command = folder.command(&["serve", "--port", "0"]);
     command.env("LITEAGENT_ENV", "production").env("JWT_SECRET", liteagent_server::random_key());
+    let Said { err, .. } = Said::of(command.output().unwrap());
+    assert!(err.contains("error[LA4115]: in production the vault needs `SECRET_KEY`"), "{err}");
+    command.env("SECRET_KEY", liteagent_server::random_key());
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let said: Vec<String> = lines.take_while(|line| !line.starts_with("liteagent: http://")).collect();
@@ -305,9 +309,57 @@ fn hostile_requests_are_refused_and_nothing_stops() {
 }
 
 #[test]
+fn documents_that_were_taken_are_indexed_after_a_kill() {
+    let folder = Folder::new().with("liteagent.toml", "");
+    let serving = Serving::start(&folder);
+    serving.json("POST", "/api/knowledge", &json!({ "name": "manual" }));
+    let ids: Vec<String> = (0..8).map(|number| format!("{number}.md")).collect();
+    for id in &ids {
+        let text = format!("# Chapter {id}\n\n{}", "The guarantee lasts two years. ".repeat(200));
+        let taken = serving.json("POST", "/api/knowledge/manual/documents", &json!({ "id": id, "text": text }));
+        assert!(taken["documents"][0]["run"].is_string(), "{taken}");
+    }
+    serving.kill();
+    let serving = Serving::start(&folder);
+    for id in &ids {
+        let path = format!("/api/knowledge/manual/documents/{id}");
+        let (_, events) = serving.ask("GET", &format!("{path}/events"), &Json::Null).unwrap();
+        assert!(events.contains("\"status\":\"succeeded\""), "{events}");
+        assert_eq!(serving.json("GET", &path, &Json::Null)["status"], "ready");
+    }
+}
+
+#[test]
+fn a_conversation_is_the_same_over_the_api_and_on_the_command_line() {
+    let desk = "\
+name: desk
+conversation: { variables: { said: { type: integer, default: 0 } } }
+nodes:
+  count: { type: assigner, increment: { conversation.said: 1 } }
+  say: { type: answer, needs: [count], text: \"{{ conversation.said }}: {{ inputs.message }}\" }
+";
+    let folder = Folder::new().with("liteagent.toml", "").with("desk.yaml", desk);
+    let serving = Serving::start(&folder);
+    let body = json!({ "workflow": "desk", "inputs": { "message": "over there" } });
+    let conversation = serving.json("POST", "/api/runs", &body)["conversation"].as_str().unwrap().to_owned();
+    assert_eq!(serving.stop().0, 0);
+
+    let said = folder.run_args(&["chat", "desk", "--conversation", &conversation, "--message", "here"]);
+    assert_eq!((said.code, said.out.trim()), (0, "2: here"), "{}", said.err);
+    let serving = Serving::start(&folder);
+    let messages = serving.json("GET", &format!("/api/conversations/{conversation}/messages"), &Json::Null);
+    let texts: Vec<_> = messages["messages"].as_array().unwrap().iter().map(|said| said["text"].clone()).collect();
+    assert_eq!(texts, ["over there", "1: over there", "here", "2: here"]);
+    // What began on the command line is nobody's in particular: who signed in sees it.
+    assert_eq!(folder.run_args(&["chat", "desk", "--message", "alone"]).code, 0);
+    let list = serving.json("GET", "/api/conversations?workflow=desk", &Json::Null);
+    assert_eq!((&list["conversations"][0]["title"], &list["conversations"][0]["user"]), (&json!("alone"), &Json::Null));
+}
+
+#[test]
 fn a_request_has_a_line_in_the_log_that_holds_no_secret() {
     let folder = Folder::new().with("liteagent.toml", "").with("hello.yaml", HELLO);
-    let serving = Serving::start_with(&folder, &[("LITEAGENT_LOG", "json"), ("LITEAGENT_LOG_LEVEL", "info")]);
+    let serving = Serving::start_with(&folder, &[], &[("LITEAGENT_LOG", "json"), ("LITEAGENT_LOG_LEVEL", "info")]);
     assert_eq!(serving.ask("GET", "/api/runs?limit=1", &Json::Null).unwrap().0, 200);
     assert_eq!(serving.ask("GET", "/health/live?ticket=hush", &Json::Null).unwrap().0, 200);
     assert_eq!(ask(serving.address, "la_wrong-hush", "GET", "/api/runs", &Json::Null).unwrap().0, 401);

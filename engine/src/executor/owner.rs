@@ -112,6 +112,8 @@ pub(crate) enum OwnerError {
     Store(#[from] StoreError),
     #[error("the run is owned by another process")]
     Owned,
+    #[error("the run is held: it came out of a backup")]
+    Held,
     #[error("there is no such run")]
     Unknown,
     #[error(transparent)]
@@ -131,7 +133,13 @@ impl OwnerError {
     pub(crate) fn is_lasting(&self) -> bool {
         match self {
             Self::Store(StoreError::NewerRun(_) | StoreError::Damaged(_)) | Self::Plan(_) | Self::Deadly(_) => true,
-            Self::Store(_) | Self::Owned | Self::Unknown | Self::Again | Self::Full(_) | Self::Quarantine(_) => false,
+            Self::Store(_)
+            | Self::Owned
+            | Self::Held
+            | Self::Unknown
+            | Self::Again
+            | Self::Full(_)
+            | Self::Quarantine(_) => false,
         }
     }
 }

@@ -31,6 +31,7 @@ impl Owner {
         let taken = match engine.stores.journal.take(run, engine.session, now).await? {
             Take::Taken(taken) => taken,
             Take::Full(ahead) => return Err(OwnerError::Full(ahead)),
+            Take::Held => return Err(OwnerError::Held),
             Take::Ended => return Ok(Taking::Ended),
             Take::Owned(_) => return Err(OwnerError::Owned),
             Take::Unknown => return Err(OwnerError::Unknown),

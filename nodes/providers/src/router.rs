@@ -225,7 +225,10 @@ fn keep(answer: ChatStream, cache: Arc<Cache>, key: cache::Key) -> ChatStream {
 
 /// One limiter for each key, also when several providers share it.
 #[derive(Default)]
-struct Limiters(BTreeMap<(String, Option<String>), Arc<dyn Limiter>>);
+struct Limiters(BTreeMap<Account, Arc<dyn Limiter>>);
+
+/// Whose limits they are: an origin, and the key there.
+type Account = (String, Option<Arc<str>>);
 
 impl Limiters {
     fn of(&mut self, provider: &Provider, clock: &Arc<dyn Clock>) -> Arc<dyn Limiter> {
@@ -233,7 +236,7 @@ impl Limiters {
         let limits: Limits = provider.limits;
         let limiter = self
             .0
-            .entry((origin, provider.key.value.clone()))
+            .entry((origin, provider.key.value()))
             .or_insert_with(|| Arc::new(Memory::new(limits, provider.patience.max_wait, clock.clone())));
         limiter.clone()
     }

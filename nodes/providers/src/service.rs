@@ -122,7 +122,7 @@ impl Service {
     }
 
     fn error(&self, model: &str, fault: &Fault) -> NodeError {
-        self.place.error(model, fault, self.provider.key.value.as_deref())
+        self.place.error(model, fault, self.provider.key.value().as_deref())
     }
 
     fn manner(&self, model: &str, facts: &Facts) -> Manner {
@@ -161,9 +161,9 @@ impl Service {
     fn call(&self, url: String, body: &Map<String, Json>) -> Result<HttpCall, Failed> {
         let Provider { auth, key, headers, format, .. } = &self.provider;
         let mut all = vec![("content-type".to_owned(), "application/json".to_owned())];
-        match (&key.value, auth) {
+        match (key.value(), auth) {
             (Some(key), Auth::Bearer) => all.push(("authorization".to_owned(), format!("Bearer {key}"))),
-            (Some(key), Auth::Header(name)) => all.push(((*name).to_owned(), key.clone())),
+            (Some(key), Auth::Header(name)) => all.push(((*name).to_owned(), key.to_string())),
             (None, _) if key.is_needed => return Err(Fault::new(Kind::NoKey, "").into()),
             (None, _) => {}
         }

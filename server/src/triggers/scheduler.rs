@@ -10,6 +10,7 @@ use liteagent_engine::{
 };
 
 use super::{
+    after,
     due::{Due, due},
     fire::fire,
     schedules::{Scheduled, all},
@@ -51,6 +52,8 @@ pub(crate) async fn look(app: &App) -> Result<(), StoreError> {
         app.store.begin_schedule(&gone.id, "", now).await?;
     }
     app.store.forget_firings(now - KEPT).await?;
+    app.store.forget_after_firings(now - KEPT).await?;
+    after::look(app).await?;
     failed.map_or(Ok(()), Err)
 }
 

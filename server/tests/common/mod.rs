@@ -10,16 +10,22 @@ use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, Request, StatusCode, header},
 };
+use liteagent_documents::testing::InProcess;
 use liteagent_engine::{
-    capability::{Capabilities, Http, Secrets, WatchedModels, Watcher, Watchers},
+    bundle::Bundle,
+    capability::{Capabilities, Http, HttpCall, Secrets, WatchedModels, Watcher, Watchers},
     engine::{Engine, EngineConfig, Observer, Observers},
+    load::load_text,
     store::{MemoryStore, StoredHistory, Stores},
-    testing::FakeModels,
+    testing::{FakeHttp, FakeModels},
     time::{Clock, SystemClock},
-    units::Duration,
+    units::{Duration, Size},
     value::Value,
 };
-use liteagent_server::{Dependency, Metrics, Parts, Server, Settings, TraceSettings, Traces, store::SqliteStore};
+use liteagent_knowledge::{KnowledgeBases, Options};
+use liteagent_server::{
+    Dependency, KnowledgeParts, Metrics, Parts, Server, Settings, TraceSettings, Traces, store::SqliteStore,
+};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
@@ -33,7 +39,8 @@ pub(crate) struct Installation {
     folder: Arc<TempDir>,
     store: Arc<MemoryStore>,
     clock: Arc<dyn Clock>,
-    secrets: Secrets,
+    secrets: Vec<(String, String)>,
+    http: Arc<FakeHttp>,
     /// Where traces are sent.
     collector: Option<(TraceSettings, Arc<dyn Http>)>,
     dependencies: Vec<Arc<dyn Dependency>>,
@@ -65,9 +72,34 @@ impl Installation {
     /// Nothing in it yet.
     pub(crate) fn new(clock: Arc<dyn Clock>, secrets: &[(&str, &str)]) -> Arc<Self> {
         let store = Arc::new(MemoryStore::new(std::time::Duration::from_secs(30), clock.clone()));
-        let secrets = Secrets::new(secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let secrets = secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        Arc::new(Self { folder, store, clock, secrets, collector: None, dependencies: Vec::new() })
+        Arc::new(Self::of(folder, store, clock, secrets))
+    }
+
+    fn of(
+        folder: Arc<TempDir>,
+        store: Arc<MemoryStore>,
+        clock: Arc<dyn Clock>,
+        secrets: Vec<(String, String)>,
+    ) -> Self {
+        Self { folder, store, clock, secrets, http: Arc::default(), collector: None, dependencies: Vec::new() }
+    }
+
+    /// Nothing in it yet, where others on the network answer so.
+    pub(crate) fn answering(clock: Arc<dyn Clock>, answers: Vec<Value>) -> Arc<Self> {
+        let new = Arc::into_inner(Self::new(clock, SECRETS)).unwrap();
+        Arc::new(Self { http: Arc::new(FakeHttp::answering(answers)), ..new })
+    }
+
+    /// What others on the network were asked.
+    pub(crate) fn called(&self) -> Vec<HttpCall> {
+        self.http.calls()
+    }
+
+    /// The data folder.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// The stores of the engine.
@@ -85,7 +117,8 @@ impl Installation {
         self.server_with(developing(), Vec::new()).await
     }
 
-    async fn server_with(self: &Arc<Self>, settings: Settings, answers: Vec<Value>) -> World {
+    /// The same with other settings, and models that answer so.
+    pub(crate) async fn server_with(self: &Arc<Self>, settings: Settings, answers: Vec<Value>) -> World {
         let models = Arc::new(FakeModels::answering(answers));
         let metrics = Arc::new(Metrics::default());
         let mut observers: Vec<Arc<dyn Observer>> = vec![metrics.clone()];
@@ -100,12 +133,17 @@ impl Installation {
         }
         let watched = Arc::new(WatchedModels::new(models.clone(), Arc::new(Watchers(watchers))));
         let stores = self.stores();
+        let bases = KnowledgeBases::open(self.folder.path(), Options::default()).await.unwrap();
+        let secrets = Arc::new(Secrets::new(self.secrets.clone()));
         let caps = Capabilities {
+            documents: Some(Arc::new(InProcess::default())),
+            knowledge: Some(Arc::new(bases.clone())),
             files: Some(self.store.clone()),
             kv: Some(self.store.clone()),
             models: Some(watched.clone()),
+            http: Some(self.http.clone()),
             history: Some(Arc::new(StoredHistory(stores.journal.clone()))),
-            secrets: Arc::new(self.secrets.clone()),
+            secrets: secrets.clone(),
             ..Capabilities::default()
         };
         let config = EngineConfig {
@@ -123,8 +161,11 @@ impl Installation {
             registry: liteagent_nodes::registry(),
             models: watched,
             store: Arc::new(self.rows().await),
+            secrets,
+            files: self.store.clone(),
             clock: self.clock.clone(),
             metrics,
+            knowledge: KnowledgeParts { bases: Arc::new(bases), files: self.store.clone(), indexing: indexing() },
             traces: traces.clone(),
             dependencies: self.dependencies.clone(),
         };
@@ -139,6 +180,12 @@ impl World {
         Installation::new(Arc::new(SystemClock), SECRETS).server_with(developing(), answers).await
     }
 
+    /// The same, which takes files of so many bytes.
+    pub(crate) async fn with_upload_limit(most: u64) -> Self {
+        let settings = Settings { upload: Size(most), ..developing() };
+        Installation::new(Arc::new(SystemClock), SECRETS).server_with(settings, Vec::new()).await
+    }
+
     /// A server over a folder that others may use too: each is a process of its own. Runs end with it.
     pub(crate) async fn with(
         folder: Arc<TempDir>,
@@ -147,9 +194,7 @@ impl World {
         answers: Vec<Value>,
     ) -> Self {
         let store = Arc::new(MemoryStore::new(std::time::Duration::from_secs(30), clock.clone()));
-        let secrets = Secrets::default();
-        let (collector, dependencies) = (None, Vec::new());
-        let installation = Arc::new(Installation { folder, store, clock, secrets, collector, dependencies });
+        let installation = Arc::new(Installation::of(folder, store, clock, Vec::new()));
         installation.server_with(settings, answers).await
     }
 
@@ -162,8 +207,8 @@ impl World {
         let clock = Arc::new(SystemClock);
         let store = Arc::new(MemoryStore::new(std::time::Duration::from_secs(30), clock.clone()));
         let folder = Arc::new(tempfile::tempdir().unwrap());
-        let secrets = Secrets::default();
-        let installation = Arc::new(Installation { folder, store, clock, secrets, collector, dependencies });
+        let installation = Installation::of(folder, store, clock, Vec::new());
+        let installation = Arc::new(Installation { collector, dependencies, ..installation });
         installation.server_with(developing(), answers).await
     }
 
@@ -183,6 +228,14 @@ impl World {
     }
 }
 
-fn developing() -> Settings {
+/// The workflow of the library that indexes a document.
+fn indexing() -> Arc<Bundle> {
+    let text = include_str!("../../../definitions/indexing/document.yaml");
+    let loaded = load_text("indexing/document", text, &liteagent_nodes::registry());
+    Arc::new(loaded.bundle.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics)))
+}
+
+/// The settings of a developer.
+pub(crate) fn developing() -> Settings {
     Settings { dev_key: Some(KEY.to_owned()), ..Settings::default() }
 }

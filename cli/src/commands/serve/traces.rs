@@ -7,8 +7,10 @@ use liteagent_nodes::egress::{Egress, EgressPolicy};
 use liteagent_server::{Metrics, TraceSettings, Traces};
 use url::Url;
 
-use super::access::refused;
-use crate::{config::setting, failure::Failure};
+use crate::{
+    config::{keys::refused, setting},
+    failure::Failure,
+};
 
 /// What sends traces; nobody when no collector is named.
 pub(super) fn open(metrics: &Arc<Metrics>) -> Result<Option<Arc<Traces>>, Failure> {

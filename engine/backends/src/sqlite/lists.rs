@@ -3,7 +3,7 @@
 use liteagent_engine::{
     event::Seq,
     id::{RunId, SessionId},
-    store::{Backlog, InboxMessage, RunFilter, RunRow, StoredRecord},
+    store::{Backlog, EndPlace, InboxMessage, RunFilter, RunRow, StoredRecord},
     units::Millis,
 };
 use sqlx::{QueryBuilder, Row as _, Sqlite};
@@ -11,7 +11,7 @@ use sqlx::{QueryBuilder, Row as _, Sqlite};
 use super::{
     Shared,
     line::waits_for_room,
-    row::{bytes, int, phase_number, run_columns, run_row, status_number, text, uuid},
+    row::{ENDED, bytes, int, phase_number, run_columns, run_row, status_number, text, uuid},
     runs::SEQ_BITS,
     session,
 };
@@ -54,6 +54,12 @@ impl Shared {
     pub(super) async fn runs(&self, filter: RunFilter) -> Result<Vec<RunRow>, Error> {
         let mut query = select_runs(&filter);
         query.build().fetch_all(&self.readers).await?.iter().map(run_row).collect()
+    }
+
+    pub(super) async fn ended(&self, after: EndPlace, limit: u32) -> Result<Vec<(EndPlace, RunRow)>, Error> {
+        let sql = concat!("SELECT ", run_columns!(), ", ended FROM runs WHERE ended > ?1 ORDER BY ended LIMIT ?2");
+        let rows = sqlx::query(sql).bind(after.0).bind(limit).fetch_all(&self.readers).await?;
+        rows.iter().map(|row| Ok((EndPlace(int(row, ENDED)?), run_row(row)?))).collect()
     }
 
     /// Runs that someone should take, with their rows; those that wait for room aside.
@@ -152,6 +158,9 @@ fn select_runs(filter: &RunFilter) -> QueryBuilder<Sqlite> {
     }
     if let Some(parent) = filter.parent {
         query.push(" AND parent_run = ").push_bind(parent.0.into_bytes().to_vec());
+    }
+    if let Some(subject) = &filter.subject {
+        query.push(" AND subject = ").push_bind(subject.clone());
     }
     query.push(format!(" ORDER BY row DESC LIMIT {}", filter.limit()));
     query

@@ -48,6 +48,10 @@ pub async fn runs_are_filtered(journal: &dyn Journal) {
     assert_eq!(list(journal, status(RunStatus::Failed)).await, [failed.run]);
     assert_eq!(list(journal, status(RunStatus::Succeeded)).await, []);
     assert_eq!(list(journal, RunFilter { parent: Some(waiting.run), ..filter() }).await, [child.id]);
+    assert_eq!(list(journal, RunFilter { subject: Some("ann".to_owned()), ..filter() }).await, []);
+    let ann = NewRun { subject: Some("ann".to_owned()), ..child_of(failed.run, 3) };
+    journal.create(ann.clone()).await.unwrap();
+    assert_eq!(list(journal, RunFilter { subject: ann.subject.clone(), ..filter() }).await, [ann.id]);
     let both = RunFilter { phase: Some(RunPhase::Ended), limit: 1, ..workflow("support/answer") };
     assert_eq!(list(journal, both).await, [failed.run]);
 }
