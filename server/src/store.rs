@@ -29,9 +29,7 @@ mod workflows;
 
 /// Everything that the server stores.
 #[async_trait]
-pub trait Store:
-    WorkflowStore + AccountStore + ScheduleStore + AfterStore + SecretStore + UploadStore
-{
+pub trait Store: WorkflowStore + AccountStore + ScheduleStore + AfterStore + SecretStore + UploadStore {
     /// One read: whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
 }

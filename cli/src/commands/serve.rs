@@ -11,7 +11,8 @@ use clap::builder::FalseyValueParser;
 use ipnet::IpNet;
 use liteagent_engine::{capability::model::Models as _, codes, time::SystemClock};
 use liteagent_server::{
-    Ended, Folder, KnowledgeParts, Listeners, Metrics, Parts, Server, Settings, Synced, Uploads, serve, store::SqliteStore,
+    Ended, Folder, KnowledgeParts, Listeners, Metrics, Parts, Server, Settings, Synced, Uploads, serve,
+    store::SqliteStore,
 };
 use serde_json::json;
 

@@ -8,8 +8,8 @@ use liteagent_engine::{
     id::{Digest, RunId, SessionId},
     store::{
         Append, AppendError, Backlog, ConversationFilter, ConversationRow, Created, EndPlace, Forget, InboxMessage,
-        Installation, Journal, Message, NewRun, Rating, Release, ReleaseHeld, RunFilter, RunRow, Spending,
-        StoreError, StoredRecord, StoredTurn, Take, TurnPage, UsageRow,
+        Installation, Journal, Message, NewRun, Rating, Release, ReleaseHeld, RunFilter, RunRow, Spending, StoreError,
+        StoredRecord, StoredTurn, Take, TurnPage, UsageRow,
     },
     units::Millis,
     value::Value,

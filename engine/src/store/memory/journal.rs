@@ -10,8 +10,8 @@ use crate::{
     id::{Digest, RunId, SessionId},
     store::{
         Append, AppendError, ConversationFilter, ConversationRow, Created, EndPlace, Forget, Forgotten, InboxMessage,
-        Installation, Journal, Message, NewRun, Rating, Release, ReleaseHeld, RunFilter, RunRow, Spending,
-        StoreError, StoredRecord, StoredTurn, Take, TurnPage, UsageRow,
+        Installation, Journal, Message, NewRun, Rating, Release, ReleaseHeld, RunFilter, RunRow, Spending, StoreError,
+        StoredRecord, StoredTurn, Take, TurnPage, UsageRow,
     },
     units::Millis,
     value::Value,

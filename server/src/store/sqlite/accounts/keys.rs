@@ -8,8 +8,7 @@ use rusqlite::{Row, params};
 use super::record;
 use crate::store::{Entry, KeyLimits, KeyRow, KeyScope, KeyStore, TokenHash, sqlite::SqliteStore};
 
-const KEY: &str =
-    "id, prefix, name, kind, scope, rate, created_by, created_at, expires_at, revoked_at, used_at, runs, tokens, cost, \
+const KEY: &str = "id, prefix, name, kind, scope, rate, created_by, created_at, expires_at, revoked_at, used_at, runs, tokens, cost, \
      read_only";
 const WORKFLOW: &str = "workflow";
 const KNOWLEDGE_BASE: &str = "knowledge_base";
