@@ -88,8 +88,12 @@ pub trait Queue: Send + Sync {
 
     /// Dead letters, the oldest first, at most `limit`, from the one after `after` on. The oldest are dropped beyond
     /// 10,000.
-    async fn dead_letters(&self, group: Group, after: Option<&str>, limit: usize)
-    -> Result<Vec<DeadLetter>, QueueError>;
+    async fn dead_letters(
+        &self,
+        group: Group,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<DeadLetter>, QueueError>;
 
     /// Pushes dead letters again as if they had never been tried. Returns how many of them there were; one that cannot be
     /// read stays.

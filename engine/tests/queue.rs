@@ -7,12 +7,12 @@ use liteagent_engine::{
     testing::{VirtualClock, conformance::queue::Tried},
 };
 
-fn tried() -> Box<Tried> {
+fn tried() -> Arc<Tried> {
     let clock = Arc::new(VirtualClock::default());
     let rules = QueueRules { lease: Duration::from_secs(30), attempts: 3 };
     let queue = Arc::new(MemoryQueue::with(rules, clock.clone()));
     let wiped = queue.clone();
-    Box::new(Tried {
+    Arc::new(Tried {
         queue,
         rules,
         clock: Some(clock),

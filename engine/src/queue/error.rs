@@ -17,7 +17,9 @@ pub enum QueueError {
     #[error("the queue refuses the credentials: {0}")]
     Credentials(String),
     /// It would throw jobs away when its memory is full.
-    #[error("expected `maxmemory-policy noeviction` in Redis, found `{0}`: it would throw jobs away when its memory is full")]
+    #[error(
+        "expected `maxmemory-policy noeviction` in Redis, found `{0}`: it would throw jobs away when its memory is full"
+    )]
     Evicts(String),
     /// It is too old.
     #[error("expected Redis 7.0 or newer, found {0}")]
@@ -47,7 +49,9 @@ impl QueueError {
                 "look whether Redis runs at the address in `QUEUE_REDIS_URL` or `REDIS_URL`; runs wait in the database \
                  until it answers"
             }
-            Self::Refused(_) => "read the message of Redis; the user of the address needs the commands in `docs/queues.md`",
+            Self::Refused(_) => {
+                "read the message of Redis; the user of the address needs the commands in `docs/queues.md`"
+            }
             Self::Credentials(_) => "put the user and the password into the address: `redis://USER:PASSWORD@HOST:6379`",
             Self::Evicts(_) => {
                 "set `maxmemory-policy noeviction` in redis.conf, or give the queue a Redis of its own by `QUEUE_REDIS_URL`"

@@ -24,6 +24,7 @@ pub mod samples;
 pub mod subjects;
 pub mod usage;
 pub mod values;
+pub mod wakes;
 
 /// The tests of a [`Journal`](crate::store::Journal).
 #[macro_export]
@@ -141,7 +142,7 @@ macro_rules! cache_conformance {
     };
 }
 
-/// The tests of a [`Queue`](crate::queue::Queue), of a `Box<Tried>` each.
+/// The tests of a [`Queue`](crate::queue::Queue), of a `Arc<Tried>` each.
 #[macro_export]
 macro_rules! queue_conformance {
     ($tried:expr) => {

@@ -17,11 +17,7 @@ use liteagent_engine::{
     testing::conformance::queue::pointer,
 };
 use liteagent_queue::{Intake, IntakeBackend, IntakeOptions, RedisOptions, RedisQueue, testing::RedisServer};
-use redis::{
-    AsyncConnectionConfig, Client, Value, cmd,
-    aio::MultiplexedConnection,
-    streams::StreamReadReply,
-};
+use redis::{AsyncConnectionConfig, Client, Value, aio::MultiplexedConnection, cmd, streams::StreamReadReply};
 use tokio::sync::mpsc;
 
 const ROUNDS: u64 = 5;
@@ -47,7 +43,8 @@ async fn main() {
         hops[2].extend(intake_hops(&queue, round).await);
     }
     println!("{:<34} {:>10} {:>12} {:>12}", "", "jobs/s", "hop p50", "hop p99");
-    for ((name, mut rates), mut hops) in ["plain stream", "queue", "queue and apalis"].into_iter().zip(rates).zip(hops) {
+    for ((name, mut rates), mut hops) in ["plain stream", "queue", "queue and apalis"].into_iter().zip(rates).zip(hops)
+    {
         rates.sort_by(f64::total_cmp);
         hops.sort();
         let at = |share: f64| hops[(hops.len() as f64 * share) as usize].as_secs_f64() * 1e3;

@@ -70,7 +70,7 @@ struct Shared {
 struct Held {
     leased: Leased,
     /// Until somebody has said what became of it.
-    _room: Option<OwnedSemaphorePermit>,
+    room: Option<OwnedSemaphorePermit>,
 }
 
 impl Intake {
@@ -154,7 +154,7 @@ impl Settle {
     fn tell(&self, leased: Leased, outcome: Outcome) {
         // There is room for another one, but its lease is kept until the queue knows.
         if let Some(held) = self.shared.held().get_mut(&leased.id) {
-            held._room = None;
+            drop(held.room.take());
         }
         if self.outcomes.send((leased, outcome)).is_err() {
             tracing::debug!("a job was settled after its intake had stopped; it comes again");
@@ -204,7 +204,7 @@ impl Shared {
     /// Holds jobs and passes them on.
     async fn take(&self, leased: Vec<Leased>, mut room: OwnedSemaphorePermit, jobs: &mpsc::Sender<Leased>) {
         for leased in leased {
-            let held = Held { leased: leased.clone(), _room: room.split(1) };
+            let held = Held { leased: leased.clone(), room: room.split(1) };
             // One that is held already was claimed from this very intake: it had stood still. It is being worked on.
             let known = self.held().contains_key(&leased.id);
             if !known {

@@ -21,7 +21,7 @@ mod cluster;
 mod sentinel;
 
 /// How long servers may take to do what they are asked.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// One server. What it holds is in its folder only where the options say so.
 pub struct RedisServer {
@@ -108,7 +108,7 @@ fn server(folder: &Path) -> Command {
 }
 
 /// A port that nobody listened on a moment ago.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     TcpListener::bind(("127.0.0.1", 0)).unwrap().local_addr().unwrap().port()
 }
 

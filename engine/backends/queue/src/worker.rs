@@ -28,7 +28,7 @@ use crate::intake::{Intake, IntakeOptions, Settle};
 
 /// After so long a job that failed is tried again for the first time; twice as long each time.
 const FIRST_RETRY: Duration = Duration::from_secs(1);
-const LONGEST_RETRY: Duration = Duration::from_secs(300);
+const LONGEST_RETRY: Duration = Duration::from_mins(5);
 
 /// The jobs of an [`Intake`] for an `apalis` worker.
 ///

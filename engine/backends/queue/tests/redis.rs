@@ -1,5 +1,7 @@
 //! The queue and the wake-ups on real Redis servers, which the tests start and stop.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     sync::{
         Arc,
@@ -24,13 +26,13 @@ const RULES: QueueRules = QueueRules { lease: Duration::from_millis(300), attemp
 fn options(address: RedisAddress) -> RedisOptions {
     static NUMBER: AtomicU32 = AtomicU32::new(0);
     let prefix = format!("t{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-    RedisOptions { prefix, rules: RULES, deadline: Duration::from_secs(60), ..RedisOptions::new(address) }
+    RedisOptions { prefix, rules: RULES, deadline: Duration::from_mins(1), ..RedisOptions::new(address) }
 }
 
 /// A fresh queue; `wipe` deletes everything from its servers.
-async fn tried(address: RedisAddress, wipe: impl Fn() + Send + Sync + 'static) -> Box<Tried> {
+async fn tried(address: RedisAddress, wipe: impl Fn() + Send + Sync + 'static) -> Arc<Tried> {
     let queue = RedisQueue::connect(options(address)).await.unwrap();
-    Box::new(Tried {
+    Arc::new(Tried {
         queue: Arc::new(queue),
         rules: RULES,
         clock: None,

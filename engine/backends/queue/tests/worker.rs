@@ -75,7 +75,7 @@ async fn an_apalis_worker_does_retries_and_buries_jobs_and_stops_with_grace() {
     };
     worker.run_until(stop).await.unwrap();
 
-    let calls = calls.lock().unwrap();
+    let calls = std::mem::take(&mut *calls.lock().unwrap());
     assert_eq!(calls.len(), 50);
     let expected = |number| match number {
         7 => 3,

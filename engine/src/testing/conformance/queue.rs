@@ -1,19 +1,13 @@
 //! What every queue must do.
 
-use std::{
-    collections::BTreeMap,
-    future::Future,
-    pin::Pin,
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::BTreeMap, future::Future, pin::Pin, sync::Arc, time::Duration};
 
 use tokio::task::JoinSet;
 use uuid::Uuid;
 
 use crate::{
     id::RunId,
-    queue::{Back, DeadLetter, Depth, Group, Job, Leased, Pointer, Queue, QueueRules, Wake, WakeTopic, Wakes},
+    queue::{Back, DeadLetter, Depth, Group, Job, Leased, Pointer, Queue, QueueRules},
     time::{Clock, SystemClock, VirtualClock},
     units::{self, Millis},
 };
@@ -31,7 +25,7 @@ pub struct Tried {
 }
 
 /// How long a queue that has the clock of the machine may take.
-const PATIENCE: Duration = Duration::from_secs(60);
+const PATIENCE: Duration = Duration::from_mins(1);
 const GROUP: Group = Group::Workflow;
 
 impl Tried {
@@ -69,9 +63,10 @@ impl Tried {
     /// What another consumer claims as soon as leases have ended that began at `begun` or later; at least one job.
     async fn claim_after_the_lease(&self, begun: Millis) -> Vec<Leased> {
         if let Some(clock) = &self.clock {
-            clock.advance(self.rules.lease - Duration::from_millis(1));
+            let end = clock.now() + self.lease();
+            clock.advance_to(end - 1);
             assert_eq!(self.claim().await, [], "a lease ended too early");
-            clock.advance(Duration::from_millis(1));
+            clock.advance_to(end);
         }
         let claimed = self.until(async || Some(self.claim().await).filter(|claimed| !claimed.is_empty())).await;
         assert!(self.now() >= begun + self.lease(), "a lease ended too early");
@@ -447,23 +442,4 @@ pub async fn a_queue_that_lost_everything_goes_on_under_another_generation(tried
     tried.push([job(1), job(2)]).await;
     assert_eq!(numbers(&tried.pop(3).await), [1, 2]);
     assert_eq!(tried.queue.generation(GROUP).await.unwrap(), second);
-}
-
-/// What every form of [`Wakes`] must do; two handles may belong to two processes.
-pub async fn wakes_reach_who_listens(from: &dyn Wakes, to: &dyn Wakes) {
-    let (run, other) = (RunId::random(), RunId::random());
-    let mut mail = to.listen(WakeTopic::Mail).await;
-    let mut records = to.listen(WakeTopic::Run(run)).await;
-    let mut again = to.listen(WakeTopic::Run(run)).await;
-
-    let wakes = [Wake::Record(other, 1), Wake::Record(run, 7), Wake::Mail(other), Wake::Record(run, 8), Wake::Mail(run)];
-    for wake in wakes {
-        from.publish(wake).await.unwrap();
-    }
-    for listener in [&mut records, &mut again] {
-        assert_eq!(listener.next().await, Some(Wake::Record(run, 7)));
-        assert_eq!(listener.next().await, Some(Wake::Record(run, 8)));
-    }
-    assert_eq!(mail.next().await, Some(Wake::Mail(other)));
-    assert_eq!(mail.next().await, Some(Wake::Mail(run)));
 }

@@ -135,7 +135,9 @@ fn host_of(text: &str, default_port: u16) -> Result<(String, u16), String> {
 
 fn decode(text: &str) -> Result<String, String> {
     let decoded = percent_decode_str(text).decode_utf8();
-    decoded.map(|text| text.into_owned()).map_err(|_| "expected UTF-8 in percent encoding, found other bytes".to_owned())
+    decoded
+        .map(std::borrow::Cow::into_owned)
+        .map_err(|_| "expected UTF-8 in percent encoding, found other bytes".to_owned())
 }
 
 impl fmt::Display for RedisAddress {

@@ -7,8 +7,8 @@ use redis::{
     RedisResult, TlsCertificates, TlsMode, Value,
     aio::{ConnectionLike, MultiplexedConnection},
     cluster::ClusterClient,
-    cmd,
     cluster_async::ClusterConnection,
+    cmd,
     sentinel::{SentinelClient, SentinelClientBuilder, SentinelServerType},
 };
 use tokio::sync::Mutex;
@@ -66,10 +66,12 @@ pub(super) enum Connector {
 impl Connector {
     pub(super) fn new(options: &RedisOptions) -> RedisResult<Self> {
         let address = &options.address;
-        let certificates = options
-            .certificate
-            .as_ref()
-            .map(|pem| TlsCertificates { client_tls: None, root_cert: Some(pem.to_vec()) });
+        if address.tls {
+            // Fails when there is one already, which is as good.
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        }
+        let certificates =
+            options.certificate.as_ref().map(|pem| TlsCertificates { client_tls: None, root_cert: Some(pem.to_vec()) });
         Ok(match &address.mode {
             RedisMode::Single => Self::Single(match (servers(options)?.swap_remove(0), certificates) {
                 (server, Some(certificates)) if address.tls => Client::build_with_tls(server, certificates)?,
@@ -157,7 +159,11 @@ async fn node(client: &Client, config: &AsyncConnectionConfig) -> RedisResult<Mu
 
 fn place((host, port): &(String, u16), tls: bool) -> ConnectionAddr {
     let (host, port) = (host.clone(), *port);
-    if tls { ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None } } else { ConnectionAddr::Tcp(host, port) }
+    if tls {
+        ConnectionAddr::TcpTls { host, port, insecure: false, tls_params: None }
+    } else {
+        ConnectionAddr::Tcp(host, port)
+    }
 }
 
 fn servers(options: &RedisOptions) -> RedisResult<Vec<ConnectionInfo>> {

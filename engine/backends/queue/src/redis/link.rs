@@ -78,11 +78,7 @@ impl Link {
         QueueError::Unreachable(format!("{reason} (tried for {} s)", self.deadline.as_secs_f64()))
     }
 
-    async fn once<T: FromRedisValue>(
-        &self,
-        command: &Cmd,
-        code: Option<&(dyn Fn() -> Cmd + Sync)>,
-    ) -> RedisResult<T> {
+    async fn once<T: FromRedisValue>(&self, command: &Cmd, code: Option<&(dyn Fn() -> Cmd + Sync)>) -> RedisResult<T> {
         let (number, mut connection) = self.connection().await?;
         let mut answer = command.query_async(&mut connection).await;
         if let (Err(error), Some(code)) = (&answer, code)

@@ -227,8 +227,7 @@ impl Queue for RedisQueue {
         if most == 0 {
             return Ok(Vec::new());
         }
-        let arguments =
-            [consumer.to_owned(), most.min(BATCH).to_string(), self.rules.lease.as_millis().to_string()];
+        let arguments = [consumer.to_owned(), most.min(BATCH).to_string(), self.rules.lease.as_millis().to_string()];
         let found: Vec<Value> = self.run(&self.scripts.claim, group, &arguments).await?;
         let found = found.chunks_exact(3).map(|part| match part {
             [Value::BulkString(id), Value::BulkString(job), Value::Int(lost)] => {

@@ -41,10 +41,7 @@ impl Truth {
 async fn nothing_is_lost_when_the_server_is_emptied_or_restarted() {
     let mut server = RedisServer::start();
     let options = crate::options(server.address());
-    let truth = Arc::new(Truth {
-        open: Mutex::new((0..JOBS).map(pointer).collect()),
-        again: AtomicU64::new(0),
-    });
+    let truth = Arc::new(Truth { open: Mutex::new((0..JOBS).map(pointer).collect()), again: AtomicU64::new(0) });
 
     let mut workers = Vec::new();
     for number in 0..3 {
@@ -52,13 +49,16 @@ async fn nothing_is_lost_when_the_server_is_emptied_or_restarted() {
         let intake = IntakeOptions { group: GROUP, consumer: format!("{number}"), hold: 40, lease: crate::RULES.lease };
         let (mut intake, truth) = (Intake::start(queue, intake), truth.clone());
         let settle = intake.settle();
-        workers.push((settle.clone(), tokio::spawn(async move {
-            while let Some(leased) = intake.next().await {
-                truth.done(&leased.job.pointer);
-                settle.done(leased);
-            }
-            intake.stop().await;
-        })));
+        workers.push((
+            settle.clone(),
+            tokio::spawn(async move {
+                while let Some(leased) = intake.next().await {
+                    truth.done(&leased.job.pointer);
+                    settle.done(leased);
+                }
+                intake.stop().await;
+            }),
+        ));
     }
 
     // The reconciler: when the generation is another one, everything that is not done is pushed again.
@@ -73,12 +73,11 @@ async fn nothing_is_lost_when_the_server_is_emptied_or_restarted() {
             break;
         }
         if let Some((_, accident)) = next.filter(|(left, _)| open.len() < *left) {
-            match accident {
-                "FLUSHALL" => server.flush(),
-                _ => {
-                    server.kill();
-                    server.start_again();
-                }
+            if accident == "FLUSHALL" {
+                server.flush();
+            } else {
+                server.kill();
+                server.start_again();
             }
             next = accidents.next();
         }

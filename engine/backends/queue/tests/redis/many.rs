@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use liteagent_engine::{
     queue::{Depth, Group, Job, Queue},
-    testing::conformance::queue::{pointer, wakes_reach_who_listens},
+    testing::conformance::{queue::pointer, wakes::wakes_reach_who_listens},
 };
 use liteagent_queue::{
     RedisQueue, RedisWakes,
@@ -43,11 +43,14 @@ async fn sentinels_keep_the_contract_and_name_another_master() {
     // A reader that waits while the master dies is given what is pushed to the next one.
     let waiting = {
         let queue = RedisQueue::connect(options).await.unwrap();
-        tokio::spawn(async move { queue.pop(Group::Default, "waits", 1, Duration::from_secs(120)).await })
+        tokio::spawn(async move { queue.pop(Group::Default, "waits", 1, Duration::from_mins(2)).await })
     };
     sentinels.servers[0].kill();
     // Also a call that comes while there is no master.
-    assert_eq!(queue.depth(Group::Workflow).await.unwrap(), Depth { ready: 1_000, oldest: Some(1), ..Depth::default() });
+    assert_eq!(
+        queue.depth(Group::Workflow).await.unwrap(),
+        Depth { ready: 1_000, oldest: Some(1), ..Depth::default() }
+    );
     sentinels.wait_for_failover();
     queue.push(Group::Default, vec![Job::new(pointer(5), 1)]).await.unwrap();
     assert_eq!(waiting.await.unwrap().unwrap()[0].job.pointer, pointer(5));
