@@ -22,38 +22,95 @@ local function fair_key(job)
   return priority, priority .. ' ' .. key
 end
 
--- Gives a job its number: one above the key's last one and the one being served. See engine/src/queue/fair.rs.
-local function line_up(pointer, job)
-  local priority, key = fair_key(job)
-  local known = redis.call('HMGET', fair, priority, key)
-  local number = math.max(tonumber(known[1] or 0), tonumber(known[2] or 0)) + 1
-  redis.call('HSET', fair, key, number)
-  redis.call('ZADD', order, (9 - priority) * BAND + number, pointer)
+-- Gives jobs ({ pointer, job, ... }) their numbers: one above the key's last one and the one being served. See
+-- engine/src/queue/fair.rs. What is known of a key is read once and written once, however many jobs it has here.
+local function line_up(list)
+  if #list == 0 then return end
+  local fields, number, parts = {}, {}, {}
+  for i = 2, #list, 2 do
+    local priority, key = fair_key(list[i])
+    parts[i] = { priority, key }
+    for _, field in ipairs(parts[i]) do
+      if not number[field] then
+        number[field] = 0
+        table.insert(fields, field)
+      end
+    end
+  end
+  for i, known in ipairs(redis.call('HMGET', fair, unpack(fields))) do number[fields[i]] = tonumber(known or 0) end
+  local numbers, places = {}, {}
+  for i = 2, #list, 2 do
+    local priority, key = unpack(parts[i])
+    number[key] = math.max(number[priority], number[key]) + 1
+    table.insert(places, (9 - priority) * BAND + number[key])
+    table.insert(places, list[i - 1])
+  end
+  for _, field in ipairs(fields) do
+    if #field > 1 then
+      table.insert(numbers, field)
+      table.insert(numbers, number[field])
+    end
+  end
+  redis.call('HSET', fair, unpack(numbers))
+  redis.call('ZADD', order, unpack(places))
 end
 
--- A pointer that waits already keeps its place; of two times the earlier one counts.
-local function add(at, pointer, job, not_before, pushed_at)
-  not_before = tonumber(not_before)
-  if redis.call('HSETNX', jobs, pointer, job) == 0 then
-    local due = redis.call('ZSCORE', delayed, pointer)
-    if not due or not_before >= tonumber(due) then return end
-    redis.call('ZREM', delayed, pointer)
-    redis.call('HSET', jobs, pointer, job)
+-- Adds jobs: { pointer, job, not before, pushed at, ... }. A pointer that waits already keeps its place; of two times the
+-- earlier one counts.
+local function add(at, list)
+  if #list == 0 then return end
+  local pointers = {}
+  for i = 1, #list, 4 do table.insert(pointers, list[i]) end
+  local waits = redis.call('HMGET', jobs, unpack(pointers))
+  local new, old, store, times, ready, later = {}, {}, {}, {}, {}, {}
+  for n, pointer in ipairs(pointers) do
+    local i = 4 * n - 3
+    if waits[n] or new[pointer] then
+      table.insert(old, i)
+    else
+      new[pointer] = true
+      table.insert(store, pointer)
+      table.insert(store, list[i + 1])
+      table.insert(times, list[i + 3])
+      table.insert(times, pointer)
+      if tonumber(list[i + 2]) > at then
+        table.insert(later, list[i + 2])
+        table.insert(later, pointer)
+      else
+        table.insert(ready, pointer)
+        table.insert(ready, list[i + 1])
+      end
+    end
   end
-  redis.call('ZADD', ages, pushed_at, pointer)
-  if not_before > at then
-    redis.call('ZADD', delayed, not_before, pointer)
-  else
-    line_up(pointer, job)
+  if #store > 0 then
+    redis.call('HSET', jobs, unpack(store))
+    redis.call('ZADD', ages, unpack(times))
+  end
+  if #later > 0 then redis.call('ZADD', delayed, unpack(later)) end
+  line_up(ready)
+  for _, i in ipairs(old) do
+    local pointer, job, not_before = list[i], list[i + 1], tonumber(list[i + 2])
+    local due = redis.call('ZSCORE', delayed, pointer)
+    if due and not_before < tonumber(due) then
+      redis.call('HSET', jobs, pointer, job)
+      redis.call('ZADD', ages, list[i + 3], pointer)
+      redis.call('ZREM', delayed, pointer)
+      if not_before > at then redis.call('ZADD', delayed, not_before, pointer) else line_up({ pointer, job }) end
+    end
   end
 end
 
 -- Lines up what was delayed until now, a hundred jobs at most.
 local function line_up_due(at)
-  for _, pointer in ipairs(redis.call('ZRANGE', delayed, '-inf', at, 'BYSCORE', 'LIMIT', 0, 100)) do
-    redis.call('ZREM', delayed, pointer)
-    line_up(pointer, redis.call('HGET', jobs, pointer))
+  local pointers = redis.call('ZRANGE', delayed, '-inf', at, 'BYSCORE', 'LIMIT', 0, 100)
+  if #pointers == 0 then return end
+  redis.call('ZREM', delayed, unpack(pointers))
+  local list = {}
+  for i, job in ipairs(redis.call('HMGET', jobs, unpack(pointers))) do
+    table.insert(list, pointers[i])
+    table.insert(list, job)
   end
+  line_up(list)
 end
 
 -- Moves the first jobs into the stream, where whoever reads first gets them.
