@@ -13,12 +13,12 @@ use std::{
 
 use apalis_core::{error::BoxDynError, worker::builder::WorkerBuilder};
 use liteagent_engine::{
-    queue::{Group, Job, Queue},
+    queue::{Depth, Group, Job, Queue},
     testing::conformance::queue::pointer,
 };
 use liteagent_queue::{Intake, IntakeBackend, IntakeOptions, RedisOptions, RedisQueue, testing::RedisServer};
 use redis::{AsyncConnectionConfig, Client, Value, aio::MultiplexedConnection, cmd, streams::StreamReadReply};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 
 const ROUNDS: u64 = 5;
 const JOBS: u64 = 20_000;
@@ -67,7 +67,7 @@ fn intake(queue: &Arc<RedisQueue>) -> (IntakeOptions, Intake) {
     (options.clone(), Intake::start(queue.clone(), options))
 }
 
-/// Jobs a second, pushed in batches while they are taken.
+/// Jobs a second, pushed in batches while they are taken, until the last one is acknowledged.
 async fn rate(queue: &Arc<RedisQueue>, round: u64, kind: Kind) -> f64 {
     let all: Vec<Job> = jobs(round).collect();
     let (options, mut intake) = intake(queue);
@@ -81,12 +81,21 @@ async fn rate(queue: &Arc<RedisQueue>, round: u64, kind: Kind) -> f64 {
             }
         })
     };
-    match kind {
+    let all_settled = {
+        let queue = queue.clone();
+        async move {
+            while queue.depth(GROUP).await.unwrap() != Depth::default() {}
+            begun.elapsed()
+        }
+    };
+    let took = match kind {
         Kind::Intake => {
             for _ in 0..JOBS {
                 settle.done(intake.next().await.unwrap());
             }
+            let took = all_settled.await;
             intake.stop().await;
+            took
         }
         Kind::Apalis => {
             let (done, mut count) = mpsc::unbounded_channel();
@@ -98,19 +107,21 @@ async fn rate(queue: &Arc<RedisQueue>, round: u64, kind: Kind) -> f64 {
                 }
             };
             let worker = WorkerBuilder::new("bench").backend(IntakeBackend::new(intake, options)).build(handler);
+            let (tell, told) = oneshot::channel();
             let all_done = async move {
                 for _ in 0..JOBS {
                     count.recv().await;
                 }
+                tell.send(all_settled.await).unwrap();
                 settle.close();
                 Ok::<(), std::io::Error>(())
             };
             worker.run_until(all_done).await.unwrap();
+            told.await.unwrap()
         }
-    }
-    let rate = JOBS as f64 / begun.elapsed().as_secs_f64();
+    };
     push.await.unwrap();
-    rate
+    JOBS as f64 / took.as_secs_f64()
 }
 
 /// From the push of one job to the answer of who waits for it.
