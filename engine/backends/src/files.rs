@@ -47,4 +47,16 @@ impl Files for FileStore {
         let content = content.ok_or_else(|| StoreError::Damaged(format!("the content of `{}` is gone", file.name)))?;
         Ok(Some((file, content)))
     }
+
+    async fn find(&self, run: RunId, id: &str) -> Result<Option<FileValue>, StoreError> {
+        Ok(self.rows.file(run, id).await?.map(|(file, _)| file))
+    }
+
+    async fn give(&self, run: RunId, file: &FileValue) -> Result<(), StoreError> {
+        self.rows.put_file(run, file, self.clock.now()).await
+    }
+
+    async fn take_back(&self, run: RunId) -> Result<(), StoreError> {
+        self.rows.drop_files(run).await
+    }
 }

@@ -9,12 +9,13 @@ use liteagent_engine::{
 
 pub use self::{
     blobs::FsBlobs,
-    clean::Cleaned,
+    clean::{Cleaned, clean},
     disk::{Reserve, Room},
     files::FileStore,
-    sqlite::{FILE, SqliteOptions, SqliteStore},
+    sqlite::{FILE, Restored, SqliteOptions, SqliteStore, begin_epoch},
 };
 
+pub mod archive;
 mod blobs;
 mod clean;
 pub mod database;

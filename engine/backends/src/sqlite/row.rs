@@ -18,6 +18,8 @@ macro_rules! run_columns {
     };
 }
 pub(super) use run_columns;
+/// The first column after them.
+pub(super) const ENDED: usize = 19;
 
 /// A row of a result.
 pub(super) trait Cells {
@@ -109,12 +111,14 @@ pub(super) const fn phase_number(phase: RunPhase) -> i64 {
         RunPhase::Queued => 0,
         RunPhase::Running => 1,
         RunPhase::Waiting => 2,
+        // Below 3 like every run that has not ended; none of those that can be taken.
+        RunPhase::Held => -1,
         RunPhase::Ended => 3,
     }
 }
 
 fn phase(number: i64) -> Result<RunPhase, Error> {
-    let phases = [RunPhase::Queued, RunPhase::Running, RunPhase::Waiting, RunPhase::Ended];
+    let phases = [RunPhase::Queued, RunPhase::Running, RunPhase::Waiting, RunPhase::Held, RunPhase::Ended];
     phases.into_iter().find(|phase| phase_number(*phase) == number).ok_or_else(|| damaged(format!("phase {number}")))
 }
 
