@@ -56,13 +56,13 @@ case "$1" in
   test)
     need_component fmt rustfmt
     need_component clippy clippy
-    need_packages node:nodejs npm:npm
+    need_packages node:nodejs npm:npm redis-server:redis-server openssl:openssl
     need_venv
     need_nextest
     need_pyyaml
     need_yaml_ls
     need_clients
     ;;
-  bench) need_packages node:nodejs; need_venv ;;
+  bench) need_packages node:nodejs redis-server:redis-server; need_venv ;;
 esac
 exec cargo xtask "$@"

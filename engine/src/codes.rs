@@ -450,6 +450,14 @@ codes! {
     STORE_DAMAGED = "LA5004": "what is stored cannot be understood";
     STORE_NEWER = "LA5005": "a newer release wrote the store";
     RUN_NEWER = "LA5010": "a newer release wrote a run";
+
+    // LA51xx: queues
+    QUEUE_UNREACHABLE = "LA5101": "the queue cannot be reached";
+    QUEUE_REFUSED = "LA5102": "the queue refuses a command";
+    QUEUE_CREDENTIALS = "LA5103": "the queue refuses the credentials";
+    QUEUE_EVICTS = "LA5104": "the queue would throw jobs away";
+    QUEUE_OLD = "LA5105": "the queue is too old";
+    QUEUE_ADDRESS = "LA5106": "the address of the queue cannot be read";
 }
 
 /// The title of a code.

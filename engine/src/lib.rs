@@ -18,6 +18,7 @@ pub mod id;
 pub mod load;
 pub mod node;
 pub mod plan;
+pub mod queue;
 pub mod run;
 pub mod scope;
 pub mod shape;

@@ -11,6 +11,7 @@ use serde_json::Value;
 const MAY_USE: &[(&str, &[&str])] = &[
     ("liteagent-engine", &[]),
     ("liteagent-backends", &["liteagent-engine"]),
+    ("liteagent-queue", &["liteagent-engine"]),
     ("liteagent-nodes", &["liteagent-definitions", "liteagent-engine", "liteagent-sandbox-protocol"]),
     ("liteagent-providers", &["liteagent-engine"]),
     ("liteagent-local-models", &["liteagent-engine"]),

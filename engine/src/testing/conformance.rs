@@ -21,10 +21,12 @@ pub mod lists;
 pub mod model;
 pub mod operation;
 pub mod ownership;
+pub mod queue;
 pub mod samples;
 pub mod subjects;
 pub mod usage;
 pub mod values;
+pub mod wakes;
 
 /// The tests of a [`Journal`](crate::store::Journal).
 #[macro_export]
@@ -155,6 +157,64 @@ macro_rules! cache_conformance {
             values::an_output_is_replaced,
         }
     };
+}
+
+/// The tests of a [`Queue`](crate::queue::Queue), of a `Arc<Tried>` each.
+#[macro_export]
+macro_rules! queue_conformance {
+    ($tried:expr) => {
+        $crate::queue_cases! { conformance_cases, $tried }
+    };
+}
+
+/// The tests of a [`Queue`](crate::queue::Queue) one after the other, in an async function: where a fresh one costs much.
+#[macro_export]
+macro_rules! queue_conformance_in_turn {
+    ($tried:expr) => {
+        $crate::queue_cases! { conformance_in_turn, $tried }
+    };
+}
+
+#[doc(hidden)]
+#[macro_export]
+macro_rules! queue_cases {
+    ($with:ident, $tried:expr) => {
+        $crate::$with! { $tried,
+            queue::the_first_comes_first,
+            queue::a_higher_priority_comes_first,
+            queue::keys_take_turns,
+            queue::who_comes_late_does_not_stand_behind_everything,
+            queue::groups_are_apart,
+            queue::every_job_is_read_back,
+            queue::a_job_does_not_come_before_its_time,
+            queue::a_pointer_that_waits_is_not_added_again,
+            queue::a_pointer_that_is_leased_is_added,
+            queue::who_waits_is_given_what_is_pushed,
+            queue::who_waits_for_nothing_gets_nothing,
+            queue::everything_comes_once_whoever_takes_it,
+            queue::what_is_acknowledged_is_gone,
+            queue::a_lease_that_ended_is_claimed,
+            queue::a_lease_that_is_extended_stays,
+            queue::a_job_that_is_handed_over_comes_at_once,
+            queue::a_job_that_failed_comes_at_its_time,
+            queue::the_last_failure_makes_a_dead_letter,
+            queue::a_job_that_is_lost_again_and_again_is_a_dead_letter,
+            queue::dead_letters_are_listed_tried_again_and_dropped,
+            queue::depth_and_age_are_of_what_waits,
+            queue::a_queue_that_lost_everything_goes_on_under_another_generation,
+        }
+    };
+}
+
+/// Runs cases one after the other.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! conformance_in_turn {
+    ($store:expr, $($module:ident::$case:ident),+ $(,)?) => { $( {
+        println!("{}", stringify!($case));
+        let store = $store;
+        $crate::testing::conformance::$module::$case(&*store).await;
+    } )+ };
 }
 
 /// Makes tests of cases.

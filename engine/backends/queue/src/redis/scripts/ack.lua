@@ -1,0 +1,3 @@
+-- ARGV: ids.
+redis.call('XACK', stream, WORKERS, unpack(ARGV))
+redis.call('XDEL', stream, unpack(ARGV))
