@@ -16,6 +16,7 @@ use self::{db::Db, session::Locks};
 use crate::{
     database::{self, Error, Writer, make_folder},
     disk::Reserve,
+    row,
 };
 
 mod db;
@@ -24,7 +25,6 @@ mod journal;
 mod line;
 mod lists;
 mod retention;
-mod row;
 mod runs;
 mod session;
 #[cfg(test)]

@@ -3,15 +3,13 @@
 use liteagent_engine::{
     id::RunId,
     store::{ConversationEnd, ConversationRow, NewRun, StoredTurn, title_of},
-    value::Value,
 };
 use rusqlite::params;
-use sqlx::sqlite::SqliteRow;
 
 use super::{
     SqliteStore,
     db::Db,
-    row::{Cells, bytes, int, text, uuid},
+    row::{conversation_row, turn_row},
 };
 use crate::database::Error;
 
@@ -61,14 +59,14 @@ impl SqliteStore {
                    SELECT turns.run, after, message, files, answer, at FROM chain JOIN turns USING (run) ORDER BY depth DESC";
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let rows = sqlx::query(sql).bind(run.0.as_bytes().to_vec()).bind(most).fetch_all(&self.0.readers).await?;
-        rows.iter().map(turn).collect()
+        rows.iter().map(turn_row).collect()
     }
 
     /// See [`liteagent_engine::store::Journal::turn`].
     pub(super) async fn turn_of(&self, run: RunId) -> Result<Option<StoredTurn>, Error> {
         let sql = "SELECT run, after, message, files, answer, at FROM turns WHERE run = ?1";
         let row = sqlx::query(sql).bind(run.0.as_bytes().to_vec()).fetch_optional(&self.0.readers).await?;
-        row.as_ref().map(turn).transpose()
+        row.as_ref().map(turn_row).transpose()
     }
 
     /// See [`liteagent_engine::store::Journal::conversations`].
@@ -76,28 +74,6 @@ impl SqliteStore {
         let sql = "SELECT id, workflow, title, head, created_at, updated_at FROM conversations \
                    WHERE head IS NOT NULL AND (?1 IS NULL OR workflow = ?1) ORDER BY updated_at DESC, head DESC LIMIT ?2";
         let rows = sqlx::query(sql).bind(workflow).bind(limit).fetch_all(&self.0.readers).await?;
-        rows.iter().map(conversation).collect()
+        rows.iter().map(conversation_row).collect()
     }
-}
-
-fn turn(row: &SqliteRow) -> Result<StoredTurn, Error> {
-    Ok(StoredTurn {
-        run: RunId(uuid(&bytes(row, 0)?)?),
-        after: row.bytes(1)?.map(|run| uuid(&run).map(RunId)).transpose()?,
-        message: text(row, 2)?,
-        files: serde_json::from_str::<Value>(&text(row, 3)?)?,
-        answer: row.text(4)?,
-        at: int(row, 5)?,
-    })
-}
-
-fn conversation(row: &SqliteRow) -> Result<ConversationRow, Error> {
-    Ok(ConversationRow {
-        id: text(row, 0)?,
-        workflow: text(row, 1)?,
-        title: text(row, 2)?,
-        head: RunId(uuid(&bytes(row, 3)?)?),
-        created_at: int(row, 4)?,
-        updated_at: int(row, 5)?,
-    })
 }

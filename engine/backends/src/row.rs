@@ -1,14 +1,19 @@
-//! Rows of runs, as both libraries give them.
+//! Rows of runs, as every library gives them.
 
 use liteagent_engine::{
     event::RunStatus,
     id::{Digest, RunId, SessionId},
-    store::{Parent, RunPhase, RunRow},
+    store::{ConversationRow, DAY, FileValue, KvEntry, Parent, RunPhase, RunRow, StoredTurn, UsageRow},
+    usage::Usage,
+    value::Value,
 };
-use sqlx::{Row as _, sqlite::SqliteRow};
+use sqlx::{Column as _, Row as _, postgres::PgRow, sqlite::SqliteRow};
 use uuid::Uuid;
 
-use crate::database::{Error, damaged};
+use crate::{
+    database::{Error, damaged},
+    postgres::stored,
+};
 
 /// The columns that [`run_row`] reads, in its order.
 macro_rules! run_columns {
@@ -18,6 +23,9 @@ macro_rules! run_columns {
     };
 }
 pub(super) use run_columns;
+
+/// How many these are.
+pub(super) const RUN_COLUMNS: usize = 19;
 
 /// A row of a result.
 pub(super) trait Cells {
@@ -50,6 +58,21 @@ impl Cells for SqliteRow {
     }
 }
 
+impl Cells for PgRow {
+    fn int(&self, column: usize) -> Result<Option<i64>, Error> {
+        Ok(self.try_get(column)?)
+    }
+    fn text(&self, column: usize) -> Result<Option<String>, Error> {
+        Ok(self.try_get::<Option<String>, _>(column)?.map(stored::decoded))
+    }
+    fn bytes(&self, column: usize) -> Result<Option<Vec<u8>>, Error> {
+        if <Uuid as sqlx::Type<sqlx::Postgres>>::compatible(self.try_column(column)?.type_info()) {
+            return Ok(self.try_get::<Option<Uuid>, _>(column)?.map(|id| id.into_bytes().to_vec()));
+        }
+        Ok(self.try_get(column)?)
+    }
+}
+
 /// A run, from the columns of [`run_columns`].
 pub(super) fn run_row(row: &impl Cells) -> Result<RunRow, Error> {
     Ok(RunRow {
@@ -76,6 +99,68 @@ pub(super) fn run_row(row: &impl Cells) -> Result<RunRow, Error> {
 fn parent(row: &impl Cells) -> Result<Option<Parent>, Error> {
     let Some(run) = row.bytes(9)? else { return Ok(None) };
     Ok(Some(Parent { run: RunId(uuid(&run)?), node: text(row, 10)?, attempt: int(row, 11)? as u32 }))
+}
+
+/// A turn: run, after, message, files, answer, at.
+pub(super) fn turn_row(row: &impl Cells) -> Result<StoredTurn, Error> {
+    Ok(StoredTurn {
+        run: RunId(uuid(&bytes(row, 0)?)?),
+        after: row.bytes(1)?.map(|run| uuid(&run).map(RunId)).transpose()?,
+        message: text(row, 2)?,
+        files: serde_json::from_str::<Value>(&text(row, 3)?)?,
+        answer: row.text(4)?,
+        at: int(row, 5)?,
+    })
+}
+
+/// A conversation: id, workflow, title, head, created_at, updated_at.
+pub(super) fn conversation_row(row: &impl Cells) -> Result<ConversationRow, Error> {
+    Ok(ConversationRow {
+        id: text(row, 0)?,
+        workflow: text(row, 1)?,
+        title: text(row, 2)?,
+        head: RunId(uuid(&bytes(row, 3)?)?),
+        created_at: int(row, 4)?,
+        updated_at: int(row, 5)?,
+    })
+}
+
+/// Usage: day, workflow, model, runs, and the amounts.
+pub(super) fn usage_row(row: &impl Cells) -> Result<UsageRow, Error> {
+    let amount = |column: usize| int(row, column).map(|amount| amount as u64);
+    Ok(UsageRow {
+        day: int(row, 0)? * DAY,
+        workflow: text(row, 1)?,
+        model: text(row, 2)?,
+        runs: amount(3)?,
+        usage: Usage {
+            calls: amount(4)?,
+            input_tokens: amount(5)?,
+            cached_tokens: amount(6)?,
+            output_tokens: amount(7)?,
+            reasoning_tokens: amount(8)?,
+            cost: amount(9)?,
+            unpriced: amount(10)?,
+        },
+    })
+}
+
+/// A file and its content: id, name, mime, size, digest.
+pub(super) fn file_row(row: &impl Cells) -> Result<(FileValue, Digest), Error> {
+    let digest = Digest::from_hash(&bytes(row, 4)?);
+    let file = FileValue {
+        id: text(row, 0)?,
+        name: text(row, 1)?,
+        mime: text(row, 2)?,
+        size: int(row, 3)? as u64,
+        sha256: digest.to_string(),
+    };
+    Ok((file, digest))
+}
+
+/// An entry: value, version.
+pub(super) fn entry_row(row: &impl Cells) -> Result<KvEntry, Error> {
+    Ok(KvEntry { value: serde_json::from_str(&text(row, 0)?)?, version: int(row, 1)? as u64 })
 }
 
 pub(super) fn int(row: &impl Cells, column: usize) -> Result<i64, Error> {
