@@ -161,7 +161,10 @@ fn parse(url: &Url) -> Result<(PgConnectOptions, bool), StoreError> {
             _ => drop(plain.query_pairs_mut().append_pair(&key, &value)),
         }
     }
-    let options = PgConnectOptions::from_url(&plain).map_err(|error| wrong(&error.to_string()))?;
+    let options = PgConnectOptions::from_url(&plain).map_err(|error| match &error {
+        sqlx::Error::Configuration(why) => wrong(&why.to_string()),
+        _ => wrong(&error.to_string()),
+    })?;
     // Poolers refuse settings that they do not know when a connection begins.
     let options = options.extra_float_digits(None).disable_statement_logging();
     let options =
@@ -197,7 +200,7 @@ const TIMELINES: [&str; 3] = [
 async fn readable_timeline(connection: &mut PgConnection) -> Result<&'static str, Error> {
     for timeline in TIMELINES {
         let text = sqlx::AssertSqlSafe(format!("SELECT {timeline}"));
-        match sqlx::query(text).persistent(false).fetch_one(&mut *connection).await {
+        match sqlx::raw_sql(text).fetch_one(&mut *connection).await {
             Ok(row) => {
                 row.try_get::<i64, _>(0)?;
                 return Ok(timeline);

@@ -1,8 +1,8 @@
 //! The schema and its versions. A version expands before a later one contracts: what only adds says that older programs may
-//! go on beside it.
+//! go on beside it. Everything here is sent as plain text: a pooler may give each statement another connection.
 
 use liteagent_engine::store::StoreError;
-use sqlx::{Connection as _, PgConnection, Row as _};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, Row as _};
 
 use crate::database::Error;
 
@@ -27,8 +27,8 @@ pub(super) async fn migrate(connection: &mut PgConnection, migrations: &'static 
         return Ok(());
     }
     let mut tx = connection.begin().await.map_err(Error::from)?;
-    let lock = sqlx::query("SELECT pg_advisory_xact_lock($1)").bind(LOCK).persistent(false);
-    lock.execute(&mut *tx).await.map_err(Error::from)?;
+    let lock = format!("SELECT pg_advisory_xact_lock({LOCK})");
+    sqlx::raw_sql(AssertSqlSafe(lock)).execute(&mut *tx).await.map_err(Error::from)?;
     let found = check(&mut tx, known).await?;
     if found == 0 {
         let table = "CREATE TABLE schema_version (version bigint PRIMARY KEY, compatible_with bigint NOT NULL, \
@@ -37,9 +37,9 @@ pub(super) async fn migrate(connection: &mut PgConnection, migrations: &'static 
     }
     for (version, migration) in (1_i64..).zip(migrations).skip(found as usize) {
         sqlx::raw_sql(migration.sql).execute(&mut *tx).await.map_err(Error::from)?;
-        let sql = "INSERT INTO schema_version (version, compatible_with) VALUES ($1, $2)";
-        let insert = sqlx::query(sql).bind(version).bind(migration.compatible_with).persistent(false);
-        insert.execute(&mut *tx).await.map_err(Error::from)?;
+        let compatible_with = migration.compatible_with;
+        let note = format!("INSERT INTO schema_version (version, compatible_with) VALUES ({version}, {compatible_with})");
+        sqlx::raw_sql(AssertSqlSafe(note)).execute(&mut *tx).await.map_err(Error::from)?;
     }
     tx.commit().await.map_err(Error::from)?;
     Ok(())
@@ -47,13 +47,14 @@ pub(super) async fn migrate(connection: &mut PgConnection, migrations: &'static 
 
 /// The version of the schema, 0 for an empty database; an error when a program that knows so many cannot use it.
 async fn check(connection: &mut PgConnection, known: i64) -> Result<i64, StoreError> {
-    let sql = "SELECT to_regclass('schema_version') IS NOT NULL";
-    let exists = sqlx::query(sql).persistent(false).fetch_one(&mut *connection).await.map_err(Error::from)?;
+    // Not `to_regclass`: a connection remembers for a while that a table was not there.
+    let sql = "SELECT EXISTS (SELECT FROM pg_class WHERE relname = 'schema_version' AND pg_table_is_visible(oid))";
+    let exists = sqlx::raw_sql(sql).fetch_one(&mut *connection).await.map_err(Error::from)?;
     if !exists.try_get::<bool, _>(0).map_err(Error::from)? {
         return Ok(0);
     }
     let sql = "SELECT version, compatible_with FROM schema_version ORDER BY version DESC LIMIT 1";
-    let row = sqlx::query(sql).persistent(false).fetch_one(connection).await.map_err(Error::from)?;
+    let row = sqlx::raw_sql(sql).fetch_one(connection).await.map_err(Error::from)?;
     let found: i64 = row.try_get(0).map_err(Error::from)?;
     let compatible_with: i64 = row.try_get(1).map_err(Error::from)?;
     if found > known && compatible_with > known { Err(StoreError::Newer { found, known }) } else { Ok(found) }

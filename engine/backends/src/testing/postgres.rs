@@ -29,10 +29,32 @@ pub struct PostgresServer {
     databases: AtomicU32,
 }
 
-struct Running {
+/// A program that runs beside the test.
+pub(super) struct Running {
     process: u32,
-    /// It waits for the end of the server. The server dies with this thread, and so with the process.
+    /// It waits for the end of the program. The program dies with this thread, and so with the process.
     waits: JoinHandle<()>,
+}
+
+impl Running {
+    pub(super) fn start(mut command: Command) -> Self {
+        let (tell, started) = mpsc::channel();
+        let waits = thread::spawn(move || {
+            let mut program: Child = command.spawn().expect("the program starts");
+            tell.send(program.id()).expect("the test waits for it");
+            program.wait().expect("it ends");
+        });
+        Self { process: started.recv().expect("the program starts"), waits }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.waits.is_finished()
+    }
+
+    pub(super) fn stop(self) {
+        run(Command::new("kill").arg("-INT").arg(self.process.to_string()));
+        self.waits.join().expect("the thread only waits");
+    }
 }
 
 impl PostgresServer {
@@ -50,9 +72,7 @@ impl PostgresServer {
     /// A server of one's own: to stop it, or to change its settings.
     pub fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("liteagent-pg-").tempdir_in("/tmp").expect("a temporary folder");
-        if is_root() {
-            run(Command::new("chown").arg("postgres").arg(folder.path()));
-        }
+        give(folder.path());
         let server = Self { folder, running: Mutex::default(), databases: AtomicU32::default() };
         run(server
             .program("initdb")
@@ -69,19 +89,12 @@ impl PostgresServer {
         command.arg("-D").arg(self.data()).arg("-k").arg(self.folder.path());
         command.args(["-c", "listen_addresses=", "-c", "max_connections=200", "-c", "shared_buffers=32MB"]);
         command.args(["-c", "autovacuum=off", "-c", "log_min_messages=fatal"]).stdout(Stdio::null()).stderr(self.log());
-        let (tell, started) = mpsc::channel();
-        let waits = thread::spawn(move || {
-            let mut server: Child = command.spawn().expect("PostgreSQL starts");
-            tell.send(server.id()).expect("the test waits for it");
-            server.wait().expect("it ends");
-        });
-        let process = started.recv().expect("PostgreSQL starts");
-        *self.running() = Some(Running { process, waits });
+        *self.running() = Some(Running::start(command));
         let mut ready = self.program("pg_isready");
         ready.arg("-q").arg("-h").arg(self.folder.path()).args(["-d", "postgres", "-U", "postgres", "-t", "1"]);
         while !ready.status().expect("pg_isready runs").success() {
             let running = self.running();
-            assert!(running.as_ref().is_some_and(|it| !it.waits.is_finished()), "PostgreSQL ended:\n{}", self.said());
+            assert!(running.as_ref().is_some_and(|it| !it.has_ended()), "PostgreSQL ended:\n{}", self.said());
             drop(running);
             thread::yield_now();
         }
@@ -89,9 +102,8 @@ impl PostgresServer {
 
     /// Stops it; what is under way is undone.
     pub fn stop(&self) {
-        if let Some(Running { process, waits }) = self.running().take() {
-            run(Command::new("kill").arg("-INT").arg(process.to_string()));
-            waits.join().expect("the thread only waits");
+        if let Some(running) = self.running().take() {
+            running.stop();
         }
     }
 
@@ -101,9 +113,7 @@ impl PostgresServer {
         let settings = self.data().join("postgresql.auto.conf");
         fs::write(settings, "restore_command = 'false'\n").expect("the settings are written");
         fs::write(self.data().join("recovery.signal"), "").expect("the signal is written");
-        if is_root() {
-            run(Command::new("chown").arg("-R").arg("postgres").arg(self.data()));
-        }
+        give(&self.data());
         self.go_on();
     }
 
@@ -112,10 +122,10 @@ impl PostgresServer {
         self.folder.path()
     }
 
-    /// A fresh database, empty or like another one.
-    pub fn database(&self, like: Option<&str>) -> Url {
+    /// A fresh database.
+    pub fn database(&self) -> Url {
         let name = format!("test{}", self.databases.fetch_add(1, Ordering::Relaxed));
-        self.execute("postgres", &format!("CREATE DATABASE {name} TEMPLATE {}", like.unwrap_or("template1")));
+        self.execute("postgres", &format!("CREATE DATABASE {name}"));
         self.url(&name)
     }
 
@@ -152,16 +162,9 @@ impl PostgresServer {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A program of the newest version, as a user that PostgreSQL accepts, and that dies with its parent.
+    /// A program of the newest version.
     fn program(&self, name: &str) -> Command {
-        let path = newest().join(name);
-        let mut command = Command::new("setpriv");
-        command.args(["--pdeathsig", "INT"]);
-        if is_root() {
-            command.args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"]);
-        }
-        command.arg("--").arg(path).current_dir("/").env_clear().env("LC_ALL", "C.UTF-8");
-        command
+        program(&newest().join(name))
     }
 }
 
@@ -171,12 +174,30 @@ impl Drop for PostgresServer {
     }
 }
 
+/// A program as a user that PostgreSQL accepts. It dies with its parent.
+pub(super) fn program(path: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "INT"]);
+    if is_root() {
+        command.args(["--reuid", "postgres", "--regid", "postgres", "--clear-groups"]);
+    }
+    command.arg("--").arg(path).current_dir("/").env_clear().env("LC_ALL", "C.UTF-8");
+    command
+}
+
 fn newest() -> PathBuf {
     let versions = fs::read_dir(PROGRAMS).into_iter().flatten().flatten();
     let version = |entry: fs::DirEntry| entry.file_name().to_str()?.parse::<u32>().ok();
     let newest = versions.filter_map(version).max();
     let newest = newest.expect("tests need PostgreSQL: `apt-get install postgresql`");
     Path::new(PROGRAMS).join(newest.to_string()).join("bin")
+}
+
+/// Gives a folder to the user of PostgreSQL.
+pub(super) fn give(folder: &Path) {
+    if is_root() {
+        run(Command::new("chown").arg("-R").arg("postgres").arg(folder));
+    }
 }
 
 fn is_root() -> bool {

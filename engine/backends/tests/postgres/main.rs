@@ -7,14 +7,45 @@ use url::Url;
 
 mod broken;
 mod conformance;
+mod proxy;
 mod schema;
 mod several;
 
-/// A store whose sessions live by the times that tests give, in a database of its own.
+/// A store in a database of its own, which is empty whenever it is asked for; its sessions live by the times of tests.
 pub(crate) struct Fresh {
+    server: Arc<PostgresServer>,
+    url: Url,
     store: PostgresStore,
-    pub(crate) url: Url,
-    _server: Arc<PostgresServer>,
+}
+
+impl Fresh {
+    pub(crate) async fn new() -> Self {
+        let server = PostgresServer::shared();
+        let url = server.database();
+        Self { store: open(&url).await, server, url }
+    }
+
+    pub(crate) fn url(&self) -> &Url {
+        &self.url
+    }
+
+    /// The store of another process.
+    pub(crate) async fn again(&self, options: PostgresOptions) -> PostgresStore {
+        PostgresStore::open(&self.url, options).await.unwrap()
+    }
+
+    /// The store, after everything in it was deleted.
+    pub(crate) fn emptied(&self) -> &PostgresStore {
+        let tables = "SELECT string_agg(format('DELETE FROM %I', tablename), ';') FROM pg_tables \
+                      WHERE schemaname = 'public' AND tablename <> 'schema_version'";
+        let delete = self.execute(tables);
+        self.execute(&delete);
+        &self.store
+    }
+
+    pub(crate) fn execute(&self, statement: &str) -> String {
+        self.server.execute(name(&self.url), statement)
+    }
 }
 
 impl Deref for Fresh {
@@ -30,11 +61,6 @@ pub(crate) fn options() -> PostgresOptions {
 
 pub(crate) async fn open(url: &Url) -> PostgresStore {
     PostgresStore::open(url, options()).await.unwrap()
-}
-
-pub(crate) async fn fresh(server: &Arc<PostgresServer>) -> Fresh {
-    let url = server.database(None);
-    Fresh { store: open(&url).await, url, _server: server.clone() }
 }
 
 pub(crate) fn name(url: &Url) -> &str {
