@@ -4,13 +4,16 @@ use clap::Subcommand;
 
 use crate::{
     failure::{Exit, Failure},
+    remote::Choice,
     shell::Shell,
 };
 
 mod ask;
+mod backup;
 mod chat;
 mod check;
 mod completions;
+mod deploy;
 mod doctor;
 mod document_reader;
 mod eval;
@@ -21,16 +24,20 @@ mod graph;
 mod index;
 mod init;
 mod kb;
+mod login;
+mod logs;
 mod models;
 mod new;
 mod nodes;
 pub(crate) mod quarantine;
+mod restore;
 pub(crate) mod run;
 pub(crate) mod runs;
 mod sandbox;
 mod sandbox_child;
 mod schema;
 mod search;
+mod secrets;
 mod serve;
 mod test;
 
@@ -53,6 +60,10 @@ pub(crate) enum Verb {
     Kb(kb::Kb),
     /// Lists runs, shows one, answers one that waits, goes on with one
     Runs(runs::Runs),
+    /// Writes everything that the data folder holds into one file, or looks whether such a file is whole
+    Backup(backup::Backup),
+    /// Makes an installation from a backup
+    Restore(restore::Restore),
     /// Deletes everything that is kept about a subject
     Forget(forget::Forget),
     /// Runs the tests of workflows
@@ -79,8 +90,24 @@ pub(crate) enum Verb {
     Doctor(doctor::Doctor),
     /// Serves workflows, runs and chat through an API, with everything in this process
     Serve(serve::Serve),
+    /// Lists, sets and deletes the secrets of the vault, and seals them with another key
+    Secrets(secrets::SecretsCommand),
     /// Runs untrusted code for others, by HTTP; or builds what code runs in
     Sandbox(sandbox::Sandbox),
+    /// Signs in at a server, and keeps the session
+    Login(login::Login),
+    /// Ends the session at a server
+    Logout(login::Logout),
+    /// Says who is signed in at a server
+    Whoami(login::Whoami),
+    /// Publishes the workflows of a folder on a server
+    Deploy(deploy::Deploy),
+    /// Shows how the workflows of a folder differ from those of a server
+    Diff(deploy::Diff),
+    /// Writes the workflows of a server into a folder
+    Pull(deploy::Pull),
+    /// Shows what happens in a run on a server, as it happens
+    Logs(logs::Logs),
     /// Prints a completion script for a shell
     Completions(completions::Completions),
     /// Executes one run and nothing else: started for runs that end the processes which execute them
@@ -95,34 +122,70 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
-    pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
+    /// Which logs are written when nobody says it.
+    pub(crate) fn logs(&self) -> Option<&'static str> {
+        matches!(self, Self::Serve(_)).then_some("warn")
+    }
+
+    /// Does it; `server` is what the command line says about one.
+    pub(crate) fn run(self, shell: &Shell, server: &Choice) -> Result<Exit, Failure> {
+        if !self.takes_a_server() {
+            server.refuse()?;
+        }
         match self {
             Self::Check(verb) => verb.run(shell),
-            Self::Run(verb) => verb.run(shell),
+            Self::Run(verb) => verb.run(shell, server),
             Self::Chat(verb) => verb.run(shell),
             Self::Index(verb) => verb.run(shell),
             Self::Ask(verb) => verb.run(shell),
             Self::Search(verb) => verb.run(shell),
             Self::Kb(verb) => verb.run(shell),
-            Self::Runs(verb) => verb.run(shell),
+            Self::Runs(verb) => verb.run(shell, server),
+            Self::Backup(verb) => verb.run(shell),
+            Self::Restore(verb) => verb.run(shell),
             Self::Forget(verb) => verb.run(shell),
             Self::Test(verb) => verb.run(shell),
             Self::Eval(verb) => verb.run(shell),
             Self::Graph(verb) => verb.run(shell),
             Self::Nodes(verb) => verb.run(shell),
             Self::Models(verb) => verb.run(shell),
-            Self::Schema(verb) => verb.run(shell),
+            Self::Schema(verb) => verb.run(shell, server),
             Self::New(verb) => verb.run(shell),
             Self::Init(verb) => verb.run(shell),
             Self::Fmt(verb) => verb.run(shell),
             Self::Explain(verb) => verb.run(shell),
             Self::Doctor(verb) => verb.run(shell),
             Self::Serve(verb) => verb.run(shell),
+            Self::Secrets(verb) => verb.run(shell),
             Self::Sandbox(verb) => verb.run(shell),
+            Self::Login(verb) => verb.run(shell, server),
+            Self::Logout(verb) => verb.run(shell, server),
+            Self::Whoami(verb) => verb.run(shell, server),
+            Self::Deploy(verb) => verb.run(shell, server),
+            Self::Diff(verb) => verb.run(shell, server),
+            Self::Pull(verb) => verb.run(shell, server),
+            Self::Logs(verb) => verb.run(shell, server),
             Self::Completions(verb) => verb.run(shell),
             Self::Quarantine(verb) => verb.run(shell),
             Self::SandboxChild(verb) => verb.run(shell),
             Self::DocumentReader(verb) => verb.run(shell),
         }
+    }
+
+    /// Whether it can be meant for a server.
+    fn takes_a_server(&self) -> bool {
+        matches!(
+            self,
+            Self::Run(_)
+                | Self::Runs(_)
+                | Self::Schema(_)
+                | Self::Login(_)
+                | Self::Logout(_)
+                | Self::Whoami(_)
+                | Self::Deploy(_)
+                | Self::Diff(_)
+                | Self::Pull(_)
+                | Self::Logs(_)
+        )
     }
 }

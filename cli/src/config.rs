@@ -17,14 +17,24 @@ use liteagent_nodes::egress::{Egress, EgressPolicy};
 use liteagent_providers::{Names, ProviderSettings};
 use serde::{Deserialize, Deserializer, de::Error as _};
 
-use self::{documents::DocumentsConfig, mcp::McpConfig, sandbox::SandboxConfig, secrets::SecretConfig};
+use self::{
+    documents::DocumentsConfig,
+    mcp::McpConfig,
+    operation::{BudgetConfig, LimitsConfig, RetentionConfig},
+    sandbox::SandboxConfig,
+    secrets::SecretConfig,
+    uploads::UploadsConfig,
+};
 use crate::failure::Failure;
 
 mod documents;
+pub(crate) mod keys;
 mod mcp;
 pub(crate) mod models;
+mod operation;
 mod sandbox;
 mod secrets;
+mod uploads;
 
 /// The name of the configuration file; its folder is the root of the definitions.
 pub(crate) const FILE: &str = "liteagent.toml";
@@ -51,6 +61,14 @@ pub(crate) struct Config {
     pub(crate) secrets: BTreeMap<String, SecretConfig>,
     /// How runs are stored.
     pub(crate) storage: StorageConfig,
+    /// How long what is over is kept.
+    pub(crate) retention: RetentionConfig,
+    /// What runs of a server may use of models.
+    pub(crate) budget: BudgetConfig,
+    /// How many runs a server executes.
+    pub(crate) limits: LimitsConfig,
+    /// What may be uploaded to the server.
+    pub(crate) uploads: UploadsConfig,
 }
 
 /// `[files]`
@@ -200,6 +218,22 @@ mod tests {
         let shown: Vec<_> =
             roots.iter().map(|root| (&*root.name, root.path.to_str().unwrap(), root.writable)).collect();
         assert_eq!(shown, [("", "p/.", false), ("out", "p/out", true)]);
+    }
+
+    #[test]
+    fn budgets_have_defaults_and_what_is_kept_for_ever_is_said() {
+        let usual = read("").unwrap();
+        assert_eq!(usual.budget.budgets().run.tokens, Some(5_000_000));
+        let config = "[retention]\nruns = \"forever\"\n[budget]\nrun = {}\nkey = { cost = \"2 USD\" }";
+        let config = read(config).unwrap();
+        assert_eq!(config.retention.retention().runs, None);
+        let budgets = config.budget.budgets();
+        assert!(budgets.run.is_none());
+        assert_eq!((budgets.key.tokens, budgets.key.cost), (None, Some(liteagent_engine::units::Money(2_000_000))));
+        assert_eq!(budgets.month, usual.budget.budgets().month);
+        let wrong = read("[retention]\nruns = \"always\"").unwrap_err();
+        assert!(wrong.contains("or `forever`"), "{wrong}");
+        assert!(read("[limits]\nruns = 0").is_err());
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Follows a run to its end: shows it, asks a person where it waits for one, and says how it ended.
 
+use std::sync::Arc;
+
 use liteagent_engine::{
     codes,
     engine::{EngineError, OpenWait, RunEnd, Settled},
@@ -20,10 +22,13 @@ use crate::{
     failure::{Exit, Failure},
     inputs,
     platform::Platform,
-    progress::{count, used, waits},
-    said::Said,
+    progress::{Progress, count, used, waits},
+    said::{Answers, Said},
     shell::Shell,
 };
+
+/// What commands begin with.
+pub(crate) const PROGRAM: &str = "liteagent";
 
 /// What of a run goes to stdout.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,7 +70,7 @@ pub(crate) async fn follow(platform: &Platform, run: RunId, shell: &Shell, resul
         match settled {
             Settled::Ended(end) => {
                 platform.progress.finish();
-                return report(shell, run, &end, &said, results);
+                return report(shell, PROGRAM, run, &end, said.answers(), results);
             }
             Settled::Queued(ahead) => {
                 platform.progress.finish();
@@ -75,11 +80,11 @@ pub(crate) async fn follow(platform: &Platform, run: RunId, shell: &Shell, resul
                 let question = waits.iter().find(|open| !open.wait.ask.is_null());
                 let (Some(question), true, false) = (question, shell.can_ask(), as_json) else {
                     platform.progress.finish();
-                    return waiting(shell, run, &waits, as_json);
+                    return waiting(shell, PROGRAM, run, &waits, as_json);
                 };
-                let Some(payload) = ask(platform, question.wait.ask.clone()).await? else {
+                let Some(payload) = ask(&platform.progress, question.wait.ask.clone()).await? else {
                     platform.progress.finish();
-                    return waiting(shell, run, &waits, as_json);
+                    return waiting(shell, PROGRAM, run, &waits, as_json);
                 };
                 platform.engine.signal(question.run, SignalTo::Node(question.node.clone()), payload, by()).await?;
                 go_on(platform, run).await?;
@@ -155,8 +160,8 @@ pub(crate) fn by() -> Option<String> {
 }
 
 /// Asks on the terminal; `None` after Ctrl-C, or when the terminal was closed: the run goes on waiting.
-async fn ask(platform: &Platform, question: Value) -> Result<Option<Value>, Failure> {
-    let progress = platform.progress.clone();
+pub(crate) async fn ask(progress: &Arc<Progress>, question: Value) -> Result<Option<Value>, Failure> {
+    let progress = progress.clone();
     let asked = tokio::task::spawn_blocking(move || progress.pause(|| answer::ask(&question, inputs::ask)));
     tokio::select! {
         answer = asked => match answer {
@@ -168,7 +173,15 @@ async fn ask(platform: &Platform, question: Value) -> Result<Option<Value>, Fail
     }
 }
 
-fn report(shell: &Shell, run: RunId, end: &RunEnd, said: &Said<'_>, results: Results) -> Result<Exit, Failure> {
+/// Says how a run ended, and gives its outputs.
+pub(crate) fn report(
+    shell: &Shell,
+    program: &str,
+    run: RunId,
+    end: &RunEnd,
+    said: &Answers<'_>,
+    results: Results,
+) -> Result<Exit, Failure> {
     let exit = match end.status {
         RunStatus::Succeeded => Exit::Done,
         RunStatus::Failed => Exit::Failed,
@@ -193,7 +206,7 @@ fn report(shell: &Shell, run: RunId, end: &RunEnd, said: &Said<'_>, results: Res
     if let Some(error) = &end.error {
         shell.error(&error.code, &described(error), error.hint.as_deref());
         if end.status == RunStatus::Failed {
-            shell.note(format!("failed: {run}; `liteagent runs show {run}` tells more"));
+            shell.note(format!("failed: {run}; `{program} runs show {run}` tells more"));
         }
     }
     match end.status {
@@ -262,7 +275,14 @@ pub(crate) fn runs(runs: &[RunId]) -> String {
     shown.join(", ")
 }
 
-fn waiting(shell: &Shell, run: RunId, open: &[OpenWait], as_json: bool) -> Result<Exit, Failure> {
+/// Says what a run waits for; it is not at its end.
+pub(crate) fn waiting(
+    shell: &Shell,
+    program: &str,
+    run: RunId,
+    open: &[OpenWait],
+    as_json: bool,
+) -> Result<Exit, Failure> {
     if as_json {
         let row = |open: &OpenWait| json!({ "node": open.node, "wait": open.wait });
         shell.json(
@@ -270,17 +290,17 @@ fn waiting(shell: &Shell, run: RunId, open: &[OpenWait], as_json: bool) -> Resul
         )?;
         return Ok(Exit::Waiting);
     }
-    tell_waits(shell, run, open);
+    tell_waits(shell, program, run, open);
     Ok(Exit::Waiting)
 }
 
-/// Says what a run waits for, and how it goes on.
-pub(crate) fn tell_waits(shell: &Shell, run: RunId, open: &[OpenWait]) {
+/// Says what a run waits for, and how it goes on: `program` is what commands begin with.
+pub(crate) fn tell_waits(shell: &Shell, program: &str, run: RunId, open: &[OpenWait]) {
     shell.note(format!("waiting: {run}"));
     for open in open {
         shell.note(format!("  `{}` {}. To go on:", open.node, waits(&open.wait)));
         for command in answer::commands(open.run, &open.node, &open.wait) {
-            shell.note(format!("    {command}"));
+            shell.note(format!("    {}", command.replacen(PROGRAM, program, 1)));
         }
     }
 }

@@ -86,6 +86,13 @@ impl Inputs {
         self.values.insert(name.to_owned(), value);
     }
 
+    /// For runs elsewhere: files of this machine are not sent.
+    pub(crate) fn refuse_files(&self) -> Result<(), Failure> {
+        let Some((name, path)) = self.files.first() else { return Ok(()) };
+        let message = format!("`{name}` is a file: `{}` is on this machine, and the run is not", path.display());
+        Err(unreadable(message).hint(format!("upload it first, and give what that answers: `--input {name}=JSON`")))
+    }
+
     /// Gives the files to a run; in their place stand file values then.
     pub(crate) async fn upload(
         &mut self,

@@ -12,6 +12,17 @@ use std::{
 /// # Errors
 /// When others may read or write the file, or it cannot be read or made.
 pub(crate) fn read_or_make(path: &Path, make: fn() -> String) -> io::Result<String> {
+    match read(path)? {
+        Some(text) => Ok(text),
+        None => keep(path, make),
+    }
+}
+
+/// What a file keeps; `None` when it is not there.
+///
+/// # Errors
+/// When others may read or write the file, or it cannot be read.
+pub(crate) fn read(path: &Path) -> io::Result<Option<String>> {
     match OpenOptions::new().read(true).open(path) {
         Ok(mut file) => {
             if file.metadata()?.mode() & 0o077 != 0 {
@@ -19,9 +30,9 @@ pub(crate) fn read_or_make(path: &Path, make: fn() -> String) -> io::Result<Stri
             }
             let mut text = String::new();
             file.read_to_string(&mut text)?;
-            Ok(text.trim_end().to_owned())
+            Ok(Some(text.trim_end().to_owned()))
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => keep(path, make),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(error),
     }
 }

@@ -10,6 +10,7 @@ use liteagent_engine::{
     store::StoreError,
 };
 use liteagent_knowledge::{KnowledgeBases, Options, QdrantOptions};
+use liteagent_server::OpenBases;
 use tokio::sync::OnceCell;
 use url::Url;
 
@@ -73,6 +74,13 @@ pub(crate) fn told(error: NodeError) -> Failure {
         _ => Failure::platform(error.code, error.message),
     };
     Failure { hint: error.hint, ..failure }
+}
+
+#[async_trait]
+impl OpenBases for Lazily {
+    async fn open(&self) -> Result<KnowledgeBases, NodeError> {
+        self.get().await.cloned()
+    }
 }
 
 #[async_trait]

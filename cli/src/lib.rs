@@ -5,23 +5,26 @@
 //! * `shell`: where output goes, with or without colour
 //! * `failure`: why a command did not do what it was asked, and the exit codes
 //! * `project`, `config`: `liteagent.toml`, the folder around it, the environment
+//! * `settings`: every setting, for `doctor` and the reference
 //! * `packages`: the packages of a project for Python, and the guest that holds them
 //! * `editor`: schemas and settings for editors
 //! * `testing`: what `test` does
 //! * `chat`: what `chat` does
 //! * `platform`: the engine with its stores, as every command that runs something opens it
 //! * `sandbox`: where code runs
+//! * `remote`: a server that the command line talks to
 
 use std::{ffi::OsString, process::ExitCode};
 
 use clap::{CommandFactory, Parser};
 
-pub use self::editor::SchemaKind;
 use self::{
     commands::Verb,
     failure::Exit,
+    remote::Choice,
     shell::{Color, Shell},
 };
+pub use self::{editor::SchemaKind, settings::reference as settings_reference};
 
 mod answer;
 mod chat;
@@ -42,8 +45,10 @@ mod packages;
 mod platform;
 mod progress;
 mod project;
+mod remote;
 mod said;
 mod sandbox;
+mod settings;
 mod shell;
 mod testing;
 
@@ -54,6 +59,9 @@ struct Args {
     /// Whether output has colours; `NO_COLOR` turns them off too
     #[arg(long, global = true, value_enum, default_value_t, value_name = "WHEN")]
     color: Color,
+    /// The server that the command is meant for, instead of this machine; `LITEAGENT_SERVER` says the same
+    #[arg(long, global = true, value_name = "URL")]
+    server: Option<String>,
     #[command(subcommand)]
     verb: Verb,
 }
@@ -69,7 +77,8 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     let shell = Shell::new(args.color);
-    match shell::log_to_stderr(shell.colors_err()).and_then(|()| args.verb.run(&shell)) {
+    let logs = shell::log_to_stderr(args.verb.logs(), shell.colors_err());
+    match logs.and_then(|()| args.verb.run(&shell, &Choice::of(args.server))) {
         Ok(exit) => exit.into(),
         Err(failure) => {
             shell.failure(&failure);

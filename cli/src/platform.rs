@@ -4,9 +4,9 @@ use std::{future::Future, sync::Arc};
 
 use liteagent_backends::{Backends, SqliteOptions};
 use liteagent_engine::{
-    capability::Capabilities,
+    capability::{Capabilities, Secrets, WatchedModels, Watcher, Watchers, how_to_set, model::Models},
     codes,
-    engine::{Engine, EngineConfig, EngineError, Observer},
+    engine::{Engine, EngineConfig, EngineError, Observer, Observers},
     error::Code,
     id::RunId,
     store::{Files, MemoryStore, StoreError, StoredHistory, Stores},
@@ -15,6 +15,7 @@ use liteagent_engine::{
 };
 
 use liteagent_providers::Router;
+use liteagent_server::{Metrics, Traces};
 use tokio::runtime::Runtime;
 
 use crate::{
@@ -31,6 +32,32 @@ use crate::{
 /// A wait that is longer gives the run up, and the command says how to go on.
 const HOLD: Duration = Duration::from_secs(10);
 
+/// Who watches over a platform.
+pub(crate) struct Watch {
+    /// Its runs.
+    pub(crate) observer: Arc<dyn Observer>,
+    /// The borders of the process.
+    pub(crate) watcher: Option<Arc<dyn Watcher>>,
+}
+
+impl Watch {
+    /// Whoever counts, and whoever sends traces.
+    pub(crate) fn of_all(metrics: &Arc<Metrics>, traces: Option<&Arc<Traces>>) -> Self {
+        let mut observers: Vec<Arc<dyn Observer>> = vec![metrics.clone()];
+        let mut watchers: Vec<Arc<dyn Watcher>> = vec![metrics.clone()];
+        if let Some(traces) = traces {
+            observers.push(traces.clone());
+            watchers.push(traces.clone());
+        }
+        Self { observer: Arc::new(Observers(observers)), watcher: Some(Arc::new(Watchers(watchers))) }
+    }
+
+    /// Somebody who sees runs alone.
+    fn of(observer: Arc<dyn Observer>) -> Self {
+        Self { observer, watcher: None }
+    }
+}
+
 /// Everything that a run needs.
 pub(crate) struct Platform {
     /// Runs workflows.
@@ -41,6 +68,12 @@ pub(crate) struct Platform {
     pub(crate) files: Arc<dyn Files>,
     /// Language models.
     pub(crate) models: Arc<Router>,
+    /// Knowledge bases.
+    pub(crate) knowledge: Arc<Lazily>,
+    /// The same, as nodes get them: whoever watches is told of calls.
+    pub(crate) watched: Arc<dyn Models>,
+    /// The secrets that nodes are given.
+    pub(crate) secrets: Arc<Secrets>,
     /// Shows the run on stderr.
     pub(crate) progress: Arc<Progress>,
 }
@@ -49,12 +82,17 @@ impl Platform {
     /// Opens the stores of a project and starts an engine over them.
     pub(crate) async fn open(project: &Project, progress: Arc<Progress>) -> Result<Self, Failure> {
         let backends = open_stores(project).await?;
-        Self::with(project, progress.clone(), progress, None, backends).await
+        Self::with(project, progress.clone(), Watch::of(progress), None, backends).await
     }
 
     /// The same, where `observer` shows runs, and nothing else does.
     pub(crate) async fn observed(project: &Project, observer: Arc<dyn Observer>) -> Result<Self, Failure> {
-        Self::with(project, silent(), observer, None, open_stores(project).await?).await
+        Self::with(project, silent(), Watch::of(observer), None, open_stores(project).await?).await
+    }
+
+    /// The same, where others watch, and nothing is shown.
+    pub(crate) async fn watched(project: &Project, watch: Watch) -> Result<Self, Failure> {
+        Self::with(project, silent(), watch, None, open_stores(project).await?).await
     }
 
     /// The same over stores that end with the process; nothing is shown.
@@ -63,36 +101,47 @@ impl Platform {
         let store = Arc::new(MemoryStore::new(LEASE, Arc::new(SystemClock)));
         let backends =
             Backends { stores: Stores::of_memory(&store), files: store.clone() as Arc<dyn Files>, kv: store };
-        Self::with(project, silent(), silent(), None, backends).await
+        Self::with(project, silent(), Watch::of(silent()), None, backends).await
     }
 
     /// The same, for one run and nothing else.
     pub(crate) async fn open_alone(project: &Project, run: RunId) -> Result<Self, Failure> {
-        Self::with(project, silent(), silent(), Some(run), open_stores(project).await?).await
+        Self::with(project, silent(), Watch::of(silent()), Some(run), open_stores(project).await?).await
     }
 
     async fn with(
         project: &Project,
         progress: Arc<Progress>,
-        observer: Arc<dyn Observer>,
+        watch: Watch,
         alone: Option<RunId>,
         backends: Backends,
     ) -> Result<Self, Failure> {
         let Backends { stores, files, kv } = backends;
-        let secrets = Arc::new(project.config.secrets(&project.root)?);
-        let models = project.config.router(&secrets).await?;
+        let secrets = project.secrets()?;
+        let Watch { observer, watcher } = watch;
+        let models = project.config.router_watched(&secrets, watcher.clone()).await?;
+        let watched: Arc<dyn Models> = match &watcher {
+            Some(watcher) => Arc::new(WatchedModels::new(models.clone(), watcher.clone())),
+            None => models.clone(),
+        };
+        let http = project.config.egress()?;
+        let http = match &watcher {
+            Some(watcher) => http.watched(watcher.clone(), "http"),
+            None => http,
+        };
+        let knowledge = Arc::new(Lazily::of(project));
         let caps = Capabilities {
             documents: Some(documents::readers(project)?),
-            knowledge: Some(Arc::new(Lazily::of(project))),
+            knowledge: Some(knowledge.clone()),
             mcp: Some(Arc::new(project.config.mcp_servers(&project.root, secrets.clone())?)),
-            http: Some(Arc::new(project.config.egress()?)),
+            http: Some(Arc::new(http)),
             files: Some(files.clone()),
             roots: project.config.roots(&project.root),
             kv: Some(kv),
             history: Some(Arc::new(StoredHistory(stores.journal.clone()))),
-            code: Some(sandbox::code(sandbox::runner(project)?)),
-            models: Some(models.clone()),
-            secrets,
+            code: Some(sandbox::code(sandbox::runner(project)?, watcher)),
+            models: Some(watched.clone()),
+            secrets: secrets.clone(),
         };
         let config = EngineConfig {
             registry: liteagent_nodes::registry(),
@@ -107,7 +156,7 @@ impl Platform {
             Some(run) => Engine::open_alone(config, run).await?,
             None => Engine::open(config).await?,
         };
-        Ok(Self { engine, stores, files, models, progress })
+        Ok(Self { engine, stores, files, models, watched, knowledge, secrets, progress })
     }
 
     /// Gives up what still runs, so that another process can take it.
@@ -175,8 +224,7 @@ impl From<EngineError> for Failure {
         let usage = |code: Code| Self::usage(code, error.to_string());
         match &error {
             EngineError::Inputs { misfits, .. } => misfit(misfits),
-            EngineError::MissingSecret(name) => usage(codes::SECRET_MISSING)
-                .hint(format!("set `LITEAGENT_SECRET_{name}` in the environment or in `.env`")),
+            EngineError::MissingSecret(name) => usage(codes::SECRET_MISSING).hint(how_to_set(name)),
             EngineError::SecretNotMeant { secret, workflow } => usage(codes::SECRET_WORKFLOW).hint(format!(
                 "if that is right, add \"{workflow}\" to `workflows` under `[secrets.{secret}]` in `{}`",
                 config::FILE
@@ -187,6 +235,12 @@ impl From<EngineError> for Failure {
             }
             EngineError::Elsewhere(run) => usage(codes::RUN_STATE)
                 .hint(format!("wait for it, or ask its process to stop: `liteagent runs cancel {run}`")),
+            EngineError::Held(run) => {
+                usage(codes::RUN_HELD).hint(format!("`liteagent runs release {run}` lets it go on"))
+            }
+            EngineError::Busy { .. } => {
+                usage(codes::BUSY).hint("try again later, or raise `[limits]` in `liteagent.toml`")
+            }
             EngineError::KeyConflict(_) => usage(codes::RUN_STATE),
             EngineError::Full(ahead) => {
                 let first = ahead.first().map(|run| format!("; `liteagent runs cancel {run}` stops the first"));
@@ -195,7 +249,7 @@ impl From<EngineError> for Failure {
                     first.unwrap_or_default()
                 ))
             }
-            EngineError::Key(error) => {
+            EngineError::Key(error) | EngineError::Secret(error) => {
                 let failure = usage(error.code);
                 match &error.hint {
                     Some(hint) => failure.hint(hint),

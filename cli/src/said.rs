@@ -15,6 +15,11 @@ use crate::{failure::Failure, platform::Platform, progress::Progress};
 /// Listens to the answers of a run.
 pub(crate) struct Said<'a> {
     stream: RunStream,
+    answers: Answers<'a>,
+}
+
+/// The answers of a run, as far as they came.
+pub(crate) struct Answers<'a> {
     progress: &'a Progress,
     screen: Screen,
     /// Whether stdout is a terminal where they are shown as they come.
@@ -27,14 +32,13 @@ impl<'a> Said<'a> {
     /// Listens from the beginning of the run; shows nothing before the end unless stdout is a terminal.
     pub(crate) async fn by(platform: &'a Platform, run: RunId, as_json: bool) -> Result<Self, Failure> {
         let stream = platform.engine.stream(run, None).await?;
-        let live = !as_json && io::stdout().is_terminal();
-        Ok(Self { stream, progress: &platform.progress, screen: Screen::default(), live, open: false })
+        Ok(Self { stream, answers: Answers::new(&platform.progress, as_json) })
     }
 
     /// Shows what comes, for as long as it is polled.
     pub(crate) async fn listen(&mut self) -> Result<Infallible, Failure> {
         while let Some(item) = self.stream.next().await? {
-            self.take(&item.event)?;
+            self.answers.take(&item.event)?;
         }
         std::future::pending().await
     }
@@ -42,9 +46,22 @@ impl<'a> Said<'a> {
     /// Takes in what is there now.
     pub(crate) async fn catch_up(&mut self) -> Result<(), Failure> {
         while let Some(item) = self.stream.next_ready().await? {
-            self.take(&item.event)?;
+            self.answers.take(&item.event)?;
         }
-        self.end_line()
+        self.answers.end_line()
+    }
+
+    /// What came.
+    pub(crate) fn answers(&self) -> &Answers<'a> {
+        &self.answers
+    }
+}
+
+impl<'a> Answers<'a> {
+    /// None yet. Before the end nothing is shown unless stdout is a terminal.
+    pub(crate) fn new(progress: &'a Progress, as_json: bool) -> Self {
+        let live = !as_json && io::stdout().is_terminal();
+        Self { progress, screen: Screen::default(), live, open: false }
     }
 
     /// Everything that was said; `None` when nothing was.
@@ -57,7 +74,8 @@ impl<'a> Said<'a> {
         self.live
     }
 
-    fn take(&mut self, event: &StreamEvent) -> Result<(), Failure> {
+    /// Takes in what comes next.
+    pub(crate) fn take(&mut self, event: &StreamEvent) -> Result<(), Failure> {
         // What a workflow without answers gives out is shown with its outputs.
         if event.answer() == Some(OUTPUT) {
             return Ok(());
@@ -86,7 +104,8 @@ impl<'a> Said<'a> {
         Ok(())
     }
 
-    fn end_line(&mut self) -> Result<(), Failure> {
+    /// Ends a line that is being shown.
+    pub(crate) fn end_line(&mut self) -> Result<(), Failure> {
         if std::mem::take(&mut self.open) {
             write("\n")?;
             self.progress.release();

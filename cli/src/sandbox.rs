@@ -7,14 +7,16 @@ use std::{io::Write as _, path::PathBuf, sync::Arc, time::Duration};
 use async_trait::async_trait;
 use liteagent_engine::{
     bundle::Bundle,
-    capability::{self, Modules},
+    capability::{self, CodeRan, Modules, Watcher},
     codes,
     error::Code,
 };
 use liteagent_nodes::code::{Sandboxed, python_modules};
 use liteagent_sandbox::{Config, Sandbox};
 use liteagent_sandbox_client::{Children, Program, Remote};
-use liteagent_sandbox_protocol::{Class, Failure as CallFailure, Fault, Kind, Language, Load, Reply, Request, Runner};
+use liteagent_sandbox_protocol::{
+    Class, Failure as CallFailure, Fault, Kind, Language, Limit, Load, Reply, Request, Runner,
+};
 use serde_json::Value as Json;
 use tokio::sync::OnceCell;
 
@@ -59,12 +61,29 @@ pub(crate) fn unusable(fault: Fault) -> Failure {
     }
 }
 
-/// Runs the code of `code` nodes.
-pub(crate) fn code(runner: Arc<dyn Runner>) -> Arc<dyn capability::Code> {
-    Arc::new(Sandboxed::new(move |request| {
-        let runner = runner.clone();
-        async move { runner.run(request).await }
+/// Runs the code of `code` nodes; `watcher` is told of every call.
+pub(crate) fn code(runner: Arc<dyn Runner>, watcher: Option<Arc<dyn Watcher>>) -> Arc<dyn capability::Code> {
+    Arc::new(Sandboxed::new(move |request: Request| {
+        let (runner, watcher) = (runner.clone(), watcher.clone());
+        async move {
+            let language = request.language.name();
+            let reply = runner.run(request).await;
+            if let Some(watcher) = watcher {
+                watcher.code_ran(&code_ran(language, &reply));
+            }
+            reply
+        }
     }))
+}
+
+/// What a watcher is told of a call.
+fn code_ran(language: &'static str, reply: &Reply) -> CodeRan {
+    let (usage, exceeded) = match reply {
+        Ok(success) => (success.usage, None),
+        Err(failure) => (failure.usage, failure.error.limit.map(Limit::name)),
+    };
+    let (waited, took) = (Duration::from_micros(usage.wait_us), Duration::from_micros(usage.wall_us));
+    CodeRan { language, waited, took, exceeded, is_done: reply.is_ok() }
 }
 
 /// The folder of the guests.

@@ -110,14 +110,93 @@ impl Shell {
     }
 }
 
-/// Logs go to stderr, as `LITEAGENT_LOG` filters them: `info`, `liteagent_engine=debug`. Nothing by default.
-pub(crate) fn log_to_stderr(colors: bool) -> Result<(), Failure> {
-    let Some(text) = setting("LITEAGENT_LOG") else { return Ok(()) };
-    let filter = EnvFilter::try_new(&text).map_err(|error| {
-        Failure::usage(codes::CONFIG, format!("`LITEAGENT_LOG`: expected a filter of logs, found `{text}`: {error}"))
-            .hint("set it to `info` or `liteagent_engine=debug`, or unset it")
-    })?;
+/// Rows as a table: every column as wide as its widest cell.
+pub(crate) fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..N).map(width).collect();
+    let line = |row: &[String; N]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
+        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
+    };
+    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+}
+
+/// How logs are written.
+#[derive(Debug)]
+pub(crate) struct Logging {
+    is_json: bool,
+    filter: EnvFilter,
+}
+
+/// How logs are written, as the environment says it: their form in `LITEAGENT_LOG`, which of them in `LITEAGENT_LOG_LEVEL`, else
+/// in `RUST_LOG`. `usual` is what is written when it says nothing.
+pub(crate) fn logging(
+    setting: impl Fn(&str) -> Option<String>,
+    usual: Option<&str>,
+) -> Result<Option<Logging>, Failure> {
+    let wrong = |name: &str, message: String, hint: &str| {
+        Err(Failure::usage(codes::CONFIG, format!("`{name}`: {message}")).hint(hint))
+    };
+    let form = setting("LITEAGENT_LOG");
+    let is_json = match form.as_deref() {
+        None | Some("text") => false,
+        Some("json") => true,
+        Some(form) => {
+            let message = format!("expected `text` or `json`, found `{form}`");
+            return wrong(
+                "LITEAGENT_LOG",
+                message,
+                "which logs are written, `LITEAGENT_LOG_LEVEL` says: `info`, `debug`",
+            );
+        }
+    };
+    let named = |name: &'static str| setting(name).map(|text| (name, text));
+    let level = named("LITEAGENT_LOG_LEVEL").or_else(|| named("RUST_LOG"));
+    let (name, text) = match (level, form, usual) {
+        (Some(level), _, _) => level,
+        (None, Some(_), _) => ("LITEAGENT_LOG_LEVEL", "info".to_owned()),
+        (None, None, Some(usual)) => ("LITEAGENT_LOG_LEVEL", usual.to_owned()),
+        (None, None, None) => return Ok(None),
+    };
+    match EnvFilter::try_new(&text) {
+        Ok(filter) => Ok(Some(Logging { is_json, filter })),
+        Err(error) => {
+            let message = format!("expected a filter of logs, found `{text}`: {error}");
+            wrong(name, message, "set it to `info` or `info,liteagent_engine=debug`, or unset it")
+        }
+    }
+}
+
+/// Writes logs to stderr from now on.
+pub(crate) fn log_to_stderr(usual: Option<&str>, colors: bool) -> Result<(), Failure> {
+    let Some(Logging { is_json, filter }) = logging(setting, usual)? else { return Ok(()) };
+    let logs = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colors).with_writer(io::stderr);
     // Fails only when a subscriber is set already, as in a test that runs two commands.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(colors).with_writer(io::stderr).try_init();
+    let _ = if is_json { logs.json().flatten_event(true).try_init() } else { logs.try_init() };
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(settings: &[(&str, &str)], usual: Option<&str>) -> Result<Option<(bool, String)>, String> {
+        let setting =
+            |name: &str| settings.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned());
+        let logging = logging(setting, usual).map_err(|failure| failure.message)?;
+        Ok(logging.map(|logging| (logging.is_json, logging.filter.to_string())))
+    }
+
+    #[test]
+    fn the_environment_says_how_logs_are_written_and_which() {
+        assert_eq!(of(&[], None), Ok(None));
+        assert_eq!(of(&[], Some("warn")), Ok(Some((false, "warn".to_owned()))));
+        assert_eq!(of(&[("LITEAGENT_LOG", "json")], Some("warn")), Ok(Some((true, "info".to_owned()))));
+        assert_eq!(of(&[("RUST_LOG", "debug")], None), Ok(Some((false, "debug".to_owned()))));
+        let both = [("RUST_LOG", "debug"), ("LITEAGENT_LOG_LEVEL", "error"), ("LITEAGENT_LOG", "text")];
+        assert_eq!(of(&both, None), Ok(Some((false, "error".to_owned()))));
+        let form = of(&[("LITEAGENT_LOG", "info")], None).unwrap_err();
+        assert_eq!(form, "`LITEAGENT_LOG`: expected `text` or `json`, found `info`");
+        assert!(of(&[("RUST_LOG", "a=b=c")], None).unwrap_err().starts_with("`RUST_LOG`: expected a filter of logs"));
+    }
 }

@@ -30,6 +30,7 @@ mod cassette;
 mod check;
 mod computing;
 mod deck;
+mod ended;
 pub(crate) mod evaluate;
 mod exchange;
 mod expect;

@@ -1,12 +1,14 @@
 //! The real binary, in a folder of its own.
 
 mod cli {
+    mod backup;
     mod cassettes;
     mod chat;
     mod clients;
     mod code;
     mod composites;
     pub(crate) mod docs;
+    mod doctor;
     mod eval;
     mod full_disk;
     pub(crate) mod harness;
@@ -18,7 +20,9 @@ mod cli {
     mod packages;
     pub(crate) mod provider;
     mod quarantine;
+    mod remote;
     mod runs;
+    mod secrets;
     pub(crate) mod serve;
     mod service;
     mod terminal;

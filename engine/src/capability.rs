@@ -11,8 +11,10 @@ pub use self::{
     history::{History, Turn},
     modules::{Import, Modules},
     redact::Redactor,
-    secrets::{Destination, HostRule, SecretRules, Secrets, WorkflowRule},
+    secrets::{Destination, HostRule, SecretRules, SecretSource, Secrets, VaultSecret, WorkflowRule, how_to_set},
     tokens::{EstimatedTokens, Tokenizer},
+    watched::WatchedModels,
+    watcher::{BreakerState, CodeRan, Content, ModelCall, Operation, Watcher, Watchers},
 };
 use self::{documents::Documents, knowledge::Knowledge, mcp::Mcp, model::Models};
 use crate::{
@@ -32,6 +34,8 @@ mod modules;
 mod redact;
 mod secrets;
 mod tokens;
+mod watched;
+mod watcher;
 
 /// What nodes may use. What is absent is `None`, and a node that needs it fails with LA1004.
 #[derive(Clone, Default)]

@@ -392,6 +392,56 @@ codes! {
     HOOK_UNREADY = "LA4214": "a webhook cannot start its run";
     HOOK_RUN_FAILED = "LA4215": "the run of a webhook failed before it replied";
     HOOK_LATE = "LA4216": "the run of a webhook has not replied in time";
+    AFTER_CYCLE = "LA4221": "workflows would start each other for ever";
+    AFTER_DEPTH = "LA4222": "too many runs followed each other";
+
+    // LA47xx: a server that the command line talks to
+    NO_SERVER = "LA4701": "it is not said which server is meant";
+    SERVER_URL = "LA4702": "the address of a server cannot be used";
+    SERVER_UNREACHABLE = "LA4703": "a server cannot be reached";
+    SERVER_NOT_OURS = "LA4704": "what answers is no server of LiteAgent";
+    NOT_LOGGED_IN = "LA4705": "nobody is signed in at a server";
+    SESSION_FILE = "LA4706": "the file with sessions cannot be used";
+    DEPLOY_REFUSED = "LA4707": "some workflows were not deployed";
+    DRIFT = "LA4708": "a server has something else than a folder";
+    PULL_REFUSED = "LA4709": "files that were changed are not overwritten";
+    BULK = "LA4710": "a bulk action cannot be done so";
+    NOT_REMOTE = "LA4711": "a command does not talk to a server";
+
+    // LA44xx: conversations, knowledge bases and WebSockets of the server
+    NO_CONVERSATION = "LA4401": "there is no such conversation";
+    NO_MESSAGE = "LA4402": "there is no such message";
+    UPLOAD = "LA4421": "an upload cannot be read";
+    UPLOAD_SIZE = "LA4422": "an upload is too large";
+    SOURCE_GONE = "LA4423": "the source of a document is not kept";
+    TICKET = "LA4441": "a ticket does not work";
+    HANDSHAKE = "LA4442": "a request does not open a WebSocket";
+    FRAME = "LA4443": "a frame of a WebSocket cannot be read";
+    SUBSCRIPTIONS = "LA4444": "too much is followed over one WebSocket";
+
+    // LA45xx: operating an installation
+    NO_BACKUP = "LA4501": "a file is no backup";
+    BACKUP_DAMAGED = "LA4502": "a backup is damaged";
+    BACKUP_NEWER = "LA4503": "a newer release wrote a backup";
+    NOT_EMPTY = "LA4504": "a backup is restored only where nothing is";
+    RUN_HELD = "LA4505": "a run is held";
+    BUSY = "LA4506": "too many runs wait";
+    BUDGET_SPENT = "LA4507": "a budget is used up";
+
+    // LA46xx: what is told of a server
+    TRACES = "LA4601": "a setting of traces cannot be used";
+
+    // LA43xx: secrets and files
+    NO_SECRET = "LA4301": "there is no such secret in the vault";
+    SECRET_UNREADABLE = "LA4302": "a secret of the vault cannot be read";
+    SECRET_REFUSED = "LA4303": "a secret cannot be kept as it was given";
+    SECRET_VALUE_NEEDED = "LA4304": "a secret may go to more hosts only with its value";
+    OWNER_NEEDED = "LA4305": "a version uses something new that an owner has to agree to";
+    NO_FILE = "LA4331": "there is no such file";
+    UPLOAD_LIMIT = "LA4332": "an upload is larger than is allowed";
+    UPLOAD_REFUSED = "LA4333": "an upload cannot be read";
+    UPLOAD_TYPE = "LA4334": "files of a type are not taken";
+    LINK_REFUSED = "LA4335": "a link to a file does not work";
 
     // LA5xxx: stores
     STORE = "LA5001": "the store failed";

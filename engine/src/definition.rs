@@ -10,8 +10,8 @@ pub use self::{
     budget::{Budget, Limits, NodeBudget},
     runs::{Concurrency, Conversation, WhenFull},
     trigger::{
-        BearerAuth, HmacAlgorithm, HmacAuth, HmacScheme, HookAuth, HookMethod, HookReply, Missed, NoAuth, Overlap,
-        ScheduleTrigger, Trigger, Webhook, WebhookTrigger,
+        After, AfterTrigger, BearerAuth, Ends, HmacAlgorithm, HmacAuth, HmacScheme, HookAuth, HookMethod, HookReply,
+        Missed, NoAuth, Overlap, ScheduleTrigger, Trigger, Webhook, WebhookTrigger,
     },
 };
 use crate::{

@@ -65,17 +65,19 @@ fn node_map() -> Json {
     })
 }
 
-/// A trigger: `cron` or `webhook` says which fields it has.
+/// A trigger: `cron`, `webhook` or `after` says which fields it has.
 fn any_trigger() -> Json {
     let kinds = [
         ("cron", "ScheduleTrigger", "new schedule", json!({ "cron": "$1" })),
         ("webhook", "WebhookTrigger", "new webhook", json!({ "webhook": { "path": "$1", "auth": "$2" } })),
+        ("after", "AfterTrigger", "after another workflow", json!({ "after": { "workflow": "$1" } })),
     ];
+    let one_of: Vec<_> = kinds.iter().map(|(key, ..)| json!({ "required": [key] })).collect();
     let snippets: Vec<_> = kinds.iter().map(|(_, _, label, body)| json!({ "label": label, "body": body })).collect();
     let new = json!({
         "properties": kinds.iter().map(|(key, of, ..)| ((*key).to_owned(), reference(&format!("{of}/properties/{key}"))))
             .collect::<Map<_, _>>(),
-        "allOf": [{ "anyOf": [{ "required": ["cron"] }, { "required": ["webhook"] }], "errorMessage": TRIGGER }],
+        "allOf": [{ "anyOf": one_of, "errorMessage": TRIGGER }],
         "defaultSnippets": snippets,
     });
     kinds.iter().rev().fold(new, |otherwise, (key, of, ..)| {
@@ -83,7 +85,7 @@ fn any_trigger() -> Json {
     })
 }
 
-const TRIGGER: &str = "expected a trigger: a map with `cron` or `webhook`";
+const TRIGGER: &str = "expected a trigger: a map with `cron`, `webhook` or `after`";
 
 /// The rule of the keys of a map.
 fn names(title: &str, pattern: &str, message: &str) -> Json {

@@ -2,16 +2,21 @@
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use indexmap::IndexMap;
 use tokio::sync::{Notify, watch};
 
 pub use self::{
+    capacity::Capacity,
     error::{EngineError, PlanError},
     fork::Cut,
     intercept::{Attempt, Intercept, StandIn},
+    observer::{AppendOutcome, AttemptEnd, LossCause, Observer, Observers, RunTaken},
     quarantine::Quarantine,
     settle::{OpenWait, RunEnd, Settled},
     start::Start,
@@ -23,12 +28,12 @@ pub(crate) use self::{
 use crate::{
     bundle::Bundle,
     capability::Capabilities,
-    event::{Record, SignalTo},
+    event::SignalTo,
     executor::{Exit, Owner, OwnerError, Taking},
     id::{Digest, RunId, SessionId},
     node::Registry,
     plan::Plan,
-    store::{Message, MessageBody, Stores},
+    store::{Message, MessageBody, RunPhase, Stores},
     stream::Hub,
     time::Clock,
     units::Duration,
@@ -36,11 +41,13 @@ use crate::{
     view::parse_bundle,
 };
 
+mod capacity;
 mod error;
 mod fork;
 mod hold;
 mod intercept;
 mod leave;
+mod observer;
 mod quarantine;
 mod settle;
 mod start;
@@ -67,24 +74,6 @@ pub struct EngineConfig {
     /// How a run is executed alone that seems to end the processes which execute it. Without one, a run fails when
     /// five processes in a row have died of it.
     pub quarantine: Option<Arc<dyn Quarantine>>,
-}
-
-/// Watches runs. It sees only what is durable, and cannot change anything.
-pub trait Observer: Send + Sync {
-    /// A record became durable.
-    fn record(&self, run: RunId, record: &Record);
-    /// A node gave out a piece of text. It is provisional until the node's record.
-    fn delta(&self, run: RunId, node: &str, attempt: u32, text: &str) {
-        let _ = (run, node, attempt, text);
-    }
-    /// A run ended here.
-    fn ended(&self, run: RunId, workflow: &str, end: &RunEnd) {
-        let _ = (run, workflow, end);
-    }
-    /// A run waits for others to end before it begins.
-    fn queued(&self, run: RunId, ahead: &[RunId]) {
-        let _ = (run, ahead);
-    }
 }
 
 /// Executes runs in this process. Clones share everything.
@@ -117,13 +106,16 @@ pub(crate) struct Inner {
     queued: Mutex<HashSet<RunId>>,
     /// Runs that this process cannot execute, and why.
     left: Mutex<HashMap<RunId, Arc<OwnerError>>>,
+    capacity: OnceLock<Capacity>,
+    /// Whether runs wait in the queue for room here.
+    short: AtomicBool,
 }
 
 /// A run that this process executes.
 struct Handle {
     wake: Arc<Notify>,
     /// Whether someone woke it since it was last looked at; guarded by the lock of `active`.
-    woken: std::sync::atomic::AtomicBool,
+    woken: AtomicBool,
     end: watch::Sender<Option<Outcome>>,
 }
 
@@ -182,6 +174,8 @@ impl Engine {
             active: Mutex::default(),
             queued: Mutex::default(),
             left: Mutex::default(),
+            capacity: OnceLock::new(),
+            short: AtomicBool::new(false),
         });
         inner.clone().beat();
         Ok(Self { inner })
@@ -209,6 +203,9 @@ impl Engine {
         let row = self.inner.stores.journal.run(run).await?.ok_or(EngineError::UnknownRun(run))?;
         if row.status.is_some() {
             return Err(EngineError::HasEnded(run));
+        }
+        if row.phase == RunPhase::Held {
+            return Err(EngineError::Held(run));
         }
         if let Some(why) = self.inner.why_left(run) {
             return Err((&*why).into());
@@ -247,22 +244,6 @@ impl Engine {
         }
         self.inner.wake(run);
         Ok(())
-    }
-
-    /// The reconciler: executes every run that someone should take. Returns how many.
-    ///
-    /// # Errors
-    /// When the store fails.
-    pub async fn poll(&self) -> Result<usize, EngineError> {
-        const BATCH: u32 = 1_000;
-        // Runs that this process cannot execute must not hide the others.
-        let limit = BATCH + u32::try_from(self.inner.left().len()).unwrap_or(u32::MAX - BATCH);
-        let mut runs = self.inner.stores.journal.runnable(self.inner.clock.now(), limit).await?;
-        runs.retain(|run| self.inner.may_execute(*run));
-        for run in &runs {
-            self.inner.wake(*run);
-        }
-        Ok(runs.len())
     }
 
     /// Says that this process is alive. The engine does so itself every few seconds.
@@ -376,7 +357,7 @@ impl Inner {
     /// Lets a run see its inbox, or executes it when nobody does here.
     pub(crate) fn wake(self: &Arc<Self>, run: RunId) {
         if let Some(handle) = self.active().get(&run) {
-            handle.woken.store(true, std::sync::atomic::Ordering::Relaxed);
+            handle.woken.store(true, Ordering::Relaxed);
             handle.wake.notify_one();
             return;
         }
@@ -399,11 +380,12 @@ impl Inner {
             Entry::Occupied(there) => return there.get().wake.notify_one(),
         }
         let inner = self.clone();
-        tokio::spawn(async move {
+        let span = tracing::info_span!("run", %run);
+        let drive = async move {
             let outcome = inner.execute(run, owner, &handle).await;
             let again = {
                 let mut active = inner.active();
-                let woken = handle.woken.load(std::sync::atomic::Ordering::Relaxed);
+                let woken = handle.woken.load(Ordering::Relaxed);
                 active.remove(&run);
                 woken && matches!(outcome, Outcome::Released | Outcome::Queued)
             };
@@ -412,13 +394,15 @@ impl Inner {
                 inner.wake(run);
             }
             handle.end.send_replace(Some(outcome));
-        });
+            inner.refill().await;
+        };
+        tokio::spawn(tracing::Instrument::instrument(drive, span));
     }
 
     async fn execute(self: &Arc<Self>, run: RunId, mut owner: Option<Box<Owner>>, handle: &Handle) -> Outcome {
         let mut tries = 0;
         loop {
-            handle.woken.store(false, std::sync::atomic::Ordering::Relaxed);
+            handle.woken.store(false, Ordering::Relaxed);
             let attempt = match owner.take() {
                 Some(mut owner) => owner.execute().await,
                 None => match Owner::take(self.clone(), run, handle.wake.clone()).await {
@@ -431,7 +415,7 @@ impl Inner {
             match attempt {
                 Ok(Exit::Ended(end)) => return Outcome::Ended(end.map(Arc::from)),
                 Ok(Exit::Released | Exit::Closed) => return Outcome::Released,
-                Ok(Exit::Lost) | Err(OwnerError::Owned) => return Outcome::Elsewhere,
+                Ok(Exit::Lost) | Err(OwnerError::Owned | OwnerError::Held) => return Outcome::Elsewhere,
                 Err(OwnerError::Full(ahead)) => {
                     self.queued().insert(run);
                     if let Some(observer) = &self.observer {

@@ -1,7 +1,7 @@
 //! The shell: takes a run, replays its journal, and then decides, acts and appends until it ends or waits.
 //!
 //! * [`Owner`] is the loop (`owner.rs`); it is the only one that appends to its run. `take.rs` makes a process the owner.
-//! * `act.rs` carries out what [`crate::run::decide`] says, `attempt.rs` runs attempts of nodes.
+//! * `act.rs` carries out what [`crate::run::decide`] says, `attempt.rs` runs attempts of nodes, `child.rs` starts runs for them.
 //! * `budget.rs` says what happens when a budget is used up.
 //! * `journal.rs` encodes records and makes them durable, `replay.rs` reads them back.
 //! * `stream.rs` gives out what happens.
@@ -23,6 +23,7 @@ mod attempt;
 mod beside;
 mod budget;
 mod cache;
+mod child;
 mod journal;
 mod owner;
 mod policy;

@@ -32,6 +32,17 @@ impl RunId {
         const SCHEDULES: Uuid = Uuid::from_u128(0x6d1f_2a9c_5c0e_4f4b_9a53_0d7e_b1c4_7781);
         Self(Uuid::new_v5(&SCHEDULES, format!("{schedule}@{at}").as_bytes()))
     }
+
+    /// The id of the run that a trigger starts after another run has ended: one, as often as that is seen. `trigger` is
+    /// `workflow/trigger`.
+    pub fn after(ended: Self, trigger: &str) -> Self {
+        Self(Uuid::new_v5(&ended.0, format!("after {trigger}").as_bytes()))
+    }
+
+    /// The id of the run that does a node of another run again when many runs are restarted: one, as often as that is asked.
+    pub fn restarted(run: Self, node: &str) -> Self {
+        Self(Uuid::new_v5(&run.0, format!("restart {node}").as_bytes()))
+    }
 }
 
 impl fmt::Display for RunId {

@@ -8,27 +8,42 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    conversation::{ConversationEnd, ConversationRow, NewTurn, StoredHistory, StoredTurn, title_of},
+    backlog::Backlog,
+    conversation::{
+        ConversationEnd, ConversationFilter, ConversationRow, NewTurn, Rating, Speaker, StoredHistory, StoredTurn,
+        TurnPage, title_of,
+    },
+    ended::EndPlace,
     error::{AppendError, StoreError},
+    filter::RunFilter,
     hold::Hold,
     memory::{DEFAULT_LEASE, MemoryStore},
-    subject::{Forget, Forgotten},
+    message::{InboxMessage, Message, MessageBody},
+    operation::{Installation, ReleaseHeld, Spending},
+    stores::Stores,
+    subject::{Forget, ForgetResult, Forgotten},
     usage::{DAY, RunUsage, UsageRow, UsageRowReport, day_of},
-    values::{Blobs, Expect, FileValue, Files, Kv, KvEntry, OutputCache, file_id},
+    values::{Blobs, Expect, FileValue, Files, Kv, KvEntry, OutputCache, Pieces, file_id},
 };
 use crate::{
     error::ErrorReport,
-    event::{RunStatus, Seq, SignalTo},
+    event::{RunStatus, Seq},
     id::{Digest, RunId, SessionId},
     units::Millis,
-    usage::{Spent, Usage},
+    usage::Usage,
     value::Value,
 };
 
+mod backlog;
 mod conversation;
+mod ended;
 mod error;
+mod filter;
 pub mod hold;
 mod memory;
+mod message;
+mod operation;
+mod stores;
 mod subject;
 mod usage;
 mod values;
@@ -59,6 +74,8 @@ pub enum RunPhase {
     Running,
     /// It waits for a time or a message.
     Waiting,
+    /// It came out of a backup: nobody takes it before a person releases it. Messages reach its inbox all the same.
+    Held,
     /// It ended.
     Ended,
 }
@@ -70,6 +87,7 @@ impl RunPhase {
             Self::Queued => "queued",
             Self::Running => "running",
             Self::Waiting => "waiting",
+            Self::Held => "held",
             Self::Ended => "ended",
         }
     }
@@ -94,6 +112,8 @@ pub struct NewRun {
     pub turn: Option<NewTurn>,
     /// Whom it is about; its children are about the same.
     pub subject: Option<String>,
+    /// Who pays: what it uses, with the runs that it starts, is added up for this name too. Means nothing for a child.
+    pub account: Option<String>,
     /// What it is counted under.
     pub holds: Vec<Hold>,
     /// Gives the same run for the same caller, workflow and key for 24 hours.
@@ -159,6 +179,8 @@ pub enum Take {
     Owned(SessionId),
     /// It waits for these runs to end.
     Full(Vec<RunId>),
+    /// It came out of a backup, and nobody has released it.
+    Held,
     /// It has ended.
     Ended,
     /// There is no such run.
@@ -203,38 +225,6 @@ pub struct RunRow {
     pub created_at: Millis,
     /// When it last changed.
     pub updated_at: Millis,
-}
-
-/// Which runs a list holds; newest first.
-#[derive(Clone, Debug, Default)]
-pub struct RunFilter {
-    /// Only this workflow.
-    pub workflow: Option<String>,
-    /// Only this phase.
-    pub phase: Option<RunPhase>,
-    /// Only this outcome.
-    pub status: Option<RunStatus>,
-    /// Only children of this run.
-    pub parent: Option<RunId>,
-    /// Only runs older than this one: the cursor.
-    pub before: Option<RunId>,
-    /// At most so many; 0 means 100.
-    pub limit: u32,
-}
-
-impl RunFilter {
-    /// How many runs at most.
-    pub fn limit(&self) -> u32 {
-        if self.limit == 0 { 100 } else { self.limit }
-    }
-
-    /// Whether a run belongs in the list; the cursor is not looked at.
-    pub fn fits(&self, row: &RunRow) -> bool {
-        self.workflow.as_ref().is_none_or(|workflow| *workflow == row.workflow)
-            && self.phase.is_none_or(|phase| phase == row.phase)
-            && self.status.is_none_or(|status| Some(status) == row.status)
-            && self.parent.is_none_or(|parent| row.parent.as_ref().is_some_and(|of| of.run == parent))
-    }
 }
 
 /// Records and what must become durable with them, all or nothing.
@@ -298,62 +288,6 @@ pub enum Release {
     },
 }
 
-/// A message to a run.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Message {
-    /// Unique within the run: sending it again changes nothing.
-    pub id: String,
-    /// When it was sent.
-    pub at: Millis,
-    /// What it says.
-    pub body: MessageBody,
-}
-
-/// What a message says.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-pub enum MessageBody {
-    /// Input for a waiting node.
-    Signal {
-        /// For whom.
-        to: SignalTo,
-        /// What it carries.
-        payload: Value,
-        /// Who sent it.
-        by: Option<String>,
-    },
-    /// Stop the run.
-    Cancel {
-        /// Who asks.
-        by: Option<String>,
-    },
-    /// A child run ended.
-    ChildEnded {
-        /// The node that started it.
-        node: String,
-        /// The attempt of that node.
-        attempt: u32,
-        /// How it ended.
-        status: RunStatus,
-        /// Its outputs.
-        outputs: Value,
-        /// Why it did not succeed.
-        error: Option<ErrorReport>,
-        /// What it used of models, with the runs that it started, and how many nodes it started.
-        #[serde(default, skip_serializing_if = "Spent::is_nothing")]
-        usage: Spent,
-    },
-}
-
-/// A message in the inbox of a run.
-#[derive(Clone, Debug, PartialEq)]
-pub struct InboxMessage {
-    /// Its place in the store, in order of arrival.
-    pub row: i64,
-    /// The message.
-    pub message: Message,
-}
-
 /// Runs, their journals and their inboxes.
 ///
 /// # Contract
@@ -411,9 +345,15 @@ pub trait Journal: Send + Sync {
     async fn run(&self, run: RunId) -> Result<Option<RunRow>, StoreError>;
     /// Runs, newest first.
     async fn runs(&self, filter: RunFilter) -> Result<Vec<RunRow>, StoreError>;
+    /// Runs that have ended, in the order of their ends, after a place in it; each with its own place, at most `limit`.
+    async fn ended(&self, after: EndPlace, limit: u32) -> Result<Vec<(EndPlace, RunRow)>, StoreError>;
     /// Runs that someone should take: `queued` with room; `running` whose session is dead; `waiting` whose time has come or
     /// whose inbox is not empty. Oldest first.
     async fn runnable(&self, at: Millis, limit: u32) -> Result<Vec<RunId>, StoreError>;
+    /// How much there is to execute; counts beyond 10,000 may be cut.
+    async fn backlog(&self, at: Millis) -> Result<Backlog, StoreError> {
+        backlog::count(self, at).await
+    }
     /// The runs that a queued run waits for; none when it has room.
     async fn ahead(&self, run: RunId) -> Result<Vec<RunId>, StoreError>;
     /// The oldest run that waits for a key and has room now.
@@ -424,28 +364,50 @@ pub trait Journal: Send + Sync {
     async fn turns_before(&self, run: RunId, most: usize) -> Result<Vec<StoredTurn>, StoreError>;
     /// The turn of a run.
     async fn turn(&self, run: RunId) -> Result<Option<StoredTurn>, StoreError>;
-    /// Conversations with something said in them, the newest first; of one workflow when it is named.
-    async fn conversations(&self, workflow: Option<&str>, limit: u32) -> Result<Vec<ConversationRow>, StoreError>;
+    /// The turns that lead to the newest one of a conversation.
+    async fn turns(&self, conversation: &str, page: TurnPage) -> Result<Vec<StoredTurn>, StoreError>;
+    /// Says what a person thinks of the answer of a turn; `false` when there is no such turn.
+    async fn rate(&self, run: RunId, rating: Option<Rating>) -> Result<bool, StoreError>;
+    /// Conversations with something said in them, the newest first.
+    async fn conversations(&self, filter: &ConversationFilter) -> Result<Vec<ConversationRow>, StoreError>;
+    /// A conversation with something said in it.
+    async fn conversation_row(&self, id: &str) -> Result<Option<ConversationRow>, StoreError>;
+    /// Gives a conversation another title; `false` when there is no such conversation.
+    async fn rename_conversation(&self, id: &str, title: &str) -> Result<bool, StoreError>;
+    /// Deletes a conversation with its turns and variables; with `runs` its runs too, at most `limit`, and what
+    /// [`Self::forget`] deletes with them. Nothing while one of them has not ended.
+    async fn forget_conversation(&self, id: &str, runs: bool, limit: u32) -> Result<Forget, StoreError>;
     /// Deletes whole ended runs that ended before `before`, with their records, inboxes and blob rows; at most
     /// `limit`. Returns how many.
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError>;
+    /// Deletes those of these runs that have ended, whole. Returns which.
+    async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError>;
     /// Deletes the runs of a subject, at most `limit`, with all that belongs to them, the conversations that they belong
     /// to and the cached outputs that they filled; nothing while one of the runs has not ended.
     async fn forget(&self, subject: &str, limit: u32) -> Result<Forget, StoreError>;
     /// What the runs that ended on these days used, by day, workflow and model, in that order. `from` and `until` are
     /// moments of the first and the last day. It outlives the runs, and says nothing about whom they were about.
     async fn usage(&self, from: Millis, until: Millis) -> Result<Vec<UsageRow>, StoreError>;
-    /// The blobs that some run names.
+    /// Deletes what was used on the days before that of `before`.
+    async fn forget_usage(&self, before: Millis) -> Result<(), StoreError>;
+    /// What runs used that ended on these days, with the runs that they started: those of an account, or all.
+    async fn spent(&self, account: Option<&str>, from: Millis, until: Millis) -> Result<Spending, StoreError>;
+    /// Whether some run names a blob.
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError>;
-}
 
-/// Every store that a process uses.
-#[derive(Clone)]
-pub struct Stores {
-    /// Runs.
-    pub journal: Arc<dyn Journal>,
-    /// Large values.
-    pub blobs: Arc<dyn Blobs>,
-    /// Cached outputs.
-    pub cache: Arc<dyn OutputCache>,
+    /// Holds every run that has not ended, and says how many. It is taken from its owner; what waits for it goes on to wait.
+    async fn hold_runs(&self) -> Result<u64, StoreError>;
+    /// Puts held runs back into the queue, at most `limit`, oldest first, and says which.
+    async fn release_held(&self, which: &ReleaseHeld, limit: u32) -> Result<Vec<RunId>, StoreError>;
+    /// How many runs are queued; whoever asks counts no further than `most`.
+    async fn queued(&self, most: u32) -> Result<u32, StoreError>;
+    /// Whether there is room for a new run.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] when there is not.
+    async fn check_room(&self) -> Result<(), StoreError>;
+    /// Which installation this is.
+    async fn installation(&self) -> Result<Installation, StoreError>;
+    /// Keeps that a backup was finished.
+    async fn backed_up(&self, at: Millis) -> Result<(), StoreError>;
 }

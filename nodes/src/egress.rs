@@ -12,7 +12,7 @@ use std::{
 use async_trait::async_trait;
 use futures::StreamExt;
 use liteagent_engine::{
-    capability::{FormPart, Http, HttpBody, HttpCall, HttpReply},
+    capability::{FormPart, Http, HttpBody, HttpCall, HttpReply, Watcher},
     codes,
     error::{ErrorClass, NodeError},
     time::{Clock, SystemClock},
@@ -50,6 +50,8 @@ pub struct Egress {
     silence: Option<StdDuration>,
     clients: Arc<OnceLock<Result<Clients, String>>>,
     clock: Arc<dyn Clock>,
+    /// Who is told of addresses that are refused, and what the requests are for.
+    watcher: Option<(Arc<dyn Watcher>, &'static str)>,
 }
 
 /// Two pools, so that a host which the policy allows by name and port never lends its right to another port.
@@ -61,7 +63,19 @@ struct Clients {
 impl Egress {
     /// A client under a policy. Nothing is opened before the first request.
     pub fn new(policy: EgressPolicy) -> Self {
-        Self { policy: Arc::new(policy), silence: Some(SILENCE), clients: Arc::default(), clock: Arc::new(SystemClock) }
+        Self {
+            policy: Arc::new(policy),
+            silence: Some(SILENCE),
+            clients: Arc::default(),
+            clock: Arc::new(SystemClock),
+            watcher: None,
+        }
+    }
+
+    /// The same; `watcher` is told of addresses that are refused. `purpose` is what the requests are for: `http`, `models`.
+    #[must_use]
+    pub fn watched(self, watcher: Arc<dyn Watcher>, purpose: &'static str) -> Self {
+        Self { watcher: Some((watcher, purpose)), ..self }
     }
 
     /// The same for callers that have their own limit for silence: models think for longer than other servers.
@@ -105,6 +119,16 @@ impl Egress {
     }
 
     async fn exchange(&self, hop: &Hop, until: Option<Instant>) -> Result<Response, NodeError> {
+        let result = self.try_exchange(hop, until).await;
+        if let (Some((watcher, purpose)), Err(error)) = (&self.watcher, &result)
+            && error.code == codes::HTTP_ADDRESS_REFUSED
+        {
+            watcher.address_refused(purpose);
+        }
+        result
+    }
+
+    async fn try_exchange(&self, hop: &Hop, until: Option<Instant>) -> Result<Response, NodeError> {
         let named = self.admit(hop)?;
         let request = request(self.client(named)?, hop, until)?;
         request.send().await.map_err(|error| classify(&hop.shown(), hop.url.port_or_known_default(), &error))

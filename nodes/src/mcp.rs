@@ -9,7 +9,7 @@ use std::{collections::BTreeMap, sync::Arc};
 use async_trait::async_trait;
 use liteagent_engine::{
     capability::{
-        Destination, Http, Secrets,
+        Destination, Http, Secrets, how_to_set,
         mcp::{Mcp, McpContent, McpReply, McpTool},
     },
     codes,
@@ -222,27 +222,28 @@ impl McpServers {
 
     fn start(&self, name: &str, program: &McpProgram) -> Result<Arc<Running>, NodeError> {
         let secret = |(variable, secret): &'_ (String, String)| {
-            Ok((variable.clone(), self.secret(name, secret, None)?.to_owned()))
+            Ok((variable.clone(), self.secret(name, secret, None)?.to_string()))
         };
         let secrets = program.secrets.iter().map(secret).collect::<Result<Vec<_>, NodeError>>()?;
         Running::start(name, program, secrets).map(Arc::new)
     }
 
     /// A secret, if its owner lets it go there; without a destination, to a program.
-    fn secret(&self, name: &str, secret: &str, to: Option<&Destination>) -> Result<&str, NodeError> {
-        let hosts =
-            self.secrets.rules().find(|(known, _)| *known == secret).and_then(|(_, rules)| rules.hosts.as_ref());
+    fn secret(&self, name: &str, secret: &str, to: Option<&Destination>) -> Result<Arc<str>, NodeError> {
+        let hosts = self.secrets.rules(secret).hosts;
         if hosts.is_some_and(|hosts| !to.is_some_and(|to| hosts.iter().any(|host| host.fits(to)))) {
             let to = to.map_or_else(|| "its program".to_owned(), |to| format!("`{to}`"));
             let message = format!("the secret `{secret}` of the MCP server `{name}` may not be given to {to}");
             return Err(NodeError::new(codes::SECRET_HOST, ErrorClass::Forbidden, message)
-                .hint(format!("if that is right, change `hosts` under `[secrets.{secret}]` in `liteagent.toml`")));
+                .hint("if that is right, let an owner change the `hosts` of the secret"));
         }
-        self.secrets.get(secret).ok_or_else(|| {
+        if !self.secrets.has(secret) {
             let message = format!("the MCP server `{name}` needs the secret `{secret}`, which is missing");
-            NodeError::new(codes::SECRET_MISSING, ErrorClass::Unauthenticated, message)
-                .hint(format!("set `LITEAGENT_SECRET_{secret}` in the environment or in `.env`"))
-        })
+            return Err(
+                NodeError::new(codes::SECRET_MISSING, ErrorClass::Unauthenticated, message).hint(how_to_set(secret))
+            );
+        }
+        self.secrets.read(secret)
     }
 }
 

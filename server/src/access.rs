@@ -5,15 +5,23 @@ use std::{fmt, sync::Arc};
 use axum::{
     Extension,
     extract::{FromRequestParts, Request, State},
-    http::{HeaderMap, StatusCode, header, request::Parts},
+    http::{HeaderMap, StatusCode, Uri, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use liteagent_engine::codes;
 use serde::{Deserialize, Serialize};
+use url::form_urlencoded;
 use utoipa::ToSchema;
 
-use crate::{app::App, front::Address, problem::Problem, store::KeyScope};
+use crate::{
+    accounts::Shown,
+    app::App,
+    front::Address,
+    log::CalledBy,
+    problem::Problem,
+    store::{KeyLimits, KeyScope},
+};
 
 /// What a user may do. Each may do what those before it may.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema)]
@@ -55,15 +63,22 @@ pub enum Access {
     /// A user with at least this role, and an API key for what the route is about: the route itself looks at what the key
     /// is for.
     UserOrKey(Role),
+    /// The same people, for what stays open: a ticket may stand for the token or key.
+    Stream(Role),
 }
 
 impl Access {
     /// Whether someone may call.
     pub(crate) fn allows(self, caller: Option<&Caller>) -> bool {
         match (self, caller) {
-            (Self::Open | Self::SignIn, _) | (Self::UserOrKey(_), Some(Caller::Key(_))) => true,
-            (Self::User(least) | Self::UserOrKey(least), Some(Caller::User(user))) => user.role >= least,
-            (Self::User(_), Some(Caller::Key(_))) | (Self::User(_) | Self::UserOrKey(_), None) => false,
+            (Self::Open | Self::SignIn, _) => true,
+            (Self::UserOrKey(least) | Self::Stream(least), Some(Caller::Key(key))) => {
+                !key.read_only || least == Role::Viewer
+            }
+            (Self::User(least) | Self::UserOrKey(least) | Self::Stream(least), Some(Caller::User(user))) => {
+                user.role >= least
+            }
+            (Self::User(_), Some(Caller::Key(_))) | (_, None) => false,
         }
     }
 
@@ -79,6 +94,9 @@ impl Access {
             Self::SignIn => "Anyone may call it, a few times a minute.".to_owned(),
             Self::User(role) => format!("Needs the role `{}`.", role.as_str()),
             Self::UserOrKey(role) => format!("Needs the role `{}`, or an API key for it.", role.as_str()),
+            Self::Stream(role) => {
+                format!("Needs the role `{}`, or an API key for it, or `?ticket=` with a ticket of one.", role.as_str())
+            }
         }
     }
 }
@@ -91,6 +109,7 @@ impl fmt::Display for Access {
             Self::SignIn => f.write_str("anyone, a few times a minute"),
             Self::User(role) => f.write_str(role.as_str()),
             Self::UserOrKey(role) => write!(f, "{}, API key", role.as_str()),
+            Self::Stream(role) => write!(f, "{}, API key, ticket", role.as_str()),
         }
     }
 }
@@ -138,6 +157,10 @@ pub(crate) struct KeyCaller {
     pub(crate) scope: KeyScope,
     /// How many requests a minute it allows; `None` is what the server allows every key.
     pub(crate) rate: Option<u32>,
+    /// What its runs may use.
+    pub(crate) limits: KeyLimits,
+    /// Whether it only looks.
+    pub(crate) read_only: bool,
 }
 
 impl Caller {
@@ -147,6 +170,19 @@ impl Caller {
             Self::User(user) => user.name.clone(),
             Self::Key(key) => format!("key:{}", key.name),
         }
+    }
+
+    /// The id of the user, or of the key.
+    pub(crate) fn id(&self) -> &str {
+        match self {
+            Self::User(user) => &user.id,
+            Self::Key(key) => &key.id,
+        }
+    }
+
+    /// Whether it is an owner.
+    pub(crate) fn is_owner(&self) -> bool {
+        matches!(self, Self::User(user) if user.role == Role::Owner)
     }
 
     /// The space in which its idempotency keys count.
@@ -203,17 +239,22 @@ pub(crate) async fn guard(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let admitted = access.admit(&app, request.headers()).await;
-    let spent = admitted.and_then(|caller| {
-        let spent = app.limits.spend(access, caller.as_ref(), Address::of(request.extensions()))?;
-        Ok((caller, spent))
+    let asked = Asked::of(&request);
+    let admitted = access.admit(&app, asked).await;
+    let spent = admitted.and_then(|admitted| {
+        let caller = admitted.as_ref().map(|(caller, _)| caller);
+        let spent = app.limits.spend(access, caller, Address::of(request.extensions()))?;
+        Ok((admitted, spent))
     });
     match spent {
-        Ok((caller, spent)) => {
-            if let Some(caller) = caller {
+        Ok((admitted, spent)) => {
+            let called_by = CalledBy::of(admitted.as_ref().map(|(caller, _)| caller));
+            if let Some((caller, shown)) = admitted {
                 request.extensions_mut().insert(caller);
+                request.extensions_mut().insert(shown);
             }
             let mut response = next.run(request).await;
+            response.extensions_mut().insert(called_by);
             if let Some(spent) = spent {
                 spent.tell(response.headers_mut());
             }
@@ -225,17 +266,43 @@ pub(crate) async fn guard(
 
 impl Access {
     /// Who calls, unless that is nobody who may.
-    async fn admit(self, app: &App, headers: &HeaderMap) -> Result<Option<Caller>, Problem> {
+    async fn admit(self, app: &App, asked: Asked<'_>) -> Result<Option<(Caller, Shown)>, Problem> {
         if self.is_open() {
             return Ok(None);
         }
-        let token = bearer(headers).ok_or_else(unauthenticated)?;
-        let caller = app.accounts.caller(token).await?;
+        let (caller, shown) = if let Some(token) = bearer(asked.headers) {
+            let caller = app.accounts.caller(token).await?;
+            let shown = Shown::of(&caller, token);
+            (caller, shown)
+        } else {
+            let ticket = asked.ticket().filter(|_| matches!(self, Self::Stream(_))).ok_or_else(unauthenticated)?;
+            let shown = app.tickets.take(&ticket, asked.uri.path(), app.clock.now())?;
+            (app.accounts.again(&shown).await?, shown)
+        };
         if self.allows(Some(&caller)) {
-            return Ok(Some(caller));
+            return Ok(Some((caller, shown)));
         }
         Err(Problem::new(StatusCode::FORBIDDEN, codes::NOT_ALLOWED, format!("{} may not do this", caller.name()))
             .hint(self.described()))
+    }
+}
+
+/// What a request says of who calls. A body, which not every thread may see, is no part of it.
+#[derive(Clone, Copy)]
+struct Asked<'a> {
+    headers: &'a HeaderMap,
+    uri: &'a Uri,
+}
+
+impl<'a> Asked<'a> {
+    fn of(request: &'a Request) -> Self {
+        Self { headers: request.headers(), uri: request.uri() }
+    }
+
+    /// What `?ticket=` carries.
+    fn ticket(self) -> Option<String> {
+        let mut query = form_urlencoded::parse(self.uri.query()?.as_bytes());
+        query.find(|(name, _)| name == "ticket").map(|(_, ticket)| ticket.into_owned())
     }
 }
 

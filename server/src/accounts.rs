@@ -1,11 +1,15 @@
 //! Who may use the installation.
 
-use std::{net::IpAddr, sync::Arc};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    sync::Arc,
+};
 
 use axum::http::StatusCode;
 use liteagent_engine::{codes, error::Code, store::StoreError, time::Clock, units::Millis};
 use subtle::ConstantTimeEq as _;
 
+pub(crate) use self::secrets::{check_strength, random as random_text};
 use self::{callers::Callers, jwt::Tokens, password::Passwords};
 pub use self::{jwt::JwtSecret, links::Admin, secrets::random_key};
 use crate::{
@@ -25,8 +29,6 @@ mod password;
 mod secrets;
 mod sign_in;
 
-/// How long the audit log is kept.
-const AUDIT_KEPT: Millis = 365 * 24 * 60 * 60 * 1_000;
 /// How much later a key must be used for that to be noted again.
 const USE_NOTED: Millis = 60_000;
 
@@ -41,6 +43,28 @@ pub(crate) struct Accounts {
     dev_key: Option<TokenHash>,
 }
 
+/// What somebody showed, kept to look at again: access may end while something stays open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Shown {
+    /// The development key.
+    Developer,
+    /// A token of this session.
+    Session(String),
+    /// An API key, by its hash.
+    Key(TokenHash),
+}
+
+impl Shown {
+    /// What a caller showed.
+    pub(crate) fn of(caller: &Caller, token: &str) -> Self {
+        match caller {
+            Caller::User(UserCaller { session: Some(session), .. }) => Self::Session(session.clone()),
+            Caller::User(_) => Self::Developer,
+            Caller::Key(_) => Self::Key(secrets::hash(token)),
+        }
+    }
+}
+
 /// Something that is refused, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
@@ -53,11 +77,11 @@ pub struct Refused {
 }
 
 impl Refused {
-    fn new(code: Code, message: impl Into<String>) -> Self {
+    pub(crate) fn new(code: Code, message: impl Into<String>) -> Self {
         Self { code, message: message.into(), hint: None }
     }
 
-    fn hint(self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(self, hint: impl Into<String>) -> Self {
         Self { hint: Some(hint.into()), ..self }
     }
 }
@@ -74,12 +98,19 @@ impl From<Refused> for Problem {
 
 /// Who asks for something, and from where: what the audit log says of it.
 #[derive(Clone, Debug)]
-pub(crate) struct Actor {
+pub struct Actor {
     pub(crate) who: String,
     pub(crate) address: IpAddr,
+    /// Whether an owner does.
+    pub(crate) is_owner: bool,
 }
 
 impl Actor {
+    /// Somebody with a shell on this machine, and rights to the data folder.
+    pub fn command_line() -> Self {
+        Self { who: "command line".to_owned(), address: Ipv4Addr::LOCALHOST.into(), is_owner: true }
+    }
+
     /// What the audit log says of something that is done now.
     pub(crate) fn entry(&self, at: Millis, action: &'static str, target: impl Into<String>) -> Entry {
         Entry {
@@ -110,12 +141,7 @@ impl Accounts {
     pub(crate) async fn caller(&self, token: &str) -> Result<Caller, Problem> {
         let hash = secrets::hash(token);
         if self.dev_key.is_some_and(|key| key.ct_eq(&hash).into()) {
-            return Ok(Caller::User(UserCaller {
-                id: UserCaller::DEVELOPER.to_owned(),
-                name: UserCaller::DEVELOPER.to_owned(),
-                role: Role::Owner,
-                session: None,
-            }));
+            return Ok(developer());
         }
         let now = self.clock.now();
         if let Some(caller) = self.callers.get(&hash, now) {
@@ -131,9 +157,30 @@ impl Accounts {
         Ok(caller)
     }
 
+    /// Who somebody is by now.
+    ///
+    /// # Errors
+    /// When the session has ended, or the key was revoked or has expired.
+    pub(crate) async fn again(&self, shown: &Shown) -> Result<Caller, Problem> {
+        let now = self.clock.now();
+        match shown {
+            Shown::Developer => Ok(developer()),
+            Shown::Session(session) => {
+                let user = self.store.session_user(session, now).await?;
+                let user = user.ok_or_else(|| unknown("the session has ended"))?;
+                let session = Some(session.clone());
+                Ok(Caller::User(UserCaller { id: user.id, name: user.email, role: user.role, session }))
+            }
+            Shown::Key(hash) => match self.callers.get(hash, now) {
+                Some(caller) => Ok(caller),
+                None => Ok(self.key_caller(*hash, now).await?.0),
+            },
+        }
+    }
+
     async fn key_caller(&self, hash: TokenHash, now: Millis) -> Result<(Caller, Millis), Problem> {
         let row = self.store.key(hash).await?.ok_or_else(|| unknown("the API key is not known here"))?;
-        let KeyRow { id, name, scope, rate, expires_at, revoked_at, used_at, .. } = row;
+        let KeyRow { id, name, scope, rate, limits, read_only, expires_at, revoked_at, used_at, .. } = row;
         if revoked_at.is_some() {
             return Err(unknown("the API key was revoked"));
         }
@@ -149,7 +196,8 @@ impl Accounts {
                 }
             });
         }
-        Ok((Caller::Key(KeyCaller { id, name, scope, rate }), expires_at.unwrap_or(Millis::MAX)))
+        let caller = KeyCaller { id, name, scope, rate, limits, read_only };
+        Ok((Caller::Key(caller), expires_at.unwrap_or(Millis::MAX)))
     }
 
     async fn user_caller(&self, token: &str, now: Millis) -> Result<(Caller, Millis), Problem> {
@@ -180,12 +228,30 @@ impl Accounts {
         actor.entry(self.clock.now(), action, target)
     }
 
-    /// Deletes what has expired.
-    pub(crate) async fn sweep(&self) -> Result<(), StoreError> {
-        let now = self.clock.now();
-        self.store.sweep(now).await?;
-        self.store.forget_audit(now - AUDIT_KEPT).await
+    /// Deletes what has expired, and the audit log before a time.
+    pub(crate) async fn sweep(&self, audit_before: Option<Millis>) -> Result<(), StoreError> {
+        self.store.sweep(self.clock.now()).await?;
+        match audit_before {
+            Some(before) => self.store.forget_audit(before).await,
+            None => Ok(()),
+        }
     }
+}
+
+/// Whoever has the development key.
+fn developer() -> Caller {
+    let name = UserCaller::DEVELOPER.to_owned();
+    Caller::User(UserCaller { id: name.clone(), name, role: Role::Owner, session: None })
+}
+
+/// A text that nobody can guess, which begins so.
+pub(crate) fn secret(prefix: &str) -> String {
+    secrets::random(prefix)
+}
+
+/// What is kept of a text that nobody can guess.
+pub(crate) fn hash(secret: &str) -> TokenHash {
+    secrets::hash(secret)
 }
 
 pub(crate) fn routes(routes: Routes) -> Routes {

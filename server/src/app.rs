@@ -1,21 +1,21 @@
 //! What requests share, and the server as others see it.
 
-use std::{sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Request, State},
     http::{StatusCode, header},
-    middleware::{Next, from_fn_with_state},
+    middleware::{Next, from_fn, from_fn_with_state},
     response::{IntoResponse, Response},
 };
 use ipnet::IpNet;
 use liteagent_engine::{
-    capability::model::Models,
+    capability::{Secrets, model::Models},
     codes,
     engine::Engine,
     node::Registry,
-    store::{StoreError, Stores},
+    store::{Files, StoreError, Stores},
     time::Clock,
     units::Size,
     value::Value,
@@ -25,20 +25,30 @@ use tower_http::{compression::CompressionLayer, timeout::RequestBodyTimeoutLayer
 
 use crate::{
     accounts::{Accounts, Admin, JwtSecret},
+    files::{Links, Uploads, is_upload},
     folder::{Folder, Synced, Watched},
     front::{Front, pass},
+    health::{Dependencies, Dependency},
+    knowledge::KnowledgeParts,
     limits::{Limiters, Limits},
+    log,
     metrics::{self, Metrics},
+    operation::{Budgets, Retention, Spent},
     problem::Problem,
     routes::Routes,
+    secrets::{SecretKeys, Vault},
+    sockets::{self, Tickets},
     store::Store,
+    traces::{self, Traces},
     triggers,
     workflows::Workflows,
 };
 
 /// How often runs are looked for that someone should take.
 const RECONCILE: Duration = Duration::from_secs(1);
-/// How often what has expired is deleted.
+/// How long after its start a server first deletes what has expired.
+const FIRST_SWEEP: Duration = Duration::from_mins(1);
+/// How often it does.
 const SWEEP: Duration = Duration::from_hours(1);
 
 /// How long the next piece of a body may take to arrive.
@@ -60,6 +70,16 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// What is counted; the engine's observer.
     pub metrics: Arc<Metrics>,
+    /// Knowledge bases.
+    pub knowledge: KnowledgeParts,
+    /// What sends traces; one of the engine's observers. Nobody if `None`.
+    pub traces: Option<Arc<Traces>>,
+    /// What it uses besides its database: shown by `/health/ready`.
+    pub dependencies: Vec<Arc<dyn Dependency>>,
+    /// The secrets that the engine has; the vault adds its own.
+    pub secrets: Arc<Secrets>,
+    /// Files of runs.
+    pub files: Arc<dyn Files>,
 }
 
 /// How a server behaves.
@@ -69,10 +89,14 @@ pub struct Settings {
     pub dev_key: Option<String>,
     /// The largest body that is no upload. Default: 4 MiB.
     pub body: Size,
+    /// The largest file that is uploaded. Default: 100 MiB.
+    pub upload: Size,
     /// How long a request waits for the end of its run. Default: 60 s.
     pub wait: Duration,
     /// What access tokens are signed with. Default: a random text, so that sessions end with the process.
     pub jwt_secret: JwtSecret,
+    /// What the vault is sealed with. Default: a random key, so that nothing in it outlives the process.
+    pub secret_keys: SecretKeys,
     /// Who becomes the first owner while there is no user. By default whoever has the link does.
     pub admin: Option<Admin>,
     /// Whether only this machine reaches the server. It is then called `localhost`, or by its address there. Default: yes.
@@ -85,6 +109,14 @@ pub struct Settings {
     pub tls: bool,
     /// How many requests are allowed.
     pub limits: Limits,
+    /// How long what is over is kept.
+    pub retention: Retention,
+    /// What runs may use of models.
+    pub budgets: Budgets,
+    /// The data folder, whose disk is watched. Default: none is.
+    pub data: Option<PathBuf>,
+    /// What may be uploaded.
+    pub uploads: Uploads,
 }
 
 impl Default for Settings {
@@ -92,14 +124,20 @@ impl Default for Settings {
         Self {
             dev_key: None,
             body: Size(4 << 20),
+            upload: Size(100 << 20),
             wait: Duration::from_mins(1),
             jwt_secret: JwtSecret::random(),
+            secret_keys: SecretKeys::random(),
             admin: None,
             is_loopback: true,
             names: Vec::new(),
             proxies: Vec::new(),
             tls: false,
             limits: Limits::default(),
+            retention: Retention::default(),
+            budgets: Budgets::default(),
+            data: None,
+            uploads: Uploads::default(),
         }
     }
 }
@@ -113,10 +151,18 @@ pub(crate) struct App {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) settings: Settings,
     pub(crate) metrics: Arc<Metrics>,
+    pub(crate) dependencies: Dependencies,
     pub(crate) accounts: Accounts,
     pub(crate) limits: Limiters,
     pub(crate) workflows: Workflows,
+    pub(crate) knowledge: KnowledgeParts,
+    pub(crate) tickets: Tickets,
+    pub(crate) sockets: sockets::Open,
     pub(crate) watched: Watched,
+    pub(crate) spent: Spent,
+    pub(crate) vault: Vault,
+    pub(crate) files: Arc<dyn Files>,
+    pub(crate) links: Links,
     stopping: watch::Sender<bool>,
 }
 
@@ -133,11 +179,16 @@ impl App {
     }
 }
 
-/// Refuses a body that says itself that it is too large, before any of it is read.
+/// Refuses a body that says itself that it is too large, before any of it is read. Files are counted by the routes that take
+/// them.
 async fn refuse_large(State(most): State<Size>, request: Request, next: Next) -> Response {
+    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    if kind.is_some_and(|kind| kind.starts_with("multipart/form-data")) {
+        return next.run(request).await;
+    }
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     match length {
-        Some(length) if length > most.0 => {
+        Some(length) if length > most.0 && !is_upload(&request) => {
             let detail = format!("expected a body of at most {most}, found {}", Size(length));
             Problem::new(StatusCode::PAYLOAD_TOO_LARGE, codes::REQUEST_BODY, detail).hint("send less").into_response()
         }
@@ -159,7 +210,21 @@ impl Server {
     /// # Errors
     /// When its rows cannot be read.
     pub async fn open(parts: Parts, settings: Settings) -> Result<Self, StoreError> {
-        let Parts { engine, stores, registry, models, store, clock, metrics } = parts;
+        let Parts {
+            engine,
+            stores,
+            registry,
+            models,
+            store,
+            clock,
+            metrics,
+            knowledge,
+            traces,
+            dependencies,
+            secrets,
+            files,
+        } = parts;
+        let vault = Vault::open(store.clone(), &settings.secret_keys, secrets, clock.clone()).await?;
         let workflows = Workflows::open(store.clone(), stores.clone(), registry, clock.clone()).await?;
         let accounts = Accounts::new(store.clone(), clock.clone(), &settings);
         let first_owner_link = accounts.first_owner(settings.admin.as_ref()).await?.map(Arc::from);
@@ -171,10 +236,18 @@ impl Server {
             store,
             clock,
             metrics,
+            dependencies: Dependencies::new(dependencies),
             accounts,
             limits,
             workflows,
+            knowledge,
+            tickets: Tickets::default(),
+            sockets: sockets::Open::default(),
             watched: Watched::default(),
+            spent: Spent::default(),
+            vault,
+            files,
+            links: Links::new(&settings.secret_keys),
             stopping: watch::Sender::new(false),
             settings,
         });
@@ -187,6 +260,11 @@ impl Server {
             .layer(CompressionLayer::new())
             .layer(from_fn_with_state(Front::new(&app.settings), pass))
             .layer(from_fn_with_state(app.clone(), metrics::count));
+        let router = match traces {
+            Some(traces) => router.layer(from_fn_with_state(traces, traces::trace)),
+            None => router,
+        };
+        let router = router.layer(from_fn(log::request));
         Ok(Self { app, router, first_owner_link })
     }
 
@@ -195,9 +273,14 @@ impl Server {
         self.first_owner_link.as_deref()
     }
 
+    /// The secrets of the vault that cannot be read, and why: others can.
+    pub fn unreadable_secrets(&self) -> Vec<(String, String)> {
+        self.app.vault.unreadable()
+    }
+
     /// What goes on beside requests, for as long as the server lives; what has expired is deleted now and then.
     pub(crate) fn background(&self) -> impl Future<Output = ()> + Send + 'static {
-        let (server, swept) = (self.clone(), self.app.clone());
+        let (server, swept) = (self.clone(), self.clone());
         let rounds = async move {
             loop {
                 tokio::time::sleep(RECONCILE).await;
@@ -205,12 +288,11 @@ impl Server {
             }
         };
         let sweep = async move {
+            let mut wait = FIRST_SWEEP;
             loop {
-                tokio::time::sleep(SWEEP).await;
-                swept.limits.sweep();
-                if let Err(error) = swept.accounts.sweep().await {
-                    tracing::error!(%error, "what has expired could not be deleted");
-                }
+                tokio::time::sleep(wait).await;
+                wait = SWEEP;
+                swept.sweep().await;
             }
         };
         async move {
@@ -225,8 +307,21 @@ impl Server {
             Ok(_) => self.app.metrics.reconciled(self.app.clock.now()),
             Err(error) => tracing::error!(%error, "runs that wait could not be looked for"),
         }
+        if let Err(error) = self.app.vault.refresh().await {
+            tracing::error!(%error, "the vault could not be looked at");
+        }
         if let Err(error) = triggers::scheduler::look(&self.app).await {
             tracing::error!(%error, "schedules could not be looked at");
+        }
+    }
+
+    /// Deletes what has expired, and what is kept no longer. What fails is logged, and done the next time.
+    pub async fn sweep(&self) {
+        if let Err(error) = self.app.sweep().await {
+            tracing::error!(%error, "what has expired could not be deleted");
+        }
+        if let Err(problem) = self.app.sweep_uploads().await {
+            tracing::error!(?problem, "uploads that have expired could not be deleted");
         }
     }
 
@@ -252,8 +347,13 @@ impl Server {
         self.app.stopping.send_replace(true);
     }
 
+    /// Returns when no WebSocket is open.
+    pub(crate) async fn sockets_closed(&self) {
+        self.app.sockets.none().await;
+    }
+
     /// What serves the metrics, on a listener of its own.
-    pub(crate) fn metrics(&self) -> Router {
+    pub fn metrics(&self) -> Router {
         metrics::router(self.app.clone())
     }
 

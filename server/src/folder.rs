@@ -30,7 +30,7 @@ use crate::{
     problem::{Finding, Problem},
     routes::Routes,
     store::Source,
-    triggers::hooks,
+    triggers,
     workflows::{Addition, findings},
 };
 
@@ -44,6 +44,9 @@ const SETTLED: Duration = Duration::from_millis(100);
 pub struct Folder {
     /// The root: names of workflows are paths below it.
     pub root: PathBuf,
+    /// Whether what changes there is published as an owner would; else as an editor would: a version that newly uses a secret
+    /// or an MCP server is kept, and waits for an owner.
+    pub is_owner: bool,
     /// Every file that is meant to be a workflow, with the name that it has.
     pub list: Arc<dyn Fn() -> Vec<(PathBuf, String)> + Send + Sync>,
 }
@@ -74,6 +77,8 @@ pub struct Synced {
     pub workflows: usize,
     /// The files with errors, by their paths below the root.
     pub broken: Vec<String>,
+    /// The files whose versions wait for an owner who publishes them, by their paths below the root.
+    pub waiting: Vec<String>,
 }
 
 /// A file as it was read.
@@ -115,11 +120,14 @@ impl App {
         let mut states = Vec::new();
         for Read { mut state, loaded, files } in read {
             folders.extend(files.iter().filter_map(|file| file.parent().map(Path::to_owned)));
-            match loaded.filter(|(bundle, _)| self.has_free_hooks(bundle, &mut state)) {
-                Some((bundle, source)) => {
-                    synced.workflows += 1;
-                    self.put(bundle, source).await?;
-                }
+            match loaded.filter(|(bundle, _)| self.has_free_triggers(bundle, &mut state)) {
+                Some((bundle, source)) => match self.put(bundle, source, folder.is_owner).await? {
+                    None => synced.workflows += 1,
+                    Some(waits) => {
+                        state.diagnostics.push(waits);
+                        synced.waiting.push(state.path.clone());
+                    }
+                },
                 None => synced.broken.push(state.path.clone()),
             }
             states.push(state);
@@ -128,34 +136,47 @@ impl App {
         for published in self.workflows.all_published() {
             let row = &published.row;
             if row.created_by == BY && !there.contains(&*row.workflow) {
-                self.workflows.publish(&row.workflow, None, &actor()).await?;
+                self.workflows.publish(&row.workflow, None, &actor(folder.is_owner)).await?;
             }
         }
         *self.watched.files.lock().unwrap_or_else(PoisonError::into_inner) = states;
         Ok((synced, folders))
     }
 
-    /// Whether no other workflow takes the requests of its webhooks; else that is a finding.
-    fn has_free_hooks(&self, bundle: &Bundle, state: &mut FileState) -> bool {
-        let Err(taken) = hooks::check_free(bundle, &self.workflows.all_published()) else { return true };
+    /// Whether its triggers can be published beside those of the others; else that is a finding.
+    fn has_free_triggers(&self, bundle: &Bundle, state: &mut FileState) -> bool {
+        let Err(refused) = triggers::check(bundle, &self.workflows.all_published()) else { return true };
         state.valid = false;
         state.diagnostics.push(Finding {
-            code: Some(codes::HOOK_TAKEN.0),
+            code: Some(refused.code().0),
             severity: Some("error"),
-            message: taken.said().to_owned(),
-            hint: Some("choose another `path`".to_owned()),
+            message: refused.said().to_owned(),
+            hint: refused.hinted().map(str::to_owned),
             ..Finding::default()
         });
         false
     }
 
-    async fn put(&self, bundle: Bundle, source: Source) -> Result<(), Problem> {
-        let is_there = self.workflows.published(&bundle.entry).is_ok_and(|there| there.row.digest == *bundle.digest());
-        if !is_there {
-            let new = Addition { source, note: None, actor: actor(), publish: true };
-            self.workflows.add_bundle(bundle, new).await?;
+    /// Adds a version and publishes it; or says why it waits for somebody else to do that.
+    async fn put(&self, bundle: Bundle, source: Source, is_owner: bool) -> Result<Option<Finding>, Problem> {
+        if self.workflows.published(&bundle.entry).is_ok_and(|there| there.row.digest == *bundle.digest()) {
+            return Ok(None);
         }
-        Ok(())
+        let actor = actor(is_owner);
+        let needs = self.workflows.check_uses(&bundle, actor.is_owner).err();
+        let new = Addition { source, note: None, actor, publish: needs.is_none() };
+        let row = self.workflows.add_bundle(bundle, new).await?;
+        Ok(needs.map(|needs| Finding {
+            code: Some(codes::OWNER_NEEDED.0),
+            severity: Some("warning"),
+            message: format!("version {} waits for an owner: {}", row.version, needs.said()),
+            hint: Some(format!(
+                "let an owner publish it: PUT /api/workflows/{}/published with {{\"version\": {}}}",
+                row.workflow.replace('/', "%2F"),
+                row.version
+            )),
+            ..Finding::default()
+        }))
     }
 
     /// Follows the folder until the server stops.
@@ -182,7 +203,7 @@ impl App {
             while tokio::time::timeout(SETTLED, changes.recv()).await.is_ok() {}
             match self.sync(&folder, &registry).await {
                 Ok((synced, folders)) => {
-                    tracing::info!(workflows = synced.workflows, broken = ?synced.broken, "definitions were read again");
+                    tracing::info!(workflows = synced.workflows, broken = ?synced.broken, waiting = ?synced.waiting, "definitions were read again");
                     wanted = folders;
                 }
                 Err(problem) => tracing::error!(?problem, "definitions could not be read again"),
@@ -192,8 +213,8 @@ impl App {
 }
 
 /// The folder, as one who changes workflows.
-fn actor() -> Actor {
-    Actor { who: BY.to_owned(), address: Ipv4Addr::LOCALHOST.into() }
+fn actor(is_owner: bool) -> Actor {
+    Actor { who: BY.to_owned(), address: Ipv4Addr::LOCALHOST.into(), is_owner }
 }
 
 fn watch_all(watcher: &mut RecommendedWatcher, wanted: &BTreeSet<PathBuf>, watched: &mut BTreeSet<PathBuf>) {

@@ -9,10 +9,16 @@
 //! - `workflows`: the definitions of the installation, version by version;
 //! - `folder`: a folder of definitions that the server follows;
 //! - `runs`: starting, following and steering runs;
+//! - `agents`: the workflows that people talk with;
+//! - `conversations`: what was said with chat workflows, and by whom;
+//! - `knowledge`: knowledge bases and their documents;
+//! - `sockets`: WebSockets and the tickets that open them;
 //! - `triggers`: what starts runs besides callers: schedules and webhooks;
 //! - `openai`: workflows as models of OpenAI's API;
+//! - `secrets`: the vault; `files`: uploads, files of runs, links to them;
 //! - `models`: the language models, and what was used of them;
-//! - `metrics`: what is counted, for Prometheus;
+//! - `operation`: what is kept how long, what may be used, who is forgotten, runs that came out of a backup;
+//! - `metrics`: what is counted, for Prometheus; `traces`: what is sent to a collector; `log`: a line for each request;
 //! - `store`: the rows of all that; what runs leave is kept by the engine's own stores.
 
 #![expect(unused_qualifications, reason = "what `utoipa::path` expands to has them")]
@@ -21,32 +27,47 @@
 
 mod access;
 mod accounts;
+mod agents;
 mod app;
+mod conversations;
 mod docs;
 mod extract;
+mod files;
 mod folder;
 mod front;
 mod health;
+mod knowledge;
 mod limits;
 mod listen;
+mod log;
 mod metrics;
 mod models;
 mod openai;
+mod operation;
 mod pages;
 mod problem;
 mod routes;
 mod runs;
+mod secrets;
+mod sockets;
 pub mod store;
+mod traces;
 mod triggers;
 mod workflows;
 
 pub use self::{
     access::{Access, Role},
-    accounts::{Admin, JwtSecret, Refused, random_key},
+    accounts::{Actor, Admin, JwtSecret, Refused, random_key},
     app::{Parts, Server, Settings},
+    files::Uploads,
     folder::{Folder, Synced},
+    health::Dependency,
+    knowledge::{KnowledgeParts, OpenBases},
     limits::Limits,
     listen::{Ended, Listeners, serve},
-    metrics::Metrics,
+    metrics::{Described, Kind, Metrics},
+    operation::{Budgets, Retention},
     routes::{Route, document, routes},
+    secrets::{SecretChange, SecretInfo, SecretKey, SecretKeys, Set, Vault, VaultError},
+    traces::{TraceSettings, Traces},
 };

@@ -228,7 +228,14 @@ mod tests {
 
     fn key(id: &str, rate: Option<u32>) -> Caller {
         let scope = KeyScope::Workflow("w".to_owned());
-        Caller::Key(KeyCaller { id: id.to_owned(), name: String::new(), scope, rate })
+        Caller::Key(KeyCaller {
+            id: id.to_owned(),
+            name: String::new(),
+            scope,
+            rate,
+            limits: crate::store::KeyLimits::default(),
+            read_only: false,
+        })
     }
 
     #[test]

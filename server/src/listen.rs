@@ -53,7 +53,12 @@ pub async fn serve(server: &Server, listeners: Listeners, stop: impl Future<Outp
     drop(listeners);
     server.stop();
     background.abort();
-    let drained = tokio::time::timeout(drain, graceful.shutdown()).await;
+    let drained = tokio::time::timeout(drain, async {
+        graceful.shutdown().await;
+        // They left HTTP behind, and with it what counts connections.
+        server.sockets_closed().await;
+    });
+    let drained = drained.await;
     if drained.is_ok() { Ended::Drained } else { Ended::CutOff }
 }
 

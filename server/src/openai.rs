@@ -15,6 +15,8 @@ use utoipa::ToSchema;
 use crate::{extract::Json, problem::Problem, routes::Routes};
 
 mod answer;
+pub(crate) use self::answer::failed;
+
 mod chat;
 mod embeddings;
 mod messages;

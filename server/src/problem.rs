@@ -229,7 +229,7 @@ impl From<EngineError> for Problem {
         match error {
             EngineError::Inputs { misfits, .. } => misfit(detail, misfits),
             EngineError::MissingSecret(name) => Self::conflict(codes::SECRET_MISSING, detail).hint(format!(
-                "set the secret `{name}`, or `LITEAGENT_SECRET_{name}` in the environment of the server"
+                "set it: PUT /api/secrets/{name}, or `LITEAGENT_SECRET_{name}` in the environment of the server"
             )),
             EngineError::SecretNotMeant { secret, workflow } => {
                 Self::new(StatusCode::FORBIDDEN, codes::SECRET_WORKFLOW, detail)
@@ -242,13 +242,19 @@ impl From<EngineError> for Problem {
             EngineError::Elsewhere(run) => Self::conflict(codes::RUN_STATE, detail)
                 .hint(format!("follow it with GET /api/runs/{run}/events"))
                 .about(run),
+            EngineError::Held(run) => Self::conflict(codes::RUN_HELD, detail)
+                .hint("let an owner release it: POST /api/runs/release")
+                .about(run),
+            EngineError::Busy { .. } => Self::new(StatusCode::TOO_MANY_REQUESTS, codes::BUSY, detail)
+                .hint("try again later; `[limits]` of the configuration says how many runs may go on and wait")
+                .retry_after(5),
             EngineError::KeyConflict(run) => Self::new(StatusCode::UNPROCESSABLE_ENTITY, codes::RUN_STATE, detail)
                 .hint("use a new `Idempotency-Key` for other inputs")
                 .about(run),
             EngineError::Full(_) => Self::new(StatusCode::TOO_MANY_REQUESTS, codes::RUNS_FULL, detail)
-                .hint("try again when one has ended, or write `when_full: queue` in the workflow")
+                .hint("try again when one has ended; `concurrency` of the workflow says how many may go on at once, or `runs` of the API key")
                 .retry_after(1),
-            EngineError::Key(error) => error.into(),
+            EngineError::Key(error) | EngineError::Secret(error) => error.into(),
             EngineError::UnknownNode(_) => {
                 Self::invalid(codes::UNKNOWN_NAME, detail).hint("give the id of a node of the workflow")
             }

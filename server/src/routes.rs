@@ -20,11 +20,11 @@ use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouter};
 
 use crate::{
     access::{Access, guard},
-    accounts,
+    accounts, agents,
     app::App,
-    docs, folder, health, models, openai, pages,
+    conversations, docs, files, folder, health, knowledge, models, openai, operation, pages,
     problem::{Finding, Place, Problem},
-    runs, triggers, workflows,
+    runs, secrets, sockets, triggers, workflows,
 };
 
 /// A route: what is called how, and by whom.
@@ -63,9 +63,16 @@ impl Routes {
             workflows::routes,
             folder::routes,
             runs::routes,
+            agents::routes,
+            conversations::routes,
+            knowledge::routes,
+            sockets::routes,
             models::routes,
             triggers::routes,
+            secrets::routes,
+            files::routes,
             openai::routes,
+            operation::routes,
         ]
         .into_iter()
         .fold(routes, |routes, more| more(routes))

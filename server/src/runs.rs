@@ -5,7 +5,7 @@ use liteagent_engine::{
     error::ErrorReport,
     event::RunStatus,
     id::RunId,
-    store::{RunPhase, RunRow},
+    store::{RunFilter, RunPhase, RunRow},
     usage::UsageReport,
     value::Value,
 };
@@ -14,13 +14,19 @@ use utoipa::ToSchema;
 
 use crate::{access::Caller, app::App, problem::Problem, routes::Routes};
 
-mod events;
+mod bulk;
+pub(crate) mod events;
+pub(crate) mod follow;
 mod list;
-mod start;
-mod steer;
+pub(crate) mod start;
+pub(crate) mod steer;
+
+pub(crate) use self::start::idempotency_key;
 
 pub(crate) fn routes(routes: Routes) -> Routes {
-    [start::routes, list::routes, events::routes, steer::routes].into_iter().fold(routes, |routes, more| more(routes))
+    [start::routes, list::routes, bulk::routes, events::routes, steer::routes]
+        .into_iter()
+        .fold(routes, |routes, more| more(routes))
 }
 
 /// How a run stands.
@@ -33,6 +39,8 @@ pub(crate) enum Standing {
     Running,
     /// It waits for a person, a signal, a time or another run.
     Waiting,
+    /// It came out of a backup, and waits for its release.
+    Held,
     /// It ended well.
     Succeeded,
     /// It ended with a failure.
@@ -42,12 +50,28 @@ pub(crate) enum Standing {
 }
 
 impl Standing {
-    fn of(row: &RunRow) -> Self {
+    pub(crate) fn of(row: &RunRow) -> Self {
         match (row.status, row.phase) {
             (Some(status), _) => status.into(),
             (None, RunPhase::Queued) => Self::Queued,
             (None, RunPhase::Waiting) => Self::Waiting,
+            (None, RunPhase::Held) => Self::Held,
             (None, RunPhase::Running | RunPhase::Ended) => Self::Running,
+        }
+    }
+
+    /// The runs that stand so.
+    fn filter(self) -> RunFilter {
+        let phase = |phase| RunFilter { phase: Some(phase), ..RunFilter::default() };
+        let ended = |status| RunFilter { status: Some(status), ..RunFilter::default() };
+        match self {
+            Self::Queued => phase(RunPhase::Queued),
+            Self::Running => phase(RunPhase::Running),
+            Self::Waiting => phase(RunPhase::Waiting),
+            Self::Held => phase(RunPhase::Held),
+            Self::Succeeded => ended(RunStatus::Succeeded),
+            Self::Failed => ended(RunStatus::Failed),
+            Self::Cancelled => ended(RunStatus::Cancelled),
         }
     }
 }
@@ -126,6 +150,9 @@ pub(crate) struct Waiting {
     /// The signal that it waits for.
     #[serde(skip_serializing_if = "Option::is_none")]
     signal: Option<String>,
+    /// When time ends it, in milliseconds since 1970.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<i64>,
     /// What a person is asked: `message`, `to`, `form`, `actions`.
     #[schema(value_type = Object)]
     #[serde(skip_serializing_if = "Value::is_null")]
@@ -134,7 +161,8 @@ pub(crate) struct Waiting {
 
 impl From<OpenWait> for Waiting {
     fn from(open: OpenWait) -> Self {
-        Self { run: open.run.to_string(), node: open.node, signal: open.wait.signal, ask: open.wait.ask }
+        let OpenWait { run, node, wait } = open;
+        Self { run: run.to_string(), node, signal: wait.signal, until: wait.until, ask: wait.ask }
     }
 }
 
@@ -146,6 +174,12 @@ pub(crate) struct RunReply {
     id: String,
     /// How it stands.
     status: Standing,
+    /// The conversation that it belongs to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    conversation: Option<String>,
+    /// Of a run that was just started in a conversation: whose that is. An API key names it to go on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
     /// Its outputs; empty unless it succeeded.
     #[schema(value_type = Object)]
     outputs: Value,
@@ -162,10 +196,12 @@ pub(crate) struct RunReply {
 
 impl RunReply {
     /// A run that goes on.
-    fn begun(run: RunId, status: Standing) -> Self {
+    pub(crate) fn begun(run: RunId, status: Standing) -> Self {
         Self {
             id: run.to_string(),
             status,
+            conversation: None,
+            user: None,
             outputs: Value::object(),
             error: None,
             handled_errors: 0,
@@ -197,7 +233,7 @@ impl RunReply {
 }
 
 /// A run that this caller may see.
-async fn visible(app: &App, caller: &Caller, id: &str) -> Result<RunRow, Problem> {
+pub(crate) async fn visible(app: &App, caller: &Caller, id: &str) -> Result<RunRow, Problem> {
     let id: RunId = id.parse().map_err(|error: String| {
         Problem::invalid(liteagent_engine::codes::REQUEST_PARAMETER, error).hint("list runs with GET /api/runs")
     })?;

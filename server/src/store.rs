@@ -5,17 +5,23 @@ use liteagent_engine::store::StoreError;
 
 pub use self::{
     accounts::{
-        AccountStore, AuditFilter, AuditRow, AuditStore, Changed, Counted, Entry, FORGOTTEN, KeyRow, KeyScope,
-        KeyStore, LinkFor, NewLink, NewSession, NewUser, Outcome, Rotated, SessionStore, TokenHash, UserChange,
-        UserRow, UserStore, pause,
+        AccountStore, AuditFilter, AuditRow, AuditStore, Changed, Counted, Entry, FORGOTTEN, KeyLimits, KeyRow,
+        KeyScope, KeyStore, LinkFor, NewLink, NewSession, NewUser, Outcome, Rotated, SessionStore, TokenHash,
+        UserChange, UserRow, UserStore, pause,
     },
+    after::{AfterFiring, AfterState, AfterStore},
+    files::{UploadKey, UploadRow, UploadStore, Uploaded},
     schedules::{Cause, Firing, FiringOutcome, ScheduleId, ScheduleRow, ScheduleState, ScheduleStore},
-    sqlite::SqliteStore,
+    secrets::{SecretRow, SecretStore},
+    sqlite::{SqliteStore, begin_epoch},
     workflows::{NewVersion, Source, StoredVersion, VersionRow, WorkflowRow, WorkflowStore},
 };
 
 mod accounts;
+mod after;
+mod files;
 mod schedules;
+mod secrets;
 mod sqlite;
 #[cfg(test)]
 mod testing;
@@ -23,7 +29,7 @@ mod workflows;
 
 /// Everything that the server stores.
 #[async_trait]
-pub trait Store: WorkflowStore + AccountStore + ScheduleStore {
+pub trait Store: WorkflowStore + AccountStore + ScheduleStore + AfterStore + SecretStore + UploadStore {
     /// One read: whether the store answers.
     async fn ping(&self) -> Result<(), StoreError>;
 }

@@ -14,6 +14,7 @@ use axum::http::StatusCode;
 use liteagent_engine::{
     bundle::Bundle,
     codes,
+    definition::Definition,
     diagnostic::{Diagnostic, Lines, Severity},
     load::{Library, LoadOptions, load},
     node::Registry,
@@ -24,15 +25,16 @@ use liteagent_engine::{
     value::Value,
 };
 
-pub(crate) use self::api::routes;
+pub(crate) use self::api::{inputs_schema, routes};
 use crate::{
     accounts::Actor,
     problem::{Finding, Place, Problem},
     store::{NewVersion, Source, Store, VersionRow},
-    triggers::hooks,
+    triggers,
 };
 
 mod api;
+mod uses;
 
 /// The published workflows, held in memory, and the way to all others.
 pub(crate) struct Workflows {
@@ -102,10 +104,8 @@ impl Workflows {
     pub(crate) fn example(&self) -> Option<(String, Value)> {
         let of = |published: Arc<Published>| {
             let definition = published.bundle.entry()?;
-            let inputs = definition.run_inputs().into_iter().filter(|(_, kind)| !kind.is_optional());
-            let inputs = inputs.map(|(name, kind)| Some((name, sample(&kind)?))).collect::<Option<Vec<_>>>()?;
             let has_answer = definition.conversation.is_some();
-            Some((has_answer, published.row.workflow.clone(), Value::from_pairs(inputs)))
+            Some((has_answer, published.row.workflow.clone(), sample_inputs(definition)?))
         };
         let all: Vec<_> = self.all_published().into_iter().filter_map(of).collect();
         let best = all.iter().find(|(is_chat, ..)| *is_chat).or(all.first())?;
@@ -156,7 +156,8 @@ impl Workflows {
                 .hint(format!("write `name: {name}`, or send it to the workflow `{}`", bundle.entry)));
         }
         if new.publish {
-            hooks::check_free(&bundle, &self.all_published())?;
+            self.check_uses(&bundle, new.actor.is_owner).map_err(|needs| needs.problem(&bundle.entry))?;
+            triggers::check(&bundle, &self.all_published())?;
         }
         let row = self.add_bundle(bundle, new).await?;
         Ok((row, findings))
@@ -188,7 +189,8 @@ impl Workflows {
             None => None,
         };
         if let Some(found) = &found {
-            hooks::check_free(&found.bundle, &self.all_published())?;
+            self.check_uses(&found.bundle, actor.is_owner).map_err(|needs| needs.problem(name))?;
+            triggers::check(&found.bundle, &self.all_published())?;
         }
         if !self.store.publish(name, version, actor.entry(self.clock.now(), "workflows.publish", name)).await? {
             return Err(unknown(name));
@@ -280,6 +282,13 @@ pub(crate) fn unknown(name: &str) -> Problem {
 fn unknown_version(name: &str, version: u32) -> Problem {
     Problem::missing(codes::NO_WORKFLOW, format!("the workflow `{name}` has no version {version}"))
         .hint("list them with GET /api/workflows/{name}/versions")
+}
+
+/// Inputs that a workflow takes, unless that is asked too much.
+pub(crate) fn sample_inputs(definition: &Definition) -> Option<Value> {
+    let inputs = definition.run_inputs().into_iter().filter(|(_, kind)| !kind.is_optional());
+    let inputs = inputs.map(|(name, kind)| Some((name, sample(&kind)?))).collect::<Option<Vec<_>>>()?;
+    Some(Value::from_pairs(inputs))
 }
 
 /// A value that an input takes, unless that is asked too much.

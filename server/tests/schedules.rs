@@ -19,6 +19,8 @@ use serde_json::{Value as Json, json};
 
 use self::common::{Installation, KEY, World};
 
+#[path = "schedules/after.rs"]
+mod after;
 mod common;
 
 /// A server at `2026-03-01T09:00:00Z`.

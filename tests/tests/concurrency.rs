@@ -9,10 +9,10 @@ use liteagent_engine::{
     bundle::Bundle,
     capability::Capabilities,
     definition::Definition,
-    engine::{Engine, EngineConfig, EngineError, RunEnd, Settled, Start},
+    engine::{Capacity, Engine, EngineConfig, EngineError, RunEnd, Settled, Start},
     event::{RunStatus, SignalTo},
     id::RunId,
-    store::Stores,
+    store::{ReleaseHeld, Stores},
     testing::VirtualClock,
     units::Duration,
     value,
@@ -254,4 +254,64 @@ async fn a_queue_of_many_is_worked_off_by_as_many_as_may() {
         }
         world.go(*run).await;
     }
+}
+
+#[tokio::test]
+async fn a_process_executes_so_many_runs_at_once_and_refuses_more_than_may_wait() {
+    let world = World::new().await;
+    world.engine.limit(Capacity { at_once: 2, waiting: 2 });
+    let free =
+        bundle(&[("free", json!({ "nodes": { "hang": { "type": "probe", "name": "capacity", "hangs": true } } }))]);
+    let start = async || world.start(&free, Value::object()).await;
+    let (first, second) = (start().await.unwrap(), start().await.unwrap());
+    let (third, fourth) = (start().await.unwrap(), start().await.unwrap());
+    assert_eq!(world.engine.active_runs(), 2);
+    assert_eq!(world.queued(third).await, []);
+    let refused = start().await.unwrap_err();
+    assert!(matches!(refused, EngineError::Busy { running: 2, waiting: 2 }), "{refused}");
+    // Who exists only in memory cannot wait at all.
+    let end = json!({ "durability": "end", "nodes": { "say": { "type": "template-transform", "template": "x" } } });
+    let end = world.start(&bundle(&[("end", end)]), Value::object()).await.unwrap_err();
+    assert!(matches!(end, EngineError::Busy { running: 2, waiting: 0 }), "{end}");
+    assert_eq!(world.engine.poll().await.unwrap(), 0, "the reconciler takes no more either");
+
+    // Who waits in the queue can be cancelled; the oldest goes first.
+    let cancel = async |run| {
+        world.engine.cancel(run, None).await.unwrap();
+        assert_eq!(world.end(run).await.status, RunStatus::Cancelled);
+    };
+    cancel(fourth).await;
+    cancel(first).await;
+    while world.stores.journal.run(third).await.unwrap().unwrap().epoch == 0 {
+        tokio::task::yield_now().await;
+    }
+    for run in [second, third] {
+        cancel(run).await;
+    }
+    // A run that rests takes nobody's place.
+    let rests = bundle(&[("rests", json!({ "nodes": { "wait": { "type": "wait", "signal": "go" } } }))]);
+    for _ in 0..3 {
+        let run = world.start(&rests, Value::object()).await.unwrap();
+        world.waits(run).await;
+    }
+}
+
+#[tokio::test]
+async fn a_held_run_goes_on_where_it_was_when_it_is_released() {
+    let stores = Stores::memory().0;
+    let world = World::over(stores.clone()).await;
+    let free = bundle(&[("free", json!({ "nodes": { "wait": { "type": "wait", "signal": "go" } } }))]);
+    let run = world.start(&free, Value::object()).await.unwrap();
+    world.waits(run).await;
+    world.engine.close().await.unwrap();
+    stores.journal.hold_runs().await.unwrap();
+
+    let world = World::over(stores.clone()).await;
+    assert!(matches!(world.engine.resume(run).await.unwrap_err(), EngineError::Held(held) if held == run));
+    assert!(matches!(world.engine.settled(run).await.unwrap_err(), EngineError::Held(_)));
+    world.engine.signal(run, SignalTo::Name("go".to_owned()), Value::Null, None).await.unwrap();
+    assert_eq!(world.engine.poll().await.unwrap(), 0);
+    stores.journal.release_held(&ReleaseHeld::Runs(vec![run]), 10).await.unwrap();
+    assert_eq!(world.engine.poll().await.unwrap(), 1);
+    assert_eq!(world.end(run).await.status, RunStatus::Succeeded);
 }

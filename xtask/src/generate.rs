@@ -4,6 +4,7 @@ use std::{fs, path::Path};
 
 use liteagent::SchemaKind;
 
+mod dashboards;
 mod reference;
 
 /// A file that must have this content.
@@ -20,7 +21,9 @@ fn generated() -> Vec<Generated> {
         file("docs/reference/cli.md", reference::cli()),
         file("docs/reference/errors.md", reference::errors()),
         file("docs/reference/events.md", reference::events()),
+        file("docs/reference/metrics.md", reference::metrics()),
         file("docs/reference/routes.md", reference::routes()),
+        file("docs/reference/settings.md", format!("{}{}", reference::NOTE, liteagent::settings_reference())),
         file("docs/reference/templates.md", reference::templates()),
         file("docs/picture.svg", reference::picture(&registry)),
         file("docs/nodes/README.md", reference::nodes(&registry)),
@@ -30,6 +33,7 @@ fn generated() -> Vec<Generated> {
     }
     let api = liteagent_server::document().to_pretty_json().expect("the document has a JSON form");
     files.push(file("schemas/openapi.json", format!("{api}\n")));
+    files.extend(dashboards::all().map(|(path, content)| file(&path, content)));
     for spec in registry.iter() {
         files.push(file(&format!("docs/nodes/{}.md", spec.type_name), reference::node(spec)));
     }

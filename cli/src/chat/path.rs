@@ -3,7 +3,7 @@
 use liteagent_engine::{
     codes,
     id::RunId,
-    store::{Journal, StoredTurn},
+    store::{Journal, StoredTurn, TurnPage},
     usage::Usage,
 };
 
@@ -33,15 +33,13 @@ impl Path {
     /// When the store fails, or the conversation belongs to another workflow.
     pub(super) async fn load(journal: &dyn Journal, id: &str, workflow: &str) -> Result<Self, Failure> {
         const MOST: u32 = 100_000;
-        let all = journal.conversations(None, MOST).await?;
-        let Some(row) = all.into_iter().find(|row| row.id == id) else { return Ok(Self::default()) };
+        let Some(row) = journal.conversation_row(id).await? else { return Ok(Self::default()) };
         if row.workflow != workflow {
             let message = format!("the conversation `{id}` is one with `{}`, not with `{workflow}`", row.workflow);
             return Err(Failure::usage(codes::UNKNOWN_NAME, message)
                 .hint(format!("go on with `liteagent chat {} --conversation {id}`", row.workflow)));
         }
-        let mut turns = journal.turns_before(row.head, MOST as usize).await?;
-        turns.extend(journal.turn(row.head).await?);
+        let turns = journal.turns(id, TurnPage { newest_first: false, after: None, limit: MOST }).await?;
         let said = |turn: StoredTurn| Said { run: turn.run, message: turn.message };
         Ok(Self { turns: turns.into_iter().map(said).collect(), beside: None })
     }

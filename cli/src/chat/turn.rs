@@ -15,7 +15,7 @@ use super::{Chat, lines::Line};
 use crate::{
     answer,
     failure::{Exit, Failure},
-    follow::{by, described, go_on, settled, tell_queued, tell_waits},
+    follow::{PROGRAM, by, described, go_on, settled, tell_queued, tell_waits},
     progress::count,
 };
 
@@ -149,7 +149,7 @@ impl Chat<'_> {
             let all: Vec<_> = open.iter().map(row).collect();
             self.tell(run, &json!({ "status": "waiting", "waiting_for": all }))?;
         } else {
-            tell_waits(self.shell, run, open);
+            tell_waits(self.shell, PROGRAM, run, open);
         }
         Ok(Came::Wait)
     }

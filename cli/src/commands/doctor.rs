@@ -1,14 +1,11 @@
 //! `doctor`: what is wrong with this machine or this project, and how to mend it.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::Path,
-};
+use std::{fs, path::Path};
 
+use clap::ValueEnum;
 use liteagent_backends::Room;
 use liteagent_engine::{
-    capability::model::Models as _,
+    capability::{how_to_set, model::Models as _},
     codes,
     diagnostic::Severity,
     load::{LoadOptions, load},
@@ -17,6 +14,8 @@ use liteagent_guests::{packages::LOCK, python};
 use liteagent_local_models::weights::{self, MODELS, Model};
 use liteagent_nodes::egress::EgressPolicy;
 use liteagent_sandbox_protocol::{Language, Request};
+use serde::Serialize;
+use serde_json::json;
 
 use crate::{
     config::{
@@ -32,23 +31,38 @@ use crate::{
     shell::Shell,
 };
 
-/// Settings of the environment that this program reads.
-const SETTINGS: [&str; 10] = [
-    "LITEAGENT_CACHE",
-    "LITEAGENT_DATA",
-    "LITEAGENT_ENV",
-    "LITEAGENT_LEASE",
-    "LITEAGENT_LOG",
-    "LITEAGENT_MCP_PROGRAMS",
-    "LITEAGENT_MIN_FREE",
-    "LITEAGENT_MODEL",
-    "LITEAGENT_PYTHON",
-    "LITEAGENT_SECRET_",
-];
+mod server;
+mod settings;
 
 /// Checks this machine and this project.
 #[derive(clap::Args)]
-pub(crate) struct Doctor {}
+pub(crate) struct Doctor {
+    /// How the findings are written to stdout
+    #[arg(long, value_enum, default_value_t)]
+    format: Format,
+    /// Shows every setting, and not only those that are set
+    #[arg(long)]
+    settings: bool,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    #[default]
+    Text,
+    /// One JSON object
+    Json,
+}
+
+/// What a check found.
+#[derive(Serialize)]
+struct Checked {
+    name: &'static str,
+    status: &'static str,
+    text: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    mend: Option<String>,
+}
 
 /// What a check found.
 enum Finding {
@@ -64,16 +78,18 @@ use Finding::{Bad, Good, Odd};
 /// One thing to check. A check that cannot look says so, it does not fail the command.
 type Check = (&'static str, fn(&Project) -> Finding);
 
-const CHECKS: [Check; 14] = [
+const CHECKS: [Check; 16] = [
     ("project", project),
     ("data folder", data_folder),
     ("database", database),
     ("disk space", disk_space),
+    ("clock", server::clock),
     ("file roots", file_roots),
     ("http", http),
     ("sandbox", sandbox),
     ("documents", documents),
     ("vector store", vector_store),
+    ("server", server::server),
     ("environment", environment),
     ("secrets", secrets),
     ("models", models),
@@ -82,25 +98,47 @@ const CHECKS: [Check; 14] = [
 ];
 
 impl Doctor {
-    #[expect(clippy::unused_self, reason = "every verb has the same form")]
     pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
         let here = Project::here()?;
         let mut exit = Exit::Done;
+        let mut checked = Vec::new();
         for (name, check) in CHECKS {
-            let (mark, text, mend) = match check(&here) {
-                Good(text) => ("ok  ", text, None),
-                Odd(text, mend) => ("odd ", text, Some(mend)),
-                Bad(text, mend) => {
-                    exit = Exit::Failed;
-                    ("BAD ", text, Some(mend))
-                }
-            };
-            shell.out(format!("{mark}  {name:<12}  {text}"))?;
-            if let Some(mend) = mend {
-                shell.out(format!("{:20}to mend it: {mend}", ""))?;
+            let found = Checked::of(name, check(&here));
+            if found.status == "bad" {
+                exit = Exit::Failed;
             }
+            if self.format == Format::Text {
+                shell.out(found.line())?;
+            }
+            checked.push(found);
+        }
+        let settings = settings::look(&here);
+        if settings.iter().any(settings::Looked::is_bad) {
+            exit = Exit::Failed;
+        }
+        match self.format {
+            Format::Text => shell.out(settings::lines(&settings, self.settings))?,
+            Format::Json => shell.json(&json!({ "checks": checked, "settings": settings }))?,
         }
         Ok(exit)
+    }
+}
+
+impl Checked {
+    fn of(name: &'static str, finding: Finding) -> Self {
+        let (status, text, mend) = match finding {
+            Good(text) => ("ok", text, None),
+            Odd(text, mend) => ("odd", text, Some(mend)),
+            Bad(text, mend) => ("bad", text, Some(mend)),
+        };
+        Self { name, status, text, mend }
+    }
+
+    fn line(&self) -> String {
+        let Self { name, status, text, mend } = self;
+        let mark = if *status == "bad" { "BAD" } else { status };
+        let mend = mend.as_ref().map(|mend| format!("\n{:20}to mend it: {mend}", "")).unwrap_or_default();
+        format!("{mark:<4}  {name:<12}  {text}{mend}")
     }
 }
 
@@ -120,6 +158,10 @@ fn data_folder(here: &Project) -> Finding {
     let probe = data.join(format!(".probe-{}", std::process::id()));
     let tried = fs::create_dir_all(&data).and_then(|()| fs::write(&probe, b"x")).and_then(|()| fs::remove_file(&probe));
     match tried {
+        Ok(()) if server::is_open_to_others(&data) => Odd(
+            format!("{} can be written, by others too", data.display()),
+            format!("take the right from them: `chmod go-w {}`", data.display()),
+        ),
         Ok(()) => Good(format!("{} can be written", data.display())),
         Err(error) => Bad(
             format!("{} cannot be written: {error}", data.display()),
@@ -300,34 +342,35 @@ fn interpreters(here: &Project) -> Finding {
 }
 
 fn environment(_: &Project) -> Finding {
-    let is_known = |name: &String| {
-        SETTINGS.iter().any(|known| if known.ends_with('_') { name.starts_with(known) } else { name == known })
-    };
     let ours = std::env::vars_os()
         .filter_map(|(name, _)| name.into_string().ok())
         .filter(|name| name.starts_with("LITEAGENT_"));
-    if let Some(unknown) = ours.into_iter().find(|name| !is_known(name)) {
+    if let Some(unknown) = ours.into_iter().find(|name| !crate::settings::is_known(name)) {
         return Odd(
             format!("`{unknown}` is no setting"),
-            format!("unset it; the settings are {}", SETTINGS.join(", ")),
+            "unset it; `liteagent doctor --settings` lists every one".to_owned(),
         );
     }
     Good("every setting is known".to_owned())
 }
 
 fn secrets(here: &Project) -> Finding {
-    let secrets = match here.config.secrets(&here.root) {
+    let secrets = match here.secrets() {
         Ok(secrets) => secrets,
         Err(failure) => return Bad(failure.message, failure.hint.unwrap_or_else(|| "mend `.env`".to_owned())),
     };
-    let rules: BTreeMap<_, _> = secrets.rules().collect();
-    if let Some(name) = rules.keys().find(|name| secrets.get(name).is_none()) {
+    if let Some(name) = secrets.ruled().iter().find(|name| !secrets.has(name)) {
         return Odd(
             format!("`[secrets.{name}]` of `{}` is about a secret that is not there", config::FILE),
-            format!("set `LITEAGENT_SECRET_{name}` in the environment or in `.env`, or remove the table"),
+            format!("{}, or remove the table", how_to_set(name)),
         );
     }
-    let names: BTreeSet<_> = secrets.iter().map(|(name, _)| name).collect();
+    let names = secrets.names();
+    let unreadable = names.iter().find_map(|name| Some((name, secrets.read(name).err()?)));
+    if let Some((_, error)) = unreadable {
+        let mend = error.hint.unwrap_or_else(|| "run `liteagent secrets list`".to_owned());
+        return Odd(error.message, mend);
+    }
     if names.is_empty() {
         return Good("none".to_owned());
     }
@@ -336,18 +379,18 @@ fn secrets(here: &Project) -> Finding {
         Some(entries) if entries.is_empty() => "none".to_owned(),
         Some(entries) => entries.join(", "),
     };
-    let shown = |name: &str| {
-        let rules = rules.get(name).copied().cloned().unwrap_or_default();
+    let shown = |name: &String| {
+        let rules = secrets.rules(name);
         let hosts = rules.hosts.map(|hosts| hosts.iter().map(ToString::to_string).collect());
         let workflows = rules.workflows.map(|workflows| workflows.iter().map(ToString::to_string).collect());
         format!("{name} (hosts: {}; workflows: {})", list(hosts), list(workflows))
     };
-    Good(names.into_iter().map(shown).collect::<Vec<_>>().join(", "))
+    Good(names.iter().map(shown).collect::<Vec<_>>().join(", "))
 }
 
 /// Nobody is called but an Ollama, and that only where nothing else stands for an alias.
 fn models(here: &Project) -> Finding {
-    let router = here.config.secrets(&here.root).and_then(|secrets| block_on(here.config.router(&secrets)));
+    let router = here.secrets().and_then(|secrets| block_on(here.config.router(&secrets)));
     let router = match router {
         Ok(router) => router,
         Err(failure) => {

@@ -23,7 +23,7 @@ pub(crate) struct Forget {
 impl Forget {
     pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
         let project = Project::here()?;
-        let forgotten = block_on(async { Ok(open_stores(&project).await?.forget(&self.subject).await?) })?;
+        let forgotten = block_on(async { Ok(open_stores(&project).await?.stores.forget(&self.subject).await?) })?;
         let forgotten = forgotten.map_err(|open| {
             let message = format!("nothing was forgotten: {} not ended", still(&open));
             Failure::usage(codes::RUN_STATE, message)

@@ -2,10 +2,7 @@
 
 use clap::Subcommand;
 use liteagent_engine::{
-    capability::{
-        knowledge::{Base, Document, DocumentStatus, Knowledge as _, NewBase},
-        model::{EmbedRequest, Models as _},
-    },
+    capability::knowledge::{Base, Document, DocumentStatus, Knowledge as _},
     time::iso,
 };
 use liteagent_knowledge::{DocumentQuery, KnowledgeBases};
@@ -138,12 +135,8 @@ async fn create(
     language: String,
     shell: &Shell,
 ) -> Result<Exit, Failure> {
-    let router = project.config.router(&project.config.secrets(&project.root)?).await?;
-    // The model alone knows what it is called and how long its vectors are.
-    let probe = EmbedRequest { model: model.to_owned(), texts: vec![name.clone()], ..EmbedRequest::default() };
-    let probe = router.embed(probe).await.map_err(told)?;
-    let dimensions = probe.vectors.first().map_or(0, |vector| vector.len() as u32);
-    let base = bases.create(NewBase { name, model: probe.model, dimensions, language }).await.map_err(told)?;
+    let router = project.config.router(&project.secrets()?).await?;
+    let base = bases.create_for(&*router, name, model, language).await.map_err(told)?;
     shell.note(format!("made `{}` with the vectors of {}, {} long", base.name, base.model, base.dimensions));
     Ok(Exit::Done)
 }
@@ -254,7 +247,7 @@ async fn rebuild(
     model: &str,
     shell: &Shell,
 ) -> Result<Exit, Failure> {
-    let router = project.config.router(&project.config.secrets(&project.root)?).await?;
+    let router = project.config.router(&project.secrets()?).await?;
     let total = bases.base(name).await.map_err(told)?.documents;
     let bar = indicatif::ProgressBar::new(total);
     let done =

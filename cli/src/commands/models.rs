@@ -16,7 +16,7 @@ use crate::{
     failure::{Exit, Failure},
     platform::block_on,
     project::Project,
-    shell::Shell,
+    shell::{Shell, aligned},
 };
 
 mod pull;
@@ -50,7 +50,7 @@ impl Models {
     pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
         let router = async || {
             let project = Project::here()?;
-            let secrets = project.config.secrets(&project.root)?;
+            let secrets = project.secrets()?;
             project.config.router(&secrets).await
         };
         match self.verb.unwrap_or(ModelsVerb::List { json: false }) {
@@ -121,13 +121,7 @@ fn table(all: &[Listed]) -> String {
         };
         [name, listed.aliases.join(" "), can(listed), context(listed), input, output, from.replace('`', "")]
     }));
-    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
-    let widths: Vec<usize> = (0..7).map(width).collect();
-    let line = |row: &[String; 7]| {
-        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("{cell:width$}"));
-        cells.collect::<Vec<_>>().join("  ").trim_end().to_owned()
-    };
-    rows.iter().map(line).collect::<Vec<_>>().join("\n")
+    aligned(&rows)
 }
 
 /// How an answer came.

@@ -12,6 +12,7 @@ use liteagent_engine::{
     value,
     value::Value,
 };
+use serde_json::json;
 
 use crate::{
     config::models::{asks_default, notice},
@@ -22,6 +23,11 @@ use crate::{
     platform::{Platform, block_on},
     progress::{Detail, Progress},
     project::Project,
+    remote::{
+        self, Choice, Client,
+        api::{Reply, Workflow},
+        segment,
+    },
     sandbox,
     shell::Shell,
 };
@@ -71,7 +77,10 @@ impl ShowArgs {
 }
 
 impl Run {
-    pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
+    pub(crate) fn run(self, shell: &Shell, server: &Choice) -> Result<Exit, Failure> {
+        if let Some(server) = server.named()? {
+            return block_on(self.on(&Client::open(server)?, shell));
+        }
         let project = Project::here()?;
         let path = project.find(&self.workflow)?;
         let bundle = Arc::new(load_for_use(&path, shell)?);
@@ -85,6 +94,35 @@ impl Run {
         }
         inputs.ask(&definition.inputs, shell)?;
         block_on(self.start(shell, &project, id, bundle, inputs, trigger))
+    }
+
+    /// Starts it on a server, and follows it from here.
+    async fn on(self, client: &Client, shell: &Shell) -> Result<Exit, Failure> {
+        if self.trigger.is_some() {
+            return Err(Failure::usage(codes::NOT_REMOTE, "a server fires its triggers itself")
+                .hint("leave `--trigger` out, and give the inputs; POST /api/schedules/{workflow}/{name}/fire fires a schedule"));
+        }
+        let workflow: Workflow = client.get(&format!("/api/workflows/{}", segment(&self.workflow))).await?;
+        let declared = workflow.inputs();
+        let mut inputs = self.inputs.read(&declared)?;
+        inputs.refuse_files()?;
+        inputs.ask(&declared, shell)?;
+        let body = json!({
+            "workflow": workflow.name,
+            "inputs": inputs.values(),
+            "mode": "async",
+            "conversation": self.conversation,
+            "subject": self.subject,
+        });
+        // Whatever becomes of the connection, it begins once.
+        let key = RunId::random().to_string();
+        let started: Reply = match client.send_once("/api/runs", &key, &body).await {
+            Err(failure) if failure.code == Some(codes::SERVER_UNREACHABLE) => {
+                client.send_once("/api/runs", &key, &body).await?
+            }
+            started => started?,
+        };
+        remote::follow::follow(client, started.id, &self.show.progress(shell), shell, (&self.show).into()).await
     }
 
     async fn start(
@@ -119,8 +157,8 @@ impl Run {
     fn trigger(&self, definition: &Definition) -> Result<Value, Failure> {
         let Some(key) = &self.trigger else { return Ok(value!({ "type": "cli" })) };
         let declared = definition.triggers.get(key);
-        if matches!(declared, Some(definition::Trigger::Webhook(_))) {
-            let message = format!("the workflow has no schedule `{key}`: it is a webhook");
+        if let Some(kind) = declared.map(definition::Trigger::kind).filter(|kind| *kind != "schedule") {
+            let message = format!("the workflow has no schedule `{key}`: its type is `{kind}`");
             return Err(Failure::usage(codes::UNKNOWN_NAME, message).hint("leave `--trigger` out, and give the inputs"));
         }
         if declared.is_none() {

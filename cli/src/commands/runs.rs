@@ -13,14 +13,18 @@ use crate::{
     failure::{Exit, Failure},
     platform::block_on,
     project::Project,
+    remote::{Choice, Client, beside},
     shell::Shell,
 };
 
+mod cancel;
 mod cut;
 mod export;
 mod go_on;
+mod held;
 mod list;
 mod prune;
+pub(crate) mod remote;
 mod show;
 mod signal;
 mod usage;
@@ -49,8 +53,12 @@ enum RunsVerb {
     Restart(cut::Restart),
     /// Starts a new run that keeps every node that another definition leaves unchanged
     Fork(cut::Fork),
-    /// Stops a run; its `finally` still runs
-    Cancel(go_on::Cancel),
+    /// Stops a run, or many; their `finally` still runs
+    Cancel(cancel::Cancel),
+    /// Lists runs that came out of a backup and wait for their release
+    Held(held::Held),
+    /// Lets held runs go on
+    Release(held::Release),
     /// Answers a node that waits, and goes on with the run
     Signal(signal::Signal),
     /// Prints a run as JSON: its journal and its definition
@@ -62,8 +70,17 @@ enum RunsVerb {
 }
 
 impl Runs {
-    pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
+    pub(crate) fn run(self, shell: &Shell, server: &Choice) -> Result<Exit, Failure> {
+        if let Some(server) = server.named()? {
+            return block_on(self.on(&Client::open(server)?, shell));
+        }
         let project = Project::here()?;
+        // Two processes would execute what one of them was told.
+        if self.steers()
+            && let Some(server) = beside::server(&project)?
+        {
+            return block_on(self.on(&server, shell));
+        }
         match self.verb {
             RunsVerb::List(verb) => block_on(verb.run(&project, shell)),
             RunsVerb::Show(verb) => block_on(verb.run(&project, shell)),
@@ -71,10 +88,45 @@ impl Runs {
             RunsVerb::Restart(verb) => block_on(verb.run(&project, shell)),
             RunsVerb::Fork(verb) => block_on(verb.run(&project, shell)),
             RunsVerb::Cancel(verb) => block_on(verb.run(&project, shell)),
+            RunsVerb::Held(verb) => block_on(verb.run(&project, shell)),
+            RunsVerb::Release(verb) => block_on(verb.run(&project, shell)),
             RunsVerb::Signal(verb) => block_on(verb.run(&project, shell)),
             RunsVerb::Export(verb) => block_on(verb.run(&project, shell)),
             RunsVerb::Usage(verb) => block_on(verb.run(&project, shell)),
             RunsVerb::Prune(verb) => block_on(verb.run(&project, shell)),
+        }
+    }
+
+    /// Whether it lets a run go on in another way: a server that executes the run does that.
+    fn steers(&self) -> bool {
+        match &self.verb {
+            RunsVerb::Resume(_) | RunsVerb::Restart(_) | RunsVerb::Cancel(_) | RunsVerb::Signal(_) => true,
+            RunsVerb::Fork(verb) => !verb.has_a_definition(),
+            RunsVerb::List(_)
+            | RunsVerb::Show(_)
+            | RunsVerb::Held(_)
+            | RunsVerb::Release(_)
+            | RunsVerb::Export(_)
+            | RunsVerb::Usage(_)
+            | RunsVerb::Prune(_) => false,
+        }
+    }
+
+    /// The same for the runs of a server.
+    async fn on(self, client: &Client, shell: &Shell) -> Result<Exit, Failure> {
+        match self.verb {
+            RunsVerb::List(verb) => verb.on(client, shell).await,
+            RunsVerb::Show(verb) => verb.on(client, shell).await,
+            RunsVerb::Restart(verb) => verb.on(client, shell).await,
+            RunsVerb::Fork(verb) => verb.on(client, shell).await,
+            RunsVerb::Cancel(verb) => verb.on(client, shell).await,
+            RunsVerb::Signal(verb) => verb.on(client, shell).await,
+            RunsVerb::Resume(verb) => verb.on(client, shell).await,
+            RunsVerb::Held(verb) => verb.on(client, shell).await,
+            RunsVerb::Release(verb) => verb.on(client, shell).await,
+            RunsVerb::Export(_) => Err(remote::only_here("export")),
+            RunsVerb::Usage(_) => Err(remote::only_here("usage")),
+            RunsVerb::Prune(_) => Err(remote::only_here("prune")),
         }
     }
 }
@@ -92,9 +144,12 @@ pub(super) async fn find(journal: &dyn Journal, meant: &str) -> Result<RunRow, F
     match rows.len() {
         0 => Err(no_run(meant)),
         1 => Ok(rows.remove(0)),
-        count => Err(Failure::usage(codes::NO_RUN, format!("the ids of {count} runs end with `{meant}`"))
-            .hint("give more of the id")),
+        count => Err(several(meant, count)),
     }
+}
+
+fn several(meant: &str, count: usize) -> Failure {
+    Failure::usage(codes::NO_RUN, format!("the ids of {count} runs end with `{meant}`")).hint("give more of the id")
 }
 
 fn no_run(meant: &str) -> Failure {

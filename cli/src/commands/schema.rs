@@ -1,11 +1,13 @@
 //! `schema`: the JSON Schema by which editors complete and check our files.
 
-use liteagent_engine::load::node_types;
+use liteagent_engine::{codes, load::node_types};
 
 use crate::{
     editor::SchemaKind,
     failure::{Exit, Failure},
+    platform::block_on,
     project::Project,
+    remote::{Address, Choice, Client},
     shell::Shell,
 };
 
@@ -21,7 +23,10 @@ pub(crate) struct Schema {
 }
 
 impl Schema {
-    pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
+    pub(crate) fn run(self, shell: &Shell, server: &Choice) -> Result<Exit, Failure> {
+        if let Some(server) = server.named()? {
+            return self.of(server, shell);
+        }
         let kind = if self.test { SchemaKind::Test } else { SchemaKind::Workflow };
         let registry = liteagent_nodes::registry();
         shell.out(if self.project {
@@ -29,6 +34,16 @@ impl Schema {
         } else {
             kind.text()
         })?;
+        Ok(Exit::Done)
+    }
+
+    /// What a server has: its release may be another one.
+    fn of(&self, server: Address, shell: &Shell) -> Result<Exit, Failure> {
+        if self.test || self.project {
+            let message = "a server has the schema of workflow files alone, with its own node types";
+            return Err(Failure::usage(codes::NOT_REMOTE, message).hint("leave `--test` and `--project` out"));
+        }
+        shell.out(block_on(Client::open(server)?.text("/schemas/workflow.schema.json"))?)?;
         Ok(Exit::Done)
     }
 }

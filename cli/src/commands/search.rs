@@ -2,15 +2,10 @@
 
 use clap::ValueEnum;
 use liteagent_engine::{
-    capability::{
-        knowledge::{Filter, Hit, Knowledge as _, Search as Asked, SearchMode},
-        model::{EmbedRequest, Models},
-    },
+    capability::knowledge::{Filter, Hit, Search as Asked, SearchMode},
     codes,
-    error::NodeError,
     value::Value,
 };
-use liteagent_knowledge::KnowledgeBases;
 use serde_json::json;
 
 use crate::{
@@ -67,7 +62,7 @@ impl Search {
         let filter = self.filter.as_deref().map(read_filter).transpose()?;
         let hits = block_on(async {
             let bases = knowledge::open(&project).await?;
-            let router = project.config.router(&project.config.secrets(&project.root)?).await?;
+            let router = project.config.router(&project.secrets()?).await?;
             let asked = Asked {
                 mode: match self.by {
                     By::Hybrid => SearchMode::Hybrid,
@@ -81,7 +76,7 @@ impl Search {
                 weights: (0.5, 0.5),
                 filter,
             };
-            find(&bases, &*router, &self.knowledge, asked).await.map_err(told)
+            bases.ask(&*router, &self.knowledge, asked).await.map_err(told)
         })?;
         if self.json {
             shell.json(&hits.iter().map(row).collect::<Vec<_>>())?;
@@ -92,26 +87,6 @@ impl Search {
         }
         Ok(Exit::Done)
     }
-}
-
-/// Searches, with a vector by the model of the base where one is needed.
-pub(crate) async fn find(
-    bases: &KnowledgeBases,
-    models: &dyn Models,
-    base: &str,
-    asked: Asked,
-) -> Result<Vec<Hit>, NodeError> {
-    let model = bases.base(base).await?.model;
-    let vector = match asked.mode {
-        SearchMode::Keyword => None,
-        SearchMode::Vector | SearchMode::Hybrid => {
-            let texts = vec![asked.text.clone()];
-            let embedded =
-                models.embed(EmbedRequest { model, texts, questions: true, ..EmbedRequest::default() }).await?;
-            embedded.vectors.into_iter().next().map(|vector| (embedded.model, vector))
-        }
-    };
-    bases.search(base, &Asked { vector, ..asked }).await
 }
 
 fn read_filter(text: &str) -> Result<Filter, Failure> {

@@ -10,25 +10,33 @@ use std::{
 use clap::builder::FalseyValueParser;
 use ipnet::IpNet;
 use liteagent_engine::{capability::model::Models as _, codes, time::SystemClock};
-use liteagent_server::{Ended, Folder, Listeners, Metrics, Parts, Server, Settings, Synced, serve, store::SqliteStore};
+use liteagent_server::{
+    Ended, Folder, KnowledgeParts, Listeners, Metrics, Parts, Server, Settings, Synced, Uploads, serve,
+    store::SqliteStore,
+};
 use serde_json::json;
 
 use crate::{
-    config::{Config, setting},
+    config::{Config, keys::Keys, setting},
     failure::{Exit, Failure},
-    kept,
+    kept, library,
     listening::{Listening, told},
-    platform::{Platform, runtime},
+    platform::{Platform, Watch, runtime},
     progress::count,
     project::{Project, shown},
+    remote::beside,
     sandbox,
     shell::Shell,
 };
 
 mod access;
+mod dependencies;
+mod traces;
 
 /// The file in the data folder that keeps the development key.
 const DEV_KEY: &str = "dev-key";
+/// The workflow that indexes a document which is sent to the server.
+const INDEXING: &str = "indexing/document";
 
 /// Serves workflows, runs and chat through an API, with everything in this process.
 #[derive(clap::Args)]
@@ -76,36 +84,62 @@ impl Serve {
     async fn serve(&self, shell: &Shell, project: &Project) -> Result<Exit, Failure> {
         let listening = Listening::on(self.host, self.port, "--port", codes::SERVER_LISTEN).await?;
         let told = |times| told(times).map_err(|error| cannot("wait for signals", &error));
-        let port = self.metrics_port.unwrap_or(if self.port == 0 { 0 } else { self.port.saturating_add(1_000) });
-        let counted = Listening::on(self.metrics_host, port, "--metrics-port", codes::SERVER_LISTEN).await?;
+        let counted =
+            Listening::on(self.metrics_host, self.port_of_metrics(), "--metrics-port", codes::SERVER_LISTEN).await?;
         let (stop, stop_now) = (told(1)?, told(2)?);
 
+        let is_production = self.is_production()?;
+        let data = project.data();
+        let jwt_secret = access::jwt_secret(setting("JWT_SECRET").as_deref(), is_production, &data)?;
+        let secret_keys = Keys::Needed { is_production }.of(&data)?;
         let metrics = Arc::new(Metrics::default());
-        let platform = Platform::observed(project, metrics.clone()).await?;
+        let traces = traces::open(&metrics)?;
+        let watch = Watch::of_all(&metrics, traces.as_ref());
+        let platform = Platform::watched(project, watch).await?;
         let store = SqliteStore::open(&project.data()).await?;
         let parts = Parts {
             engine: platform.engine.clone(),
             stores: platform.stores.clone(),
             registry: project.node_types(),
-            models: platform.models.clone(),
+            models: platform.watched.clone(),
             store: Arc::new(store),
             clock: Arc::new(SystemClock),
             metrics,
+            knowledge: KnowledgeParts {
+                bases: platform.knowledge.clone(),
+                files: platform.files.clone(),
+                indexing: Arc::new(library::workflow(project, INDEXING, shell)?),
+            },
+            traces: traces.clone(),
+            dependencies: dependencies::of(project)?,
+            secrets: platform.secrets.clone(),
+            files: platform.files.clone(),
         };
-        let is_production = !self.host.is_loopback() || sandbox::is_production(setting)?;
-        let data = project.data();
+        let dev_key = if is_production { None } else { Some(dev_key(&data)?) };
         let settings = Settings {
-            dev_key: if is_production { None } else { Some(dev_key(&data)?) },
-            jwt_secret: access::jwt_secret(setting("JWT_SECRET").as_deref(), is_production, &data)?,
+            dev_key: dev_key.clone(),
+            jwt_secret,
+            secret_keys,
             admin: access::admin()?,
             is_loopback: self.host.is_loopback(),
             names: self.names.clone(),
             proxies: self.proxies.clone(),
             tls: self.tls,
+            retention: project.config.retention.retention(),
+            budgets: project.config.budget.budgets(),
+            data: Some(data.clone()),
+            uploads: Uploads {
+                room: Some((data.clone(), project.config.min_free()?)),
+                ..project.config.uploads.uploads()?
+            },
             ..Settings::default()
         };
+        platform.engine.limit(project.config.limits.capacity());
         let server = Server::open(parts, settings).await?;
-        let synced = server.follow(self.folder(project)?, project.node_types()).await?;
+        for (name, why) in server.unreadable_secrets() {
+            shell.note(format!("warning: the secret `{name}` of the vault cannot be read: {why}"));
+        }
+        let synced = server.follow(self.folder(project, !is_production)?, project.node_types()).await?;
         let url = self.url(listening.address);
         shell.note(format!("definitions: {}", told_of(&synced)));
         shell.note(format!("metrics: http://{}/metrics", counted.address));
@@ -115,6 +149,11 @@ impl Serve {
         if !is_production {
             shell.note(welcome(&server, &url, &platform, project));
         }
+        // In production nobody is known without signing in.
+        let _announced = match &dev_key {
+            Some(key) => beside::announce(&data, listening.address, key)?,
+            None => None,
+        };
         shell.note(format!("liteagent: {url}"));
 
         let serving = serve(
@@ -131,11 +170,43 @@ impl Serve {
             shell.note(format!("requests that still went on after {} s were cut off", self.drain));
         }
         platform.close().await?;
+        if let Some(traces) = traces {
+            traces.close(Duration::from_secs(5)).await;
+        }
         Ok(Exit::Done)
     }
 }
 
 impl Serve {
+    /// The addresses that it listens on, each with the variable of its port.
+    pub(super) fn addresses(&self) -> [(SocketAddr, &'static str); 2] {
+        let api = SocketAddr::new(self.host, self.port);
+        [(api, "API_PORT"), (SocketAddr::new(self.metrics_host, self.port_of_metrics()), "API_METRICS_PORT")]
+    }
+
+    /// By default 1000 more than that of the API.
+    fn port_of_metrics(&self) -> u16 {
+        self.metrics_port.unwrap_or(if self.port == 0 { 0 } else { self.port.saturating_add(1_000) })
+    }
+
+    /// Whether it is the platform at work, and not a developer's machine.
+    fn is_production(&self) -> Result<bool, Failure> {
+        Ok(!self.host.is_loopback() || sandbox::is_production(setting)?)
+    }
+
+    /// What would keep it from starting, besides ports: secrets that are missing or could be guessed, half an owner.
+    ///
+    /// # Errors
+    /// What is missing.
+    pub(super) fn prepared(&self, project: &Project) -> Result<(), Failure> {
+        let secret = setting("JWT_SECRET");
+        let (is_production, data) = (self.is_production()?, project.data());
+        access::jwt_secret(secret.as_deref(), is_production, &data)?;
+        Keys::Needed { is_production }.of(&data)?;
+        access::admin()?;
+        self.folder(project, !is_production).map(drop)
+    }
+
     /// Where people reach the server.
     fn url(&self, address: SocketAddr) -> String {
         let scheme = if self.tls { "https" } else { "http" };
@@ -147,14 +218,14 @@ impl Serve {
     }
 
     /// The folder of definitions.
-    fn folder(&self, project: &Project) -> Result<Folder, Failure> {
+    fn folder(&self, project: &Project, is_owner: bool) -> Result<Folder, Failure> {
         let root = self.definitions.as_deref().unwrap_or(&project.root);
         let root = root.canonicalize().map_err(|error| {
             Failure::usage(codes::FILE_UNREADABLE, format!("the folder `{}` cannot be read: {error}", root.display()))
                 .hint("name a folder with workflows: `--definitions DIR`")
         })?;
         let of = Project { root: root.clone(), config: Config::default() };
-        Ok(Folder { list: Arc::new(move || of.workflows(&of.root)), root })
+        Ok(Folder { is_owner, list: Arc::new(move || of.workflows(&of.root)), root })
     }
 }
 
@@ -186,7 +257,14 @@ fn welcome(server: &Server, url: &str, platform: &Platform, project: &Project) -
 }
 
 fn told_of(synced: &Synced) -> String {
-    let published = count(synced.workflows, "workflow");
+    let mut published = count(synced.workflows, "workflow");
+    if let [first, ..] = &*synced.waiting {
+        let verb = if synced.waiting.len() == 1 { "waits" } else { "wait" };
+        let what = count(synced.waiting.len(), "file");
+        published = format!(
+            "{published}; {what} {verb} for an owner who publishes them, such as `{first}`: `liteagent explain LA4305`"
+        );
+    }
     match &*synced.broken {
         [] => published,
         [one] => format!("{published}; `{one}` has errors: `liteagent check` tells which"),

@@ -175,7 +175,7 @@ impl Test {
                 Ok(())
             })?;
         }
-        let code = sandbox::code(sandbox);
+        let code = sandbox::code(sandbox, None);
         let (next, done) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
         let work = || {
             loop {
@@ -198,7 +198,7 @@ impl Test {
 
 /// The real models and services of a project.
 fn live(runtime: &Runtime, project: &Project) -> Result<Live, Failure> {
-    let secrets = project.config.secrets(&project.root)?;
+    let secrets = project.secrets()?;
     let models = runtime.block_on(project.config.router(&secrets))?;
     let http = Arc::new(project.config.egress()?);
     Ok(Live::new(runtime, models, http, secrets))

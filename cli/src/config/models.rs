@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use liteagent_engine::{
     bundle::Bundle,
-    capability::{Secrets, model::Models},
+    capability::{Secrets, Watcher, model::Models},
     codes,
     node::{NodeSpec, Registry},
     time::SystemClock,
@@ -22,18 +22,31 @@ use crate::failure::Failure;
 
 impl Config {
     /// The models of this installation. Nobody is called, unless nothing but an Ollama can stand for an alias.
-    pub(crate) async fn router(&self, secrets: &Secrets) -> Result<Arc<Router>, Failure> {
+    pub(crate) async fn router(&self, secrets: &Arc<Secrets>) -> Result<Arc<Router>, Failure> {
+        self.router_watched(secrets, None).await
+    }
+
+    /// The same; `watcher` is told what happens to calls of models on their way.
+    pub(crate) async fn router_watched(
+        &self,
+        secrets: &Arc<Secrets>,
+        watcher: Option<Arc<dyn Watcher>>,
+    ) -> Result<Arc<Router>, Failure> {
         let deployment = self.deployment(secrets)?;
         // Addresses that are configured here are allowed for calls of models, and for nothing else.
         let policy = EgressPolicy::parse(deployment.endpoints())
             .map_err(|error| Failure::usage(codes::CONFIG, format!("`providers` of `{FILE}`: {error}")))?;
-        let http = Arc::new(Egress::new(policy).without_limit_of_silence());
+        let http = Egress::new(policy).without_limit_of_silence();
+        let http = match &watcher {
+            Some(watcher) => http.watched(watcher.clone(), "models"),
+            None => http,
+        };
         let local: Arc<dyn Models> = Arc::new(LocalModels::new(LocalConfig::new(weights::folder())));
         let plugged = [(liteagent_local_models::PROVIDER.to_owned(), local)];
-        Ok(Arc::new(Router::open(deployment, http, Arc::new(SystemClock), plugged).await))
+        Ok(Arc::new(Router::open_watched(deployment, Arc::new(http), Arc::new(SystemClock), plugged, watcher).await))
     }
 
-    fn deployment(&self, secrets: &Secrets) -> Result<Deployment, Failure> {
+    fn deployment(&self, secrets: &Arc<Secrets>) -> Result<Deployment, Failure> {
         resolve(&self.providers, &self.models, secrets, &setting).map_err(|error| {
             let is_variable = error.place.chars().all(|letter| letter.is_ascii_uppercase() || letter == '_');
             let place =

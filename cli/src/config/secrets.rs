@@ -1,15 +1,17 @@
-//! Secrets: their values come from the environment and from `.env`, the rules of their owner from `liteagent.toml`.
+//! Secrets: their values come from the environment, from `.env` and from the vault, the rules of their owner from
+//! `liteagent.toml` and from the vault.
 
-use std::{collections::BTreeMap, path::Path, str::FromStr};
+use std::{collections::BTreeMap, path::Path, str::FromStr, sync::Arc};
 
 use liteagent_engine::{
     capability::{SecretRules, Secrets},
     codes,
 };
+use liteagent_server::Vault;
 use serde::Deserialize;
 
-use super::{Config, FILE, text_of};
-use crate::failure::Failure;
+use super::{Config, FILE, keys::Keys, text_of};
+use crate::{failure::Failure, project::Project};
 
 /// Names in the environment, and in `.env`, that give secrets.
 const PREFIX: &str = "LITEAGENT_SECRET_";
@@ -27,18 +29,28 @@ pub(crate) struct SecretConfig {
 impl Config {
     /// The secrets of the environment and of `.env` under the rules of `liteagent.toml`; the environment wins. Other
     /// names are not looked at.
-    pub(crate) fn secrets(&self, folder: &Path) -> Result<Secrets, Failure> {
+    fn secrets(&self, folder: &Path) -> Result<Secrets, Failure> {
         let rules = self.secrets.iter().map(|(name, config)| Ok((name.clone(), config.rules(name)?)));
         let rules = rules.collect::<Result<Vec<_>, Failure>>()?;
-        let mut values = of_dot_env(folder)?;
-        for (name, value) in std::env::vars_os() {
-            if let (Some(name), Some(value)) =
-                (name.to_str().and_then(|name| name.strip_prefix(PREFIX)), value.to_str())
-            {
-                values.insert(name.to_owned(), value.to_owned());
-            }
-        }
-        Ok(Secrets::new(values).with_rules(rules))
+        let of_environment = std::env::vars_os().filter_map(|(name, value)| {
+            Some((name.to_str()?.strip_prefix(PREFIX)?.to_owned(), value.to_str()?.to_owned()))
+        });
+        Ok(Secrets::new(of_environment).with_file(of_dot_env(folder)?).with_rules(rules))
+    }
+}
+
+impl Project {
+    /// The secrets of the environment, of `.env` and of the vault; what comes first wins.
+    pub(crate) fn secrets(&self) -> Result<Arc<Secrets>, Failure> {
+        let secrets = self.secrets_without_vault()?;
+        let data = self.data();
+        Vault::read(&data, &Keys::Known.of(&data)?, &secrets)?;
+        Ok(secrets)
+    }
+
+    /// The same for who opens the vault itself.
+    pub(crate) fn secrets_without_vault(&self) -> Result<Arc<Secrets>, Failure> {
+        self.config.secrets(&self.root).map(Arc::new)
     }
 }
 
@@ -103,7 +115,7 @@ mod tests {
     #[test]
     fn only_prefixed_names_of_a_dot_env_file_are_secrets() {
         let secrets = secrets("", "# x\nDATABASE_URL=a\nexport LITEAGENT_SECRET_TOKEN_A='s p'\n").unwrap();
-        assert_eq!(secrets.get("TOKEN_A"), Some("s p"));
+        assert_eq!(secrets.get("TOKEN_A").as_deref(), Some("s p"));
         assert_eq!(secrets.get("DATABASE_URL"), None);
     }
 

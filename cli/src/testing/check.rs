@@ -96,7 +96,7 @@ impl Check<'_> {
             Trigger::Schedule(schedule) => {
                 vec![("scheduled_at", &schedule.scheduled_at), ("previous_at", &schedule.previous_at)]
             }
-            Trigger::Name(_) | Trigger::Request(_) => Vec::new(),
+            Trigger::Name(_) | Trigger::Request(_) | Trigger::After(_) => Vec::new(),
         };
         for (field, time) in times {
             if let Some(Err(message)) = time.as_deref().map(moment) {
@@ -114,6 +114,7 @@ impl Check<'_> {
             Trigger::Name(_) => return,
             Trigger::Schedule(_) => "schedule",
             Trigger::Request(_) => "webhook",
+            Trigger::After(_) => "after",
         };
         if let Some(kind) = declared.map(definition::Trigger::kind).filter(|kind| *kind != written) {
             let message = format!("the trigger `{name}` is a {kind}, and not a {written}");

@@ -59,7 +59,7 @@ struct State {
 pub(super) struct Load<'a> {
     pub(super) live: Option<&'a Arc<Live>>,
     pub(super) recording: Option<&'a Recording>,
-    pub(super) secrets: &'a Secrets,
+    pub(super) secrets: &'a Arc<Secrets>,
     pub(super) registry: &'a Registry,
     pub(super) file: String,
     pub(super) again: String,
@@ -67,7 +67,7 @@ pub(super) struct Load<'a> {
 
 impl Deck {
     pub(super) fn new(load: Load<'_>, seen: Arc<Seen>) -> Self {
-        let names: Vec<_> = load.secrets.iter().map(|(name, _)| name.to_owned()).collect();
+        let names: Vec<_> = load.secrets.names().into_iter().collect();
         let calls =
             |requires: &[Capability]| requires.iter().any(|one| matches!(one, Capability::Models | Capability::Http));
         let kinds = load.registry.iter().filter(|spec| calls(spec.meta.requires) || spec.type_name == TOOL);

@@ -6,6 +6,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::{Map, Value as Json};
 
+use super::ended::AfterRun;
+
 /// Tests of a workflow: what it is given, what stands in for its nodes, and what must come of it.
 #[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
@@ -126,6 +128,8 @@ pub(crate) enum Trigger {
     Schedule(Schedule),
     /// A webhook of the workflow, with what it is sent.
     Request(Request),
+    /// A trigger of the workflow that waits for runs of another one, with the run that ended.
+    After(AfterRun),
 }
 
 impl Trigger {
@@ -135,6 +139,7 @@ impl Trigger {
             Self::Name(name) => name,
             Self::Schedule(schedule) => &schedule.name,
             Self::Request(request) => &request.name,
+            Self::After(after) => &after.name,
         }
     }
 }

@@ -29,7 +29,7 @@ pub(crate) struct Live {
     models: Arc<dyn Models>,
     http: Arc<dyn Http>,
     /// The secrets of this machine.
-    pub(super) secrets: Secrets,
+    pub(super) secrets: Arc<Secrets>,
     running: Arc<AtomicUsize>,
 }
 
@@ -37,7 +37,7 @@ pub(crate) struct Live {
 struct Call<T>(JoinHandle<T>, Arc<AtomicUsize>);
 
 impl Live {
-    pub(crate) fn new(runtime: &Runtime, models: Arc<dyn Models>, http: Arc<dyn Http>, secrets: Secrets) -> Self {
+    pub(crate) fn new(runtime: &Runtime, models: Arc<dyn Models>, http: Arc<dyn Http>, secrets: Arc<Secrets>) -> Self {
         Self { runtime: runtime.handle().clone(), models, http, secrets, running: Arc::default() }
     }
 

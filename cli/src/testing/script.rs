@@ -150,7 +150,7 @@ impl<'a> Script<'a> {
         let defaults = &suite.file.defaults;
         let at = defaults.clock.as_deref().map_or(Ok(BEGIN), moment)?;
         let live = live.filter(|_| suite.file.uses_cassette(test));
-        let secrets = secrets(defaults.secrets.clone(), live);
+        let secrets = Arc::new(secrets(defaults.secrets.clone(), live));
         let deck = suite.file.uses_cassette(test).then(|| Load {
             live,
             recording: suite.cassette.tests.get(&test.name),
@@ -354,9 +354,11 @@ impl<'a> Script<'a> {
 /// The secrets of a test: those of its file. When it is recorded, those of this machine stand in their places.
 fn secrets(own: IndexMap<String, String>, live: Option<&Arc<Live>>) -> Secrets {
     let Some(live) = live else { return Secrets::new(own) };
-    let real = live.secrets.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
-    let rules = live.secrets.rules().map(|(name, rules)| (name.to_owned(), rules.clone()));
-    Secrets::new(own.into_iter().chain(real)).with_rules(rules)
+    let names = live.secrets.names();
+    let real = names.iter().filter_map(|name| Some((name.clone(), live.secrets.get(name)?.to_string())));
+    let ruled =
+        names.union(&live.secrets.ruled()).map(|name| (name.clone(), live.secrets.rules(name))).collect::<Vec<_>>();
+    Secrets::new(own.into_iter().chain(real)).with_rules(ruled)
 }
 
 impl<'t> Step<'t> {

@@ -84,7 +84,7 @@ impl World {
     pub(super) fn new(
         registry: Registry,
         code: Arc<dyn Code>,
-        secrets: Secrets,
+        secrets: Arc<Secrets>,
         at: Millis,
         deck: Option<Load<'_>>,
     ) -> Result<Self, Trouble> {
@@ -102,7 +102,7 @@ impl World {
             models: Some(Arc::new(ScriptedModels::new(fakes.clone(), deck.clone(), clock.clone()))),
             http: deck.clone().map(|deck| deck as Arc<dyn Http>),
             mcp: deck.clone().map(|deck| deck as Arc<dyn Mcp>),
-            secrets: Arc::new(secrets),
+            secrets,
             ..Capabilities::default()
         };
         let mut world = Self { clock, seen, fakes, deck, code, registry, store, caps: Arc::new(caps), life: None };

@@ -34,9 +34,9 @@ fn every_workflow_in_the_documentation_checks_clean() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// A `console` block holds commands (`$ liteagent ...` and `$ curl ...`) and what they say. The workflows of the page lie in the
+/// A `console` block holds commands (`$ liteagent ...`, `$ curl ...`, `$ mkdir ...`, `$ sed ...`) and what they say. The workflows of the page lie in the
 /// folder under their names, and so do blocks whose fence names a file: "```yaml greet.test.yaml". After
-/// `$ liteagent serve &` a server answers until the end of the page.
+/// `$ liteagent serve ... &` a server answers until the end of the page.
 #[test]
 fn every_command_in_the_guides_works() {
     let mut wrong = Vec::new();
@@ -52,12 +52,13 @@ fn every_command_in_the_guides_works() {
         let mut serving = None;
         for (line, block) in blocks(&text, "console") {
             for (command, expected) in commands(&block) {
-                if command == "liteagent serve &" {
-                    serving = Some(Serving::start(&folder));
+                let served = command.strip_prefix("liteagent serve").and_then(|rest| rest.strip_suffix('&'));
+                if let Some(args) = served {
+                    serving = Some(Serving::start_with(&folder, &words(args), &[]));
                     continue;
                 }
-                let said = match command.strip_prefix("liteagent ") {
-                    Some(line) => folder.run_args(&words(line)),
+                let said = match unset(&command).strip_prefix("liteagent ") {
+                    Some(_) => run(&folder, serving.as_ref(), &command),
                     None => shell(&folder, serving.as_ref(), &command),
                 };
                 let whole = said.out.clone() + &said.err;
@@ -71,10 +72,30 @@ fn every_command_in_the_guides_works() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
+/// Runs the binary, against the server of the page; ` < FILE` gives it a file on standard input, `LITEAGENT_DATA=FOLDER` before it
+/// another data folder.
+fn run(folder: &Folder, serving: Option<&Serving>, line: &str) -> Said {
+    let line = at_server(serving, line);
+    let data = line.strip_prefix(DATA).and_then(|rest| rest.split_once(' ')).map(|(data, _)| data.to_owned());
+    let line = unset(&line).trim_start_matches("liteagent ").to_owned();
+    let (line, file) = line.split_once(" < ").map_or((&*line, None), |(line, file)| (line, Some(file)));
+    let mut command = folder.command(&words(line));
+    command.envs(data.map(|data| ("LITEAGENT_DATA", data)));
+    if let Some(file) = file {
+        command.stdin(fs::File::open(folder.path(file)).unwrap());
+    }
+    Said::of(command.output().unwrap())
+}
+
+/// A line with the address of the server of the page.
+fn at_server(serving: Option<&Serving>, line: &str) -> String {
+    let address = serving.map_or_else(String::new, |serving| serving.address.to_string());
+    line.replace("127.0.0.1:8000", &address)
+}
+
 /// Runs a line as a shell does, against the server of the page.
 fn shell(folder: &Folder, serving: Option<&Serving>, line: &str) -> Said {
-    let address = serving.map_or_else(String::new, |serving| serving.address.to_string());
-    let line = line.replace("127.0.0.1:8000", &address);
+    let line = at_server(serving, line);
     Said::of(Command::new("sh").args(["-c", &line]).current_dir(folder.path("")).output().unwrap())
 }
 
@@ -120,8 +141,16 @@ fn name_of(block: &str) -> &str {
     block.lines().find_map(|line| line.strip_prefix("name:")).unwrap().split('#').next().unwrap().trim()
 }
 
+/// What stands before a command that works in another data folder.
+const DATA: &str = "LITEAGENT_DATA=";
+
+/// A command without that.
+fn unset(command: &str) -> &str {
+    command.strip_prefix(DATA).and_then(|rest| rest.split_once(' ')).map_or(command, |(_, program)| program)
+}
+
 fn is_run(command: &str) -> bool {
-    ["liteagent ", "curl "].iter().any(|program| command.starts_with(program))
+    ["liteagent ", "curl ", "mkdir ", "sed ", DATA].iter().any(|program| command.starts_with(program))
 }
 
 /// The commands of a block, each with the lines that it must say; `...` stands for anything.

@@ -119,6 +119,7 @@ fn written_by_a_newer_release(folder: &Folder) {
         turn: None,
         holds: Vec::new(),
         subject: None,
+        account: None,
         id: RunId::random(),
         workflow: "dream".to_owned(),
         digest: digest.clone(),

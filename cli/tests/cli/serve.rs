@@ -34,7 +34,14 @@ pub(crate) struct Serving {
 impl Serving {
     /// Starts it, and returns when it listens.
     pub(crate) fn start(folder: &Folder) -> Self {
+        Self::start_with(folder, &[], &[])
+    }
+
+    /// The same with arguments and settings of its own.
+    pub(crate) fn start_with(folder: &Folder, args: &[&str], settings: &[(&str, &str)]) -> Self {
         let mut command = folder.command(&["serve", "--port", "0"]);
+        command.args(args);
+        command.envs(settings.iter().copied());
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut err = BufReader::new(child.stderr.take().unwrap());
         let mut said = String::new();
@@ -151,7 +158,7 @@ fn a_folder_is_served_and_followed_and_the_last_good_version_stays() {
     let (status, text) = ask(metrics.unwrap().parse().unwrap(), "", "GET", "/metrics", &Json::Null).unwrap();
     assert_eq!(status, 200, "{text}");
     for line in [
-        "runs_ended_total{workflow=\"hello\",status=\"succeeded\",class=\"\"} ",
+        "liteagent_runs_ended_total{workflow=\"hello\",status=\"succeeded\",class=\"\"} ",
         "route=\"/api/runs\",status=\"404\"} 1",
     ] {
         assert!(text.contains(line), "`{line}` is not in\n{text}");
@@ -246,6 +253,9 @@ fn a_server_that_other_machines_reach_needs_a_secret_and_keeps_its_link_to_itsel
 
     let mut command = folder.command(&["serve", "--port", "0"]);
     command.env("LITEAGENT_ENV", "production").env("JWT_SECRET", liteagent_server::random_key());
+    let Said { err, .. } = Said::of(command.output().unwrap());
+    assert!(err.contains("error[LA4115]: in production the vault needs `SECRET_KEY`"), "{err}");
+    command.env("SECRET_KEY", liteagent_server::random_key());
     let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let said: Vec<String> = lines.take_while(|line| !line.starts_with("liteagent: http://")).collect();
@@ -296,4 +306,72 @@ fn hostile_requests_are_refused_and_nothing_stops() {
     assert_eq!(raw(&serving, &format!("GET /api/runs HTTP/1.1\nHost: localhost\n{many}\n"), b""), 431);
     assert_eq!(raw(&serving, "\u{16}\u{3}\u{1} this is no HTTP at all\n\n", b""), 400);
     assert_eq!(greet(&serving), "Hello Ada");
+}
+
+#[test]
+fn documents_that_were_taken_are_indexed_after_a_kill() {
+    let folder = Folder::new().with("liteagent.toml", "");
+    let serving = Serving::start(&folder);
+    serving.json("POST", "/api/knowledge", &json!({ "name": "manual" }));
+    let ids: Vec<String> = (0..8).map(|number| format!("{number}.md")).collect();
+    for id in &ids {
+        let text = format!("# Chapter {id}\n\n{}", "The guarantee lasts two years. ".repeat(200));
+        let taken = serving.json("POST", "/api/knowledge/manual/documents", &json!({ "id": id, "text": text }));
+        assert!(taken["documents"][0]["run"].is_string(), "{taken}");
+    }
+    serving.kill();
+    let serving = Serving::start(&folder);
+    for id in &ids {
+        let path = format!("/api/knowledge/manual/documents/{id}");
+        let (_, events) = serving.ask("GET", &format!("{path}/events"), &Json::Null).unwrap();
+        assert!(events.contains("\"status\":\"succeeded\""), "{events}");
+        assert_eq!(serving.json("GET", &path, &Json::Null)["status"], "ready");
+    }
+}
+
+#[test]
+fn a_conversation_is_the_same_over_the_api_and_on_the_command_line() {
+    let desk = "\
+name: desk
+conversation: { variables: { said: { type: integer, default: 0 } } }
+nodes:
+  count: { type: assigner, increment: { conversation.said: 1 } }
+  say: { type: answer, needs: [count], text: \"{{ conversation.said }}: {{ inputs.message }}\" }
+";
+    let folder = Folder::new().with("liteagent.toml", "").with("desk.yaml", desk);
+    let serving = Serving::start(&folder);
+    let body = json!({ "workflow": "desk", "inputs": { "message": "over there" } });
+    let conversation = serving.json("POST", "/api/runs", &body)["conversation"].as_str().unwrap().to_owned();
+    assert_eq!(serving.stop().0, 0);
+
+    let said = folder.run_args(&["chat", "desk", "--conversation", &conversation, "--message", "here"]);
+    assert_eq!((said.code, said.out.trim()), (0, "2: here"), "{}", said.err);
+    let serving = Serving::start(&folder);
+    let messages = serving.json("GET", &format!("/api/conversations/{conversation}/messages"), &Json::Null);
+    let texts: Vec<_> = messages["messages"].as_array().unwrap().iter().map(|said| said["text"].clone()).collect();
+    assert_eq!(texts, ["over there", "1: over there", "here", "2: here"]);
+    // What began on the command line is nobody's in particular: who signed in sees it.
+    assert_eq!(folder.run_args(&["chat", "desk", "--message", "alone"]).code, 0);
+    let list = serving.json("GET", "/api/conversations?workflow=desk", &Json::Null);
+    assert_eq!((&list["conversations"][0]["title"], &list["conversations"][0]["user"]), (&json!("alone"), &Json::Null));
+}
+
+#[test]
+fn a_request_has_a_line_in_the_log_that_holds_no_secret() {
+    let folder = Folder::new().with("liteagent.toml", "").with("hello.yaml", HELLO);
+    let serving = Serving::start_with(&folder, &[], &[("LITEAGENT_LOG", "json"), ("LITEAGENT_LOG_LEVEL", "info")]);
+    assert_eq!(serving.ask("GET", "/api/runs?limit=1", &Json::Null).unwrap().0, 200);
+    assert_eq!(serving.ask("GET", "/health/live?ticket=hush", &Json::Null).unwrap().0, 200);
+    assert_eq!(ask(serving.address, "la_wrong-hush", "GET", "/api/runs", &Json::Null).unwrap().0, 401);
+    let key = serving.key.clone();
+    let (code, rest) = serving.stop();
+    assert_eq!(code, 0, "{rest}");
+    let lines: Vec<Json> = rest.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let access: Vec<_> =
+        lines.iter().filter(|line| line["target"] == "access" && line["route"] == "/api/runs").collect();
+    let shown = |line: &Json| (line["method"].clone(), line["status"].clone(), line["caller"].clone());
+    let found: Vec<_> = access.iter().map(|line| shown(line)).collect();
+    assert_eq!(found, [(json!("GET"), json!(200), json!("user")), (json!("GET"), json!(401), json!("none"))], "{rest}");
+    assert!(access.iter().all(|line| line["request_id"].as_str().is_some_and(|id| id.len() >= 32)), "{rest}");
+    assert!(!rest.contains("hush") && !rest.contains(&key), "{rest}");
 }

@@ -130,10 +130,21 @@ fn what_does_not_exist_is_not_passed_over() {
         assert!(said.code == exit && said.err.contains(expected), "{line}: {}: {}", said.code, said.err);
     }
     assert_eq!(folder.run("check --format github").out, "");
-    let log = folder.command(&["check"]).env("LITEAGENT_LOG", "a=b=c").output().unwrap();
-    assert_eq!(log.status.code(), Some(2), "{}", String::from_utf8_lossy(&log.stderr));
-    let log = folder.command(&["run", "echo", "-i", "text=x"]).env("LITEAGENT_LOG", "debug").output().unwrap();
-    assert!(!log.stderr.is_empty() && !log.stderr.contains(&0x1b), "logs have no colours off a terminal");
+    for (name, wrong) in [("LITEAGENT_LOG", "info"), ("LITEAGENT_LOG_LEVEL", "a=b=c")] {
+        let log = folder.command(&["check"]).env(name, wrong).output().unwrap();
+        assert_eq!(log.status.code(), Some(2), "{}", String::from_utf8_lossy(&log.stderr));
+    }
+    let run = |form: &str| {
+        let mut run = folder.command(&["run", "tools/echo", "-i", "text=x"]);
+        let log = run.env("LITEAGENT_LOG", form).env("LITEAGENT_LOG_LEVEL", "debug").output().unwrap();
+        String::from_utf8(log.stderr).unwrap()
+    };
+    let text = run("text");
+    assert!(text.contains("DEBUG") && !text.contains('\x1b'), "logs have no colours off a terminal: {text}");
+    let json = run("json");
+    let line = json.lines().find(|line| line.starts_with('{')).unwrap_or_else(|| panic!("no JSON in {json}"));
+    let line: serde_json::Value = serde_json::from_str(line).unwrap();
+    assert_eq!(line["level"], "DEBUG");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Write},
+    io::{self, Read as _, Seek as _, SeekFrom, Write},
+    ops::Range,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, SystemTime, UNIX_EPOCH},
@@ -10,14 +11,20 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::future::BoxFuture;
+use futures::{StreamExt as _, TryStreamExt as _, future::BoxFuture, stream};
 use liteagent_engine::{
     id::Digest,
-    store::{Blobs, StoreError},
+    store::{Blobs, Pieces, StoreError},
     units::Millis,
 };
 
+use sha2::{Digest as _, Sha256};
+use tempfile::NamedTempFile;
+
 use crate::database::{io_error, make_folder};
+
+/// How much is read at once.
+const PIECE: u64 = 256 << 10;
 
 /// Blobs in a folder that every process of an installation reaches.
 ///
@@ -65,6 +72,23 @@ impl FsBlobs {
             file.persist(&path)?;
         }
         // Also when the file was there: another process may have moved it there a moment ago.
+        File::open(shelf)?.sync_all()
+    }
+
+    /// Moves what was written beside the blobs to its place.
+    fn take_in(&self, digest: &Digest, file: NamedTempFile) -> io::Result<()> {
+        file.as_file().sync_data()?;
+        let lock = self.lock()?;
+        lock.lock_shared()?;
+        let path = self.path(digest);
+        let shelf = path.parent().unwrap_or(&self.folder);
+        if !refresh(&path)? {
+            fs::create_dir_all(shelf)?;
+            File::open(&self.folder)?.sync_all()?;
+            file.persist(&path)?;
+            // It is as old as its first piece.
+            refresh(&path)?;
+        }
         File::open(shelf)?.sync_all()
     }
 
@@ -156,9 +180,62 @@ impl Blobs for FsBlobs {
         .await
     }
 
+    async fn put_pieces(&self, mut pieces: Pieces<'_>) -> Result<(Digest, u64), StoreError> {
+        let failed = self.failed();
+        // On a shelf of its own, where a sweep finds what a process that died has left.
+        let new = move |this: &Self| {
+            let shelf = this.folder.join("new");
+            fs::create_dir_all(&shelf)?;
+            tempfile::Builder::new().prefix(".new-").tempfile_in(shelf)
+        };
+        let mut file = self.blocking(move |this| new(this).map_err(failed)).await?;
+        let (mut hash, mut size) = (Sha256::new(), 0);
+        while let Some(piece) = pieces.try_next().await? {
+            size += piece.len() as u64;
+            let failed = self.failed();
+            (file, hash) = self
+                .blocking(move |_| {
+                    file.write_all(&piece).map_err(failed)?;
+                    hash.update(&piece);
+                    Ok((file, hash))
+                })
+                .await?;
+        }
+        let digest = Digest::from_hash(&hash.finalize());
+        let (failed, name) = (self.failed(), digest.clone());
+        self.blocking(move |this| this.take_in(&name, file).map_err(failed)).await?;
+        Ok((digest, size))
+    }
+
     async fn get(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError> {
         let digest = digest.clone();
         self.blocking(move |this| this.load(&digest)).await
+    }
+
+    async fn get_pieces(&self, digest: &Digest, range: Range<u64>) -> Result<Option<Pieces<'static>>, StoreError> {
+        let (path, failed) = (self.path(digest), self.failed());
+        let opened = self.blocking(move |_| match File::open(&path) {
+            Ok(mut file) => file.seek(SeekFrom::Start(range.start)).map(|_| Some(file)).map_err(failed),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(failed(error)),
+        });
+        let Some(file) = opened.await? else { return Ok(None) };
+        let this = self.clone();
+        let left = range.end.saturating_sub(range.start);
+        let next = move |(file, left): (File, u64)| {
+            let (this, failed) = (this.clone(), this.failed());
+            async move {
+                let read = move |_: &Self| {
+                    let mut piece = Vec::new();
+                    (&file).take(left.min(PIECE)).read_to_end(&mut piece).map_err(failed)?;
+                    Ok((piece, file))
+                };
+                let (piece, file) = this.blocking(read).await?;
+                let left = left - piece.len() as u64;
+                Ok((!piece.is_empty()).then(|| (Bytes::from(piece), (file, left))))
+            }
+        };
+        Ok(Some(stream::try_unfold((file, left), next).boxed()))
     }
 
     async fn delete(&self, digest: &Digest) -> Result<bool, StoreError> {

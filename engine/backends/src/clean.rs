@@ -1,17 +1,15 @@
 //! Retention: what nobody needs any more is deleted.
 
-use std::{collections::HashSet, time::Duration};
+use std::time::Duration;
 
 use liteagent_engine::{
-    id::RunId,
-    store::{Forget, Forgotten, StoreError},
+    store::{StoreError, Stores},
     units::{self, Millis},
 };
 
-use crate::Backends;
-
-/// How long a blob may lie about without a run that names it: its run may be about to be stored.
-const ORPHAN: Duration = Duration::from_hours(24);
+/// How long a blob may lie about without a run that names it: its run may be about to be stored, and what was uploaded waits
+/// for one for a day.
+const ORPHAN: Duration = Duration::from_hours(25);
 
 /// So many runs are deleted in one transaction: others write in between.
 const BATCH: u32 = 100;
@@ -25,62 +23,29 @@ pub struct Cleaned {
     pub blobs: u64,
 }
 
-impl Backends {
-    /// Deletes the runs that ended longer than `keep` ago, and blobs that no run names and that are older than a day.
-    ///
-    /// # Errors
-    /// Those of the stores; what was deleted before stays deleted.
-    pub async fn clean(&self, at: Millis, keep: Duration) -> Result<Cleaned, StoreError> {
-        let ago = |time| at.saturating_sub(units::Duration(time).millis());
-        let journal = &self.stores.journal;
-        let mut runs = 0;
-        loop {
-            let deleted = journal.delete_ended(ago(keep), BATCH).await?;
-            runs += deleted;
-            if deleted < u64::from(BATCH) {
-                break;
-            }
+/// Deletes the runs that ended longer than `keep` ago, and blobs that no run names and that are older than a day.
+///
+/// # Errors
+/// Those of the stores; what was deleted before stays deleted.
+pub async fn clean(stores: &Stores, at: Millis, keep: Duration) -> Result<Cleaned, StoreError> {
+    let ago = |time| at.saturating_sub(units::Duration(time).millis());
+    let journal = &stores.journal;
+    let mut runs = 0;
+    loop {
+        let deleted = journal.delete_ended(ago(keep), BATCH).await?;
+        runs += deleted;
+        if deleted < u64::from(BATCH) {
+            break;
         }
-        let blobs = self
-            .stores
-            .blobs
-            .sweep(ago(ORPHAN), &|digest| {
-                let journal = journal.clone();
-                Box::pin(async move { journal.has_blob_rows(digest).await })
-            })
-            .await?;
-        Ok(Cleaned { runs, blobs })
     }
-
-    /// Deletes the runs of a subject with everything that belongs to them; nothing while one of them has not ended. Blobs
-    /// go at once, unless a run of another subject names them; they are counted when they are gone. `Err` inside holds the runs that have not ended.
-    ///
-    /// # Errors
-    /// Those of the stores; what was deleted before stays deleted.
-    pub async fn forget(&self, subject: &str) -> Result<Result<Forgotten, Vec<RunId>>, StoreError> {
-        let journal = &self.stores.journal;
-        let mut all = Forgotten::default();
-        let mut blobs = HashSet::new();
-        loop {
-            let forgotten = match journal.forget(subject, BATCH).await? {
-                Forget::Open(runs) => return Ok(Err(runs)),
-                Forget::Done(forgotten) => forgotten,
-            };
-            all.runs += forgotten.runs;
-            all.conversations += forgotten.conversations;
-            all.outputs += forgotten.outputs;
-            blobs.extend(forgotten.blobs);
-            if forgotten.runs < u64::from(BATCH) {
-                break;
-            }
-        }
-        for blob in &blobs {
-            if !self.stores.journal.has_blob_rows(blob).await? && self.stores.blobs.delete(blob).await? {
-                all.blobs.push(blob.clone());
-            }
-        }
-        Ok(Ok(all))
-    }
+    let blobs = stores
+        .blobs
+        .sweep(ago(ORPHAN), &|digest| {
+            let journal = journal.clone();
+            Box::pin(async move { journal.has_blob_rows(digest).await })
+        })
+        .await?;
+    Ok(Cleaned { runs, blobs })
 }
 
 #[cfg(test)]
@@ -118,9 +83,9 @@ mod tests {
         backends.files.share(run.id, kept.run, vec![inherited.id.clone()]).await.unwrap();
         journal.append(Append { blobs: vec![shared.clone()], ..kept.append(1) }).await.unwrap();
 
-        assert_eq!(backends.clean(10, DAY).await.unwrap(), Cleaned::default());
+        assert_eq!(clean(&backends.stores, 10, DAY).await.unwrap(), Cleaned::default());
         let far = 10 * i64::from(i32::MAX) * 1000;
-        assert_eq!(backends.clean(far, DAY).await.unwrap(), Cleaned { runs: 1, blobs: 3 });
+        assert_eq!(clean(&backends.stores, far, DAY).await.unwrap(), Cleaned { runs: 1, blobs: 3 });
         for gone in [&old, &orphan, &file.sha256.parse().unwrap()] {
             assert_eq!(blobs.get(gone).await.unwrap(), None);
         }
@@ -152,11 +117,11 @@ mod tests {
             stores.cache.fill(&key(&run.id.to_string()), &"cached".into(), 100, run.id).await.unwrap();
         }
         let file = backends.files.create(ann.id, "a.txt", "text/plain", Bytes::from_static(b"a letter")).await.unwrap();
-        assert_eq!(backends.forget("ann").await.unwrap(), Err(vec![ann.id]));
+        assert_eq!(stores.forget("ann").await.unwrap(), Err(vec![ann.id]));
         let owned = Owned::take(&**journal, ann.id, session, at).await;
         journal.append(owned.release(ended(RunStatus::Succeeded))).await.unwrap();
 
-        let forgotten = backends.forget("ann").await.unwrap().unwrap();
+        let forgotten = stores.forget("ann").await.unwrap().unwrap();
         assert_eq!((forgotten.runs, forgotten.outputs, forgotten.blobs.len()), (1, 1, 2));
         for gone in [&own, &file.sha256.parse().unwrap()] {
             assert_eq!(blobs.get(gone).await.unwrap(), None);

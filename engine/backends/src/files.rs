@@ -14,10 +14,12 @@ use liteagent_engine::{
 /// Who may open which file.
 #[async_trait]
 pub(crate) trait FileRows: Send + Sync {
-    /// Records that a run has a file, and that it names the blob.
+    /// Records that a run has a file, and that it names the blob; one that it has already changes nothing.
     async fn put_file(&self, run: RunId, file: &FileValue, at: Millis) -> Result<(), StoreError>;
     /// Records that a run has files which another one has.
     async fn share_files(&self, from: RunId, to: RunId, ids: Vec<String>, at: Millis) -> Result<(), StoreError>;
+    /// Forgets the files of a run that is not there.
+    async fn drop_files(&self, run: RunId) -> Result<(), StoreError>;
     /// A file of a run.
     async fn file(&self, run: RunId, id: &str) -> Result<Option<(FileValue, Digest)>, StoreError>;
 }
@@ -56,5 +58,17 @@ impl Files for FileStore {
         let content = self.blobs.get(&digest).await?;
         let content = content.ok_or_else(|| StoreError::Damaged(format!("the content of `{}` is gone", file.name)))?;
         Ok(Some((file, content)))
+    }
+
+    async fn find(&self, run: RunId, id: &str) -> Result<Option<FileValue>, StoreError> {
+        Ok(self.rows.file(run, id).await?.map(|(file, _)| file))
+    }
+
+    async fn give(&self, run: RunId, file: &FileValue) -> Result<(), StoreError> {
+        self.rows.put_file(run, file, self.clock.now()).await
+    }
+
+    async fn take_back(&self, run: RunId) -> Result<(), StoreError> {
+        self.rows.drop_files(run).await
     }
 }

@@ -13,13 +13,14 @@ use self::files::FileRows;
 
 pub use self::{
     blobs::FsBlobs,
-    clean::Cleaned,
+    clean::{Cleaned, clean},
     disk::{Reserve, Room},
     files::FileStore,
     postgres::{LeaseClock, PostgresOptions, PostgresStore},
-    sqlite::{FILE, SqliteOptions, SqliteStore},
+    sqlite::{FILE, Restored, SqliteOptions, SqliteStore, begin_epoch},
 };
 
+pub mod archive;
 mod blobs;
 mod clean;
 pub mod database;

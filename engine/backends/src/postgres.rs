@@ -23,6 +23,7 @@ mod lines;
 mod lists;
 mod locked;
 mod migrate;
+mod operation;
 mod queue;
 mod retention;
 mod session;

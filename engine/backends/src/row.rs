@@ -3,7 +3,9 @@
 use liteagent_engine::{
     event::RunStatus,
     id::{Digest, RunId, SessionId},
-    store::{ConversationRow, DAY, FileValue, KvEntry, Parent, RunPhase, RunRow, StoredTurn, UsageRow},
+    store::{
+        ConversationRow, DAY, FileValue, KvEntry, Parent, Rating, RunPhase, RunRow, Speaker, StoredTurn, UsageRow,
+    },
     usage::Usage,
     value::Value,
 };
@@ -24,8 +26,19 @@ macro_rules! run_columns {
 }
 pub(super) use run_columns;
 
-/// How many these are.
+/// How many those are.
 pub(super) const RUN_COLUMNS: usize = 19;
+
+/// The columns that [`turn_row`] reads, in its order.
+macro_rules! turn_columns {
+    () => {
+        "turns.run, turns.after, turns.message, turns.files, turns.answer, turns.at, turns.rating, \
+         turns.conversation"
+    };
+}
+pub(super) use turn_columns;
+/// How many those are.
+const TURN_COLUMNS: usize = 8;
 
 /// A row of a result.
 pub(super) trait Cells {
@@ -101,28 +114,47 @@ fn parent(row: &impl Cells) -> Result<Option<Parent>, Error> {
     Ok(Some(Parent { run: RunId(uuid(&run)?), node: text(row, 10)?, attempt: int(row, 11)? as u32 }))
 }
 
-/// A turn: run, after, message, files, answer, at.
+/// A turn, from the columns of [`turn_columns`].
 pub(super) fn turn_row(row: &impl Cells) -> Result<StoredTurn, Error> {
+    let rating = match row.int(6)? {
+        None => None,
+        Some(1) => Some(Rating::Up),
+        Some(-1) => Some(Rating::Down),
+        Some(other) => return Err(damaged(format!("a turn has the rating {other}"))),
+    };
     Ok(StoredTurn {
         run: RunId(uuid(&bytes(row, 0)?)?),
+        conversation: text(row, 7)?,
         after: row.bytes(1)?.map(|run| uuid(&run).map(RunId)).transpose()?,
         message: text(row, 2)?,
         files: serde_json::from_str::<Value>(&text(row, 3)?)?,
         answer: row.text(4)?,
         at: int(row, 5)?,
+        rating,
     })
 }
 
-/// A conversation: id, workflow, title, head, created_at, updated_at.
+/// A conversation, from the columns of its head, and then id, workflow, title, space, user, both times, and its turns.
 pub(super) fn conversation_row(row: &impl Cells) -> Result<ConversationRow, Error> {
+    let [id, workflow, title, space, user, created_at, updated_at, turns] = std::array::from_fn(|at| TURN_COLUMNS + at);
+    let speaker = row.text(space)?.zip(row.text(user)?).map(|(space, user)| Speaker { space, user });
     Ok(ConversationRow {
-        id: text(row, 0)?,
-        workflow: text(row, 1)?,
-        title: text(row, 2)?,
-        head: RunId(uuid(&bytes(row, 3)?)?),
-        created_at: int(row, 4)?,
-        updated_at: int(row, 5)?,
+        id: text(row, id)?,
+        workflow: text(row, workflow)?,
+        title: text(row, title)?,
+        speaker,
+        turns: int(row, turns)? as u64,
+        last: turn_row(row)?,
+        created_at: int(row, created_at)?,
+        updated_at: int(row, updated_at)?,
     })
+}
+
+pub(super) const fn rating_number(rating: Rating) -> i64 {
+    match rating {
+        Rating::Up => 1,
+        Rating::Down => -1,
+    }
 }
 
 /// Usage: day, workflow, model, runs, and the amounts.
@@ -194,12 +226,14 @@ pub(super) const fn phase_number(phase: RunPhase) -> i64 {
         RunPhase::Queued => 0,
         RunPhase::Running => 1,
         RunPhase::Waiting => 2,
+        // Below 3 like every run that has not ended; none of those that can be taken.
+        RunPhase::Held => -1,
         RunPhase::Ended => 3,
     }
 }
 
 fn phase(number: i64) -> Result<RunPhase, Error> {
-    let phases = [RunPhase::Queued, RunPhase::Running, RunPhase::Waiting, RunPhase::Ended];
+    let phases = [RunPhase::Queued, RunPhase::Running, RunPhase::Waiting, RunPhase::Held, RunPhase::Ended];
     phases.into_iter().find(|phase| phase_number(*phase) == number).ok_or_else(|| damaged(format!("phase {number}")))
 }
 

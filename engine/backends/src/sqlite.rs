@@ -12,6 +12,7 @@ use sqlx::{
     sqlite::{SqliteConnectOptions, SqlitePoolOptions},
 };
 
+pub use self::operation::{Restored, begin_epoch};
 use self::{db::Db, session::Locks};
 use crate::{
     database::{self, Error, Writer, make_folder},
@@ -24,6 +25,7 @@ mod files;
 mod journal;
 mod line;
 mod lists;
+mod operation;
 mod retention;
 mod runs;
 mod session;

@@ -1,230 +1,296 @@
 //! Secrets, and what their owner says about each: where it may be sent, and which workflows may declare it.
 
-use std::{collections::HashMap, fmt, str::FromStr};
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt,
+    sync::{
+        Arc, PoisonError, RwLock, RwLockReadGuard,
+        atomic::{AtomicU64, Ordering},
+    },
+};
 
+pub use self::rules::{Destination, HostRule, SecretRules, WorkflowRule};
 use crate::{
     codes,
     error::{ErrorClass, NodeError},
 };
 
+mod rules;
+
+/// How many values that a secret had before are still hidden.
+const FORMER: usize = 16;
+
 /// The secrets that a process has, and the rules of their owner. Values are shown nowhere.
-#[derive(Clone, Default)]
-pub struct Secrets {
-    values: HashMap<String, String>,
-    rules: HashMap<String, SecretRules>,
-}
-
-/// What an owner says about a secret. What is not said is not restricted.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SecretRules {
-    /// Where it may be sent.
-    pub hosts: Option<Vec<HostRule>>,
-    /// Which workflows may declare it.
-    pub workflows: Option<Vec<WorkflowRule>>,
-}
-
-/// A host that a secret may be sent to: `api.example.org`, `*.example.org` for every host below, `[::1]:8080`.
 ///
-/// Without a port it is the usual one of the scheme: another port of a host may be another service.
-#[derive(Clone, Debug, PartialEq)]
-pub struct HostRule {
-    host: String,
-    below: bool,
-    port: Option<u16>,
+/// What the process was started with, in its environment and in `.env`, never changes, and wins over the vault. What the vault
+/// holds may change at any time: whoever asks is given what holds now.
+#[derive(Default)]
+pub struct Secrets {
+    known: RwLock<Known>,
+    revision: AtomicU64,
 }
 
-/// A workflow that may declare a secret: its name, `billing/*` for every one below, `*` for all.
-#[derive(Clone, Debug, PartialEq)]
-pub struct WorkflowRule(String);
+#[derive(Default)]
+struct Known {
+    given: HashMap<String, (SecretSource, Arc<str>)>,
+    rules: HashMap<String, SecretRules>,
+    vault: HashMap<String, VaultSecret>,
+    /// What the vault held before, newest last: what it was used for may still speak of it.
+    former: HashMap<String, Vec<Arc<str>>>,
+}
 
-/// Where a secret is about to be sent.
-#[derive(Clone, Debug)]
-pub struct Destination {
-    /// `https` or `http`.
-    pub scheme: String,
-    /// The host as URLs have it: lower case, international names in their ASCII form.
-    pub host: String,
-    /// The port.
-    pub port: u16,
-    /// Whether the author or the deployment wrote scheme, host and port: no input and no result decides them.
-    pub is_fixed: bool,
+/// Where a value comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// `LITEAGENT_SECRET_NAME` in the environment.
+    Environment,
+    /// `LITEAGENT_SECRET_NAME` in `.env`.
+    File,
+    /// The vault.
+    Vault,
+}
+
+/// What a vault holds of a secret.
+#[derive(Clone)]
+pub struct VaultSecret {
+    /// Its value; or why it cannot be read, and what to do about it.
+    pub value: Result<Arc<str>, (String, String)>,
+    /// What its owner says.
+    pub rules: SecretRules,
 }
 
 impl Secrets {
-    /// Secrets by name, without rules.
+    /// Secrets of the environment by name, without rules.
     pub fn new(secrets: impl IntoIterator<Item = (String, String)>) -> Self {
-        Self { values: secrets.into_iter().collect(), rules: HashMap::new() }
+        let given = secrets.into_iter().map(|(name, value)| (name, (SecretSource::Environment, value.into())));
+        Self::of(Known { given: given.collect(), ..Known::default() })
     }
 
-    /// The same secrets under rules, by name. A rule for a secret that is not there does no harm.
+    fn of(known: Known) -> Self {
+        Self { known: RwLock::new(known), revision: AtomicU64::new(0) }
+    }
+
+    fn into_known(self) -> Known {
+        self.known.into_inner().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same with those of `.env`; the environment wins.
+    #[must_use]
+    pub fn with_file(self, secrets: impl IntoIterator<Item = (String, String)>) -> Self {
+        let mut known = self.into_known();
+        for (name, value) in secrets {
+            known.given.entry(name).or_insert((SecretSource::File, value.into()));
+        }
+        Self::of(known)
+    }
+
+    /// The same under rules, by name. A rule for a secret that is not there does no harm. What the owner of a secret of the
+    /// vault says himself wins.
     #[must_use]
     pub fn with_rules(self, rules: impl IntoIterator<Item = (String, SecretRules)>) -> Self {
-        Self { rules: rules.into_iter().collect(), ..self }
+        Self::of(Known { rules: rules.into_iter().collect(), ..self.into_known() })
     }
 
-    /// The value of a secret.
-    pub fn get(&self, name: &str) -> Option<&str> {
-        self.values.get(name).map(String::as_str)
+    /// Gives the vault what it holds from now on, in place of what it held.
+    pub fn set_vault(&self, secrets: impl IntoIterator<Item = (String, VaultSecret)>) {
+        let vault: HashMap<_, _> = secrets.into_iter().collect();
+        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut known.vault, vault);
+        for (name, secret) in before {
+            let Ok(value) = secret.value else { continue };
+            let is_same = known.vault.get(&name).is_some_and(|now| now.value.as_ref().is_ok_and(|now| *now == value));
+            if !is_same {
+                let former = known.former.entry(name).or_default();
+                former.retain(|one| *one != value);
+                former.push(value);
+                if former.len() > FORMER {
+                    former.remove(0);
+                }
+            }
+        }
+        self.revision.fetch_add(1, Ordering::Release);
     }
 
-    /// Every secret.
-    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.values.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    fn known(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The rules by name.
-    pub fn rules(&self) -> impl Iterator<Item = (&str, &SecretRules)> {
-        self.rules.iter().map(|(name, rules)| (name.as_str(), rules))
+    /// Counts the changes of the vault.
+    pub(super) fn revision(&self) -> u64 {
+        self.revision.load(Ordering::Acquire)
+    }
+
+    /// What is to be hidden of some secrets, with the revision that it holds for.
+    pub(super) fn to_hide(&self, names: &[String]) -> (u64, Vec<(String, Arc<str>)>) {
+        let known = self.known();
+        let of = |name: &String| {
+            let former = known.former.get(name).into_iter().flatten().cloned();
+            let values = known.value(name).into_iter().chain(former);
+            values.map(|value| (name.clone(), value)).collect::<Vec<_>>()
+        };
+        // While it is held, nothing changes.
+        (self.revision(), names.iter().flat_map(of).collect())
+    }
+
+    /// The value of a secret; `None` also for one that is there and cannot be read.
+    pub fn get(&self, name: &str) -> Option<Arc<str>> {
+        self.known().value(name)
+    }
+
+    /// Whether a secret is there, also when it cannot be read.
+    pub fn has(&self, name: &str) -> bool {
+        self.source(name).is_some()
+    }
+
+    /// Where the value of a secret comes from.
+    pub fn source(&self, name: &str) -> Option<SecretSource> {
+        let known = self.known();
+        let given = known.given.get(name).map(|(source, _)| *source);
+        given.or_else(|| known.vault.contains_key(name).then_some(SecretSource::Vault))
+    }
+
+    /// The names of every secret.
+    pub fn names(&self) -> BTreeSet<String> {
+        let known = self.known();
+        known.given.keys().chain(known.vault.keys()).cloned().collect()
+    }
+
+    /// The rules of a secret, whether or not it is there.
+    pub fn rules(&self, name: &str) -> SecretRules {
+        self.known().rules(name)
+    }
+
+    /// The names that somebody made rules for outside the vault.
+    pub fn ruled(&self) -> BTreeSet<String> {
+        self.known().rules.keys().cloned().collect()
     }
 
     /// Whether a workflow may declare a secret.
     pub fn is_meant_for(&self, name: &str, workflow: &str) -> bool {
-        let workflows = self.rules.get(name).and_then(|rules| rules.workflows.as_ref());
-        workflows.is_none_or(|rules| rules.iter().any(|rule| rule.fits(workflow)))
+        self.known().rules(name).is_for(workflow)
     }
 
-    /// Refuses to send a secret where it may not go.
-    pub(crate) fn admit(&self, name: &str, workflow: &str, to: &Destination) -> Result<(), NodeError> {
-        if !self.is_meant_for(name, workflow) {
+    /// The value of a secret that is wanted in the name of nobody in particular.
+    ///
+    /// # Errors
+    /// When it is missing, or cannot be read.
+    pub fn read(&self, name: &str) -> Result<Arc<str>, NodeError> {
+        self.known().read(name)
+    }
+
+    /// The value of a secret that a workflow sends somewhere: value and rules are of one moment.
+    pub(crate) fn release(&self, name: &str, workflow: &str, to: &Destination) -> Result<Arc<str>, NodeError> {
+        let known = self.known();
+        if !known.rules(name).is_for(workflow) {
             let message = format!("the secret `{name}` is not meant for the workflow `{workflow}`");
-            return Err(NodeError::new(codes::SECRET_WORKFLOW, ErrorClass::Forbidden, message).hint(add(
+            return Err(NodeError::new(codes::SECRET_WORKFLOW, ErrorClass::Forbidden, message).hint(known.add(
                 name,
                 "workflows",
                 workflow,
             )));
         }
-        self.admit_host(name, to)
+        known.admit_host(name, to)?;
+        known.read(name)
     }
 
-    /// Refuses to send a secret to a host that its owner did not name. What owners configure for the whole installation,
-    /// such as the key of a provider, asks only this.
+    /// The value of a secret that may be sent somewhere. What owners configure for the whole installation, such as the key of
+    /// a provider, asks only this.
+    ///
+    /// # Errors
+    /// As [`Secrets::admit_host`], and when it is missing or cannot be read.
+    pub fn read_for(&self, name: &str, to: &Destination) -> Result<Arc<str>, NodeError> {
+        let known = self.known();
+        known.admit_host(name, to)?;
+        known.read(name)
+    }
+
+    /// Refuses to send a secret to a host that its owner did not name.
     ///
     /// # Errors
     /// When the owner named other hosts, or named none and a template decides the host.
     pub fn admit_host(&self, name: &str, to: &Destination) -> Result<(), NodeError> {
+        self.known().admit_host(name, to)
+    }
+}
+
+impl Known {
+    fn value(&self, name: &str) -> Option<Arc<str>> {
+        match self.given.get(name) {
+            Some((_, value)) => Some(value.clone()),
+            None => self.vault.get(name)?.value.as_ref().ok().cloned(),
+        }
+    }
+
+    fn read(&self, name: &str) -> Result<Arc<str>, NodeError> {
+        if let Some((_, value)) = self.given.get(name) {
+            return Ok(value.clone());
+        }
+        match self.vault.get(name).map(|secret| &secret.value) {
+            Some(Ok(value)) => Ok(value.clone()),
+            Some(Err((why, hint))) => {
+                let message = format!("the secret `{name}` of the vault cannot be read: {why}");
+                Err(NodeError::new(codes::SECRET_UNREADABLE, ErrorClass::Unauthenticated, message).hint(hint))
+            }
+            None => {
+                let message = format!("the secret `{name}` is missing");
+                Err(NodeError::new(codes::SECRET_MISSING, ErrorClass::Unauthenticated, message).hint(how_to_set(name)))
+            }
+        }
+    }
+
+    /// Rules belong to the value that counts: those of the vault to one of the vault, and what is not said there is said by
+    /// the rules that stand outside.
+    fn rules(&self, name: &str) -> SecretRules {
+        let outside = self.rules.get(name).cloned().unwrap_or_default();
+        match self.vault.get(name) {
+            Some(secret) if !self.given.contains_key(name) => SecretRules {
+                hosts: secret.rules.hosts.clone().or(outside.hosts),
+                workflows: secret.rules.workflows.clone().or(outside.workflows),
+            },
+            _ => outside,
+        }
+    }
+
+    fn admit_host(&self, name: &str, to: &Destination) -> Result<(), NodeError> {
         let refused =
             |message, hint| Err(NodeError::new(codes::SECRET_HOST, ErrorClass::Forbidden, message).hint(hint));
-        match self.rules.get(name).and_then(|rules| rules.hosts.as_ref()) {
+        match self.rules(name).hosts {
             Some(hosts) if hosts.iter().any(|host| host.fits(to)) => Ok(()),
-            Some(_) => {
-                refused(format!("the secret `{name}` may not be sent to `{to}`"), add(name, "hosts", &to.to_string()))
-            }
+            Some(_) => refused(
+                format!("the secret `{name}` may not be sent to `{to}`"),
+                self.add(name, "hosts", &to.to_string()),
+            ),
             None if to.is_fixed => Ok(()),
             None => refused(
                 format!(
                     "the secret `{name}` is not sent to `{to}`: the host comes from a template, and nobody said where \
                      the secret may go"
                 ),
-                format!("{}, or write the host into `url`", add(name, "hosts", &to.to_string())),
+                format!("{}, or write the host into `url`", self.add(name, "hosts", &to.to_string())),
             ),
         }
     }
+
+    /// What an owner has to do.
+    fn add(&self, secret: &str, list: &str, entry: &str) -> String {
+        if self.vault.contains_key(secret) && !self.given.contains_key(secret) {
+            return format!(
+                "if that is right, let an owner add \"{entry}\" to the `{list}` of `{secret}` in the vault: \
+                 `liteagent secrets set` takes them"
+            );
+        }
+        format!("if that is right, add \"{entry}\" to `{list}` under `[secrets.{secret}]` in `liteagent.toml`")
+    }
 }
 
-/// What an owner has to do.
-fn add(secret: &str, list: &str, entry: &str) -> String {
-    format!("if that is right, add \"{entry}\" to `{list}` under `[secrets.{secret}]` in `liteagent.toml`")
+/// How a secret that is missing is given.
+pub fn how_to_set(name: &str) -> String {
+    format!("run `liteagent secrets set {name}`, or set `LITEAGENT_SECRET_{name}` in the environment or in `.env`")
 }
 
 impl fmt::Debug for Secrets {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_set().entries(self.values.keys()).finish()
-    }
-}
-
-impl HostRule {
-    /// Whether a place is one of this host.
-    pub fn fits(&self, to: &Destination) -> bool {
-        let host = bare(&to.host).to_ascii_lowercase();
-        let is_named = match host.strip_suffix(&self.host) {
-            Some(rest) if self.below => rest.len() > 1 && rest.ends_with('.'),
-            Some(rest) => rest.is_empty(),
-            None => false,
-        };
-        is_named && self.port.or_else(|| usual_port(&to.scheme)) == Some(to.port)
-    }
-}
-
-impl FromStr for HostRule {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let wrong = || {
-            let known = "`api.example.org`, `*.example.org` or `localhost:8080`";
-            format!("expected a host such as {known}, found `{text}`")
-        };
-        let (below, rest) = text.strip_prefix("*.").map_or((false, text), |rest| (true, rest));
-        let (host, port) = match rest.rsplit_once(':') {
-            // The last colon of an address in brackets stands inside them.
-            Some((host, port)) if !port.ends_with(']') => (host, Some(port.parse().map_err(|_| wrong())?)),
-            _ => (rest, None),
-        };
-        let is_address = host.starts_with('[') && host.ends_with(']') && !below;
-        let is_name = |host: &str| host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
-        if !is_address && !is_name(host) || bare(host).is_empty() {
-            return Err(wrong());
-        }
-        Ok(Self { host: bare(host).to_ascii_lowercase(), below, port })
-    }
-}
-
-/// A host without the brackets of an address and the dot of a root.
-fn bare(host: &str) -> &str {
-    host.trim_end_matches('.').trim_matches(['[', ']'])
-}
-
-fn usual_port(scheme: &str) -> Option<u16> {
-    match scheme {
-        "https" => Some(443),
-        "http" => Some(80),
-        _ => None,
-    }
-}
-
-impl fmt::Display for HostRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let star = if self.below { "*." } else { "" };
-        let (open, close) = if self.host.contains(':') { ("[", "]") } else { ("", "") };
-        write!(f, "{star}{open}{}{close}", self.host)?;
-        self.port.map_or(Ok(()), |port| write!(f, ":{port}"))
-    }
-}
-
-impl fmt::Display for Destination {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.host)?;
-        if usual_port(&self.scheme) == Some(self.port) { Ok(()) } else { write!(f, ":{}", self.port) }
-    }
-}
-
-impl WorkflowRule {
-    fn fits(&self, workflow: &str) -> bool {
-        match self.0.strip_suffix('*') {
-            Some(folder) => workflow.starts_with(folder),
-            None => self.0 == workflow,
-        }
-    }
-}
-
-impl FromStr for WorkflowRule {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let name = text.strip_suffix("/*").unwrap_or(text);
-        let is_part = |part: &str| {
-            !part.is_empty()
-                && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte))
-        };
-        if text == "*" || name.split('/').all(is_part) {
-            return Ok(Self(text.to_owned()));
-        }
-        Err(format!("expected the name of a workflow such as `billing/invoice`, or `billing/*`, found `{text}`"))
-    }
-}
-
-impl fmt::Display for WorkflowRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.debug_set().entries(self.names()).finish()
     }
 }
 
@@ -232,26 +298,16 @@ impl fmt::Display for WorkflowRule {
 mod tests {
     use super::*;
 
-    fn to(scheme: &str, host: &str, port: u16) -> Destination {
-        Destination { scheme: scheme.to_owned(), host: host.to_owned(), port, is_fixed: true }
+    fn to(host: &str) -> Destination {
+        Destination { scheme: "https".to_owned(), host: host.to_owned(), port: 443, is_fixed: true }
     }
 
-    #[test]
-    fn a_host_is_named_with_its_port_and_a_star_means_what_lies_below() {
-        let fits = |rule: &str, to: &Destination| rule.parse::<HostRule>().unwrap().fits(to);
-        let api = to("https", "api.example.org", 443);
-        assert!(fits("API.example.org", &api) && fits("*.example.org", &api) && fits("api.example.org:443", &api));
-        assert!(!fits("example.org", &api) && !fits("*.api.example.org", &api) && !fits("*.ample.org", &api));
-        assert!(!fits("api.example.org", &to("https", "api.example.org.evil.test", 443)));
-        assert!(!fits("api.example.org", &to("https", "api.example.org", 8443)), "another port");
-        assert!(fits("*.example.org:8443", &to("https", "a.b.example.org.", 8443)));
-        assert!(fits("[::1]:8080", &to("http", "[::1]", 8080)) && fits("[::1]", &to("http", "[::1]", 80)));
-        for wrong in ["", "*", "*.", "https://a.test", "a.test/x", "a.test:x", "a test", "*.[::1]", "ä.test"] {
-            assert!(wrong.parse::<HostRule>().is_err(), "{wrong}");
-        }
-        for shown in ["a.test", "*.a.test:81", "[::1]:8080"] {
-            assert_eq!(shown.parse::<HostRule>().unwrap().to_string(), shown);
-        }
+    fn hosts(host: &str) -> SecretRules {
+        SecretRules { hosts: Some(vec![host.parse().unwrap()]), workflows: None }
+    }
+
+    fn stored(value: &str, rules: SecretRules) -> VaultSecret {
+        VaultSecret { value: Ok(value.into()), rules }
     }
 
     #[test]
@@ -276,13 +332,57 @@ mod tests {
 
     #[test]
     fn a_host_that_a_template_chose_needs_to_be_named() {
-        let hosts = SecretRules { hosts: Some(vec!["a.test".parse().unwrap()]), workflows: None };
-        let secrets = Secrets::default().with_rules([("RULED".to_owned(), hosts)]);
-        let chosen = Destination { is_fixed: false, ..to("https", "a.test", 443) };
-        let code = |name: &str, to: &Destination| secrets.admit(name, "w", to).err().map(|error| error.code);
+        let secrets = [("RULED", "1"), ("FREE", "2")].map(|(name, value)| (name.to_owned(), value.to_owned()));
+        let secrets = Secrets::new(secrets).with_rules([("RULED".to_owned(), hosts("a.test"))]);
+        let chosen = Destination { is_fixed: false, ..to("a.test") };
+        let code = |name: &str, to: &Destination| secrets.release(name, "w", to).err().map(|error| error.code);
         assert_eq!(code("RULED", &chosen), None);
-        assert_eq!(code("RULED", &to("https", "b.test", 443)), Some(codes::SECRET_HOST));
-        assert_eq!(code("FREE", &to("https", "b.test", 443)), None);
+        assert_eq!(code("RULED", &to("b.test")), Some(codes::SECRET_HOST));
+        assert_eq!(code("FREE", &to("b.test")), None);
         assert_eq!(code("FREE", &chosen), Some(codes::SECRET_HOST));
+        assert_eq!(code("NONE", &to("b.test")), Some(codes::SECRET_MISSING));
+    }
+
+    #[test]
+    fn the_environment_wins_over_the_file_and_the_file_over_the_vault() {
+        let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let secrets = Secrets::new([pair("A", "environment")])
+            .with_file([pair("A", "file"), pair("B", "file")])
+            .with_rules([("B".to_owned(), hosts("file.test")), ("C".to_owned(), hosts("outside.test"))]);
+        let all = ["A", "B", "C", "D"].map(|name| (name.to_owned(), stored("vault", hosts("vault.test"))));
+        secrets.set_vault(all);
+        let said = |name: &str| (secrets.source(name).unwrap(), secrets.get(name).unwrap().to_string());
+        assert_eq!(said("A"), (SecretSource::Environment, "environment".to_owned()));
+        assert_eq!(said("B"), (SecretSource::File, "file".to_owned()));
+        assert_eq!(said("C"), (SecretSource::Vault, "vault".to_owned()));
+        assert_eq!([secrets.rules("B"), secrets.rules("C")], [hosts("file.test"), hosts("vault.test")]);
+
+        secrets.set_vault([("C".to_owned(), stored("vault", SecretRules::default()))]);
+        assert_eq!(secrets.rules("C"), hosts("outside.test"), "what the vault does not say, the configuration says");
+        assert_eq!(secrets.names().into_iter().collect::<Vec<_>>(), ["A", "B", "C"]);
+    }
+
+    #[test]
+    fn a_secret_of_the_vault_that_cannot_be_read_is_there_and_says_why() {
+        let secrets = Secrets::default();
+        let value = Err(("another key".to_owned(), "give the key".to_owned()));
+        secrets.set_vault([("A".to_owned(), VaultSecret { value, rules: SecretRules::default() })]);
+        assert!(secrets.has("A") && secrets.get("A").is_none());
+        let error = secrets.release("A", "w", &to("a.test")).unwrap_err();
+        assert_eq!((error.code, error.hint.as_deref()), (codes::SECRET_UNREADABLE, Some("give the key")));
+        assert!(error.message.ends_with("another key"), "{}", error.message);
+    }
+
+    #[test]
+    fn former_values_are_hidden_up_to_a_number() {
+        let secrets = Secrets::default();
+        for number in 0..40 {
+            secrets.set_vault([("A".to_owned(), stored(&number.to_string(), SecretRules::default()))]);
+        }
+        secrets.set_vault([]);
+        let (revision, hidden) = secrets.to_hide(&["A".to_owned()]);
+        let values: Vec<String> = hidden.iter().map(|(_, value)| value.to_string()).collect();
+        assert_eq!(values, (24..40).map(|number| number.to_string()).collect::<Vec<_>>());
+        assert_eq!(revision, 41);
     }
 }

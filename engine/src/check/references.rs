@@ -20,7 +20,7 @@ use crate::{
 /// The members of `sys`, `trigger` and `NODE.error`.
 const SYS: &[&str] = &["run", "workflow", "digest", "attempt", "now", "user", "conversation", "usage"];
 const TRIGGER: &[&str] =
-    &["type", "name", "scheduled_at", "previous_at", "json", "body", "headers", "query", "messages"];
+    &["type", "name", "scheduled_at", "previous_at", "json", "body", "headers", "query", "messages", "run"];
 const ERROR: &[&str] = &["code", "class", "message", "hint", "node", "attempts"];
 /// The roots that stand everywhere.
 const ROOTS: &[&str] = &["inputs", "env", "secrets", "sys", "conversation", "trigger"];

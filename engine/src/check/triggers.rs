@@ -1,11 +1,11 @@
-//! Triggers: schedules that fire, webhooks that can be signed and answered, and inputs that fit.
+//! Triggers: schedules that fire, webhooks that can be signed and answered, ends of other runs, and inputs that fit.
 
 use serde_json::{Map, Value as Json};
 
 use super::{Child, Cx, fit};
 use crate::{
     codes,
-    definition::{HmacScheme, HookAuth, HookReply, Trigger, Webhook},
+    definition::{AfterTrigger, HmacScheme, HookAuth, HookReply, Trigger, Webhook},
     diagnostic::{Diagnostic, Severity},
     graph::{BodyGraph, escape},
     node::WEBHOOK_REPLY,
@@ -24,14 +24,19 @@ pub(super) fn check(cx: &Cx<'_>, findings: &mut Vec<Diagnostic>) {
         // What has the wrong form was said.
         let Ok(trigger) = serde_json::from_value::<Trigger>(trigger.clone()) else { continue };
         findings.extend(check_durability(cx, &pointer, &trigger));
-        if let Trigger::Webhook(hook) = trigger {
-            findings.extend(check_auth(cx, &pointer, &hook.webhook.auth));
-            let same =
-                |other: &&(String, Webhook)| other.1.path == hook.webhook.path && other.1.method == hook.webhook.method;
-            if let Some((other, _)) = hooks.iter().find(same) {
-                findings.push(taken(cx, &pointer, other, &hook.webhook));
+        match trigger {
+            Trigger::Schedule(_) => {}
+            Trigger::After(after) => findings.extend(after_itself(cx, &pointer, &after)),
+            Trigger::Webhook(hook) => {
+                findings.extend(check_auth(cx, &pointer, &hook.webhook.auth));
+                let same = |other: &&(String, Webhook)| {
+                    other.1.path == hook.webhook.path && other.1.method == hook.webhook.method
+                };
+                if let Some((other, _)) = hooks.iter().find(same) {
+                    findings.push(taken(cx, &pointer, other, &hook.webhook));
+                }
+                hooks.push((pointer, hook.webhook));
             }
-            hooks.push((pointer, hook.webhook));
         }
     }
     let is_awaited = hooks.iter().any(|(_, hook)| hook.reply == HookReply::Wait);
@@ -79,6 +84,7 @@ fn check_durability(cx: &Cx<'_>, pointer: &str, trigger: &Trigger) -> Option<Dia
     let durability = cx.unit.get("/durability").and_then(Json::as_str);
     let what = match trigger {
         Trigger::Schedule(_) => "a schedule",
+        Trigger::After(_) => "the end of another run",
         Trigger::Webhook(hook) if hook.webhook.reply == HookReply::Now => "a webhook with `reply: now`",
         Trigger::Webhook(_) => return None,
     };
@@ -90,6 +96,16 @@ fn check_durability(cx: &Cx<'_>, pointer: &str, trigger: &Trigger) -> Option<Dia
     let finding = cx.unit.at_key(Severity::Error, codes::DURABILITY_END, pointer, message);
     let finding = finding.label("nobody waits").related(cx.unit.at("/durability"), "chosen here");
     Some(finding.hint("write `durability: step`, or `reply: wait` where the sender of a request waits"))
+}
+
+/// A workflow that begins whenever it has ended never stops.
+fn after_itself(cx: &Cx<'_>, pointer: &str, trigger: &AfterTrigger) -> Option<Diagnostic> {
+    if !trigger.enabled || cx.unit.name() != Some(&trigger.after.workflow) {
+        return None;
+    }
+    let message = format!("`{}` would start itself for ever: it begins whenever it has ended", trigger.after.workflow);
+    let finding = cx.unit.error(codes::AFTER_CYCLE, &format!("{pointer}/after/workflow"), message);
+    Some(finding.label("this workflow").hint("name another workflow; to do something again and again, use a `loop`"))
 }
 
 fn check_auth(cx: &Cx<'_>, pointer: &str, auth: &HookAuth) -> Option<Diagnostic> {

@@ -1,12 +1,12 @@
-//! What starts runs besides a person: schedules and webhooks.
+//! What starts runs besides a person: schedules, webhooks, and runs of other workflows.
 
 use indexmap::IndexMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{template::TemplateTree, units::Duration};
+use crate::{event::RunStatus, template::TemplateTree, units::Duration};
 
-/// What starts runs: a schedule (`cron`) or a request (`webhook`).
+/// What starts runs: a schedule (`cron`), a request (`webhook`), or the end of a run (`after`).
 #[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
 #[serde(untagged)]
 pub enum Trigger {
@@ -14,6 +14,8 @@ pub enum Trigger {
     Schedule(ScheduleTrigger),
     /// By a request.
     Webhook(WebhookTrigger),
+    /// By the end of a run of another workflow.
+    After(AfterTrigger),
 }
 
 impl Trigger {
@@ -22,6 +24,7 @@ impl Trigger {
         match self {
             Self::Schedule(schedule) => &schedule.inputs,
             Self::Webhook(webhook) => &webhook.inputs,
+            Self::After(after) => &after.inputs,
         }
     }
 
@@ -30,6 +33,7 @@ impl Trigger {
         match self {
             Self::Schedule(schedule) => schedule.enabled,
             Self::Webhook(webhook) => webhook.enabled,
+            Self::After(after) => after.enabled,
         }
     }
 
@@ -38,6 +42,7 @@ impl Trigger {
         match self {
             Self::Schedule(_) => "schedule",
             Self::Webhook(_) => "webhook",
+            Self::After(_) => "after",
         }
     }
 }
@@ -270,6 +275,68 @@ pub enum HmacAlgorithm {
 pub struct BearerAuth {
     /// The name of the secret, which `secrets` declares.
     pub secret: String,
+}
+
+/// Starts a run whenever a run of another workflow has ended.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct AfterTrigger {
+    /// After which runs.
+    pub after: After,
+    /// Whether it starts runs.
+    #[serde(default = "yes", skip_serializing_if = "is_true")]
+    pub enabled: bool,
+    /// The inputs of the runs that it starts; templates see `trigger.run` (`id`, `workflow`, `status`, `outputs`, `error`), `env`
+    /// and `sys`.
+    #[serde(default, skip_serializing_if = "IndexMap::is_empty")]
+    pub inputs: IndexMap<String, TemplateTree>,
+}
+
+/// After which runs a run begins.
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct After {
+    /// The name of the other workflow.
+    #[schemars(
+        length(max = 200),
+        regex(pattern = r"^[a-z0-9_-]+(/[a-z0-9_-]+)*$"),
+        extend("patternErrorMessage" = "expected the name of a workflow such as `support/answer`")
+    )]
+    pub workflow: String,
+    /// How its run ended: `succeeded`, `failed` or `cancelled`, or a list of them.
+    #[serde(default, skip_serializing_if = "Ends::is_default")]
+    pub status: Ends,
+}
+
+/// How runs end that are meant.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(untagged)]
+pub enum Ends {
+    /// Those that end so.
+    One(RunStatus),
+    /// Those that end in one of these ways.
+    Any(#[schemars(length(min = 1))] Vec<RunStatus>),
+}
+
+impl Ends {
+    /// Whether a run that ended so is meant.
+    pub fn has(&self, status: RunStatus) -> bool {
+        match self {
+            Self::One(one) => *one == status,
+            Self::Any(all) => all.contains(&status),
+        }
+    }
+
+    fn is_default(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+impl Default for Ends {
+    /// Those that end well.
+    fn default() -> Self {
+        Self::One(RunStatus::Succeeded)
+    }
 }
 
 fn utc() -> String {

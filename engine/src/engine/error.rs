@@ -31,12 +31,26 @@ pub enum EngineError {
         /// The workflow.
         workflow: String,
     },
+    /// A declared secret is there, and cannot be read.
+    #[error("{}", .0.message)]
+    Secret(NodeError),
     /// There is no such run.
     #[error("there is no run `{0}`")]
     UnknownRun(RunId),
     /// The run has ended.
     #[error("the run `{0}` has ended")]
     HasEnded(RunId),
+    /// The run came out of a backup, and nobody has released it.
+    #[error("the run `{0}` is held: it came out of a backup")]
+    Held(RunId),
+    /// As many runs go on here, and wait, as may.
+    #[error("{running} runs go on, and {waiting} wait: no more may")]
+    Busy {
+        /// So many this process executes.
+        running: usize,
+        /// So many wait in the queue.
+        waiting: u32,
+    },
     /// Another process executes the run.
     #[error("another process executes the run `{0}`")]
     Elsewhere(RunId),

@@ -45,6 +45,14 @@ impl Engine {
     /// When there is no such run or node, the inputs do not fit, a secret is missing or not meant for the
     /// workflow, or the workflow cannot run here.
     pub async fn fork(&self, from: RunId, cut: Cut) -> Result<RunId, EngineError> {
+        self.fork_as(RunId::random(), from, cut).await
+    }
+
+    /// The same as a run of this id; when there is one of it, that is given.
+    ///
+    /// # Errors
+    /// Those of [`Self::fork`].
+    pub async fn fork_as(&self, id: RunId, from: RunId, cut: Cut) -> Result<RunId, EngineError> {
         let inner = &self.inner;
         let row = inner.stores.journal.run(from).await?.ok_or(EngineError::UnknownRun(from))?;
         let records = load_records(&inner.stores, from, 0).await?;
@@ -67,7 +75,7 @@ impl Engine {
         inner.stores.journal.put_bundle(&digest, bundle.text().clone()).await?;
 
         let (start, variables) = restart(from, &records, bundle, inputs);
-        let origin = Origin { id: RunId::random(), digest, workflow, parent: None, depth: 0, variables };
+        let origin = Origin { id, digest, workflow, parent: None, depth: 0, variables };
         let mut prepared = inner
             .prepare(origin, &start)
             .map_err(|misfits| EngineError::Inputs { workflow: new.workflow.to_string(), misfits })?;
@@ -102,8 +110,9 @@ async fn store(engine: &Engine, mut run: crate::store::NewRun, blobs: Vec<(Diges
     match engine.inner.stores.journal.create(run).await? {
         Created::New => engine.inner.wake(id),
         Created::Full(ahead) => return Err(EngineError::Full(ahead)),
+        Created::Existing(other) if other == id => {}
         Created::Existing(other) | Created::Conflict(other) => {
-            return Err(EngineError::Stuck(format!("the fresh id `{id}` belongs to `{other}`")));
+            return Err(EngineError::Stuck(format!("the id `{id}` belongs to `{other}`")));
         }
     }
     Ok(())

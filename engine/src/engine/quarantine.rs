@@ -46,7 +46,7 @@ impl Inner {
         let row = self.stores.journal.run(run).await?.ok_or(OwnerError::Unknown)?;
         match row.phase {
             RunPhase::Ended => Ok(Exit::Ended(None)),
-            RunPhase::Waiting => Ok(Exit::Released),
+            RunPhase::Waiting | RunPhase::Held => Ok(Exit::Released),
             RunPhase::Queued | RunPhase::Running if row.epoch > epoch => Ok(Exit::Died),
             RunPhase::Queued | RunPhase::Running => {
                 Err(OwnerError::Quarantine("its process ended without taking it".to_owned()))

@@ -22,7 +22,7 @@ pub enum Settled {
     Ended(RunEnd),
     /// It waits, also through the runs that it started.
     Waiting(Vec<OpenWait>),
-    /// It has not begun: it waits for these runs to end.
+    /// It has not begun: it waits for these runs to end, or for room in this process.
     Queued(Vec<RunId>),
 }
 
@@ -85,10 +85,12 @@ impl Engine {
             match row.phase {
                 RunPhase::Ended => return self.end(run, row.seq).await.map(Settled::Ended),
                 RunPhase::Waiting => return Ok(Settled::Waiting(self.open_waits(run).await?)),
+                RunPhase::Held => return Err(EngineError::Held(run)),
                 RunPhase::Queued | RunPhase::Running if self.inner.active().contains_key(&run) => {}
                 RunPhase::Queued => {
                     let ahead = self.inner.stores.journal.ahead(run).await?;
-                    return Ok(if ahead.is_empty() { Settled::Waiting(Vec::new()) } else { Settled::Queued(ahead) });
+                    let is_queued = !ahead.is_empty() || self.inner.is_short();
+                    return Ok(if is_queued { Settled::Queued(ahead) } else { Settled::Waiting(Vec::new()) });
                 }
                 RunPhase::Running => return Err(EngineError::Elsewhere(run)),
             }

@@ -8,7 +8,7 @@ use std::{
 use bytes::Bytes;
 use indexmap::IndexMap;
 
-use super::{Engine, EngineError, Inner};
+use super::{AppendOutcome, Engine, EngineError, Inner};
 use crate::{
     bundle::Bundle,
     codes,
@@ -20,7 +20,7 @@ use crate::{
     plan::Plan,
     run::{Addr, RunState},
     scope::{Roots, Scope},
-    store::{Created, Hold, Idempotency, NewRun, NewTurn, Parent, StoreError, StoredRecord, Take, file_ids},
+    store::{Created, Hold, Idempotency, NewRun, NewTurn, Parent, Speaker, StoreError, StoredRecord, Take, file_ids},
     template::TemplateTree,
     types::{self, Misfit},
     units::Millis,
@@ -45,8 +45,12 @@ pub struct Start {
     /// The run beside which its turn stands in the conversation: what was said there is edited, or is answered again.
     /// Without one, its turn is the newest.
     pub beside: Option<RunId>,
+    /// Whose the conversation is, where this run begins it.
+    pub speaker: Option<Speaker>,
     /// Whom it is about: what [`crate::store::Journal::forget`] deletes it by. Its children and forks are about the same.
     pub subject: Option<String>,
+    /// Who pays: what it uses is added up for this name, as [`crate::store::Journal::spent`] tells it.
+    pub account: Option<String>,
     /// `env` as the deployment overrides it.
     pub env: Value,
     /// What it may use at most, whatever the workflow says.
@@ -69,7 +73,9 @@ impl Start {
             user: Value::Null,
             conversation: None,
             beside: None,
+            speaker: None,
             subject: None,
+            account: None,
             env: Value::Null,
             budget: Limits::default(),
             idempotency: None,
@@ -163,6 +169,7 @@ impl Engine {
             .map_err(|misfits| EngineError::Inputs { workflow: start.bundle.entry.clone(), misfits })?;
 
         if plan.durability == Durability::End {
+            inner.check_room().await?;
             inner.drive(id, Some(Box::new(Owner::detached(inner.clone(), plan, prepared))));
             return Ok(id);
         }
@@ -179,13 +186,16 @@ impl Engine {
     /// A secret, for who acts in the name of a workflow that declares it.
     ///
     /// # Errors
-    /// When it is missing, or not meant for the workflow.
-    pub fn secret(&self, name: &str, workflow: &str) -> Result<&str, EngineError> {
+    /// When it is missing or cannot be read, or is not meant for the workflow.
+    pub fn secret(&self, name: &str, workflow: &str) -> Result<Arc<str>, EngineError> {
         let secrets = &self.inner.caps.secrets;
         if !secrets.is_meant_for(name, workflow) {
             return Err(EngineError::SecretNotMeant { secret: name.to_owned(), workflow: workflow.to_owned() });
         }
-        secrets.get(name).ok_or_else(|| EngineError::MissingSecret(name.to_owned()))
+        if !secrets.has(name) {
+            return Err(EngineError::MissingSecret(name.to_owned()));
+        }
+        secrets.read(name).map_err(EngineError::Secret)
     }
 }
 
@@ -210,7 +220,15 @@ impl Inner {
     async fn begin(self: Arc<Self>, plan: Arc<Plan>, new: NewRun, first: Record<Addr>) -> Result<RunId, EngineError> {
         let id = new.id;
         let parent = new.parent.clone();
-        match self.stores.journal.create_taken(new, self.session).await {
+        let waits = self.must_wait().await?;
+        let begun = self.stopwatch();
+        let created = if waits {
+            self.stores.journal.create(new).await.map(Err)
+        } else {
+            self.stores.journal.create_taken(new, self.session).await
+        };
+        self.appended(begun, if created.is_ok() { AppendOutcome::Done } else { AppendOutcome::Failed });
+        match created {
             Ok(Ok(Take::Taken(taken))) => {
                 match Owner::begun(self.clone(), plan, id, parent, &first, taken.epoch).await {
                     Ok(owner) => self.drive(id, Some(Box::new(owner))),
@@ -221,8 +239,10 @@ impl Inner {
                     }
                 }
             }
-            // It waits for room.
-            Ok(Ok(_) | Err(Created::New)) => self.wake(id),
+            // It waits for others of its keys.
+            Ok(Ok(_)) => self.wake(id),
+            // It waits in the queue for room here.
+            Ok(Err(Created::New)) => {}
             Ok(Err(Created::Existing(run))) => return Ok(run),
             Ok(Err(Created::Conflict(run))) => return Err(EngineError::KeyConflict(run)),
             Ok(Err(Created::Full(ahead))) => return Err(EngineError::Full(ahead)),
@@ -243,7 +263,7 @@ impl Inner {
                 if !secrets.is_meant_for(name, workflow) {
                     return Err(EngineError::SecretNotMeant { secret: name.clone(), workflow: workflow.clone() });
                 }
-                if secrets.get(name).is_none() {
+                if !secrets.has(name) {
                     return Err(EngineError::MissingSecret(name.clone()));
                 }
             }
@@ -293,6 +313,7 @@ impl Inner {
                 conversation: start.conversation.clone(),
                 turn: origin.parent.is_none().then(|| turn(start, &inputs)).flatten(),
                 subject: start.subject.clone(),
+                account: start.account.clone().filter(|_| origin.parent.is_none()),
                 holds: Vec::new(),
                 idempotency: start.idempotency.clone(),
                 at,
@@ -350,7 +371,7 @@ fn turn(start: &Start, inputs: &Value) -> Option<NewTurn> {
     start.conversation.as_ref()?;
     let message = inputs.get("message")?.as_str()?.to_owned();
     let files = inputs.get("files").cloned().unwrap_or_default();
-    Some(NewTurn { message, files, beside: start.beside })
+    Some(NewTurn { message, files, beside: start.beside, speaker: start.speaker.clone() })
 }
 
 impl From<OwnerError> for EngineError {

@@ -1,6 +1,6 @@
 //! Attempts of nodes: starting, stopping, and what comes of them.
 
-use std::{panic::AssertUnwindSafe, sync::Arc};
+use std::{panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 
@@ -13,22 +13,19 @@ use super::{
 use crate::{
     codes,
     definition::Limits,
-    engine::{Attempt, Origin, Prepared, StandIn, Start},
-    error::{ErrorClass, ErrorReport, NodeError},
-    event::{AfterFailure, Event, Over, Place, RunStatus, SkipReason},
-    id::RunId,
+    engine::{Attempt, AttemptEnd, StandIn},
+    error::{ErrorClass, NodeError},
+    event::{AfterFailure, Event, Over, Place, SkipReason},
     node::{Effect, NodeCtx, Outcome, Resume},
     plan::PlanNode,
     run::{Addr, path},
-    store::Parent,
     units::Millis,
     usage::{Meter, Spent},
     value::Value,
 };
 
-/// Limits of `ENGINE.md` section 5.
+/// The limit of `ENGINE.md` section 5.
 const MOST_FRAMES: usize = 100_000;
-const DEEPEST_RUN: u32 = 16;
 
 /// The end of a spawned attempt.
 pub(super) struct Done {
@@ -37,15 +34,6 @@ pub(super) struct Done {
     token: u64,
     result: Result<Outcome<Value>, NodeError>,
     meter: Arc<Meter>,
-}
-
-/// The end of a child run.
-pub(super) struct ChildEnd {
-    pub attempt: u32,
-    pub usage: Spent,
-    pub status: RunStatus,
-    pub outputs: Value,
-    pub error: Option<ErrorReport>,
 }
 
 impl Owner {
@@ -83,10 +71,15 @@ impl Owner {
         // What is stood in for may take its time.
         let inline = node.inline && self.engine.intercept.is_none();
         if inline && node.effect == Effect::Pure {
+            let begun = self.engine.stopwatch();
             match AssertUnwindSafe(node.node.run(&ctx)).catch_unwind().now_or_never() {
                 Some(result) => {
+                    let result = flatten(result);
+                    let took = begun.map_or(Duration::ZERO, |begun| begun.elapsed());
+                    self.elsewhere += took;
+                    self.attempted(&ctx.path, &node.kind, attempt, took, &result);
                     let beside = Beside::take(&self.meter);
-                    self.settle(at, attempt, flatten(result), beside);
+                    self.settle(at, attempt, result, beside);
                 }
                 None => self.spawn(at, attempt),
             }
@@ -145,8 +138,9 @@ impl Owner {
         let (node, clock, done) = (node.node.clone(), self.engine.clock.clone(), self.done.0.clone());
         self.attempts += 1;
         let token = self.attempts;
-        let spent = meter.clone();
-        let task = tokio::spawn(async move {
+        let (spent, path, begun) = (meter.clone(), ctx.path.clone(), self.engine.stopwatch());
+        // What it logs names the run.
+        let work = async move {
             let work = async {
                 match stand_in {
                     Some(stand_in) => {
@@ -165,8 +159,9 @@ impl Owner {
             };
             // The loop has ended when nobody listens; then the result belongs to nobody.
             let _ = done.send(Done { at, attempt, token, result, meter });
-        });
-        self.running.insert(at, Running { token, abort: task.abort_handle(), meter: spent });
+        };
+        let task = tokio::spawn(tracing::Instrument::in_current_span(work));
+        self.running.insert(at, Running { token, abort: task.abort_handle(), meter: spent, path, begun });
     }
 
     /// What happens instead of the node, where something stands in for it.
@@ -186,9 +181,27 @@ impl Owner {
         if self.running.get(&done.at).is_none_or(|running| running.token != done.token) {
             return;
         }
-        self.running.remove(&done.at);
+        if let Some(Running { path, begun: Some(begun), .. }) = self.running.remove(&done.at) {
+            let plan = self.plan.clone();
+            self.attempted(&path, &self.node(&plan, done.at).kind, done.attempt, begun.elapsed(), &done.result);
+        }
         self.pending.urgent = true;
         self.settle(done.at, done.attempt, done.result, Beside::take(&done.meter));
+    }
+
+    /// Tells whoever watches that an attempt is over.
+    fn attempted(
+        &self,
+        path: &str,
+        kind: &str,
+        attempt: u32,
+        took: Duration,
+        result: &Result<Outcome<Value>, NodeError>,
+    ) {
+        let Some(observer) = &self.engine.observer else { return };
+        let is_over = matches!(result, Err(_) | Ok(Outcome::Done(_) | Outcome::Port(..) | Outcome::Wrote(..)));
+        let failed = result.as_ref().err().map(|error| (error.code, error.class));
+        observer.attempted(self.run, &AttemptEnd { path, kind, attempt, took, goes_on: !is_over, failed });
     }
 
     /// Goes on with a waiting node; `usage` is what the run used that it waited for.
@@ -205,29 +218,6 @@ impl Owner {
         let mut beside = Beside::take(&self.meter);
         beside.usage += usage;
         self.settle(at, attempt, result, beside);
-    }
-
-    /// Goes on with a node whose child run ended.
-    pub(super) fn child_ended(&mut self, name: &str, end: ChildEnd) {
-        let Some(at) = path::resolve(&self.plan, &self.state, name) else { return };
-        let current = self.state.node(at).is_some_and(|node| node.attempt == end.attempt);
-        if !current || self.state.child(at).is_none() {
-            return;
-        }
-        if !self.may_start(at) {
-            self.record(Event::NodeCancelled { node: at, usage: end.usage });
-            return;
-        }
-        let result = match (end.status, end.error) {
-            (RunStatus::Succeeded, _) => Ok(end.outputs),
-            (_, Some(error)) => Err(error),
-            (_, None) => {
-                Err(NodeError::new(codes::CHILD_CANCELLED, ErrorClass::Cancelled, "the child run was cancelled")
-                    .hint("look at the child with `liteagent runs show`")
-                    .report(name))
-            }
-        };
-        self.resume(at, Resume::ChildEnded { result }, &end.usage);
     }
 
     /// Journals what came of an attempt.
@@ -358,48 +348,6 @@ impl Owner {
         }
         let Beside { usage, log } = self.kept(beside);
         self.record(Event::NodeFailed { node: at, attempt, error: report, then, usage, log });
-    }
-
-    /// Starts a run of its own for a node.
-    fn child(&mut self, at: Addr, attempt: u32, workflow: &str, inputs: Value) {
-        match self.new_child(at, attempt, workflow, inputs) {
-            Ok(child) => {
-                let place = Place::Child { run: child.run.id };
-                self.record(Event::NodeStarted { node: at, attempt, place });
-                self.pending.children.push(child);
-                self.pending.urgent = true;
-            }
-            Err(error) => self.failed(at, attempt, &error, Beside::default()),
-        }
-    }
-
-    fn new_child(&self, at: Addr, attempt: u32, workflow: &str, inputs: Value) -> Result<Prepared, NodeError> {
-        let depth = self.state.start.depth + 1;
-        if depth > DEEPEST_RUN {
-            return Err(NodeError::new(
-                codes::RUN_TOO_DEEP,
-                ErrorClass::LimitExceeded,
-                format!("expected runs at most {DEEPEST_RUN} deep, found {depth}"),
-            )
-            .hint("pass a list to an `iteration` instead of starting runs from runs"));
-        }
-        let node = path::path(&self.plan, &self.state, at).to_string();
-        let trigger = Value::from_pairs([("type", Value::from("parent"))]);
-        let start = Start {
-            user: self.state.start.user.clone(),
-            subject: self.state.start.subject.clone(),
-            budget: self.state.left(&self.plan, at),
-            ..Start::new(self.plan.bundle.clone(), inputs, trigger)
-        };
-        let origin = Origin {
-            id: RunId::child(self.run, &node, attempt),
-            digest: self.plan.digest.clone(),
-            workflow: workflow.to_owned(),
-            parent: Some(Parent { run: self.run, node, attempt }),
-            depth,
-            variables: Value::Null,
-        };
-        self.engine.prepare_child(origin, &start)
     }
 
     /// What a node is given for one attempt.

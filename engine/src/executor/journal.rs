@@ -5,10 +5,11 @@ use bytes::Bytes;
 use super::{
     owner::{Flushed, Owner, OwnerError},
     replay::payloads,
+    take::outcome_of,
 };
 use crate::{
     definition::WhenFull,
-    engine::Prepared,
+    engine::{AppendOutcome, Prepared},
     event::{Event, Payload, Record},
     id::{Digest, RunId},
     run::{Addr, path},
@@ -95,7 +96,11 @@ impl Owner {
         if let (Some(run), Some(end)) = (&self.detached, &release) {
             let records = self.pending.records.clone();
             let blobs = self.pending.blobs.iter().map(|(digest, _)| digest.clone()).collect();
-            stores.journal.create_ended(NewRun { records, blobs, ..run.clone() }, end.clone()).await?;
+            let begun = self.engine.stopwatch();
+            let created = stores.journal.create_ended(NewRun { records, blobs, ..run.clone() }, end.clone()).await;
+            let outcome = if created.is_ok() { AppendOutcome::Done } else { AppendOutcome::Failed };
+            self.engine.appended(begun, outcome);
+            created?;
             self.flushed().await?;
             return Ok(Flushed::Yes);
         }
@@ -112,7 +117,10 @@ impl Owner {
             release,
             at: self.engine.clock.now(),
         };
-        match stores.journal.append(append).await {
+        let begun = self.engine.stopwatch();
+        let appended = stores.journal.append(append).await;
+        self.engine.appended(begun, outcome_of(&appended));
+        match appended {
             Ok(()) => {}
             Err(AppendError::Fenced) => return Ok(Flushed::Fenced),
             Err(AppendError::InboxNotEmpty) => return Ok(Flushed::InboxNotEmpty),

@@ -9,6 +9,7 @@ use std::{
 use tokio::{
     sync::{Notify, mpsc},
     task::AbortHandle,
+    time::Instant,
 };
 
 use super::{
@@ -19,7 +20,7 @@ use super::{
 };
 use crate::{
     capability::Redactor,
-    engine::{Inner, Prepared, RunEnd, holds},
+    engine::{Inner, LossCause, Prepared, RunEnd, RunTaken, holds},
     error::NodeError,
     event::{Event, Place, Record, Seq},
     id::RunId,
@@ -66,6 +67,8 @@ pub(crate) struct Owner {
     /// Of attempts that run where the loop is: emptied after each.
     pub(super) meter: Arc<Meter>,
     idle_since: Option<Millis>,
+    /// How long nodes ran where the loop is, or it waited for them and for others.
+    pub(super) elsewhere: Duration,
 }
 
 /// A spawned attempt.
@@ -73,6 +76,8 @@ pub(super) struct Running {
     pub token: u64,
     pub abort: AbortHandle,
     pub meter: Arc<Meter>,
+    pub path: Arc<str>,
+    pub begun: Option<Instant>,
 }
 
 /// Why the loop ended.
@@ -107,6 +112,8 @@ pub(crate) enum OwnerError {
     Store(#[from] StoreError),
     #[error("the run is owned by another process")]
     Owned,
+    #[error("the run is held: it came out of a backup")]
+    Held,
     #[error("there is no such run")]
     Unknown,
     #[error(transparent)]
@@ -126,7 +133,13 @@ impl OwnerError {
     pub(crate) fn is_lasting(&self) -> bool {
         match self {
             Self::Store(StoreError::NewerRun(_) | StoreError::Damaged(_)) | Self::Plan(_) | Self::Deadly(_) => true,
-            Self::Store(_) | Self::Owned | Self::Unknown | Self::Again | Self::Full(_) | Self::Quarantine(_) => false,
+            Self::Store(_)
+            | Self::Owned
+            | Self::Held
+            | Self::Unknown
+            | Self::Again
+            | Self::Full(_)
+            | Self::Quarantine(_) => false,
         }
     }
 }
@@ -140,11 +153,10 @@ enum Next {
     Flush,
 }
 
-/// What an append came to.
+/// What an append came to; with `InboxNotEmpty` the run could not be released.
 pub(super) enum Flushed {
     Yes,
     Fenced,
-    /// The run could not be released.
     InboxNotEmpty,
 }
 
@@ -243,11 +255,24 @@ impl Owner {
             detached: None,
             meter: Arc::default(),
             idle_since: None,
+            elsewhere: Duration::ZERO,
         }
     }
 
     /// Executes until the run ends, waits or is lost.
     pub(crate) async fn execute(&mut self) -> Result<Exit, OwnerError> {
+        let begun = self.engine.stopwatch();
+        if let Some(observer) = &self.engine.observer {
+            observer.taken(self.run, &RunTaken::of(&self.plan.workflow, &self.state, self.parent.as_ref()));
+        }
+        let exit = self.until_exit().await;
+        if let (Some(observer), Some(begun)) = (&self.engine.observer, begun) {
+            observer.left(self.run, begun.elapsed().saturating_sub(self.elsewhere));
+        }
+        exit
+    }
+
+    async fn until_exit(&mut self) -> Result<Exit, OwnerError> {
         loop {
             if let Some(exit) = self.advance().await? {
                 return Ok(exit);
@@ -317,6 +342,7 @@ impl Owner {
         let lazy = !self.pending.is_empty() && self.detached.is_none();
         let wake = self.wake.clone();
         let mut closing = engine.closing.subscribe();
+        let begun = engine.stopwatch();
         let next = tokio::select! {
             biased;
             _ = closing.wait_for(|closing| *closing) => Next::Close,
@@ -325,6 +351,7 @@ impl Owner {
             () = engine.clock.sleep_until(until.unwrap_or(now)), if until.is_some() => Next::Due,
             () = tokio::time::sleep(LAZY_TIME), if lazy => Next::Flush,
         };
+        self.elsewhere += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
         match next {
             Next::Close => return self.close().await,
             Next::Due => {}
@@ -369,7 +396,7 @@ impl Owner {
             // What it used is known here and nowhere else. A pure node has no record of its start to be lost after.
             let has_started = self.state.node(at).is_some_and(|node| matches!(node.status, Status::Started(_)));
             if has_started && !usage.is_nothing() {
-                self.lose(at, usage);
+                self.lose(at, usage, LossCause::HandOver);
             }
         }
         loop {
@@ -403,7 +430,7 @@ impl Owner {
             }
             MessageBody::Cancel { by } => self.record(Event::CancelRequested { by }),
             MessageBody::ChildEnded { node, attempt, status, outputs, error, usage } => {
-                let ended = super::attempt::ChildEnd { attempt, usage, status, outputs, error };
+                let ended = super::child::ChildEnd { attempt, usage, status, outputs, error };
                 self.child_ended(&node, ended);
             }
         }

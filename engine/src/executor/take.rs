@@ -12,12 +12,12 @@ use super::{
 use crate::{
     codes,
     definition::OnLost,
-    engine::Inner,
+    engine::{AppendOutcome, Inner, LossCause},
     error::{ErrorClass, NodeError},
     event::{AfterFailure, Event, Record},
     id::RunId,
     run::{Addr, Deaths, Verdict, Ward, path},
-    store::{Append, Release, RunPhase, StoredRecord, Take, Taken},
+    store::{Append, AppendError, Release, RunPhase, StoredRecord, Take, Taken},
     usage::Spent,
 };
 
@@ -31,6 +31,7 @@ impl Owner {
         let taken = match engine.stores.journal.take(run, engine.session, now).await? {
             Take::Taken(taken) => taken,
             Take::Full(ahead) => return Err(OwnerError::Full(ahead)),
+            Take::Held => return Err(OwnerError::Held),
             Take::Ended => return Ok(Taking::Ended),
             Take::Owned(_) => return Err(OwnerError::Owned),
             Take::Unknown => return Err(OwnerError::Unknown),
@@ -72,7 +73,7 @@ impl Owner {
         if is_first {
             owner.begin(taken.row.seq == 1).await?;
         }
-        let lost = owner.settle_lost();
+        let lost = owner.settle_lost(if died { LossCause::Death } else { LossCause::HandOver });
         if verdict == Verdict::Fail {
             owner.fail_deadly(&deaths, &lost);
         }
@@ -81,18 +82,21 @@ impl Owner {
     }
 
     /// R9: whoever takes a run first settles what older owners left running. Gives the paths of what was lost.
-    fn settle_lost(&mut self) -> Vec<String> {
+    fn settle_lost(&mut self, cause: LossCause) -> Vec<String> {
         let mut lost = Vec::new();
         for at in self.state.lost() {
             lost.push(path::path(&self.plan, &self.state, at).to_string());
-            self.lose(at, Spent::default());
+            self.lose(at, Spent::default(), cause);
         }
         lost
     }
 
     /// Journals that an attempt was lost, and what follows from it.
-    pub(super) fn lose(&mut self, at: Addr, usage: Spent) {
+    pub(super) fn lose(&mut self, at: Addr, usage: Spent, cause: LossCause) {
         let Some(attempt) = self.state.node(at).map(|node| node.attempt) else { return };
+        if let Some(observer) = &self.engine.observer {
+            observer.lost(self.run, cause);
+        }
         let plan = self.plan.clone();
         let node = self.node(&plan, at);
         self.record(Event::NodeLost { node: at, attempt, usage });
@@ -151,9 +155,21 @@ async fn append(engine: &Inner, run: RunId, taken: &Taken, first: &Record, verdi
         release: (verdict == Verdict::Isolate).then_some(Release::Queued),
         at: engine.clock.now(),
     };
-    engine.stores.journal.append(append).await?;
+    let begun = engine.stopwatch();
+    let appended = engine.stores.journal.append(append).await;
+    engine.appended(begun, outcome_of(&appended));
+    appended?;
     if let Some(observer) = &engine.observer {
         observer.record(run, first);
     }
     Ok(())
+}
+
+/// What became of an append, for those who watch.
+pub(super) fn outcome_of(appended: &Result<(), AppendError>) -> AppendOutcome {
+    match appended {
+        Ok(()) | Err(AppendError::InboxNotEmpty) => AppendOutcome::Done,
+        Err(AppendError::Fenced) => AppendOutcome::Refused,
+        Err(AppendError::Store(_)) => AppendOutcome::Failed,
+    }
 }

@@ -87,10 +87,8 @@ impl NodeCtx {
     /// # Errors
     /// When the secret may not be sent there, or is missing, or the template cannot be rendered.
     pub fn render_secret(&self, template: &SecretTemplate, to: &Destination) -> Result<String, NodeError> {
-        for name in template.secrets() {
-            self.caps.secrets.admit(name, &self.workflow, to)?;
-        }
-        template.render(&self.scope, &self.caps.secrets)
+        let released = |name: &str| self.caps.secrets.release(name, &self.workflow, to);
+        template.render(&self.scope, released)
     }
 
     /// The same for every attempt of this node in this run: what another system may use to see a repetition.

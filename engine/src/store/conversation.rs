@@ -26,6 +26,26 @@ pub struct NewTurn {
     pub files: Value,
     /// The run beside which it stands: it was edited, or is answered again. Else it stands after the head.
     pub beside: Option<RunId>,
+    /// Whose the conversation is, where this turn begins it.
+    pub speaker: Option<Speaker>,
+}
+
+/// Whose a conversation is: a user means nothing outside its space.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Speaker {
+    /// Who vouches for the user: an API key, or the installation.
+    pub space: String,
+    /// The user.
+    pub user: String,
+}
+
+/// What a person thinks of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Rating {
+    /// It helped.
+    Up,
+    /// It did not.
+    Down,
 }
 
 /// A turn, as it is kept. It outlives its run.
@@ -33,6 +53,8 @@ pub struct NewTurn {
 pub struct StoredTurn {
     /// The run.
     pub run: RunId,
+    /// The conversation.
+    pub conversation: String,
     /// The turn that it stands after.
     pub after: Option<RunId>,
     /// What the person said.
@@ -43,6 +65,8 @@ pub struct StoredTurn {
     pub answer: Option<String>,
     /// When the person said it.
     pub at: Millis,
+    /// What the person thinks of the answer.
+    pub rating: Option<Rating>,
 }
 
 /// What the end of a run leaves in its conversation, in the same transaction.
@@ -63,14 +87,67 @@ pub struct ConversationRow {
     pub id: String,
     /// The workflow of its first turn.
     pub workflow: String,
-    /// The beginning of what was said first.
+    /// The beginning of what was said first, or what people call it.
     pub title: String,
-    /// The newest turn.
-    pub head: RunId,
+    /// Whose it is; nobody's in particular when it was begun outside of a server.
+    pub speaker: Option<Speaker>,
+    /// How many turns it has, also those beside the path to the newest.
+    pub turns: u64,
+    /// The newest turn: its head.
+    pub last: StoredTurn,
     /// When it began.
     pub created_at: Millis,
     /// When something was last said.
     pub updated_at: Millis,
+}
+
+impl ConversationRow {
+    /// Its place in lists.
+    pub fn place(&self) -> (Millis, RunId) {
+        (self.updated_at, self.last.run)
+    }
+}
+
+/// Which conversations a list holds: those with something said in them, the newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ConversationFilter {
+    /// Only those of this workflow.
+    pub workflow: Option<String>,
+    /// Only those of users of this space.
+    pub space: Option<String>,
+    /// Only those of this user.
+    pub user: Option<String>,
+    /// Only those that come after this [`ConversationRow::place`] in the list: the cursor.
+    pub before: Option<(Millis, RunId)>,
+    /// At most so many; 0 means 100.
+    pub limit: u32,
+}
+
+impl ConversationFilter {
+    /// How many conversations at most.
+    pub fn limit(&self) -> u32 {
+        if self.limit == 0 { 100 } else { self.limit }
+    }
+
+    /// Whether a conversation belongs in the list.
+    pub fn fits(&self, row: &ConversationRow) -> bool {
+        let is = |wanted: &Option<String>, found: Option<&String>| wanted.as_ref().is_none_or(|it| Some(it) == found);
+        is(&self.workflow, Some(&row.workflow))
+            && is(&self.space, row.speaker.as_ref().map(|speaker| &speaker.space))
+            && is(&self.user, row.speaker.as_ref().map(|speaker| &speaker.user))
+            && self.before.is_none_or(|before| row.place() < before)
+    }
+}
+
+/// Which of the turns that lead to the newest one, that one included.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TurnPage {
+    /// Whether the newest comes first; else the oldest does.
+    pub newest_first: bool,
+    /// Only those that come after the turn of this run: the cursor.
+    pub after: Option<RunId>,
+    /// At most so many.
+    pub limit: u32,
 }
 
 /// The title of a conversation that begins with this message: its first line, at most 80 characters.

@@ -20,6 +20,7 @@ use crate::{
 
 mod journal;
 mod line;
+mod operation;
 mod runs;
 mod talk;
 mod usage;

@@ -1,9 +1,10 @@
 //! What is stored beside runs: blobs, files, keys, cached outputs.
 
-use std::sync::LazyLock;
+use std::{ops::Range, sync::LazyLock};
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt as _, TryStreamExt as _, stream::BoxStream};
 use regex::Regex;
 use serde::{Deserialize, Serialize};
 
@@ -14,13 +15,35 @@ use crate::{
     value::Value,
 };
 
+/// Bytes that come piece by piece.
+pub type Pieces<'a> = BoxStream<'a, Result<Bytes, StoreError>>;
+
 /// Large values and the content of files, by digest.
 #[async_trait]
 pub trait Blobs: Send + Sync {
     /// Stores bytes durably.
     async fn put(&self, bytes: Bytes) -> Result<Digest, StoreError>;
+    /// Stores bytes durably that come piece by piece; gives their digest and number. After a piece that fails nothing is
+    /// stored. Stores outside of memory hold no more than a few pieces there.
+    async fn put_pieces(&self, mut pieces: Pieces<'_>) -> Result<(Digest, u64), StoreError> {
+        let mut all = BytesMut::new();
+        while let Some(piece) = pieces.try_next().await? {
+            all.extend_from_slice(&piece);
+        }
+        let size = all.len() as u64;
+        Ok((self.put(all.freeze()).await?, size))
+    }
     /// The bytes.
     async fn get(&self, digest: &Digest) -> Result<Option<Bytes>, StoreError>;
+    /// Some of the bytes, piece by piece; those of the range that are there. Stores outside of memory hold no more than a few
+    /// pieces there.
+    async fn get_pieces(&self, digest: &Digest, range: Range<u64>) -> Result<Option<Pieces<'static>>, StoreError> {
+        let Some(bytes) = self.get(digest).await? else { return Ok(None) };
+        let place = |at: u64| usize::try_from(at).map_or(bytes.len(), |at| at.min(bytes.len()));
+        let (start, end) = (place(range.start), place(range.end));
+        let part = bytes.slice(start..end.max(start));
+        Ok(Some(futures::stream::iter([Ok(part)]).boxed()))
+    }
     /// Deletes a blob, whatever its age; `false` when it was not there.
     async fn delete(&self, digest: &Digest) -> Result<bool, StoreError>;
     /// Deletes blobs that are older than `before` and for which `keep` says no; returns how many.
@@ -67,6 +90,13 @@ pub trait Files: Send + Sync {
     async fn share(&self, from: RunId, to: RunId, ids: Vec<String>) -> Result<(), StoreError>;
     /// Opens a file that belongs to a run; `None` when the id is not one of its files.
     async fn open(&self, run: RunId, id: &str) -> Result<Option<(FileValue, Bytes)>, StoreError>;
+    /// What is known of a file that belongs to a run, without its content.
+    async fn find(&self, run: RunId, id: &str) -> Result<Option<FileValue>, StoreError>;
+    /// Gives a run that is about to begin a file that the platform made elsewhere, and whose content is stored: its id stays
+    /// the same.
+    async fn give(&self, run: RunId, file: &FileValue) -> Result<(), StoreError>;
+    /// Takes everything back that was given to a run which did not begin. One that is stored keeps what it has.
+    async fn take_back(&self, run: RunId) -> Result<(), StoreError>;
 }
 
 /// An entry of the key-value store.

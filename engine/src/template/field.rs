@@ -7,7 +7,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use super::{Compiled, FromValue, TemplateError, explain::invalid, is_template};
-use crate::{capability::Secrets, error::NodeError, scope::Scope, value::Value};
+use crate::{error::NodeError, scope::Scope, value::Value};
 
 /// What editors and checks accept where a field of another type than text takes a template.
 const LONE: &str = r"^\s*\{\{[\s\S]*\}\}\s*$";
@@ -345,15 +345,18 @@ impl SecretTemplate {
         self.0.compiled().map_or(&[][..], Compiled::secrets).iter().filter_map(|secret| secret.name.as_deref())
     }
 
-    /// Renders it with the secrets in scope.
+    /// Renders it with the secrets in scope; `released` gives each of them, or says why not.
     ///
     /// # Errors
-    /// When a secret is missing or the template cannot be rendered.
-    pub fn render(&self, scope: &Arc<Scope>, secrets: &Secrets) -> Result<String, NodeError> {
+    /// When a secret is not released, or the template cannot be rendered.
+    pub fn render(
+        &self,
+        scope: &Arc<Scope>,
+        released: impl Fn(&str) -> Result<Arc<str>, NodeError>,
+    ) -> Result<String, NodeError> {
         let mut values = Vec::new();
         for name in self.secrets() {
-            let value = secrets.get(name).ok_or_else(|| missing(name))?;
-            values.push((name, Value::from(value)));
+            values.push((name, Value::from(&*released(name)?)));
         }
         if values.is_empty() {
             return self.0.render(scope);
@@ -362,11 +365,6 @@ impl SecretTemplate {
         scope.secrets = Value::from_pairs(values);
         self.0.render(&Arc::new(scope))
     }
-}
-
-fn missing(name: &str) -> NodeError {
-    invalid(format!("the secret `{name}` is missing"))
-        .hint(format!("set `LITEAGENT_SECRET_{name}` in the environment or in `.env`"))
 }
 
 impl Serialize for SecretTemplate {

@@ -15,11 +15,13 @@
 
 pub mod conversations;
 pub mod creation;
+pub mod ends;
 pub mod fencing;
 pub mod holds;
 pub mod inbox;
 pub mod lists;
 pub mod model;
+pub mod operation;
 pub mod ownership;
 pub mod samples;
 pub mod subjects;
@@ -35,6 +37,9 @@ macro_rules! journal_conformance {
             conversations::a_turn_beside_another_leaves_that_one_as_it_was,
             conversations::what_was_said_outlives_the_run_but_not_its_subject,
             conversations::conversations_are_listed_the_newest_first,
+            conversations::a_conversation_is_of_the_user_who_began_it,
+            conversations::the_turns_of_a_conversation_are_read_from_both_ends,
+            conversations::a_conversation_is_forgotten_with_its_runs_or_without,
             creation::a_run_begins_queued_with_its_records,
             creation::a_run_can_begin_taken,
             creation::creating_the_same_id_again_changes_nothing,
@@ -61,6 +66,11 @@ macro_rules! journal_conformance {
             holds::a_run_takes_all_its_keys_or_none,
             holds::a_run_below_one_that_holds_the_key_is_not_counted,
             holds::as_many_as_the_limit_go_on_whoever_comes_at_once,
+            operation::nobody_takes_a_held_run_before_it_is_released,
+            operation::held_runs_are_released_with_those_that_they_started,
+            operation::what_is_spent_adds_up_by_account_and_in_all,
+            operation::queued_runs_are_counted,
+            operation::an_installation_keeps_when_it_was_backed_up,
             ownership::a_run_is_taken_by_one_of_many,
             ownership::a_run_of_a_living_session_cannot_be_taken,
             ownership::a_session_may_take_its_own_run_again,
@@ -83,6 +93,10 @@ macro_rules! journal_conformance {
             lists::runs_of_dead_sessions_are_runnable,
             lists::waiting_runs_are_runnable_when_their_time_has_come,
             lists::waiting_runs_with_messages_are_runnable,
+            ends::runs_are_listed_in_the_order_of_their_ends,
+            ends::an_end_comes_after_all_that_were_seen,
+            ends::only_runs_that_have_ended_are_deleted_by_name,
+            lists::the_backlog_says_how_much_waits_and_since_when,
             lists::old_runs_are_deleted_whole,
             lists::as_many_old_runs_are_deleted_as_asked,
             subjects::a_subject_is_forgotten_whole_and_others_stay,
@@ -102,6 +116,8 @@ macro_rules! blobs_conformance {
             values::the_same_bytes_are_one_blob,
             values::a_blob_is_deleted_at_once,
             values::old_blobs_that_nobody_keeps_are_swept,
+            values::a_blob_comes_and_goes_in_pieces,
+            values::nothing_is_left_of_pieces_that_fail,
         }
     };
 }
@@ -115,6 +131,7 @@ macro_rules! files_conformance {
             values::a_file_of_another_run_is_not_opened,
             values::every_file_has_an_id_of_its_own,
             values::a_file_is_shared_with_another_run_and_no_other_one_is,
+            values::a_file_that_was_uploaded_is_given_to_a_run_and_taken_back,
         }
     };
 }

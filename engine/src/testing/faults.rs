@@ -11,8 +11,9 @@ use crate::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, ConversationRow, Created, Forget, InboxMessage, Journal, Message, NewRun, Release,
-        RunFilter, RunRow, StoreError, StoredRecord, StoredTurn, Take, UsageRow,
+        Append, AppendError, Backlog, ConversationFilter, ConversationRow, Created, EndPlace, Forget, InboxMessage,
+        Installation, Journal, Message, NewRun, Rating, Release, ReleaseHeld, RunFilter, RunRow, Spending, StoreError,
+        StoredRecord, StoredTurn, Take, TurnPage, UsageRow,
     },
     units::Millis,
     value::Value,
@@ -152,6 +153,9 @@ impl Journal for FaultyStore {
     async fn runnable(&self, at: Millis, limit: u32) -> Result<Vec<RunId>, StoreError> {
         self.reach()?.runnable(at, limit).await
     }
+    async fn backlog(&self, at: Millis) -> Result<Backlog, StoreError> {
+        self.reach()?.backlog(at).await
+    }
     async fn ahead(&self, run: RunId) -> Result<Vec<RunId>, StoreError> {
         self.reach()?.ahead(run).await
     }
@@ -167,8 +171,29 @@ impl Journal for FaultyStore {
     async fn turn(&self, run: RunId) -> Result<Option<StoredTurn>, StoreError> {
         self.reach()?.turn(run).await
     }
-    async fn conversations(&self, workflow: Option<&str>, limit: u32) -> Result<Vec<ConversationRow>, StoreError> {
-        self.reach()?.conversations(workflow, limit).await
+    async fn turns(&self, conversation: &str, page: TurnPage) -> Result<Vec<StoredTurn>, StoreError> {
+        self.reach()?.turns(conversation, page).await
+    }
+    async fn rate(&self, run: RunId, rating: Option<Rating>) -> Result<bool, StoreError> {
+        self.reach()?.rate(run, rating).await
+    }
+    async fn conversations(&self, filter: &ConversationFilter) -> Result<Vec<ConversationRow>, StoreError> {
+        self.reach()?.conversations(filter).await
+    }
+    async fn conversation_row(&self, id: &str) -> Result<Option<ConversationRow>, StoreError> {
+        self.reach()?.conversation_row(id).await
+    }
+    async fn rename_conversation(&self, id: &str, title: &str) -> Result<bool, StoreError> {
+        self.reach()?.rename_conversation(id, title).await
+    }
+    async fn forget_conversation(&self, id: &str, runs: bool, limit: u32) -> Result<Forget, StoreError> {
+        self.reach()?.forget_conversation(id, runs, limit).await
+    }
+    async fn ended(&self, after: EndPlace, limit: u32) -> Result<Vec<(EndPlace, RunRow)>, StoreError> {
+        self.reach()?.ended(after, limit).await
+    }
+    async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError> {
+        self.reach()?.delete(runs).await
     }
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
         self.reach()?.delete_ended(before, limit).await
@@ -181,5 +206,29 @@ impl Journal for FaultyStore {
     }
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError> {
         self.reach()?.has_blob_rows(digest).await
+    }
+    async fn forget_usage(&self, before: Millis) -> Result<(), StoreError> {
+        self.reach()?.forget_usage(before).await
+    }
+    async fn spent(&self, account: Option<&str>, from: Millis, until: Millis) -> Result<Spending, StoreError> {
+        self.reach()?.spent(account, from, until).await
+    }
+    async fn hold_runs(&self) -> Result<u64, StoreError> {
+        self.reach()?.hold_runs().await
+    }
+    async fn release_held(&self, which: &ReleaseHeld, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        self.reach()?.release_held(which, limit).await
+    }
+    async fn queued(&self, most: u32) -> Result<u32, StoreError> {
+        self.reach()?.queued(most).await
+    }
+    async fn check_room(&self) -> Result<(), StoreError> {
+        self.reach()?.check_room().await
+    }
+    async fn installation(&self) -> Result<Installation, StoreError> {
+        self.reach()?.installation().await
+    }
+    async fn backed_up(&self, at: Millis) -> Result<(), StoreError> {
+        self.reach()?.backed_up(at).await
     }
 }

@@ -37,6 +37,7 @@ pub async fn restore(stores: &Stores, export: &Export, count: usize) -> Result<R
     let new = NewRun {
         holds: Vec::new(),
         subject: None,
+        account: None,
         id: row.id,
         workflow: row.workflow,
         digest: row.digest,

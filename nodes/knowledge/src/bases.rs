@@ -3,7 +3,10 @@
 use std::{future::Future, path::Path, sync::Arc};
 
 use liteagent_engine::{
-    capability::knowledge::{Base, Document, NewBase},
+    capability::{
+        knowledge::{Base, Document, NewBase},
+        model::{EmbedRequest, Models},
+    },
     codes,
     error::{ErrorClass, NodeError},
     store::StoreError,
@@ -128,6 +131,24 @@ impl KnowledgeBases {
             )
             .hint("choose another name, or delete that one first")
         })
+    }
+
+    /// Makes a knowledge base for the vectors of a model, which may be an alias: the model alone knows what it is called and
+    /// how long its vectors are.
+    ///
+    /// # Errors
+    /// As [`Self::create`]; what the model says.
+    pub async fn create_for(
+        &self,
+        models: &dyn Models,
+        name: String,
+        model: &str,
+        language: String,
+    ) -> Result<Base, NodeError> {
+        let probe = EmbedRequest { model: model.to_owned(), texts: vec![name.clone()], ..EmbedRequest::default() };
+        let probe = models.embed(probe).await?;
+        let dimensions = probe.vectors.first().map_or(0, |vector| vector.len() as u32);
+        self.create(NewBase { name, model: probe.model, dimensions, language }).await
     }
 
     /// Makes a base; `None` when there is one of the name.

@@ -84,7 +84,7 @@ async fn router(address: SocketAddr) -> Arc<Router> {
     let settings = ProviderSettings { base_url: Some(format!("http://{address}/v1")), ..ProviderSettings::default() };
     let settings = BTreeMap::from([("x".to_owned(), settings)]);
     let deployment =
-        resolve(&settings, &BTreeMap::new(), &Secrets::default(), &|_| None).expect("the settings are right");
+        resolve(&settings, &BTreeMap::new(), &Arc::<Secrets>::default(), &|_| None).expect("the settings are right");
     let policy = EgressPolicy::parse(deployment.endpoints()).expect("an address is an entry");
     let http: Arc<dyn Http> = Arc::new(Egress::new(policy));
     Arc::new(Router::open(deployment, http, Arc::new(SystemClock), []).await)

@@ -1,8 +1,14 @@
 //! Leaves a provider alone that fails again and again, and tries it with one call at a time.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
-use liteagent_engine::units::Millis;
+use liteagent_engine::{
+    capability::{BreakerState, Watcher},
+    units::Millis,
+};
 
 /// So many failures in a row, and the provider is left alone.
 const FAILURES: u32 = 5;
@@ -12,7 +18,30 @@ const LONGEST_REST: Millis = 120_000;
 
 /// Watches over the calls of one provider.
 #[derive(Debug, Default)]
-pub(crate) struct Breaker(Arc<Mutex<State>>);
+pub(crate) struct Breaker {
+    state: Arc<Mutex<State>>,
+    told: Option<Arc<Told>>,
+}
+
+/// Who is told when it opens and closes.
+struct Told {
+    provider: String,
+    watcher: Arc<dyn Watcher>,
+}
+
+impl fmt::Debug for Told {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Told").field("provider", &self.provider).finish_non_exhaustive()
+    }
+}
+
+impl Told {
+    fn tell(told: Option<&Arc<Self>>, state: BreakerState) {
+        if let Some(told) = told {
+            told.watcher.breaker(&told.provider, state);
+        }
+    }
+}
 
 #[derive(Debug, Default)]
 struct State {
@@ -28,13 +57,21 @@ struct State {
 #[derive(Debug)]
 pub(crate) struct Watch {
     state: Arc<Mutex<State>>,
+    told: Option<Arc<Told>>,
     is_trial: bool,
 }
 
 impl Breaker {
+    /// One that tells `watcher` whether the provider is called.
+    pub(crate) fn watched(provider: &str, watcher: Option<Arc<dyn Watcher>>) -> Self {
+        let told = watcher.map(|watcher| Arc::new(Told { provider: provider.to_owned(), watcher }));
+        Told::tell(told.as_ref(), BreakerState::Closed);
+        Self { state: Arc::default(), told }
+    }
+
     /// Lets a call pass, or says how long the provider is left alone.
     pub(crate) fn enter(&self, now: Millis) -> Result<Watch, Millis> {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         let is_trial = match state.rests_until {
             None => false,
             Some(until) if now < until => return Err(until - now),
@@ -42,14 +79,20 @@ impl Breaker {
             Some(_) => true,
         };
         state.is_tried |= is_trial;
-        Ok(Watch { state: self.0.clone(), is_trial })
+        if is_trial {
+            Told::tell(self.told.as_ref(), BreakerState::Trial);
+        }
+        Ok(Watch { state: self.state.clone(), told: self.told.clone(), is_trial })
     }
 }
 
 impl Watch {
     /// The provider answered.
     pub(crate) fn succeeded(&self) {
-        *lock(&self.state) = State::default();
+        let before = std::mem::take(&mut *lock(&self.state));
+        if before.rests_until.is_some() {
+            Told::tell(self.told.as_ref(), BreakerState::Closed);
+        }
     }
 
     /// The provider is to blame for a failure.
@@ -61,6 +104,7 @@ impl Watch {
             let rest = REST.saturating_mul(1 << state.opened.min(10)).min(LONGEST_REST);
             state.opened = state.opened.saturating_add(1);
             state.rests_until = Some(now.saturating_add(rest));
+            Told::tell(self.told.as_ref(), BreakerState::Open);
         }
     }
 }
@@ -68,7 +112,12 @@ impl Watch {
 impl Drop for Watch {
     fn drop(&mut self) {
         if self.is_trial {
-            lock(&self.state).is_tried = false;
+            let mut state = lock(&self.state);
+            state.is_tried = false;
+            if state.rests_until.is_some() {
+                // The trial failed, or was given up.
+                Told::tell(self.told.as_ref(), BreakerState::Open);
+            }
         }
     }
 }
@@ -80,6 +129,34 @@ fn lock(state: &Mutex<State>) -> MutexGuard<'_, State> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Writes down what it is told.
+    #[derive(Default)]
+    struct Seen(Mutex<Vec<BreakerState>>);
+
+    impl Watcher for Seen {
+        fn breaker(&self, provider: &str, state: BreakerState) {
+            assert_eq!(provider, "p");
+            let mut seen = self.0.lock().unwrap();
+            if seen.last() != Some(&state) {
+                seen.push(state);
+            }
+        }
+    }
+
+    #[test]
+    fn whoever_watches_is_told_when_it_opens_and_closes() {
+        use BreakerState::{Closed, Open, Trial};
+        let seen = Arc::new(Seen::default());
+        let breaker = Breaker::watched("p", Some(seen.clone()));
+        open(&breaker, 0);
+        let trial = breaker.enter(REST).unwrap();
+        trial.failed(REST);
+        drop(trial);
+        drop(breaker.enter(3 * REST).unwrap());
+        breaker.enter(3 * REST).unwrap().succeeded();
+        assert_eq!(*seen.0.lock().unwrap(), [Closed, Open, Trial, Open, Trial, Open, Trial, Closed]);
+    }
 
     fn open(breaker: &Breaker, now: Millis) {
         (0..FAILURES).for_each(|_| breaker.enter(now).unwrap().failed(now));

@@ -7,13 +7,14 @@
 //! * [`limit`]: who may call now; `breaker`: whom to leave alone
 //! * `catalog`: prices and abilities of known models, in `catalog/models.yaml`
 //! * `failure`: the one taxonomy of what goes wrong
+//! * [`sse`]: server-sent events, read as the bytes come
 //! * `testing`: with the feature of this name, a scripted provider on loopback
 //! * [`resolve`]: from settings, secrets and the environment to a [`Deployment`]
 
 pub use self::{
     catalog::{Facts, LongPrices, prices_checked},
     router::{Listed, Router},
-    settings::{Deployment, Limits, Names, ProviderSettings, SettingError, resolve},
+    settings::{Deployment, Limits, Names, ProviderSettings, SettingError, resolve, variables},
     wire::Format,
 };
 
@@ -27,7 +28,7 @@ mod ollama;
 mod router;
 mod service;
 mod settings;
-mod sse;
+pub mod sse;
 #[cfg(feature = "testing")]
 pub mod testing;
 mod wire;

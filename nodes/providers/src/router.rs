@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use futures::{StreamExt as _, stream};
 use liteagent_engine::{
     capability::{
-        EstimatedTokens, Http, Tokenizer,
+        EstimatedTokens, Http, Tokenizer, Watcher,
         model::{ChatEvent, ChatRequest, ChatStream, EmbedRequest, Embeddings, ModelInfo, Models},
     },
     error::NodeError,
@@ -54,6 +54,17 @@ impl Router {
         clock: Arc<dyn Clock>,
         plugged: impl IntoIterator<Item = (String, Arc<dyn Models>)>,
     ) -> Self {
+        Self::open_watched(deployment, http, clock, plugged, None).await
+    }
+
+    /// The same; `watcher` is told how long calls wait for limits, and which providers are left alone.
+    pub async fn open_watched(
+        deployment: Deployment,
+        http: Arc<dyn Http>,
+        clock: Arc<dyn Clock>,
+        plugged: impl IntoIterator<Item = (String, Arc<dyn Models>)>,
+        watcher: Option<Arc<dyn Watcher>>,
+    ) -> Self {
         let Deployment { mut providers, aliases, default } = deployment;
         let plugged: Vec<(String, Arc<dyn Models>)> = plugged.into_iter().collect();
         let has_local = plugged.iter().any(|(name, _)| name == LOCAL);
@@ -71,7 +82,16 @@ impl Router {
         let services = providers.into_values().map(|provider| {
             let limiter = limiters.of(&provider, &clock);
             let name = provider.name.clone();
-            (name, Served::Service(Box::new(Service::new(provider, http.clone(), limiter, clock.clone()))))
+            (
+                name,
+                Served::Service(Box::new(Service::new(
+                    provider,
+                    http.clone(),
+                    limiter,
+                    clock.clone(),
+                    watcher.clone(),
+                ))),
+            )
         });
         let mut served: BTreeMap<String, Served> = services.collect();
         served.extend(plugged.into_iter().map(|(name, models)| (name, Served::Plugged(models))));
@@ -205,7 +225,10 @@ fn keep(answer: ChatStream, cache: Arc<Cache>, key: cache::Key) -> ChatStream {
 
 /// One limiter for each key, also when several providers share it.
 #[derive(Default)]
-struct Limiters(BTreeMap<(String, Option<String>), Arc<dyn Limiter>>);
+struct Limiters(BTreeMap<Account, Arc<dyn Limiter>>);
+
+/// Whose limits they are: an origin, and the key there.
+type Account = (String, Option<Arc<str>>);
 
 impl Limiters {
     fn of(&mut self, provider: &Provider, clock: &Arc<dyn Clock>) -> Arc<dyn Limiter> {
@@ -213,7 +236,7 @@ impl Limiters {
         let limits: Limits = provider.limits;
         let limiter = self
             .0
-            .entry((origin, provider.key.value.clone()))
+            .entry((origin, provider.key.value()))
             .or_insert_with(|| Arc::new(Memory::new(limits, provider.patience.max_wait, clock.clone())));
         limiter.clone()
     }

@@ -9,7 +9,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use liteagent_engine::{
     capability::{
-        Http, HttpBody, HttpCall,
+        Http, HttpBody, HttpCall, Watcher,
         model::{ChatRequest, ChatStream, EmbedRequest, Embeddings, ModelInfo, Models, ToolUse},
     },
     error::NodeError,
@@ -49,6 +49,8 @@ pub(crate) struct Service {
     clock: Arc<dyn Clock>,
     limiter: Arc<dyn Limiter>,
     breaker: Breaker,
+    /// Who is told how long calls wait.
+    watcher: Option<Arc<dyn Watcher>>,
     /// What refusals have taught about models.
     learnt: Mutex<HashMap<String, Manner>>,
 }
@@ -59,14 +61,16 @@ impl Service {
         http: Arc<dyn Http>,
         limiter: Arc<dyn Limiter>,
         clock: Arc<dyn Clock>,
+        watcher: Option<Arc<dyn Watcher>>,
     ) -> Self {
+        let breaker = Breaker::watched(&provider.name, watcher.clone());
         let place = Place {
             provider: provider.name.clone(),
             key_from: provider.key.from.clone(),
             base_url: provider.base_url.to_string(),
             is_ollama: provider.vendor == "ollama",
         };
-        Self { provider, place, http, clock, limiter, breaker: Breaker::default(), learnt: Mutex::default() }
+        Self { provider, place, http, clock, limiter, breaker, watcher, learnt: Mutex::default() }
     }
 
     pub(crate) fn provider(&self) -> &Provider {
@@ -118,7 +122,7 @@ impl Service {
     }
 
     fn error(&self, model: &str, fault: &Fault) -> NodeError {
-        self.place.error(model, fault, self.provider.key.value.as_deref())
+        self.place.error(model, fault, self.provider.key.value().as_deref())
     }
 
     fn manner(&self, model: &str, facts: &Facts) -> Manner {
@@ -157,9 +161,9 @@ impl Service {
     fn call(&self, url: String, body: &Map<String, Json>) -> Result<HttpCall, Failed> {
         let Provider { auth, key, headers, format, .. } = &self.provider;
         let mut all = vec![("content-type".to_owned(), "application/json".to_owned())];
-        match (&key.value, auth) {
+        match (key.value(), auth) {
             (Some(key), Auth::Bearer) => all.push(("authorization".to_owned(), format!("Bearer {key}"))),
-            (Some(key), Auth::Header(name)) => all.push(((*name).to_owned(), key.clone())),
+            (Some(key), Auth::Header(name)) => all.push(((*name).to_owned(), key.to_string())),
             (None, _) if key.is_needed => return Err(Fault::new(Kind::NoKey, "").into()),
             (None, _) => {}
         }

@@ -1,14 +1,20 @@
 //! What is configured: `[providers.NAME]` and `[models]` of `liteagent.toml`, and the environment.
 
-use std::{collections::BTreeMap, fmt};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
-use liteagent_engine::units::Duration;
+use liteagent_engine::{
+    capability::{Destination, Secrets},
+    units::Duration,
+};
 use serde::{Deserialize, Deserializer, de};
 use serde_json::{Map, Value as Json};
 use url::Url;
 
 pub(crate) use self::presets::PRESETS;
-pub use self::resolve::{SettingError, resolve};
+pub use self::{
+    presets::variables,
+    resolve::{SettingError, resolve},
+};
 use crate::{
     catalog::{self, Facts},
     wire::{Format, Manner},
@@ -132,18 +138,41 @@ pub(crate) enum Auth {
 /// The key of a provider.
 #[derive(Clone, Default)]
 pub(crate) struct Key {
-    /// The key, if there is one.
-    pub(crate) value: Option<String>,
+    /// The key, or where it is looked up for each call.
+    pub(crate) given: Given,
     /// Where it comes from, or has to come from, as hints say it.
     pub(crate) from: String,
     /// Whether calls without a key make no sense.
     pub(crate) is_needed: bool,
 }
 
+/// A key that is given.
+#[derive(Clone, Default)]
+pub(crate) enum Given {
+    /// None.
+    #[default]
+    Nothing,
+    /// By the environment.
+    Text(Arc<str>),
+    /// A secret, which may change while the process lives: its name, and where it is sent.
+    Secret(Arc<Secrets>, String, Box<Destination>),
+}
+
+impl Key {
+    /// The key, if there is one that may be sent.
+    pub(crate) fn value(&self) -> Option<Arc<str>> {
+        match &self.given {
+            Given::Nothing => None,
+            Given::Text(key) => Some(key.clone()),
+            Given::Secret(secrets, name, to) => secrets.read_for(name, to).ok(),
+        }
+    }
+}
+
 /// Keys are shown nowhere.
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Key({}, {})", self.from, if self.value.is_some() { "set" } else { "missing" })
+        write!(f, "Key({}, {})", self.from, if self.value().is_some() { "set" } else { "missing" })
     }
 }
 
@@ -212,6 +241,6 @@ impl Provider {
 
     /// Whether it can be called at all, as far as keys go.
     pub(crate) fn is_usable(&self) -> bool {
-        self.key.value.is_some() || !self.key.is_needed
+        self.key.value().is_some() || !self.key.is_needed
     }
 }

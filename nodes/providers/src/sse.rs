@@ -7,23 +7,26 @@ const MOST: usize = 16 << 20;
 
 /// One event.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Event {
+pub struct Event {
     /// Its name; empty where none was sent.
-    pub(crate) name: String,
+    pub name: String,
     /// Its lines of data, joined.
-    pub(crate) data: String,
+    pub data: String,
+    /// Its id, where one was sent with it.
+    pub id: Option<String>,
 }
 
 /// An event has more bytes than any answer needs.
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) struct TooLong;
+pub struct TooLong;
 
-/// Turns bytes into events. Comments, ids and retry times are left out: nobody here reads them.
+/// Turns bytes into events. Comments and retry times are left out: nobody here reads them.
 #[derive(Debug, Default)]
-pub(crate) struct Parser {
+pub struct Parser {
     line: Vec<u8>,
     name: String,
     data: String,
+    id: Option<String>,
     has_data: bool,
     /// A line end that a following line feed belongs to.
     after_return: bool,
@@ -32,7 +35,10 @@ pub(crate) struct Parser {
 
 impl Parser {
     /// Takes the next bytes, and adds the events that they complete.
-    pub(crate) fn feed(&mut self, mut bytes: &[u8], events: &mut VecDeque<Event>) -> Result<(), TooLong> {
+    ///
+    /// # Errors
+    /// When an event has more than 16 MiB.
+    pub fn feed(&mut self, mut bytes: &[u8], events: &mut VecDeque<Event>) -> Result<(), TooLong> {
         while let Some(&first) = bytes.first() {
             if std::mem::take(&mut self.after_return) && first == b'\n' {
                 bytes = &bytes[1..];
@@ -51,7 +57,7 @@ impl Parser {
     }
 
     /// The event that the end of the stream cut short, if there is one. Servers leave out the last empty line.
-    pub(crate) fn finish(mut self) -> Option<Event> {
+    pub fn finish(mut self) -> Option<Event> {
         let mut events = VecDeque::new();
         if !self.line.is_empty() {
             self.end_line(&mut events);
@@ -79,6 +85,7 @@ impl Parser {
                     self.has_data = true;
                 }
                 "event" => value.clone_into(&mut self.name),
+                "id" => self.id = Some(value.to_owned()),
                 _ => {}
             }
         }
@@ -89,8 +96,9 @@ impl Parser {
 
     fn end_event(&mut self, events: &mut VecDeque<Event>) {
         let (name, data) = (std::mem::take(&mut self.name), std::mem::take(&mut self.data));
+        let id = self.id.take();
         if std::mem::take(&mut self.has_data) {
-            events.push_back(Event { name, data });
+            events.push_back(Event { name, data, id });
         }
     }
 }
@@ -102,8 +110,9 @@ mod tests {
     const STREAM: &str = "\u{feff}: hello\r\ndata: {\"a\": \"ä\u{1f600}\"}\r\n\r\nevent: ping\rid: 7\rdata:\r\rdata: one\ndata:  two\nretry: 5\n\n: only a comment\n\ndata: [DONE]";
 
     fn expected() -> Vec<Event> {
-        let event = |name: &str, data: &str| Event { name: name.to_owned(), data: data.to_owned() };
-        vec![event("", "{\"a\": \"ä\u{1f600}\"}"), event("ping", ""), event("", "one\n two"), event("", "[DONE]")]
+        let event = |name: &str, data: &str| Event { name: name.to_owned(), data: data.to_owned(), id: None };
+        let ping = Event { id: Some("7".to_owned()), ..event("ping", "") };
+        vec![event("", "{\"a\": \"ä\u{1f600}\"}"), ping, event("", "one\n two"), event("", "[DONE]")]
     }
 
     fn read<'a>(pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Event> {

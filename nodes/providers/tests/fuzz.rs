@@ -123,7 +123,7 @@ fn ask(says: Says, kind: Format) {
     let names = |name: &str| liteagent_providers::Names(vec![name.to_owned()]);
     let models = BTreeMap::from([("default".to_owned(), names("x/m")), ("embed".to_owned(), names("x/m"))]);
     let settings = BTreeMap::from([("x".to_owned(), settings)]);
-    let deployment = resolve(&settings, &models, &Secrets::default(), &|_| None).unwrap();
+    let deployment = resolve(&settings, &models, &Arc::<Secrets>::default(), &|_| None).unwrap();
     let parameters = value!({ "type": "object", "properties": {} });
     let tool = ToolSpec { name: "f".into(), description: String::new(), parameters };
     // One that has another behind it is not tried again, so nothing waits for a clock.

@@ -1,9 +1,11 @@
 //! The routes of accounts.
 
+use std::convert::Infallible;
+
 use axum::{extract::FromRequestParts, http::request::Parts};
 
 use super::Actor;
-use crate::{access::Caller, front::Address, problem::Problem, routes::Routes};
+use crate::{access::Caller, front::Address, routes::Routes};
 
 mod audit;
 mod auth;
@@ -15,10 +17,11 @@ pub(super) fn routes(routes: Routes) -> Routes {
 }
 
 impl<S: Sync> FromRequestParts<S> for Actor {
-    type Rejection = Problem;
+    type Rejection = Infallible;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Problem> {
-        let who = parts.extensions.get::<Caller>().map_or_else(|| "nobody".to_owned(), Caller::name);
-        Ok(Self { who, address: Address::of(&parts.extensions) })
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let caller = parts.extensions.get::<Caller>();
+        let who = caller.map_or_else(|| "nobody".to_owned(), Caller::name);
+        Ok(Self { who, address: Address::of(&parts.extensions), is_owner: caller.is_some_and(Caller::is_owner) })
     }
 }

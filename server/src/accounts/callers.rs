@@ -72,7 +72,14 @@ mod tests {
 
     fn caller(id: usize) -> Caller {
         let scope = KeyScope::Workflow("w".to_owned());
-        Caller::Key(KeyCaller { id: id.to_string(), name: String::new(), scope, rate: None })
+        Caller::Key(KeyCaller {
+            id: id.to_string(),
+            name: String::new(),
+            scope,
+            rate: None,
+            limits: crate::store::KeyLimits::default(),
+            read_only: false,
+        })
     }
 
     fn hash(id: usize) -> TokenHash {

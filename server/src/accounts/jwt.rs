@@ -3,7 +3,7 @@
 use std::fmt;
 
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use liteagent_engine::{codes, units::Millis};
+use liteagent_engine::units::Millis;
 use serde::{Deserialize, Serialize};
 
 use super::{Refused, secrets};
@@ -21,40 +21,12 @@ const AUDIENCE: &str = "liteagent-api";
 pub struct JwtSecret(String);
 
 impl JwtSecret {
-    /// The fewest characters.
-    const LEAST: usize = 32;
-    /// The fewest different characters.
-    const LEAST_DIFFERENT: usize = 8;
-    /// What stands in examples, without what is no letter or digit.
-    const WELL_KNOWN: [&str; 4] =
-        ["yoursecretkey", "your256bitsecret", "changeme", "sk9f73s3ljtxvcmt3blb3ljtqtskighxvcmt3blbkfjlk7u"];
-
     /// Takes a secret.
     ///
     /// # Errors
     /// When it could be guessed.
     pub fn new(secret: &str) -> Result<Self, Refused> {
-        let refused = |why: String| {
-            Err(Refused::new(codes::SERVER_SECRET, format!("`JWT_SECRET` {why}"))
-                .hint("set it to a random text: `openssl rand -hex 32` makes one"))
-        };
-        let plain: String = secret.to_lowercase().chars().filter(char::is_ascii_alphanumeric).collect();
-        let mut different: Vec<char> = secret.chars().collect();
-        different.sort_unstable();
-        different.dedup();
-        if Self::WELL_KNOWN.iter().any(|known| plain.replace(known, "").len() < plain.len() / 2) {
-            return refused("stands in examples: everybody knows it".to_owned());
-        }
-        if secret.len() < Self::LEAST {
-            return refused(format!("has {} characters, and needs {}", secret.len(), Self::LEAST));
-        }
-        if different.len() < Self::LEAST_DIFFERENT {
-            return refused(format!(
-                "has {} different characters, and needs {}",
-                different.len(),
-                Self::LEAST_DIFFERENT
-            ));
-        }
+        secrets::check_strength("JWT_SECRET", secret)?;
         Ok(Self(secret.to_owned()))
     }
 
@@ -144,6 +116,8 @@ impl Tokens {
 mod tests {
     use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
     use serde_json::json;
+
+    use liteagent_engine::codes;
 
     use super::*;
 

@@ -65,7 +65,7 @@ impl Accounts {
         if self.store.users().await?.is_empty() {
             let password = Some(self.passwords.hash(password.clone()).await?);
             let owner = self.new_user(email.clone(), Role::Owner, password);
-            let actor = Actor { who: "nobody".to_owned(), address: Ipv4Addr::LOCALHOST.into() };
+            let actor = Actor { who: "nobody".to_owned(), address: Ipv4Addr::LOCALHOST.into(), is_owner: false };
             // Another process may have been first.
             self.store.add_first_user(owner, self.entry(&actor, "users.first-owner", email)).await?;
         }

@@ -101,7 +101,7 @@ impl Answering {
         let trigger = Value::from_pairs(trigger);
         let user = question.user.unwrap_or_else(|| caller.name());
         let start = Start { user: value!({ "name": user }), ..Start::new(published.bundle.clone(), inputs, trigger) };
-        let run = app.engine.start(start).await?;
+        let run = app.begin(Some(caller), start).await?;
         let stream = app.engine.stream(run, None).await?;
         Ok(Self { app: app.clone(), run, stream, screen: Screen::default() })
     }
@@ -155,7 +155,7 @@ fn waiting(run: RunId) -> Problem {
 }
 
 /// Why a run gave no answer.
-pub(super) fn failed(run: RunId, end: &RunEnd) -> Option<Problem> {
+pub(crate) fn failed(run: RunId, end: &RunEnd) -> Option<Problem> {
     let status = axum::http::StatusCode::INTERNAL_SERVER_ERROR;
     match (end.status, &end.error) {
         (RunStatus::Succeeded, _) => None,

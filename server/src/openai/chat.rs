@@ -26,6 +26,7 @@ use crate::{
     access::{Access, Caller, Role},
     app::App,
     extract::Json,
+    metrics::OpenStream,
     problem::Problem,
     routes::Routes,
 };
@@ -240,8 +241,8 @@ async fn answer(app: &Arc<App>, caller: &Caller, how: How, question: Question) -
     let run = answering.run;
     let frame = Frame::new(app, how.form, run, &model);
     if how.is_stream {
-        let pieces =
-            Pieces { frame, tools, with_usage: how.with_usage, said: String::new(), then: Then::Begin(answering) };
+        let (then, open) = (Then::Begin(answering), OpenStream::begin(&app.metrics));
+        let pieces = Pieces { frame, tools, with_usage: how.with_usage, said: String::new(), then, _open: open };
         return Ok(sse(pieces.events()));
     }
     let (text, end) = answering.whole().await?;
@@ -265,6 +266,8 @@ struct Pieces {
     /// What was sent of the answer.
     said: String,
     then: Then,
+    /// For whoever counts.
+    _open: OpenStream,
 }
 
 /// What comes next.

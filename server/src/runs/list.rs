@@ -1,11 +1,12 @@
 //! `GET /api/runs`: lists, one run with its nodes, its journal.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::extract::State;
 use liteagent_engine::{
     codes,
-    event::{RunStatus, SkipReason},
+    engine::{EngineError, Settled},
+    event::SkipReason,
     id::RunId,
     store::{RunFilter, RunPhase, RunRow},
     time::iso,
@@ -16,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
 
-use super::{Failure, RunReply, Standing, Used, visible};
+use super::{Failure, RunReply, Standing, Used, Waiting, visible};
 use crate::{
     access::{Access, Caller, Role},
     app::App,
@@ -24,6 +25,9 @@ use crate::{
     problem::Problem,
     routes::Routes,
 };
+
+/// How long it may take to see what a run waits for.
+const GLANCE: Duration = Duration::from_millis(500);
 
 pub(super) fn routes(routes: Routes) -> Routes {
     routes
@@ -123,29 +127,24 @@ struct ListQuery {
 
 impl ListQuery {
     fn filter(self, own: Option<&str>) -> Result<RunFilter, Problem> {
-        let run = |name: &str, id: Option<String>| {
-            id.map(|id| id.parse::<RunId>()).transpose().map_err(|error| {
-                Problem::invalid(codes::REQUEST_PARAMETER, format!("`{name}`: {error}")).hint("give the id of a run")
-            })
-        };
-        let (phase, status) = match self.status {
-            None => (None, None),
-            Some(Standing::Queued) => (Some(RunPhase::Queued), None),
-            Some(Standing::Running) => (Some(RunPhase::Running), None),
-            Some(Standing::Waiting) => (Some(RunPhase::Waiting), None),
-            Some(Standing::Succeeded) => (None, Some(RunStatus::Succeeded)),
-            Some(Standing::Failed) => (None, Some(RunStatus::Failed)),
-            Some(Standing::Cancelled) => (None, Some(RunStatus::Cancelled)),
-        };
+        let run = |name, id: Option<String>| id.map(|id| run_id(name, &id)).transpose();
+        let standing = self.status.map(Standing::filter).unwrap_or_default();
         Ok(RunFilter {
             workflow: own.map(str::to_owned).or(self.workflow),
-            phase,
-            status,
             parent: run("parent", self.parent)?,
+            subject: None,
             before: run("before", self.before)?,
             limit: self.limit.0,
+            ..standing
         })
     }
+}
+
+/// The id of a run that a parameter or a member of a body gives.
+pub(super) fn run_id(name: &str, id: &str) -> Result<RunId, Problem> {
+    id.parse().map_err(|error| {
+        Problem::invalid(codes::REQUEST_PARAMETER, format!("`{name}`: {error}")).hint("give the id of a run")
+    })
 }
 
 /// Lists runs, newest first
@@ -190,6 +189,9 @@ struct RunDetail {
     /// The run that it was forked from.
     #[serde(skip_serializing_if = "Option::is_none")]
     forked_from: Option<String>,
+    /// What it waits for, also through runs that it started, when it does.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    waits: Vec<Waiting>,
     /// Its nodes, in the order in which they were first heard of.
     nodes: Vec<NodeReply>,
 }
@@ -300,13 +302,15 @@ async fn show(
 ) -> Result<Json<RunDetail>, Problem> {
     let row = visible(&app, &caller, &id).await?;
     let view = app.engine.view(row.id).await?;
-    let view = view.ok_or(liteagent_engine::engine::EngineError::UnknownRun(row.id))?;
+    let view = view.ok_or(EngineError::UnknownRun(row.id))?;
     let reply = view.end.map(|end| RunReply::ended(row.id, end));
     let (outputs, failure, handled_errors) = match reply {
         Some(reply) => (reply.outputs, reply.error, reply.handled_errors),
         None => (Value::object(), view.stopping.map(Failure::from), 0),
     };
+    let waits = waits(&app, &row).await?;
     Ok(Json(RunDetail {
+        waits,
         run: row.into(),
         inputs: view.inputs,
         outputs,
@@ -315,6 +319,19 @@ async fn show(
         forked_from: view.forked_from.map(|run| run.to_string()),
         nodes: view.nodes.into_iter().map(|(path, node)| NodeReply::of(path, node)).collect(),
     }))
+}
+
+/// What a run waits for.
+async fn waits(app: &App, row: &RunRow) -> Result<Vec<Waiting>, Problem> {
+    if row.phase != RunPhase::Waiting {
+        return Ok(Vec::new());
+    }
+    // It may go on in this moment: then nobody waits for what comes.
+    match tokio::time::timeout(GLANCE, app.engine.settled(row.id)).await {
+        Ok(Ok(Settled::Waiting(open))) => Ok(open.into_iter().map(Waiting::from).collect()),
+        Ok(Err(EngineError::Store(error))) => Err(error.into()),
+        _ => Ok(Vec::new()),
+    }
 }
 
 /// Which records.

@@ -41,15 +41,20 @@ async fn cancel(
     caller: Caller,
     Path(RunPath { id }): Path<RunPath>,
 ) -> Result<(StatusCode, Json<RunReply>), Problem> {
-    let row = visible(&app, &caller, &id).await?;
+    Ok((StatusCode::ACCEPTED, Json(cancel_run(&app, &caller, &id).await?)))
+}
+
+/// Stops a run for a caller.
+pub(crate) async fn cancel_run(app: &App, caller: &Caller, id: &str) -> Result<RunReply, Problem> {
+    let row = visible(app, caller, id).await?;
     app.engine.cancel(row.id, Some(caller.name())).await?;
-    Ok((StatusCode::ACCEPTED, Json(RunReply::begun(row.id, Standing::of(&row)))))
+    Ok(RunReply::begun(row.id, Standing::of(&row)))
 }
 
 /// A signal.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct SignalBody {
+pub(crate) struct SignalBody {
     /// Its name, as `wait` nodes say it.
     #[schema(example = "paid")]
     name: String,
@@ -71,15 +76,20 @@ async fn signal(
     Path(RunPath { id }): Path<RunPath>,
     Json(body): Json<SignalBody>,
 ) -> Result<(StatusCode, Json<RunReply>), Problem> {
-    let row = visible(&app, &caller, &id).await?;
+    Ok((StatusCode::ACCEPTED, Json(signal_run(&app, &caller, &id, body).await?)))
+}
+
+/// Sends a signal for a caller.
+pub(crate) async fn signal_run(app: &App, caller: &Caller, id: &str, body: SignalBody) -> Result<RunReply, Problem> {
+    let row = visible(app, caller, id).await?;
     app.engine.signal(row.id, SignalTo::Name(body.name), body.payload, Some(caller.name())).await?;
-    Ok((StatusCode::ACCEPTED, Json(RunReply::begun(row.id, Standing::of(&row)))))
+    Ok(RunReply::begun(row.id, Standing::of(&row)))
 }
 
 /// An answer to what a person is asked.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct AnswerBody {
+pub(crate) struct AnswerBody {
     /// The path of the node that waits.
     node: String,
     /// The action that was chosen.
@@ -102,7 +112,12 @@ async fn answer(
     Path(RunPath { id }): Path<RunPath>,
     Json(body): Json<AnswerBody>,
 ) -> Result<(StatusCode, Json<RunReply>), Problem> {
-    let row = visible(&app, &caller, &id).await?;
+    Ok((StatusCode::ACCEPTED, Json(answer_run(&app, &caller, &id, body).await?)))
+}
+
+/// Answers what a person is asked, for a caller.
+pub(crate) async fn answer_run(app: &App, caller: &Caller, id: &str, body: AnswerBody) -> Result<RunReply, Problem> {
+    let row = visible(app, caller, id).await?;
     let view = app.engine.view(row.id).await?.ok_or(EngineError::UnknownRun(row.id))?;
     let asked = view.nodes.get(&body.node).and_then(|node| match &node.status {
         ViewStatus::Waiting(wait) if !wait.ask.is_null() => Some(&wait.ask),
@@ -113,7 +128,7 @@ async fn answer(
             .hint("GET /api/runs/{id} shows which nodes wait")
             .about(row.id)
     })?;
-    if !belongs(&caller, asked.get("to").and_then(Value::as_str)) {
+    if !belongs(caller, asked.get("to").and_then(Value::as_str)) {
         let detail = format!("`{}` asks somebody else than {}", body.node, caller.name());
         return Err(Problem::new(StatusCode::FORBIDDEN, codes::NOT_ALLOWED, detail)
             .hint("let the one answer whom `to` names")
@@ -121,7 +136,7 @@ async fn answer(
     }
     let payload = Value::from_pairs([("action", Value::from(body.action)), ("form", body.form)]);
     app.engine.signal(row.id, SignalTo::Node(body.node), payload, Some(caller.name())).await?;
-    Ok((StatusCode::ACCEPTED, Json(RunReply::begun(row.id, Standing::of(&row)))))
+    Ok(RunReply::begun(row.id, Standing::of(&row)))
 }
 
 /// Whether a caller is among those who are asked.

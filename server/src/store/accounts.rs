@@ -2,7 +2,7 @@
 
 pub use self::{
     audit::{AuditFilter, AuditRow, AuditStore, Entry, Outcome},
-    keys::{KeyRow, KeyScope, KeyStore},
+    keys::{KeyLimits, KeyRow, KeyScope, KeyStore},
     sessions::{Counted, FORGOTTEN, NewSession, Rotated, SessionStore, pause},
     users::{Changed, LinkFor, NewLink, NewUser, UserChange, UserRow, UserStore},
 };

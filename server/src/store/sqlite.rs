@@ -9,17 +9,28 @@ use liteagent_engine::store::StoreError;
 use super::Store;
 
 mod accounts;
+mod after;
+mod epoch;
+mod files;
 mod schedules;
+mod secrets;
 mod workflows;
+
+pub use self::epoch::begin_epoch;
 
 /// Name of the file in the data folder.
 const FILE: &str = "platform.db";
 
 /// Every migration, oldest first.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 8] = [
     include_str!("../../migrations/0001_workflows.sql"),
     include_str!("../../migrations/0002_accounts.sql"),
     include_str!("../../migrations/0003_triggers.sql"),
+    include_str!("../../migrations/0004_secrets.sql"),
+    include_str!("../../migrations/0005_files.sql"),
+    include_str!("../../migrations/0006_read_only_keys.sql"),
+    include_str!("../../migrations/0007_operation.sql"),
+    include_str!("../../migrations/0008_after.sql"),
 ];
 
 /// The rows of the server in one SQLite file. Several processes may use it.

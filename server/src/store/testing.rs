@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use liteagent_engine::units::Millis;
 
 use super::{
-    AuditFilter, Changed, Counted, Entry, KeyRow, KeyScope, LinkFor, NewLink, NewSession, NewUser, Outcome, Rotated,
-    SqliteStore, Store, UserChange, UserRow,
+    AuditFilter, Changed, Counted, Entry, KeyLimits, KeyRow, KeyScope, LinkFor, NewLink, NewSession, NewUser, Outcome,
+    Rotated, SqliteStore, Store, UserChange, UserRow,
 };
 use crate::access::Role;
 
@@ -283,11 +283,13 @@ async fn keys_are_found_by_their_hash_and_revoked_once(place: &dyn Place) {
         name: "website".to_owned(),
         scope,
         rate: Some(60),
+        limits: KeyLimits { runs: Some(3), tokens: Some(1 << 40), cost: None },
         created_by: "ada@example.org".to_owned(),
         created_at,
         expires_at: Some(LATER),
         revoked_at: None,
         used_at: None,
+        read_only: id == "k1",
     };
     let one = row("k1", KeyScope::Workflow("support/answer".to_owned()), NOW);
     let two = row("k2", KeyScope::KnowledgeBase("handbook".to_owned()), NOW + 1);

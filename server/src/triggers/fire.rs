@@ -15,6 +15,7 @@ use liteagent_engine::{
 use super::schedules::Scheduled;
 use crate::{
     app::App,
+    operation::NotBegun,
     store::{Cause, Firing, FiringOutcome},
 };
 
@@ -69,13 +70,22 @@ async fn start(
         Ok(start) => Start { holds: hold(scheduled, cause).into_iter().collect(), ..start },
         Err(message) => return Ok(Err(Refusal { outcome: FiringOutcome::Refused, message })),
     };
-    match app.engine.start(prepared).await {
-        Ok(run) => Ok(Ok(run)),
-        Err(EngineError::Store(error)) => Err(error),
-        Err(error @ EngineError::Full(_)) => {
+    let error = match app.begin(None, prepared).await {
+        Ok(run) => return Ok(Ok(run)),
+        Err(NotBegun::Spent(why)) => {
+            let message = told(why.code(), why.said());
+            return Ok(Err(Refusal { outcome: FiringOutcome::Refused, message }));
+        }
+        Err(NotBegun::Engine(error)) => error,
+    };
+    match error {
+        EngineError::Store(error) => Err(error),
+        // It fires as soon as fewer wait.
+        EngineError::Busy { .. } => Err(StoreError::Failed(error.to_string())),
+        EngineError::Full(_) => {
             Ok(Err(Refusal { outcome: FiringOutcome::Skipped, message: told(codes::RUNS_FULL, error) }))
         }
-        Err(error) => Ok(Err(Refusal { outcome: FiringOutcome::Refused, message: explained(error) })),
+        error => Ok(Err(Refusal { outcome: FiringOutcome::Refused, message: explained(error) })),
     }
 }
 
@@ -118,7 +128,8 @@ fn hold(scheduled: &Scheduled, cause: Cause) -> Option<Hold> {
     Some(Hold { key: format!("schedule {}", scheduled.id), limit: 1, when_full })
 }
 
-fn told(code: Code, message: impl std::fmt::Display) -> String {
+/// A failure in one text, with its code.
+pub(super) fn told(code: Code, message: impl std::fmt::Display) -> String {
     format!("{code}: {message}")
 }
 

@@ -24,6 +24,7 @@ use crate::{
     access::Access,
     app::App,
     extract::{Json, Path},
+    operation::NotBegun,
     problem::Problem,
     routes::Routes,
     workflows::Published,
@@ -88,10 +89,11 @@ async fn answer(app: &Arc<App>, path: &str, request: Request) -> Result<Response
 
     let webhook = &hook.trigger.webhook;
     let secret = webhook.auth.secret().map(|name| hook.secret(app, name)).transpose()?;
-    let signed = verify::verify(&webhook.auth, secret, &parts.headers, &body, app.clock.now()).map_err(|why| {
-        Problem::new(StatusCode::UNAUTHORIZED, codes::HOOK_REFUSED, why)
-            .hint("sign the request as the `auth` of the webhook says, with the same secret")
-    })?;
+    let signed =
+        verify::verify(&webhook.auth, secret.as_deref(), &parts.headers, &body, app.clock.now()).map_err(|why| {
+            Problem::new(StatusCode::UNAUTHORIZED, codes::HOOK_REFUSED, why)
+                .hint("sign the request as the `auth` of the webhook says, with the same secret")
+        })?;
     let delivery = request::delivery(webhook, &parts.headers, signed)?;
     let trigger = request::trigger(&hook.name, webhook, &parts, &body)?;
 
@@ -107,7 +109,10 @@ async fn answer(app: &Arc<App>, path: &str, request: Request) -> Result<Response
         key,
         body: Digest::of(&[parts.uri.to_string().as_bytes(), b"\n", &body].concat()),
     });
-    let run = app.engine.start(Start { idempotency, ..start }).await.map_err(|error| outside(&hook, error))?;
+    let run = app.begin(None, Start { idempotency, ..start }).await.map_err(|why| match why {
+        NotBegun::Engine(error) => outside(&hook, error),
+        spent @ NotBegun::Spent(_) => spent.into(),
+    })?;
     match webhook.reply {
         HookReply::Now => Ok((StatusCode::ACCEPTED, Json(HookStarted { run: run.to_string() })).into_response()),
         HookReply::Wait => {
@@ -128,7 +133,7 @@ struct Hook {
 }
 
 impl Hook {
-    fn secret<'a>(&self, app: &'a App, name: &str) -> Result<&'a str, Problem> {
+    fn secret(&self, app: &App, name: &str) -> Result<Arc<str>, Problem> {
         app.engine.secret(name, &self.published.row.workflow).map_err(|error| outside(self, error))
     }
 }
@@ -189,7 +194,9 @@ pub(crate) fn check_free<'a>(
 /// Why a run was not started, as strangers may know it. The rest is for the operator.
 fn outside(hook: &Hook, error: EngineError) -> Problem {
     match error {
-        EngineError::Inputs { .. } | EngineError::Full(_) | EngineError::KeyConflict(_) => error.into(),
+        EngineError::Inputs { .. } | EngineError::Full(_) | EngineError::Busy { .. } | EngineError::KeyConflict(_) => {
+            error.into()
+        }
         other => {
             tracing::error!(workflow = hook.published.row.workflow, trigger = hook.name, error = %other, "a webhook failed");
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, codes::HOOK_UNREADY, "the webhook cannot start its run now")

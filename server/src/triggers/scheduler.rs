@@ -2,9 +2,15 @@
 
 use std::collections::HashMap;
 
-use liteagent_engine::{event::RunStatus, store::StoreError, time::iso, units::Millis};
+use liteagent_engine::{
+    event::RunStatus,
+    store::StoreError,
+    time::{iso, jitter},
+    units::{Duration, Millis},
+};
 
 use super::{
+    after,
     due::{Due, due},
     fire::fire,
     schedules::{Scheduled, all},
@@ -46,6 +52,8 @@ pub(crate) async fn look(app: &App) -> Result<(), StoreError> {
         app.store.begin_schedule(&gone.id, "", now).await?;
     }
     app.store.forget_firings(now - KEPT).await?;
+    app.store.forget_after_firings(now - KEPT).await?;
+    after::look(app).await?;
     failed.map_or(Ok(()), Err)
 }
 
@@ -86,6 +94,21 @@ async fn handle(app: &App, scheduled: &Scheduled, state: Option<ScheduleState>, 
         fire(app, scheduled, due_at, Cause::Time, Some(due_at)).await?;
     }
     Ok(())
+}
+
+/// When the firing was due that is overdue the longest: no process has looked at its schedule since.
+pub(crate) async fn overdue(app: &App, now: Millis) -> Result<Option<Millis>, StoreError> {
+    let scheduled: HashMap<_, _> =
+        all(app).await?.into_iter().map(|scheduled| (scheduled.id.clone(), scheduled)).collect();
+    let states = app.store.schedule_states().await?;
+    let due =
+        states.into_iter().filter(|state| state.paused.is_none() && !state.timing.is_empty()).filter_map(|state| {
+            let scheduled = scheduled.get(&state.id).filter(|scheduled| scheduled.timing() == state.timing)?;
+            let at = scheduled.schedule().ok()?.firings(state.handled_at).next()?;
+            let wait = jitter(&state.id.to_string(), at, scheduled.trigger.jitter.unwrap_or(Duration::from_millis(0)));
+            Some(at + wait)
+        });
+    Ok(due.min().filter(|due| *due <= now))
 }
 
 /// Keeps how the runs of firings ended.

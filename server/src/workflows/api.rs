@@ -85,7 +85,7 @@ impl Workflow {
 }
 
 /// JSON Schema of the inputs of a run.
-fn inputs_schema(definition: &Definition) -> serde_json::Value {
+pub(crate) fn inputs_schema(definition: &Definition) -> serde_json::Value {
     let inputs = definition.run_inputs();
     let properties: serde_json::Map<_, _> =
         inputs.iter().map(|(name, kind)| (name.clone(), kind.schema().to_value())).collect();

@@ -1,5 +1,7 @@
 //! Someone who calls a server.
 
+#![allow(dead_code, reason = "each test binary uses its part")]
+
 use std::sync::Arc;
 
 use axum::{

@@ -79,6 +79,7 @@ async fn keys_that_make_no_sense_are_refused() {
     let scope = json!({ "workflow": "mine" });
     for (body, status, code_of_it) in [
         (json!({ "name": "x", "scope": { "workflow": "none" } }), 404, "LA3001"),
+        (json!({ "name": "x", "scope": { "knowledge_base": "none" } }), 404, "LA2601"),
         (json!({ "name": " ", "scope": scope }), 400, "LA4002"),
         (json!({ "name": "x", "scope": scope, "expires_at": "2020-01-01T00:00:00Z" }), 400, "LA4002"),
         (json!({ "name": "x", "scope": scope, "expires_at": "tomorrow" }), 400, "LA4002"),

@@ -21,6 +21,10 @@ enum Who {
     User(Role),
     /// A key of the workflow.
     OwnKey,
+    /// A key of the workflow that only reads.
+    ReadingKey,
+    /// A key of the knowledge base.
+    KnowledgeKey,
     /// A key of something else.
     OtherKey,
 }
@@ -33,6 +37,10 @@ async fn every_route_lets_in_whom_its_table_names_and_nobody_else() {
     let expired = ada.clone();
     add_workflow(&world, "mine", MARK).await;
     add_workflow(&world, "other", "nothing").await;
+    ada.expect(&world, "POST /api/knowledge", json!({ "name": "handbook" }), 201).await;
+    let secret = json!({ "id": "secret.md", "text": format!("It is {MARK}.") });
+    ada.expect(&world, "POST /api/knowledge/handbook/documents", secret, 202).await;
+    ada.expect(&world, "POST /api/knowledge", json!({ "name": "cellar" }), 201).await;
     let key = async |body| Client::developer().key(&world, body).await;
     let mine = json!({ "workflow": "mine" });
     let soon = iso(installation.clock.now() + 1_000);
@@ -45,6 +53,8 @@ async fn every_route_lets_in_whom_its_table_names_and_nobody_else() {
     let (_, own_key) = key(json!({ "name": "own", "scope": mine })).await;
     let (_, other_key) = key(json!({ "name": "other", "scope": { "workflow": "other" } })).await;
     let (_, base_key) = key(json!({ "name": "base", "scope": { "knowledge_base": "handbook" } })).await;
+    let (_, cellar_key) = key(json!({ "name": "cellar", "scope": { "knowledge_base": "cellar" } })).await;
+    let (_, reading_key) = key(json!({ "name": "reading", "scope": mine, "read_only": true })).await;
     let (revoked_id, revoked_key) = key(json!({ "name": "revoked", "scope": mine })).await;
     owner.expect(&world, &format!("DELETE /api/keys/{revoked_id}"), Json::Null, 204).await;
     let stranger = Installation::new().server().await;
@@ -66,7 +76,9 @@ async fn every_route_lets_in_whom_its_table_names_and_nobody_else() {
         ("the developer", Client::developer(), Who::User(Role::Owner)),
         ("a key of the workflow", own_key, Who::OwnKey),
         ("a key of another workflow", other_key, Who::OtherKey),
-        ("a key of a knowledge base", base_key, Who::OtherKey),
+        ("a key of the knowledge base", base_key, Who::KnowledgeKey),
+        ("a key of another knowledge base", cellar_key, Who::OtherKey),
+        ("a key of the workflow that only reads", reading_key, Who::ReadingKey),
     ];
     let run = owner.expect(&world, "POST /api/runs", json!({ "workflow": "mine" }), 200).await;
     let run = run["id"].as_str().unwrap();
@@ -92,11 +104,16 @@ fn check(route: &Route, who: &Who, reply: &Reply, place: &str) {
     let expected = match (route.access, who) {
         (Access::Open | Access::SignIn, _) => None,
         (_, Who::Nobody) => Some(401),
-        (Access::User(least) | Access::UserOrKey(least), Who::User(role)) => (*role < least).then_some(403),
-        (Access::User(_), Who::OwnKey | Who::OtherKey) => Some(403),
+        (Access::User(least) | Access::UserOrKey(least) | Access::Stream(least), Who::User(role)) => {
+            (*role < least).then_some(403)
+        }
+        (Access::User(_), _) | (Access::UserOrKey(Role::Editor | Role::Owner), Who::ReadingKey) => Some(403),
         // A key of a workflow is one of something else where knowledge bases are concerned.
-        (Access::UserOrKey(_), Who::OwnKey) if !route.path.contains("knowledge") => None,
-        (Access::UserOrKey(_), _) => {
+        (Access::UserOrKey(_) | Access::Stream(_), Who::OwnKey | Who::ReadingKey) if !is_of_knowledge(route) => None,
+        (Access::UserOrKey(_), Who::KnowledgeKey) if is_of_knowledge(route) => None,
+        // A ticket stands for whoever asks, and opens no more than that.
+        (Access::UserOrKey(_), _) if route.path == "/api/tickets" => None,
+        (Access::UserOrKey(_) | Access::Stream(_), _) => {
             assert!(!reply.body.contains(MARK), "{place}");
             assert!(route.method == "GET" || !reply.status.is_success(), "{place}");
             return;
@@ -105,11 +122,16 @@ fn check(route: &Route, who: &Who, reply: &Reply, place: &str) {
     assert_eq!(refused, expected, "{place}");
 }
 
+fn is_of_knowledge(route: &Route) -> bool {
+    route.path.starts_with("/api/knowledge")
+}
+
 /// Calls a route. Only what keys may call is asked for what is there: everything else would change it.
 async fn call(world: &World, route: &Route, client: &Client, run: &str) -> Reply {
-    let is_for_keys = matches!(route.access, Access::UserOrKey(_));
+    let is_for_keys = matches!(route.access, Access::UserOrKey(_) | Access::Stream(_));
     let path = match (is_for_keys, route.path.contains("/runs/")) {
         (true, true) => route.path.replace("{id}", run),
+        (true, false) if is_of_knowledge(route) => route.path.replace("{name}", "handbook"),
         (true, false) => route.path.replace("{name}", "mine"),
         (false, _) => route.path.clone(),
     };

@@ -10,16 +10,22 @@ use axum::{
     body::Body,
     http::{HeaderMap, HeaderValue, Request, StatusCode, header},
 };
+use liteagent_documents::testing::InProcess;
 use liteagent_engine::{
-    capability::{Capabilities, Secrets},
-    engine::{Engine, EngineConfig},
+    bundle::Bundle,
+    capability::{Capabilities, Http, HttpCall, Secrets, WatchedModels, Watcher, Watchers},
+    engine::{Engine, EngineConfig, Observer, Observers},
+    load::load_text,
     store::{MemoryStore, StoredHistory, Stores},
-    testing::FakeModels,
+    testing::{FakeHttp, FakeModels},
     time::{Clock, SystemClock},
-    units::Duration,
+    units::{Duration, Size},
     value::Value,
 };
-use liteagent_server::{Metrics, Parts, Server, Settings, store::SqliteStore};
+use liteagent_knowledge::{KnowledgeBases, Options};
+use liteagent_server::{
+    Dependency, KnowledgeParts, Metrics, Parts, Server, Settings, TraceSettings, Traces, store::SqliteStore,
+};
 use tempfile::TempDir;
 use tower::ServiceExt as _;
 
@@ -33,12 +39,18 @@ pub(crate) struct Installation {
     folder: Arc<TempDir>,
     store: Arc<MemoryStore>,
     clock: Arc<dyn Clock>,
-    secrets: Secrets,
+    secrets: Vec<(String, String)>,
+    http: Arc<FakeHttp>,
+    /// Where traces are sent.
+    collector: Option<(TraceSettings, Arc<dyn Http>)>,
+    dependencies: Vec<Arc<dyn Dependency>>,
 }
 
 /// A server of one test.
 pub(crate) struct World {
     pub(crate) server: Server,
+    /// What sends traces.
+    pub(crate) traces: Option<Arc<Traces>>,
     /// The models.
     pub(crate) models: Arc<FakeModels>,
     router: Router,
@@ -60,8 +72,34 @@ impl Installation {
     /// Nothing in it yet.
     pub(crate) fn new(clock: Arc<dyn Clock>, secrets: &[(&str, &str)]) -> Arc<Self> {
         let store = Arc::new(MemoryStore::new(std::time::Duration::from_secs(30), clock.clone()));
-        let secrets = Secrets::new(secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
-        Arc::new(Self { folder: Arc::new(tempfile::tempdir().unwrap()), store, clock, secrets })
+        let secrets = secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        Arc::new(Self::of(folder, store, clock, secrets))
+    }
+
+    fn of(
+        folder: Arc<TempDir>,
+        store: Arc<MemoryStore>,
+        clock: Arc<dyn Clock>,
+        secrets: Vec<(String, String)>,
+    ) -> Self {
+        Self { folder, store, clock, secrets, http: Arc::default(), collector: None, dependencies: Vec::new() }
+    }
+
+    /// Nothing in it yet, where others on the network answer so.
+    pub(crate) fn answering(clock: Arc<dyn Clock>, answers: Vec<Value>) -> Arc<Self> {
+        let new = Arc::into_inner(Self::new(clock, SECRETS)).unwrap();
+        Arc::new(Self { http: Arc::new(FakeHttp::answering(answers)), ..new })
+    }
+
+    /// What others on the network were asked.
+    pub(crate) fn called(&self) -> Vec<HttpCall> {
+        self.http.calls()
+    }
+
+    /// The data folder.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     /// The stores of the engine.
@@ -79,15 +117,33 @@ impl Installation {
         self.server_with(developing(), Vec::new()).await
     }
 
-    async fn server_with(self: &Arc<Self>, settings: Settings, answers: Vec<Value>) -> World {
+    /// The same with other settings, and models that answer so.
+    pub(crate) async fn server_with(self: &Arc<Self>, settings: Settings, answers: Vec<Value>) -> World {
         let models = Arc::new(FakeModels::answering(answers));
+        let metrics = Arc::new(Metrics::default());
+        let mut observers: Vec<Arc<dyn Observer>> = vec![metrics.clone()];
+        let mut watchers: Vec<Arc<dyn Watcher>> = vec![metrics.clone()];
+        let traces = self
+            .collector
+            .as_ref()
+            .map(|(settings, http)| Traces::open(settings, http.clone(), self.clock.clone(), metrics.clone()).unwrap());
+        if let Some(traces) = &traces {
+            observers.push(traces.clone());
+            watchers.push(traces.clone());
+        }
+        let watched = Arc::new(WatchedModels::new(models.clone(), Arc::new(Watchers(watchers))));
         let stores = self.stores();
+        let bases = KnowledgeBases::open(self.folder.path(), Options::default()).await.unwrap();
+        let secrets = Arc::new(Secrets::new(self.secrets.clone()));
         let caps = Capabilities {
+            documents: Some(Arc::new(InProcess::default())),
+            knowledge: Some(Arc::new(bases.clone())),
             files: Some(self.store.clone()),
             kv: Some(self.store.clone()),
-            models: Some(models.clone()),
+            models: Some(watched.clone()),
+            http: Some(self.http.clone()),
             history: Some(Arc::new(StoredHistory(stores.journal.clone()))),
-            secrets: Arc::new(self.secrets.clone()),
+            secrets: secrets.clone(),
             ..Capabilities::default()
         };
         let config = EngineConfig {
@@ -95,7 +151,7 @@ impl Installation {
             stores: stores.clone(),
             caps: Arc::new(caps),
             clock: self.clock.clone(),
-            observer: None,
+            observer: Some(Arc::new(Observers(observers))),
             hold: Duration::from_millis(0),
             quarantine: None,
         };
@@ -103,13 +159,18 @@ impl Installation {
             engine: Engine::open(config).await.unwrap(),
             stores,
             registry: liteagent_nodes::registry(),
-            models: models.clone(),
+            models: watched,
             store: Arc::new(self.rows().await),
+            secrets,
+            files: self.store.clone(),
             clock: self.clock.clone(),
-            metrics: Arc::new(Metrics::default()),
+            metrics,
+            knowledge: KnowledgeParts { bases: Arc::new(bases), files: self.store.clone(), indexing: indexing() },
+            traces: traces.clone(),
+            dependencies: self.dependencies.clone(),
         };
         let server = Server::open(parts, settings).await.unwrap();
-        World { router: server.router(), server, models, installation: self.clone() }
+        World { router: server.router(), server, traces, models, installation: self.clone() }
     }
 }
 
@@ -117,6 +178,12 @@ impl World {
     /// A server with nothing in it, whose models answer so.
     pub(crate) async fn new(answers: Vec<Value>) -> Self {
         Installation::new(Arc::new(SystemClock), SECRETS).server_with(developing(), answers).await
+    }
+
+    /// The same, which takes files of so many bytes.
+    pub(crate) async fn with_upload_limit(most: u64) -> Self {
+        let settings = Settings { upload: Size(most), ..developing() };
+        Installation::new(Arc::new(SystemClock), SECRETS).server_with(settings, Vec::new()).await
     }
 
     /// A server over a folder that others may use too: each is a process of its own. Runs end with it.
@@ -127,8 +194,22 @@ impl World {
         answers: Vec<Value>,
     ) -> Self {
         let store = Arc::new(MemoryStore::new(std::time::Duration::from_secs(30), clock.clone()));
-        let installation = Arc::new(Installation { folder, store, clock, secrets: Secrets::default() });
+        let installation = Arc::new(Installation::of(folder, store, clock, Vec::new()));
         installation.server_with(settings, answers).await
+    }
+
+    /// A server whose traces are sent, and whose dependencies are these.
+    pub(crate) async fn watched(
+        collector: Option<(TraceSettings, Arc<dyn Http>)>,
+        dependencies: Vec<Arc<dyn Dependency>>,
+        answers: Vec<Value>,
+    ) -> Self {
+        let clock = Arc::new(SystemClock);
+        let store = Arc::new(MemoryStore::new(std::time::Duration::from_secs(30), clock.clone()));
+        let folder = Arc::new(tempfile::tempdir().unwrap());
+        let installation = Installation::of(folder, store, clock, Vec::new());
+        let installation = Arc::new(Installation { collector, dependencies, ..installation });
+        installation.server_with(developing(), answers).await
     }
 
     /// What it shares with other servers.
@@ -147,6 +228,14 @@ impl World {
     }
 }
 
-fn developing() -> Settings {
+/// The workflow of the library that indexes a document.
+fn indexing() -> Arc<Bundle> {
+    let text = include_str!("../../../definitions/indexing/document.yaml");
+    let loaded = load_text("indexing/document", text, &liteagent_nodes::registry());
+    Arc::new(loaded.bundle.unwrap_or_else(|| panic!("{:?}", loaded.diagnostics)))
+}
+
+/// The settings of a developer.
+pub(crate) fn developing() -> Settings {
     Settings { dev_key: Some(KEY.to_owned()), ..Settings::default() }
 }

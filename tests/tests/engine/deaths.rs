@@ -1,10 +1,13 @@
 //! Runs whose processes die: who is to blame, and who is not. The processes are sessions of one store.
 
-use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{
+    Mutex,
+    atomic::{AtomicU32, Ordering},
+};
 
 use async_trait::async_trait;
 use liteagent_engine::{
-    engine::Quarantine,
+    engine::{AttemptEnd, LossCause, Observer, Quarantine, RunTaken},
     event::{Event, Record},
     export::Export,
     store::MemoryStore,
@@ -141,4 +144,61 @@ async fn a_suspect_is_executed_alone_and_fails_after_two_deaths_there() {
         [(0, together), (1, together), (2, together), (2, alone), (3, together), (3, alone), (4, together), (4, alone)];
     assert_eq!(owners(&stores, run).await, expected);
     assert_eq!((probe::calls("suspect-first"), probe::calls("suspect"), probe::calls("suspect-told")), (1, 4, 1));
+}
+
+/// Writes down what it is told.
+#[derive(Default)]
+struct Told(Mutex<Vec<String>>);
+
+impl Told {
+    fn note(&self, line: String) {
+        self.0.lock().unwrap().push(line);
+    }
+}
+
+impl Observer for Told {
+    fn record(&self, _: RunId, _: &Record) {}
+
+    fn taken(&self, _: RunId, taken: &RunTaken<'_>) {
+        self.note(format!("taken {}", taken.workflow));
+    }
+
+    fn attempted(&self, _: RunId, attempt: &AttemptEnd<'_>) {
+        self.note(format!("{} of {}", attempt.path, attempt.kind));
+    }
+
+    fn lost(&self, _: RunId, cause: LossCause) {
+        self.note(format!("lost by {}", cause.as_str()));
+    }
+
+    fn left(&self, _: RunId, _: std::time::Duration) {
+        self.note("left".to_owned());
+    }
+}
+
+#[tokio::test]
+async fn whoever_watches_is_told_of_takes_and_attempts_and_why_nodes_are_lost() {
+    let (stores, memory) = Stores::memory();
+    let told = Arc::new(Told::default());
+    let open = async || {
+        let config = EngineConfig { observer: Some(told.clone()), ..config(stores.clone(), None) };
+        Engine::open(config).await.unwrap()
+    };
+    let first = open().await;
+    let start = Start::new(bundle(&[("test", deadly("watched"))]), Value::object(), value!({ "type": "test" }));
+    let run = first.start(start).await.unwrap();
+    idle().await;
+    memory.kill_session(first.session());
+    let second = open().await;
+    second.resume(run).await.unwrap();
+    idle().await;
+    second.close().await.unwrap();
+    let third = open().await;
+    third.resume(run).await.unwrap();
+    idle().await;
+    let told = told.0.lock().unwrap().clone();
+    let begun = ["taken test", "first of probe"];
+    let after_death = ["lost by death", "taken test", "left"];
+    let handed_over = ["lost by hand_over", "taken test"];
+    assert_eq!(told, [&begun[..], &after_death, &handed_over].concat());
 }

@@ -14,7 +14,6 @@ use serde::Deserialize;
 use serde_json::json;
 
 use crate::{
-    commands::search::find,
     failure::{Exit, Failure},
     knowledge::told,
     project::Project,
@@ -93,7 +92,7 @@ struct Measures {
 impl Eval {
     pub(super) async fn run(self, project: &Project, bases: &KnowledgeBases, shell: &Shell) -> Result<Exit, Failure> {
         let queries = self.read()?;
-        let router = project.config.router(&project.config.secrets(&project.root)?).await?;
+        let router = project.config.router(&project.secrets()?).await?;
         let mut rows = Vec::new();
         for setting in &SETTINGS {
             let (measures, p50) = self.measure(bases, &*router, setting, &queries).await?;
@@ -163,7 +162,7 @@ impl Eval {
                 filter: None,
             };
             let begun = Instant::now();
-            let hits = find(bases, models, &self.knowledge, asked).await.map_err(told)?;
+            let hits = bases.ask(models, &self.knowledge, asked).await.map_err(told)?;
             times.push(begun.elapsed().as_secs_f64() * 1e3);
             let one = measures(&documents(&hits), &judged.grades(), self.k as usize);
             sum = Measures { recall: sum.recall + one.recall, mrr: sum.mrr + one.mrr, ndcg: sum.ndcg + one.ndcg };

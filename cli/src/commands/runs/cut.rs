@@ -4,13 +4,15 @@ use std::sync::Arc;
 
 use liteagent_engine::{
     bundle::Bundle,
+    codes,
     engine::Cut,
     event::{Event, Record},
     id::RunId,
     value::Value,
 };
+use serde_json::json;
 
-use super::{find, load_payload};
+use super::{find, load_payload, remote};
 use crate::{
     commands::run::ShowArgs,
     definition::load_for_use,
@@ -20,6 +22,12 @@ use crate::{
     platform::{Platform, open_stores},
     progress::count,
     project::Project,
+    remote::{
+        Client,
+        api::{Reply, Workflow},
+        follow::{follow as follow_on, path},
+        segment,
+    },
     shell::Shell,
 };
 
@@ -57,7 +65,42 @@ impl Restart {
     }
 }
 
+impl Restart {
+    /// One of a server.
+    pub(crate) async fn on(self, client: &Client, shell: &Shell) -> Result<Exit, Failure> {
+        let run = remote::find(client, &self.run).await?.id;
+        let new: Reply = client.send("POST", &path(run, "/restart"), &json!({ "node": self.from })).await?;
+        follow_on(client, new.id, &self.show.progress(shell), shell, (&self.show).into()).await
+    }
+}
+
 impl Fork {
+    /// Whether the new run is of a definition of this machine.
+    pub(super) fn has_a_definition(&self) -> bool {
+        self.definition.is_some()
+    }
+
+    /// One of a server: the old inputs with those that were given over them.
+    pub(crate) async fn on(self, client: &Client, shell: &Shell) -> Result<Exit, Failure> {
+        if let Some(definition) = &self.definition {
+            let message = format!("a server has its own workflows: `{definition}` is one of this machine");
+            return Err(Failure::usage(codes::NOT_REMOTE, message).hint("deploy it, and leave it out here"));
+        }
+        let row = remote::find(client, &self.run).await?;
+        let mut body = json!({});
+        if !self.inputs.is_empty() {
+            let workflow: Workflow = client.get(&format!("/api/workflows/{}", segment(&row.workflow))).await?;
+            let mut inputs = self.inputs.read(&workflow.inputs())?;
+            inputs.refuse_files()?;
+            let before = remote::detail(client, row.id).await?.inputs;
+            let members = before.as_object().into_iter().flatten();
+            inputs.fill(members.map(|(name, value)| (name.to_string(), value.clone())));
+            body = json!({ "inputs": inputs.values() });
+        }
+        let new: Reply = client.send("POST", &path(row.id, "/fork"), &body).await?;
+        follow_on(client, new.id, &self.show.progress(shell), shell, (&self.show).into()).await
+    }
+
     pub(crate) async fn run(self, project: &Project, shell: &Shell) -> Result<Exit, Failure> {
         let bundle = match &self.definition {
             Some(definition) => Some(Arc::new(load_for_use(&project.find(definition)?, shell)?)),

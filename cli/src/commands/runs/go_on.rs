@@ -1,4 +1,4 @@
-//! `runs resume`, `runs cancel`.
+//! `runs resume`.
 
 use liteagent_engine::{
     codes,
@@ -6,14 +6,20 @@ use liteagent_engine::{
     time::{Clock as _, SystemClock},
 };
 
-use super::find;
+use serde_json::json;
+
+use super::{
+    find,
+    remote::{self, bulk},
+};
 use crate::{
     commands::run::ShowArgs,
     failure::{Exit, Failure},
-    follow::{Results, by, follow, go_on},
+    follow::{follow, go_on},
     platform::Platform,
     progress::count,
     project::Project,
+    remote::{Client, follow::follow as follow_on},
     shell::Shell,
 };
 
@@ -34,14 +40,6 @@ pub(crate) struct Resume {
     show: ShowArgs,
 }
 
-/// Stops a run; its `finally` still runs.
-#[derive(clap::Args)]
-pub(crate) struct Cancel {
-    /// The run
-    #[arg(value_name = "RUN")]
-    run: String,
-}
-
 impl Resume {
     pub(crate) async fn run(self, project: &Project, shell: &Shell) -> Result<Exit, Failure> {
         let platform = Platform::open(project, self.show.progress(shell)).await?;
@@ -51,6 +49,19 @@ impl Resume {
         };
         platform.close().await?;
         exit
+    }
+
+    /// Those of a server.
+    pub(crate) async fn on(self, client: &Client, shell: &Shell) -> Result<Exit, Failure> {
+        let Some(run) = &self.run else {
+            let done = bulk(client, &json!({ "action": "resume", "filter": { "status": "waiting" } })).await?;
+            shell.note(format!("{} can go on", count(done.len(), "run")));
+            return Ok(Exit::Done);
+        };
+        let row = remote::find(client, run).await?;
+        refuse_ended(&row)?;
+        bulk(client, &json!({ "action": "resume", "ids": [row.id] })).await?;
+        follow_on(client, row.id, &self.show.progress(shell), shell, (&self.show).into()).await
     }
 
     async fn one(&self, platform: &Platform, run: &str, shell: &Shell) -> Result<Exit, Failure> {
@@ -82,31 +93,12 @@ impl Resume {
     }
 }
 
-impl Cancel {
-    pub(crate) async fn run(self, project: &Project, shell: &Shell) -> Result<Exit, Failure> {
-        let show = ShowArgs { json: false, verbose: false };
-        let platform = Platform::open(project, show.progress(shell)).await?;
-        let row = find(&*platform.stores.journal, &self.run).await?;
-        refuse_ended(&row)?;
-        platform.progress.watch(row.id);
-        platform.engine.cancel(row.id, by()).await?;
-        if row.phase == RunPhase::Running {
-            shell.note(format!("asked the process that runs {} to cancel it", row.id));
-        } else {
-            go_on(&platform, row.id).await?;
-            follow(&platform, row.id, shell, Results::All).await?;
-        }
-        platform.close().await?;
-        Ok(Exit::Done)
-    }
-}
-
 fn told(failure: &Failure, shell: &Shell) -> Exit {
     shell.failure(failure);
     failure.exit
 }
 
-fn refuse_ended(row: &RunRow) -> Result<(), Failure> {
+pub(super) fn refuse_ended(row: &RunRow) -> Result<(), Failure> {
     if row.phase != RunPhase::Ended {
         return Ok(());
     }

@@ -15,6 +15,7 @@ use crate::{
     platform::open_stores_to_read,
     progress::{duration, grouped},
     project::Project,
+    remote::{Client, api::RunPage, segment},
     shell::Shell,
 };
 
@@ -35,17 +36,54 @@ pub(crate) struct List {
     json: bool,
 }
 
-#[derive(Clone, Copy, ValueEnum)]
-enum Standing {
+/// How a run stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Standing {
     Queued,
     Running,
     Waiting,
+    Held,
     Succeeded,
     Failed,
     Cancelled,
 }
 
+impl Standing {
+    /// As a server names it.
+    pub(super) fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Held => "held",
+            Self::Succeeded => "succeeded",
+            Self::Failed => "failed",
+            Self::Cancelled => "cancelled",
+        }
+    }
+
+    /// The runs that stand so.
+    pub(super) fn filter(self) -> RunFilter {
+        let phase = |phase| RunFilter { phase: Some(phase), ..RunFilter::default() };
+        let ended = |status| RunFilter { status: Some(status), ..phase(RunPhase::Ended) };
+        match self {
+            Self::Queued => phase(RunPhase::Queued),
+            Self::Running => phase(RunPhase::Running),
+            Self::Waiting => phase(RunPhase::Waiting),
+            Self::Held => phase(RunPhase::Held),
+            Self::Succeeded => ended(RunStatus::Succeeded),
+            Self::Failed => ended(RunStatus::Failed),
+            Self::Cancelled => ended(RunStatus::Cancelled),
+        }
+    }
+}
+
 impl List {
+    /// Lists runs that are held.
+    pub(super) fn held(workflow: Option<String>, limit: u32, json: bool) -> Self {
+        Self { workflow, status: Some(Standing::Held), limit, json }
+    }
+
     pub(crate) async fn run(self, project: &Project, shell: &Shell) -> Result<Exit, Failure> {
         let stores = open_stores_to_read(project).await?.stores;
         let mut rows = stores.journal.runs(self.filter()).await?;
@@ -59,6 +97,29 @@ impl List {
             shell.json(&rows)?;
             return Ok(Exit::Done);
         }
+        self.print(&rows, shell)
+    }
+
+    /// Those of a server.
+    pub(crate) async fn on(self, client: &Client, shell: &Shell) -> Result<Exit, Failure> {
+        let mut path = format!("/api/runs?limit={}", self.limit);
+        if let Some(workflow) = &self.workflow {
+            path.push_str(&format!("&workflow={}", segment(workflow)));
+        }
+        if let Some(status) = self.status {
+            path.push_str(&format!("&status={}", status.as_str()));
+        }
+        if self.json {
+            let page: serde_json::Value = client.get(&path).await?;
+            shell.json(&page["runs"])?;
+            return Ok(Exit::Done);
+        }
+        let page: RunPage = client.get(&path).await?;
+        let rows: Vec<RunRow> = page.runs.into_iter().map(RunRow::from).collect();
+        self.print(&rows, shell)
+    }
+
+    fn print(&self, rows: &[RunRow], shell: &Shell) -> Result<Exit, Failure> {
         if rows.is_empty() {
             shell.note(if self.workflow.is_some() || self.status.is_some() {
                 "no such runs; leave out `--workflow` and `--status` to see all"
@@ -81,18 +142,8 @@ impl List {
     }
 
     fn filter(&self) -> RunFilter {
-        let phase = |phase| (Some(phase), None);
-        let ended = |status| (Some(RunPhase::Ended), Some(status));
-        let (phase, status) = match self.status {
-            None => (None, None),
-            Some(Standing::Queued) => phase(RunPhase::Queued),
-            Some(Standing::Running) => phase(RunPhase::Running),
-            Some(Standing::Waiting) => phase(RunPhase::Waiting),
-            Some(Standing::Succeeded) => ended(RunStatus::Succeeded),
-            Some(Standing::Failed) => ended(RunStatus::Failed),
-            Some(Standing::Cancelled) => ended(RunStatus::Cancelled),
-        };
-        RunFilter { workflow: self.workflow.clone(), phase, status, limit: self.limit, ..RunFilter::default() }
+        let filter = self.status.map(Standing::filter).unwrap_or_default();
+        RunFilter { workflow: self.workflow.clone(), limit: self.limit, ..filter }
     }
 }
 

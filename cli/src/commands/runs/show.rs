@@ -2,7 +2,7 @@
 
 use liteagent_engine::{
     error::ErrorReport,
-    event::{Event, Record},
+    event::{Event, Record, RunStatus},
     id::RunId,
     store::{Journal, RunPhase, RunRow, StoredRecord},
     time::iso,
@@ -14,11 +14,13 @@ use liteagent_engine::{
 
 use super::{find, load_payload, standing};
 use crate::{
+    commands::logs::records,
     failure::{Exit, Failure},
     follow::{described, runs},
     platform::open_stores_to_read,
     progress::{Story, count, duration, used},
     project::Project,
+    remote::{Client, api::Detail},
     shell::Shell,
 };
 
@@ -89,6 +91,37 @@ impl Show {
     }
 }
 
+impl Show {
+    /// One of a server.
+    pub(crate) async fn on(self, client: &Client, shell: &Shell) -> Result<Exit, Failure> {
+        let id = super::remote::find(client, &self.run).await?.id;
+        let records = records(client, id).await?;
+        if self.journal {
+            for record in records {
+                shell.out(record.to_string())?;
+            }
+            return Ok(Exit::Done);
+        }
+        let Detail { run, outputs, failure, handled_errors, .. } = super::remote::detail(client, id).await?;
+        let row = RunRow::from(run);
+        let mut story = Story::new(self.verbose, shell.colors_out());
+        let mut lines = head(&row, &[]);
+        for record in records {
+            match serde_json::from_value(record) {
+                Ok(record) => lines.extend(line(&mut story, &record, row.created_at)),
+                Err(_) => lines.push(format!("{:>10}  a record of a kind that this release does not know", "")),
+            }
+        }
+        if row.status.is_some() {
+            let outputs = row.status.filter(|status| *status == RunStatus::Succeeded).map(|_| &outputs);
+            lines.extend(ending(outputs, failure.as_ref(), handled_errors));
+        }
+        lines.extend(usage(story.total()));
+        shell.out(lines.join("\n"))?;
+        Ok(Exit::Done)
+    }
+}
+
 /// Every node of a run with its times, frames too, as lines.
 pub(crate) async fn told(journal: &dyn Journal, run: RunId, color: bool) -> Result<Vec<String>, Failure> {
     let mut story = Story::new(true, color);
@@ -147,7 +180,11 @@ fn head(row: &RunRow, ahead: &[RunId]) -> Vec<String> {
         format!("status    {}", standing(row)),
         format!("started   {} by {}", iso(row.created_at), row.trigger),
     ];
-    lines.extend(row.parent.as_ref().map(|parent| format!("parent    {} at `{}`", parent.run, parent.node)));
+    lines.extend(row.parent.as_ref().map(|parent| match &*parent.node {
+        // A server tells only which run.
+        "" => format!("parent    {}", parent.run),
+        node => format!("parent    {} at `{node}`", parent.run),
+    }));
     lines.extend(row.wake_at.map(|at| format!("wakes     {}", iso(at))));
     lines.extend((!ahead.is_empty()).then(|| format!("waits     for {} to end", runs(ahead))));
     lines.extend(row.subject.as_ref().map(|subject| format!("about     {subject}")));

@@ -6,8 +6,9 @@ use liteagent_engine::{
     store::RunPhase,
     value::Value,
 };
+use serde_json::json;
 
-use super::{find, show::read_all};
+use super::{find, remote, show::read_all};
 use crate::{
     answer,
     commands::run::ShowArgs,
@@ -15,6 +16,11 @@ use crate::{
     follow::{by, follow, go_on},
     platform::Platform,
     project::Project,
+    remote::{
+        Client,
+        api::Reply,
+        follow::{follow as follow_on, path, send_answer},
+    },
     shell::Shell,
 };
 
@@ -57,6 +63,19 @@ impl Signal {
         let exit = follow(&platform, row.id, shell, (&self.show).into()).await;
         platform.close().await?;
         exit
+    }
+
+    /// One of a server.
+    pub(crate) async fn on(self, client: &Client, shell: &Shell) -> Result<Exit, Failure> {
+        let run = remote::find(client, &self.run).await?.id;
+        if let Some(ask) = remote::asked(client, run, &self.to).await?.filter(|ask| !ask.is_null()) {
+            let wait = Wait { signal: None, until: None, ask };
+            send_answer(client, run, &self.to, &self.payload(Some(&wait))?).await?;
+        } else {
+            let body = json!({ "name": self.to, "payload": self.payload(None)? });
+            client.send::<Reply>("POST", &path(run, "/signal"), &body).await?;
+        }
+        follow_on(client, run, &self.show.progress(shell), shell, (&self.show).into()).await
     }
 
     /// What the node waits for, when `to` is the path of one that does.

@@ -4,9 +4,13 @@ use std::{fs, io, net::IpAddr, path::Path};
 
 use ipnet::IpNet;
 use liteagent_engine::codes;
-use liteagent_server::{Admin, JwtSecret, Refused, Server};
+use liteagent_server::{Admin, JwtSecret, Server};
 
-use crate::{config::setting, failure::Failure, kept};
+use crate::{
+    config::{keys::refused, setting},
+    failure::Failure,
+    kept,
+};
 
 /// The file in the data folder that keeps what access tokens are signed with.
 const JWT_SECRET: &str = "jwt-secret";
@@ -93,14 +97,6 @@ pub(super) fn network(text: &str) -> Result<IpNet, String> {
     text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
         format!("expected an address such as `10.0.0.1`, or a network such as `10.0.0.0/8`, found `{text}`")
     })
-}
-
-fn refused(why: Refused) -> Failure {
-    let failure = Failure::usage(why.code, why.message);
-    match why.hint {
-        Some(hint) => failure.hint(hint),
-        None => failure,
-    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ CREATE TABLE runs (
     number         bigint NOT NULL UNIQUE,
     workflow       text NOT NULL,
     digest         bytea NOT NULL,
-    phase          bigint NOT NULL,  -- 0 queued, 1 running, 2 waiting, 3 ended
+    phase          bigint NOT NULL,  -- -1 held, 0 queued, 1 running, 2 waiting, 3 ended
     status         bigint,           -- 0 succeeded, 1 failed, 2 cancelled
     epoch          bigint NOT NULL,
     seq            bigint NOT NULL,
@@ -18,19 +18,32 @@ CREATE TABLE runs (
     trigger        text NOT NULL,
     conversation   text,
     subject        text,
+    account        text,             -- who pays
     error          text,
     usage          text,             -- what it used of models, as JSON; NULL when nothing, or before it ended
     created_at     bigint NOT NULL,
     updated_at     bigint NOT NULL,
-    ended_at       bigint            -- `updated_at` changes with every append, so no index may have it
+    ended_at       bigint,           -- `updated_at` changes with every append, so no index may have it
+    ended          bigint            -- its place in the order in which runs ended
 ) WITH (fillfactor = 80);
+CREATE INDEX runs_held ON runs (number) WHERE phase = -1;
 CREATE INDEX runs_queued ON runs (number) WHERE phase = 0;
 CREATE INDEX runs_running ON runs (owner) WHERE phase = 1;
 CREATE INDEX runs_waiting ON runs (wake_at) WHERE phase = 2;
 CREATE INDEX runs_ended ON runs (ended_at, number) WHERE ended_at IS NOT NULL;
+CREATE UNIQUE INDEX runs_by_end ON runs (ended) WHERE ended IS NOT NULL;
 CREATE INDEX runs_workflow ON runs (workflow, number);
 CREATE INDEX runs_parent ON runs (parent_run) WHERE parent_run IS NOT NULL;
 CREATE INDEX runs_subject ON runs (subject) WHERE subject IS NOT NULL;
+CREATE INDEX runs_conversation ON runs (conversation) WHERE conversation IS NOT NULL;
+
+-- The newest place in the order in which runs ended: a run's time in milliseconds times 1024, or one more than the newest.
+-- Who ends a run locks it until the commit, so that places are seen in their order.
+CREATE TABLE ends (
+    one   bigint PRIMARY KEY CHECK (one = 1),
+    place bigint NOT NULL
+);
+INSERT INTO ends (one, place) VALUES (1, 0);
 
 CREATE TABLE records (
     run  bigint NOT NULL,  -- the number of the run
@@ -94,7 +107,8 @@ CREATE TABLE turns (
     message      text NOT NULL,
     files        text NOT NULL,
     answer       text,
-    at           bigint NOT NULL
+    at           bigint NOT NULL,
+    rating       bigint  -- what a person thinks of the answer: 1 is up, -1 is down
 );
 CREATE INDEX turns_by_conversation ON turns (conversation);
 CREATE TABLE conversations (
@@ -103,10 +117,13 @@ CREATE TABLE conversations (
     workflow   text,
     title      text,
     head       uuid,
+    space      text,    -- whose it is: a speaker of a space; NULL is nobody's in particular
+    speaker    text,
     created_at bigint,
     updated_at bigint
 );
 CREATE INDEX conversations_by_time ON conversations (updated_at, head) WHERE head IS NOT NULL;
+CREATE INDEX conversations_by_speaker ON conversations (space, speaker, updated_at) WHERE head IS NOT NULL;
 
 -- What the runs that ended on a day used of a model. It outlives the runs, and says nothing about whom they were about.
 CREATE TABLE usage (
@@ -123,6 +140,25 @@ CREATE TABLE usage (
     unpriced         bigint NOT NULL,
     PRIMARY KEY (day, workflow, model)
 );
+
+-- What runs used that ended on a day, with the runs that they started: `account` is empty for all.
+CREATE TABLE spent (
+    account text NOT NULL,
+    day     bigint NOT NULL,  -- days since 1970-01-01 UTC
+    tokens  bigint NOT NULL,
+    cost    bigint NOT NULL,  -- in millionths of a US dollar
+    PRIMARY KEY (account, day)
+);
+
+-- Which installation this is, and how it came to be.
+CREATE TABLE installation (
+    one         bigint PRIMARY KEY CHECK (one = 1),
+    id          text NOT NULL,
+    epoch       bigint NOT NULL,
+    restored_at bigint,
+    backup_at   bigint
+);
+INSERT INTO installation (one, id, epoch) VALUES (1, replace(gen_random_uuid()::text, '-', ''), 1);
 
 -- Which run names which blob.
 CREATE TABLE blobs (

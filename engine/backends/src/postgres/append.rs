@@ -67,7 +67,7 @@ impl<'a> Stage<'a> {
                 run.row.status = Some(*status);
                 run.row.error = error.as_ref().map(ToString::to_string);
                 run.row.usage = usage.total;
-                self.changes.used.count(&run.row, usage);
+                self.changes.used.count(run, usage);
                 self.changes.end(run);
                 self.lines.leave(run.number);
                 if let Some(end) = conversation {

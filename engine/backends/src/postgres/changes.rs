@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use liteagent_engine::{
     id::{Digest, RunId},
-    store::{Hold, Message, MessageBody, NewRun, StoredRecord},
+    store::{EndPlace, Hold, Message, MessageBody, NewRun, StoredRecord},
     units::Millis,
 };
 use uuid::Uuid;
@@ -22,6 +22,13 @@ use crate::{
     row::{hash, phase_number, status_number},
 };
 
+/// A run that ends.
+struct End {
+    number: i64,
+    id: Uuid,
+    at: Millis,
+}
+
 /// What is written beside the rows of runs.
 #[derive(Default)]
 pub(super) struct Changes<'a> {
@@ -30,7 +37,7 @@ pub(super) struct Changes<'a> {
     /// Messages that were answered: run, and place in the inbox.
     consumed: Vec<(i64, i64)>,
     messages: Vec<(i64, Message)>,
-    ended: Vec<(i64, Uuid)>,
+    ended: Vec<End>,
     stands: Vec<(i64, Uuid, Hold, bool)>,
     held: Vec<Uuid>,
     start_keys: Vec<&'a NewRun>,
@@ -56,7 +63,7 @@ impl<'a> Changes<'a> {
     }
 
     pub(super) fn end(&mut self, run: &Locked) {
-        self.ended.push((run.number, run.row.id.0));
+        self.ended.push(End { number: run.number, id: run.row.id.0, at: run.row.updated_at });
     }
 
     pub(super) fn stand(&mut self, run: &Locked, holds: Vec<Hold>, has_room: bool) {
@@ -79,7 +86,7 @@ impl<'a> Changes<'a> {
         write(tx, self.consumed.is_empty(), || self.consumption()).await?;
         write(tx, self.blobs.is_empty(), || self.naming()).await?;
         write(tx, self.ended.is_empty(), || self.ending()).await?;
-        let ended: BTreeSet<Uuid> = self.ended.iter().map(|(_, id)| *id).collect();
+        let ended: BTreeSet<Uuid> = self.ended.iter().map(|end| end.id).collect();
         let stands: Vec<_> = self.stands.iter().filter(|(_, id, ..)| !ended.contains(id)).collect();
         write(tx, stands.is_empty(), || standing(&stands)).await?;
         write(tx, self.held.is_empty(), || {
@@ -90,7 +97,9 @@ impl<'a> Changes<'a> {
         self.talk.write(tx).await?;
         let messages = sending(&self.messages)?;
         write(tx, self.messages.is_empty(), || messages).await?;
-        Ok(self.used.write(tx).await?)
+        self.used.write(tx).await?;
+        // The last thing: nobody else can end a run before the commit.
+        Ok(write(tx, self.ended.is_empty(), || placing(&self.ended)).await?)
     }
 
     fn consumption(&self) -> Sql<'static> {
@@ -109,8 +118,7 @@ impl<'a> Changes<'a> {
 
     fn ending(&self) -> Sql<'static> {
         let text = "WITH gone AS (DELETE FROM inbox WHERE run = ANY($1)) DELETE FROM holds WHERE id = ANY($2)";
-        let (numbers, ids): (Vec<i64>, Vec<Uuid>) = self.ended.iter().copied().unzip();
-        sql(text).bind(numbers).bind(ids)
+        sql(text).bind(column(&self.ended, |end| end.number)).bind(column(&self.ended, |end| end.id))
     }
 
     fn claiming(&self) -> Sql<'static> {
@@ -174,10 +182,10 @@ async fn insert_runs(tx: &mut Tx<'_>, db: &Db, runs: &[&Locked]) -> Result<(), F
     runs.sort_unstable_by_key(|run| run.row.id);
     let text = format!(
         "INSERT INTO runs (id, number, workflow, digest, parent_run, parent_node, parent_attempt, trigger, conversation, \
-         subject, created_at, phase, status, epoch, seq, owner, wake_at, error, usage, updated_at, ended_at, timeline) \
+         subject, account, created_at, phase, status, epoch, seq, owner, wake_at, error, usage, updated_at, ended_at, timeline) \
          SELECT *, {} FROM unnest($1::uuid[], $2::bigint[], $3::text[], $4::bytea[], $5::uuid[], $6::text[], $7::bigint[], \
-         $8::text[], $9::text[], $10::text[], $11::bigint[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], \
-         $16::uuid[], $17::bigint[], $18::text[], $19::text[], $20::bigint[], $21::bigint[]) \
+         $8::text[], $9::text[], $10::text[], $11::text[], $12::bigint[], $13::bigint[], $14::bigint[], $15::bigint[], \
+         $16::bigint[], $17::uuid[], $18::bigint[], $19::text[], $20::text[], $21::bigint[], $22::bigint[]) \
          ON CONFLICT (id) DO NOTHING",
         db.timeline
     );
@@ -192,6 +200,7 @@ async fn insert_runs(tx: &mut Tx<'_>, db: &Db, runs: &[&Locked]) -> Result<(), F
         .bind(column(&runs, |run| stored(&run.row.trigger)))
         .bind(column(&runs, |run| run.row.conversation.as_deref().map(stored)))
         .bind(column(&runs, |run| run.row.subject.as_deref().map(stored)))
+        .bind(column(&runs, |run| run.account.as_deref().map(stored)))
         .bind(column(&runs, |run| run.row.created_at));
     let inserted = tx.execute(place(statement, &runs)?).await?;
     if inserted < runs.len() as u64 {
@@ -236,6 +245,17 @@ fn place<'q>(statement: Sql<'q>, runs: &[&Locked]) -> Result<Sql<'q>, Error> {
         .bind(runs.iter().map(usage).collect::<Result<Vec<_>, _>>()?)
         .bind(column(runs, |run| run.row.updated_at))
         .bind(column::<_, Option<Millis>>(runs, ended_at)))
+}
+
+/// Gives ends their places: each has one more than the one before it, or that of its time.
+fn placing(ended: &[End]) -> Sql<'static> {
+    let text = "WITH newest AS MATERIALIZED (SELECT place FROM ends FOR UPDATE), \
+                placed AS MATERIALIZED (SELECT id, nth + greatest(newest.place, max(at * $3 - nth) OVER (ORDER BY nth)) AS place \
+                FROM unnest($1::uuid[], $2::bigint[]) WITH ORDINALITY AS ended (id, at, nth), newest), \
+                kept AS (UPDATE ends SET place = (SELECT max(place) FROM placed)) \
+                UPDATE runs SET ended = placed.place FROM placed WHERE runs.id = placed.id";
+    const LATEST: Millis = i64::MAX / EndPlace::PER_MS / 2;
+    sql(text).bind(column(ended, |end| end.id)).bind(column(ended, |end| end.at.min(LATEST))).bind(EndPlace::PER_MS)
 }
 
 fn standing(stands: &[&(i64, Uuid, Hold, bool)]) -> Sql<'static> {

@@ -160,7 +160,8 @@ impl<'a> Stage<'a> {
             self.send_later(run, hold::cancelled_for(new.id, new.at));
         }
         let has_room = self.lines.stand(number, new.id, &counted);
-        let run = Locked { number, row: row(new), is_current: true, waits: !has_room, change: Change::New };
+        let account = new.account.clone();
+        let run = Locked { number, row: row(new), account, is_current: true, waits: !has_room, change: Change::New };
         self.changes.record(number, &new.records);
         self.changes.name_blobs(new.id, &new.blobs);
         self.changes.stand(&run, counted, has_room);

@@ -19,7 +19,8 @@ impl FileRows for PostgresStore {
     async fn put_file(&self, run: RunId, file: &FileValue, at: Millis) -> Result<(), StoreError> {
         let digest: Digest = file.sha256.parse().map_err(damaged)?;
         let text = "WITH named AS (INSERT INTO blobs (run, digest) VALUES ($1, $6) ON CONFLICT DO NOTHING) \
-                    INSERT INTO files (run, id, name, mime, size, digest, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7)";
+                    INSERT INTO files (run, id, name, mime, size, digest, created_at) VALUES ($1, $2, $3, $4, $5, $6, $7) \
+                    ON CONFLICT DO NOTHING";
         let put = sql(text)
             .bind(run.0)
             .bind(stored(&file.id))
@@ -40,6 +41,13 @@ impl FileRows for PostgresStore {
                     SELECT $2, id, name, mime, size, digest, $4 FROM own ORDER BY id ON CONFLICT DO NOTHING";
         let share = sql(text).bind(from.0).bind(to.0).bind(column(&ids, |id| stored(id))).bind(at);
         self.db().execute(share).await?;
+        Ok(())
+    }
+
+    async fn drop_files(&self, run: RunId) -> Result<(), StoreError> {
+        let text = "WITH gone AS (DELETE FROM files WHERE run = $1 AND NOT EXISTS (SELECT FROM runs WHERE id = $1)) \
+                    DELETE FROM blobs WHERE run = $1 AND NOT EXISTS (SELECT FROM runs WHERE id = $1)";
+        self.db().execute(sql(text).bind(run.0)).await?;
         Ok(())
     }
 

@@ -7,8 +7,9 @@ use liteagent_engine::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, ConversationRow, Created, Forget, InboxMessage, Journal, Message, NewRun, Release,
-        RunFilter, RunRow, StoreError, StoredRecord, StoredTurn, Take, UsageRow,
+        Append, AppendError, Backlog, ConversationFilter, ConversationRow, Created, EndPlace, Forget, InboxMessage,
+        Installation, Journal, Message, NewRun, Rating, Release, ReleaseHeld, RunFilter, RunRow, Spending, StoreError,
+        StoredRecord, StoredTurn, Take, TurnPage, UsageRow,
     },
     units::Millis,
     value::Value,
@@ -24,6 +25,9 @@ use crate::{
     database::Error,
     row::{hash, text},
 };
+
+/// The most runs that someone should take which are counted.
+const MOST_RUNS: u32 = 10_000;
 
 impl PostgresStore {
     async fn begin_run(&self, creation: Creation) -> Result<Begun, StoreError> {
@@ -108,6 +112,11 @@ impl Journal for PostgresStore {
         Ok(self.takeable(at, limit).await?)
     }
 
+    async fn backlog(&self, at: Millis) -> Result<Backlog, StoreError> {
+        let runnable = self.takeable(at, MOST_RUNS).await?;
+        Ok(self.counts(at, &runnable).await?)
+    }
+
     async fn ahead(&self, run: RunId) -> Result<Vec<RunId>, StoreError> {
         Ok(self.in_the_way(run).await?)
     }
@@ -130,8 +139,36 @@ impl Journal for PostgresStore {
         Ok(self.turn_of(run).await?)
     }
 
-    async fn conversations(&self, workflow: Option<&str>, limit: u32) -> Result<Vec<ConversationRow>, StoreError> {
-        Ok(self.listed(workflow, limit).await?)
+    async fn turns(&self, conversation: &str, page: TurnPage) -> Result<Vec<StoredTurn>, StoreError> {
+        Ok(self.path(conversation, page).await?)
+    }
+
+    async fn rate(&self, run: RunId, rating: Option<Rating>) -> Result<bool, StoreError> {
+        Ok(self.rate_turn(run, rating).await?)
+    }
+
+    async fn conversations(&self, filter: &ConversationFilter) -> Result<Vec<ConversationRow>, StoreError> {
+        Ok(self.listed(filter).await?)
+    }
+
+    async fn conversation_row(&self, id: &str) -> Result<Option<ConversationRow>, StoreError> {
+        Ok(self.listed_one(id).await?)
+    }
+
+    async fn rename_conversation(&self, id: &str, title: &str) -> Result<bool, StoreError> {
+        Ok(self.rename(id, title).await?)
+    }
+
+    async fn forget_conversation(&self, id: &str, runs: bool, limit: u32) -> Result<Forget, StoreError> {
+        Ok(self.forget_talk(id, runs, limit).await?)
+    }
+
+    async fn ended(&self, after: EndPlace, limit: u32) -> Result<Vec<(EndPlace, RunRow)>, StoreError> {
+        Ok(self.ends(after, limit).await?)
+    }
+
+    async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError> {
+        Ok(self.delete_these(runs).await?)
     }
 
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
@@ -149,5 +186,38 @@ impl Journal for PostgresStore {
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError> {
         let any = "SELECT 1 FROM blobs WHERE digest = $1 LIMIT 1";
         Ok(self.db().first(sql(any).bind(hash(digest))).await?.is_some())
+    }
+    async fn forget_usage(&self, before: Millis) -> Result<(), StoreError> {
+        Ok(self.forget_days(before).await?)
+    }
+
+    async fn spent(&self, account: Option<&str>, from: Millis, until: Millis) -> Result<Spending, StoreError> {
+        Ok(self.spent_on(account.unwrap_or_default(), from, until).await?)
+    }
+
+    async fn hold_runs(&self) -> Result<u64, StoreError> {
+        Ok(self.hold_all().await?)
+    }
+
+    async fn release_held(&self, which: &ReleaseHeld, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        Ok(self.release(which, limit).await?)
+    }
+
+    async fn queued(&self, most: u32) -> Result<u32, StoreError> {
+        Ok(self.count_queued(most).await?)
+    }
+
+    /// The disk is that of the server, which says itself when it is full.
+    async fn check_room(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn installation(&self) -> Result<Installation, StoreError> {
+        Ok(self.which_installation().await?)
+    }
+
+    async fn backed_up(&self, at: Millis) -> Result<(), StoreError> {
+        self.db().execute(sql("UPDATE installation SET backup_at = $1").bind(at)).await?;
+        Ok(())
     }
 }

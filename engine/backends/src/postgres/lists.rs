@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use liteagent_engine::{
     event::Seq,
     id::{RunId, SessionId},
-    store::{InboxMessage, RunFilter, RunRow, StoredRecord},
+    store::{Backlog, EndPlace, InboxMessage, RunFilter, RunRow, StoredRecord},
     units::Millis,
 };
 use sqlx::{Postgres, QueryBuilder, Row as _};
@@ -19,7 +19,7 @@ use super::{
 };
 use crate::{
     database::Error,
-    row::{int, phase_number, run_columns, run_row, status_number, text},
+    row::{RUN_COLUMNS, int, phase_number, run_columns, run_row, status_number, text},
 };
 
 impl PostgresStore {
@@ -56,6 +56,32 @@ impl PostgresStore {
         self.db().rows(query.build()).await?.iter().map(run_row).collect()
     }
 
+    pub(super) async fn ends(&self, after: EndPlace, limit: u32) -> Result<Vec<(EndPlace, RunRow)>, Error> {
+        let query = concat!("SELECT ", run_columns!(), ", ended FROM runs WHERE ended > $1 ORDER BY ended LIMIT $2");
+        let rows = self.db().rows(sql(query).bind(after.0).bind(i64::from(limit))).await?;
+        rows.iter().map(|row| Ok((EndPlace(int(row, RUN_COLUMNS)?), run_row(row)?))).collect()
+    }
+
+    /// How much there is to execute; these runs are those that someone should take.
+    pub(super) async fn counts(&self, at: Millis, runnable: &[RunId]) -> Result<Backlog, Error> {
+        let query = "SELECT (SELECT count(*) FROM runs WHERE phase = 0), (SELECT count(*) FROM runs WHERE phase = 1), \
+                     (SELECT count(*) FROM runs WHERE phase = 2), \
+                     (SELECT min(wake_at) FROM runs WHERE phase = 2 AND wake_at <= $1), \
+                     (SELECT min(CASE WHEN phase = 2 AND wake_at <= $1 THEN wake_at ELSE updated_at END) FROM runs \
+                      WHERE id = ANY($2))";
+        let ids: Vec<Uuid> = runnable.iter().map(|run| run.0).collect();
+        let Some(row) = self.db().first(sql(query).bind(at).bind(ids)).await? else { return Ok(Backlog::default()) };
+        let count = |column: usize| int(&row, column).map(|count| count as u64);
+        Ok(Backlog {
+            queued: count(0)?,
+            running: count(1)?,
+            waiting: count(2)?,
+            runnable: runnable.len() as u64,
+            runnable_since: row.try_get(4)?,
+            overdue_since: row.try_get(3)?,
+        })
+    }
+
     /// Runs that someone should take.
     pub(super) async fn takeable(&self, at: Millis, limit: u32) -> Result<Vec<RunId>, Error> {
         // Each part names its index and gives its oldest ones, and the oldest of all are taken.
@@ -89,7 +115,11 @@ impl PostgresStore {
         let mut tx = self.db().snapshot().await?;
         let rows = tx.rows(sql("SELECT DISTINCT key FROM holds WHERE NOT held")).await?;
         let keys = rows.iter().map(|row| Ok(decoded(row.try_get(0)?))).collect::<Result<_, Error>>()?;
-        Ok(Lines::read(&mut tx, keys, false, Vec::new()).await?.firsts())
+        let firsts = Lines::read(&mut tx, keys, false, Vec::new()).await?.firsts();
+        // Who is held keeps its place, and goes nowhere.
+        let ids: Vec<Uuid> = firsts.iter().map(|(_, run)| run.0).collect();
+        let queued = tx.rows(sql("SELECT number, id FROM runs WHERE id = ANY($1) AND phase = 0").bind(ids)).await?;
+        queued.iter().map(|row| Ok((row.try_get(0)?, RunId(row.try_get(1)?)))).collect()
     }
 
     pub(super) async fn in_the_way(&self, run: RunId) -> Result<Vec<RunId>, Error> {
@@ -126,6 +156,9 @@ fn select_runs(filter: &RunFilter) -> QueryBuilder<Postgres> {
     }
     if let Some(status) = filter.status {
         query.push(format!(" AND phase = 3 AND status = {}", status_number(status)));
+    }
+    if let Some(subject) = &filter.subject {
+        query.push(" AND subject = ").push_bind(stored(subject).into_owned());
     }
     if let Some(parent) = filter.parent {
         query.push(" AND parent_run = ").push_bind(parent.0);

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use super::db::{Db, Tx, now, sql};
 use crate::{
     database::Error,
-    row::{RUN_COLUMNS, hash, run_columns, run_row},
+    row::{Cells as _, RUN_COLUMNS, hash, run_columns, run_row},
 };
 
 /// A run that nobody else can change until the commit, as it will be then.
@@ -21,6 +21,8 @@ pub(super) struct Locked {
     /// Its place in the order of creation.
     pub(super) number: i64,
     pub(super) row: RunRow,
+    /// Who pays.
+    pub(super) account: Option<String>,
     /// It was taken on the timeline on which the server still writes.
     pub(super) is_current: bool,
     /// It waits for room, unless it is asked to stop.
@@ -73,7 +75,7 @@ impl Runs {
             concat!(
                 "SELECT ",
                 run_columns!(),
-                ", number, timeline = {}, epoch = 0 AND EXISTS (SELECT FROM holds WHERE holds.id = runs.id AND NOT held) \
+                ", account, number, timeline = {}, epoch = 0 AND EXISTS (SELECT FROM holds WHERE holds.id = runs.id AND NOT held) \
                  FROM runs WHERE id = ANY($1) ORDER BY id FOR UPDATE"
             ),
             db.timeline
@@ -81,10 +83,11 @@ impl Runs {
         let ids: Vec<Uuid> = ids.into_iter().map(|run| run.0).collect();
         let mut runs = HashMap::with_capacity(ids.len());
         for row in tx.rows(sqlx::query(text).bind(ids)).await? {
-            let (number, is_current, waits) =
-                (row.try_get(RUN_COLUMNS)?, row.try_get(RUN_COLUMNS + 1)?, row.try_get(RUN_COLUMNS + 2)?);
+            let account = row.text(RUN_COLUMNS)?;
+            let (number, is_current) = (row.try_get(RUN_COLUMNS + 1)?, row.try_get(RUN_COLUMNS + 2)?);
+            let waits = row.try_get(RUN_COLUMNS + 3)?;
             let row = run_row(&row)?;
-            runs.insert(row.id, Locked { number, row, is_current, waits, change: Change::Nothing });
+            runs.insert(row.id, Locked { number, row, account, is_current, waits, change: Change::Nothing });
         }
         Ok(Self(runs))
     }

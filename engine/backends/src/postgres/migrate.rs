@@ -38,7 +38,8 @@ pub(super) async fn migrate(connection: &mut PgConnection, migrations: &'static 
     for (version, migration) in (1_i64..).zip(migrations).skip(found as usize) {
         sqlx::raw_sql(migration.sql).execute(&mut *tx).await.map_err(Error::from)?;
         let compatible_with = migration.compatible_with;
-        let note = format!("INSERT INTO schema_version (version, compatible_with) VALUES ({version}, {compatible_with})");
+        let note =
+            format!("INSERT INTO schema_version (version, compatible_with) VALUES ({version}, {compatible_with})");
         sqlx::raw_sql(AssertSqlSafe(note)).execute(&mut *tx).await.map_err(Error::from)?;
     }
     tx.commit().await.map_err(Error::from)?;

@@ -12,12 +12,20 @@ use uuid::Uuid;
 
 use super::{
     PostgresStore,
+    changes::column,
     db::{Tx, sql},
     locked::Names,
     stored::{decoded, stored},
 };
 use crate::database::Error;
 
+/// The runs of a conversation, with those that they started.
+macro_rules! all_of_conversation {
+    () => {
+        "WITH RECURSIVE mine (id) AS (SELECT id FROM runs WHERE conversation = $1 \
+         UNION SELECT runs.id FROM runs JOIN mine ON parent_run = mine.id)"
+    };
+}
 impl PostgresStore {
     /// Deletes whole ended runs, oldest first, and what was left behind by runs that never came to be.
     pub(super) async fn delete_old(&self, before: Millis, limit: u32) -> Result<u64, Error> {
@@ -37,47 +45,95 @@ impl PostgresStore {
         Ok(old.len() as u64)
     }
 
+    /// Deletes those of some runs that have ended; says which.
+    pub(super) async fn delete_these(&self, runs: &[RunId]) -> Result<Vec<RunId>, Error> {
+        let mut tx = self.db().begin().await?;
+        let text = "SELECT number, id FROM runs WHERE id = ANY($1) AND phase = 3 ORDER BY id FOR UPDATE";
+        let found = tx.rows(sql(text).bind(column(runs, |run| run.0))).await?;
+        delete_runs(&mut tx, &found).await?;
+        tx.commit().await?;
+        let gone = BTreeSet::from_iter(ids(&found)?);
+        Ok(runs.iter().copied().filter(|run| gone.contains(&run.0)).collect())
+    }
+
     /// Deletes the runs of a subject, and what is known of it beside them.
     pub(super) async fn forget_subject(&self, subject: &str, limit: u32) -> Result<Forget, Error> {
         let mut tx = self.db().begin().await?;
-        let text = "SELECT id FROM runs WHERE subject = $1 AND phase < 3 ORDER BY number";
-        let open = tx.rows(sql(text).bind(stored(subject))).await?;
-        if !open.is_empty() {
-            return open.iter().map(|row| Ok(RunId(row.try_get(0)?))).collect::<Result<_, Error>>().map(Forget::Open);
+        let open = "SELECT id FROM runs WHERE subject = $1 AND phase < 3 ORDER BY number";
+        if let Some(open) = open_runs(&mut tx, open, subject).await? {
+            return Ok(open);
         }
         let text = "SELECT number, id, conversation FROM runs WHERE id = ANY(ARRAY \
                     (SELECT id FROM runs WHERE subject = $1 AND phase = 3 ORDER BY number LIMIT $2)) ORDER BY id FOR UPDATE";
         let runs = tx.rows(sql(text).bind(stored(subject)).bind(i64::from(limit))).await?;
-        let mut forgotten = Forgotten { runs: runs.len() as u64, ..Forgotten::default() };
-        forgotten.conversations = forget_conversations(&mut tx, &runs).await?;
-        let ids = ids(&runs)?;
-        let named = tx.rows(sql("SELECT DISTINCT digest FROM blobs WHERE run = ANY($1)").bind(ids.clone())).await?;
-        for row in &named {
-            forgotten.blobs.push(Digest::from_hash(&row.try_get::<Vec<u8>, _>(0)?));
-        }
-        forgotten.blobs.sort_unstable_by(|one, other| one.as_str().cmp(other.as_str()));
-        forgotten.outputs = tx.execute(sql("DELETE FROM outputs WHERE run = ANY($1)").bind(ids)).await?;
-        delete_runs(&mut tx, &runs).await?;
+        let conversations = runs.iter().map(|row| Ok(row.try_get::<Option<String>, _>(2)?.map(decoded)));
+        let conversations: Vec<Option<String>> = conversations.collect::<Result<_, Error>>()?;
+        let forgotten = forget_conversations(&mut tx, conversations.into_iter().flatten().collect()).await?;
+        let forgotten = Forgotten { conversations: forgotten, ..forget_runs(&mut tx, &runs).await? };
         tx.commit().await?;
         Ok(Forget::Done(forgotten))
     }
+
+    /// Deletes a conversation, and its runs where that is wanted.
+    pub(super) async fn forget_talk(&self, id: &str, with_runs: bool, limit: u32) -> Result<Forget, Error> {
+        let mut tx = self.db().begin().await?;
+        let open = if with_runs {
+            concat!(all_of_conversation!(), " SELECT id FROM runs JOIN mine USING (id) WHERE phase < 3 ORDER BY number")
+        } else {
+            "SELECT id FROM runs WHERE conversation = $1 AND phase < 3 ORDER BY number"
+        };
+        if let Some(open) = open_runs(&mut tx, open, id).await? {
+            return Ok(open);
+        }
+        let mut forgotten = Forgotten::default();
+        if with_runs {
+            // Children are newer than their parents, which lead to them.
+            let text = concat!(
+                all_of_conversation!(),
+                ", last AS (SELECT id FROM runs JOIN mine USING (id) WHERE phase = 3 ORDER BY number DESC LIMIT $2) \
+                 SELECT number, id FROM runs WHERE id = ANY(ARRAY(SELECT id FROM last)) ORDER BY id FOR UPDATE"
+            );
+            let runs = tx.rows(sql(text).bind(stored(id)).bind(i64::from(limit))).await?;
+            forgotten = forget_runs(&mut tx, &runs).await?;
+        }
+        forgotten.conversations = forget_conversations(&mut tx, BTreeSet::from([id.to_owned()])).await?;
+        tx.commit().await?;
+        Ok(Forget::Done(forgotten))
+    }
+}
+
+/// Why nothing is forgotten.
+async fn open_runs(tx: &mut Tx<'_>, text: &'static str, of: &str) -> Result<Option<Forget>, Error> {
+    let open = tx.rows(sql(text).bind(stored(of))).await?;
+    if open.is_empty() {
+        return Ok(None);
+    }
+    let open = open.iter().map(|row| Ok(RunId(row.try_get(0)?)));
+    open.collect::<Result<_, Error>>().map(|open| Some(Forget::Open(open)))
+}
+
+/// Deletes ended runs, which this transaction has locked, and the cached outputs that they filled.
+async fn forget_runs(tx: &mut Tx<'_>, runs: &[PgRow]) -> Result<Forgotten, Error> {
+    let mut forgotten = Forgotten { runs: runs.len() as u64, ..Forgotten::default() };
+    let ids = ids(runs)?;
+    let named = "SELECT DISTINCT digest FROM blobs WHERE run = ANY($1) ORDER BY digest";
+    for row in tx.rows(sql(named).bind(ids.clone())).await? {
+        forgotten.blobs.push(Digest::from_hash(&row.try_get::<Vec<u8>, _>(0)?));
+    }
+    forgotten.outputs = tx.execute(sql("DELETE FROM outputs WHERE run = ANY($1)").bind(ids)).await?;
+    delete_runs(tx, runs).await?;
+    Ok(forgotten)
 }
 
 fn ids(runs: &[PgRow]) -> Result<Vec<Uuid>, Error> {
     runs.iter().map(|row| Ok(row.try_get(1)?)).collect()
 }
 
-async fn forget_conversations(tx: &mut Tx<'_>, runs: &[PgRow]) -> Result<u64, Error> {
+async fn forget_conversations(tx: &mut Tx<'_>, conversations: BTreeSet<String>) -> Result<u64, Error> {
     let mut names = Names::default();
-    let mut all = BTreeSet::new();
-    for row in runs {
-        if let Some(id) = row.try_get::<Option<String>, _>(2)?.map(decoded) {
-            names.conversation(&id);
-            all.insert(stored(&id).into_owned());
-        }
-    }
+    conversations.iter().for_each(|id| names.conversation(id));
     names.lock(tx).await?;
-    let all = Vec::from_iter(all);
+    let all: Vec<String> = conversations.iter().map(|id| stored(id).into_owned()).collect();
     tx.execute(sql("DELETE FROM turns WHERE conversation = ANY($1)").bind(all.clone())).await?;
     tx.execute(sql("DELETE FROM conversations WHERE id = ANY($1)").bind(all)).await
 }

@@ -14,6 +14,9 @@ impl Stage<'_> {
         if locked.row.phase == RunPhase::Ended {
             return Ok(Take::Ended);
         }
+        if locked.row.phase == RunPhase::Held {
+            return Ok(Take::Held);
+        }
         if let Some(owner) = locked.row.owner.filter(|owner| *owner != session)
             && self.sessions.is_alive(self.db, owner, at)
         {

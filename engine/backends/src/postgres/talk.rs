@@ -4,10 +4,12 @@ use std::collections::{BTreeMap, HashMap};
 
 use liteagent_engine::{
     id::RunId,
-    store::{ConversationEnd, ConversationRow, NewRun, StoredTurn, title_of},
+    store::{
+        ConversationEnd, ConversationFilter, ConversationRow, NewRun, Rating, Speaker, StoredTurn, TurnPage, title_of,
+    },
     units::Millis,
 };
-use sqlx::Row as _;
+use sqlx::{AssertSqlSafe, Postgres, QueryBuilder, Row as _};
 
 use super::{
     PostgresStore,
@@ -17,7 +19,7 @@ use super::{
 };
 use crate::{
     database::Error,
-    row::{conversation_row, turn_row},
+    row::{conversation_row, rating_number, turn_columns, turn_row},
 };
 
 /// What the runs of a transaction say, and leave.
@@ -32,9 +34,10 @@ pub(super) struct Talk<'a> {
 }
 
 /// What a conversation becomes by new turns.
-struct Said {
+struct Said<'a> {
     workflow: String,
     title: String,
+    speaker: Option<&'a Speaker>,
     created_at: Millis,
     head: RunId,
     updated_at: Millis,
@@ -101,9 +104,12 @@ impl<'a> Talk<'a> {
         tx.execute(statement).await?;
 
         let said: Vec<_> = self.said().into_iter().collect();
-        let text = "INSERT INTO conversations (id, workflow, title, head, created_at, updated_at) SELECT * FROM \
-                    unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::bigint[]) \
-                    ON CONFLICT (id) DO UPDATE SET head = excluded.head, updated_at = excluded.updated_at, \
+        let text = "INSERT INTO conversations (id, workflow, title, head, created_at, updated_at, space, speaker) \
+                    SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::uuid[], $5::bigint[], $6::bigint[], \
+                    $7::text[], $8::text[]) ON CONFLICT (id) DO UPDATE SET \
+                    space = CASE WHEN conversations.head IS NULL THEN excluded.space ELSE conversations.space END, \
+                    speaker = CASE WHEN conversations.head IS NULL THEN excluded.speaker ELSE conversations.speaker END, \
+                    head = excluded.head, updated_at = excluded.updated_at, \
                     workflow = coalesce(conversations.workflow, excluded.workflow), \
                     title = coalesce(conversations.title, excluded.title), \
                     created_at = coalesce(conversations.created_at, excluded.created_at)";
@@ -113,18 +119,21 @@ impl<'a> Talk<'a> {
             .bind(column(&said, |(_, said)| stored(&said.title)))
             .bind(column(&said, |(_, said)| said.head.0))
             .bind(column(&said, |(_, said)| said.created_at))
-            .bind(column(&said, |(_, said)| said.updated_at));
+            .bind(column(&said, |(_, said)| said.updated_at))
+            .bind(column(&said, |(_, said)| said.speaker.map(|speaker| stored(&speaker.space))))
+            .bind(column(&said, |(_, said)| said.speaker.map(|speaker| stored(&speaker.user))));
         tx.execute(statement).await.map(drop)
     }
 
     /// Each conversation once: the first turn gives its title, the last one is its head.
-    fn said(&self) -> BTreeMap<&str, Said> {
+    fn said(&self) -> BTreeMap<&str, Said<'a>> {
         let mut all = BTreeMap::new();
         for (new, _) in &self.turns {
             let (Some(conversation), Some(turn)) = (&new.conversation, &new.turn) else { continue };
             let said = all.entry(conversation.as_str()).or_insert_with(|| Said {
                 workflow: new.workflow.clone(),
                 title: title_of(&turn.message),
+                speaker: turn.speaker.as_ref(),
                 created_at: new.at,
                 head: new.id,
                 updated_at: new.at,
@@ -157,26 +166,83 @@ impl<'a> Talk<'a> {
 impl PostgresStore {
     /// See [`liteagent_engine::store::Journal::turns_before`].
     pub(super) async fn chain(&self, run: RunId, most: usize) -> Result<Vec<StoredTurn>, Error> {
-        let text = "WITH RECURSIVE chain (run, depth) AS ( \
-                    SELECT after, 1::bigint FROM turns WHERE run = $1 \
-                    UNION ALL SELECT turns.after, depth + 1 FROM chain JOIN turns USING (run) WHERE depth < $2) \
-                    SELECT turns.run, after, message, files, answer, at FROM chain JOIN turns USING (run) ORDER BY depth DESC";
+        let text = concat!(
+            "WITH RECURSIVE chain (run, depth) AS (SELECT after, 1::bigint FROM turns WHERE run = $1 \
+             UNION ALL SELECT turns.after, depth + 1 FROM chain JOIN turns USING (run) WHERE depth < $2) SELECT ",
+            turn_columns!(),
+            " FROM chain JOIN turns USING (run) ORDER BY depth DESC"
+        );
         let query = sql(text).bind(run.0).bind(i64::try_from(most).unwrap_or(i64::MAX));
+        self.db().rows(query).await?.iter().map(turn_row).collect()
+    }
+
+    /// See [`liteagent_engine::store::Journal::turns`].
+    pub(super) async fn path(&self, conversation: &str, page: TurnPage) -> Result<Vec<StoredTurn>, Error> {
+        // The depth of the newest is 0.
+        const CHAIN: &str = "WITH RECURSIVE chain (run, depth) AS ( \
+             SELECT head, 0::bigint FROM conversations WHERE id = $1 AND head IS NOT NULL \
+             UNION ALL SELECT turns.after, depth + 1 FROM chain JOIN turns USING (run) WHERE turns.after IS NOT NULL)";
+        let (comes_after, order) = if page.newest_first { (">", "ASC") } else { ("<", "DESC") };
+        let text = format!(
+            "{CHAIN} SELECT {} FROM chain JOIN turns USING (run) \
+             WHERE $2::uuid IS NULL OR depth {comes_after} (SELECT depth FROM chain WHERE run = $2) \
+             ORDER BY depth {order} LIMIT $3",
+            turn_columns!()
+        );
+        let query = sqlx::query(AssertSqlSafe(text)).bind(stored(conversation));
+        let query = query.bind(page.after.map(|run| run.0)).bind(i64::from(page.limit));
         self.db().rows(query).await?.iter().map(turn_row).collect()
     }
 
     /// See [`liteagent_engine::store::Journal::turn`].
     pub(super) async fn turn_of(&self, run: RunId) -> Result<Option<StoredTurn>, Error> {
-        let text = "SELECT run, after, message, files, answer, at FROM turns WHERE run = $1";
+        let text = concat!("SELECT ", turn_columns!(), " FROM turns WHERE run = $1");
         self.db().first(sql(text).bind(run.0)).await?.as_ref().map(turn_row).transpose()
     }
 
-    /// See [`liteagent_engine::store::Journal::conversations`].
-    pub(super) async fn listed(&self, workflow: Option<&str>, limit: u32) -> Result<Vec<ConversationRow>, Error> {
-        let text = "SELECT id, workflow, title, head, created_at, updated_at FROM conversations \
-                    WHERE head IS NOT NULL AND ($1::text IS NULL OR workflow = $1) \
-                    ORDER BY updated_at DESC, head DESC LIMIT $2";
-        let query = sql(text).bind(workflow.map(stored)).bind(i64::from(limit));
-        self.db().rows(query).await?.iter().map(conversation_row).collect()
+    /// See [`liteagent_engine::store::Journal::rate`].
+    pub(super) async fn rate_turn(&self, run: RunId, rating: Option<Rating>) -> Result<bool, Error> {
+        let rate = sql("UPDATE turns SET rating = $2 WHERE run = $1");
+        Ok(self.db().execute(rate.bind(run.0).bind(rating.map(rating_number))).await? > 0)
     }
+
+    /// See [`liteagent_engine::store::Journal::conversations`].
+    pub(super) async fn listed(&self, filter: &ConversationFilter) -> Result<Vec<ConversationRow>, Error> {
+        let mut query = select_conversations();
+        let is = [("workflow", &filter.workflow), ("space", &filter.space), ("speaker", &filter.user)];
+        for (column, wanted) in is.into_iter().filter_map(|(column, wanted)| Some((column, wanted.as_ref()?))) {
+            query.push(format!(" AND conversations.{column} = ")).push_bind(stored(wanted).into_owned());
+        }
+        if let Some((at, head)) = filter.before {
+            query.push(" AND (conversations.updated_at, conversations.head) < (").push_bind(at);
+            query.push(", ").push_bind(head.0).push(")");
+        }
+        query.push(" ORDER BY conversations.updated_at DESC, conversations.head DESC LIMIT ");
+        query.push_bind(i64::from(filter.limit()));
+        self.db().rows(query.build()).await?.iter().map(conversation_row).collect()
+    }
+
+    /// See [`liteagent_engine::store::Journal::conversation_row`].
+    pub(super) async fn listed_one(&self, id: &str) -> Result<Option<ConversationRow>, Error> {
+        let mut query = select_conversations();
+        query.push(" AND conversations.id = ").push_bind(stored(id).into_owned());
+        self.db().first(query.build()).await?.as_ref().map(conversation_row).transpose()
+    }
+
+    /// See [`liteagent_engine::store::Journal::rename_conversation`].
+    pub(super) async fn rename(&self, id: &str, title: &str) -> Result<bool, Error> {
+        let rename = sql("UPDATE conversations SET title = $2 WHERE id = $1 AND head IS NOT NULL");
+        Ok(self.db().execute(rename.bind(stored(id)).bind(stored(title))).await? > 0)
+    }
+}
+
+/// The conversations with something said in them; conditions may follow.
+fn select_conversations() -> QueryBuilder<Postgres> {
+    QueryBuilder::new(concat!(
+        "SELECT ",
+        turn_columns!(),
+        ", conversations.id, workflow, title, space, speaker, created_at, updated_at, \
+         (SELECT count(*) FROM turns AS every WHERE every.conversation = conversations.id) \
+         FROM conversations JOIN turns ON turns.run = conversations.head WHERE conversations.head IS NOT NULL"
+    ))
 }

@@ -18,13 +18,16 @@ use super::session;
 use crate::database::{Database, Error, Writes};
 
 /// Every migration, oldest first: the newest one's place is the version of the schema.
-pub(super) const MIGRATIONS: [&str; 6] = [
+pub(super) const MIGRATIONS: [&str; 9] = [
     include_str!("../../migrations/0001_runs.sql"),
     include_str!("../../migrations/0002_holds.sql"),
     include_str!("../../migrations/0003_subject.sql"),
     include_str!("../../migrations/0004_shared_files.sql"),
     include_str!("../../migrations/0005_usage.sql"),
     include_str!("../../migrations/0006_turns.sql"),
+    include_str!("../../migrations/0007_operation.sql"),
+    include_str!("../../migrations/0008_speakers.sql"),
+    include_str!("../../migrations/0009_ends.sql"),
 ];
 
 /// What the writing thread works with.

@@ -26,11 +26,23 @@ impl FileRows for SqliteStore {
         let put = move |db: &super::Db| {
             runs::name_blobs(db, run, std::slice::from_ref(&digest))?;
             db.execute(
-                "INSERT INTO files (id, run, name, mime, size, digest, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+                "INSERT OR IGNORE INTO files (id, run, name, mime, size, digest, created_at) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)",
                 params![file.id, run.0.as_bytes(), file.name, file.mime, file.size as i64, hash(&digest), at],
             )
         };
         self.0.writer.write(put).await.map(drop)
+    }
+
+    async fn drop_files(&self, run: RunId) -> Result<(), StoreError> {
+        let drop_all = move |db: &super::Db| {
+            for table in ["files", "blobs"] {
+                let sql =
+                    format!("DELETE FROM {table} WHERE run = ?1 AND NOT EXISTS (SELECT 1 FROM runs WHERE id = ?1)");
+                db.execute(&sql, params![run.0.as_bytes()])?;
+            }
+            Ok(())
+        };
+        self.0.writer.write(drop_all).await
     }
 
     async fn share_files(&self, from: RunId, to: RunId, ids: Vec<String>, at: Millis) -> Result<(), StoreError> {

@@ -7,16 +7,20 @@ use liteagent_engine::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, ConversationRow, Created, Forget, InboxMessage, Journal, Message, NewRun, Release,
-        RunFilter, RunRow, StoreError, StoredRecord, StoredTurn, Take, UsageRow,
+        Append, AppendError, Backlog, ConversationFilter, ConversationRow, Created, EndPlace, Forget, InboxMessage,
+        Installation, Journal, Message, NewRun, Rating, Release, ReleaseHeld, RunFilter, RunRow, Spending, StoreError,
+        StoredRecord, StoredTurn, Take, TurnPage, UsageRow,
     },
     units::Millis,
     value::Value,
 };
 use rusqlite::params;
 
-use super::{SqliteStore, line, lists::Key, retention, row::hash, runs};
+use super::{SqliteStore, line, lists::Key, operation, retention, row::hash, runs, turns, usage};
 use crate::database::Error;
+
+/// The most runs that someone should take which are counted.
+const MOST_RUNS: u32 = 10_000;
 
 #[async_trait]
 impl Journal for SqliteStore {
@@ -126,6 +130,11 @@ impl Journal for SqliteStore {
         Ok(runs.into_iter().map(|(_, run)| run).collect())
     }
 
+    async fn backlog(&self, at: Millis) -> Result<Backlog, StoreError> {
+        let runnable = self.runnable(at, MOST_RUNS).await?;
+        Ok(self.0.backlog(at, &runnable).await?)
+    }
+
     async fn ahead(&self, run: RunId) -> Result<Vec<RunId>, StoreError> {
         self.0.writer.write(move |db| line::ahead(db, run)).await
     }
@@ -149,8 +158,39 @@ impl Journal for SqliteStore {
         Ok(self.turn_of(run).await?)
     }
 
-    async fn conversations(&self, workflow: Option<&str>, limit: u32) -> Result<Vec<ConversationRow>, StoreError> {
-        Ok(self.listed(workflow, limit).await?)
+    async fn turns(&self, conversation: &str, page: TurnPage) -> Result<Vec<StoredTurn>, StoreError> {
+        Ok(self.path(conversation, page).await?)
+    }
+
+    async fn rate(&self, run: RunId, rating: Option<Rating>) -> Result<bool, StoreError> {
+        self.0.writer.write(move |db| turns::rate(db, run, rating)).await
+    }
+
+    async fn conversations(&self, filter: &ConversationFilter) -> Result<Vec<ConversationRow>, StoreError> {
+        Ok(self.listed(filter).await?)
+    }
+
+    async fn conversation_row(&self, id: &str) -> Result<Option<ConversationRow>, StoreError> {
+        Ok(self.listed_one(id).await?)
+    }
+
+    async fn rename_conversation(&self, id: &str, title: &str) -> Result<bool, StoreError> {
+        let (id, title) = (id.to_owned(), title.to_owned());
+        self.0.writer.write(move |db| turns::rename(db, &id, &title)).await
+    }
+
+    async fn forget_conversation(&self, id: &str, runs: bool, limit: u32) -> Result<Forget, StoreError> {
+        let id = id.to_owned();
+        self.0.writer.write(move |db| retention::forget_conversation(db, &id, runs, limit)).await
+    }
+
+    async fn ended(&self, after: EndPlace, limit: u32) -> Result<Vec<(EndPlace, RunRow)>, StoreError> {
+        Ok(self.0.ended(after, limit).await?)
+    }
+
+    async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError> {
+        let runs = runs.to_owned();
+        self.0.writer.write(move |db| retention::delete(db, &runs)).await
     }
 
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
@@ -169,5 +209,39 @@ impl Journal for SqliteStore {
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError> {
         let sql = "SELECT 'yes' FROM blobs WHERE digest = ?1 LIMIT 1";
         Ok(self.0.text(sql, Key::Bytes(hash(digest))).await?.is_some())
+    }
+
+    async fn forget_usage(&self, before: Millis) -> Result<(), StoreError> {
+        self.0.writer.write(move |db| usage::forget(db, before)).await
+    }
+
+    async fn spent(&self, account: Option<&str>, from: Millis, until: Millis) -> Result<Spending, StoreError> {
+        self.spent_on(account.unwrap_or_default(), from, until).await
+    }
+
+    async fn hold_runs(&self) -> Result<u64, StoreError> {
+        self.0.writer.write(|db| operation::hold_runs(db)).await
+    }
+
+    async fn release_held(&self, which: &ReleaseHeld, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        let which = which.clone();
+        self.0.writer.write(move |db| operation::release_held(db, &which, limit)).await
+    }
+
+    async fn queued(&self, most: u32) -> Result<u32, StoreError> {
+        Ok(self.0.queued(most).await?)
+    }
+
+    async fn check_room(&self) -> Result<(), StoreError> {
+        self.0.options.reserve.check(&self.0.folder)
+    }
+
+    async fn installation(&self) -> Result<Installation, StoreError> {
+        Ok(self.0.installation().await?)
+    }
+
+    async fn backed_up(&self, at: Millis) -> Result<(), StoreError> {
+        let sql = "UPDATE installation SET backup_at = ?1";
+        self.0.writer.write(move |db| db.execute(sql, [at]).map(drop)).await
     }
 }

@@ -121,8 +121,14 @@ pub(super) fn with_room(db: &Db, limit: u32) -> Result<Vec<(i64, RunId)>, Error>
     rows.sort_unstable();
     rows.dedup();
     rows.truncate(limit as usize);
-    let ids = ids(db, &rows)?;
-    Ok(rows.into_iter().zip(ids).collect())
+    // Who is held keeps its place, and goes nowhere.
+    let is_queued = |row: &i64| db.first("SELECT 1 FROM runs WHERE row = ?1 AND phase = 0", [row], |_| Ok(()));
+    let mut queued = Vec::new();
+    for row in rows {
+        queued.extend(is_queued(&row)?.map(|()| row));
+    }
+    let ids = ids(db, &queued)?;
+    Ok(queued.into_iter().zip(ids).collect())
 }
 
 fn keys<'a>(holds: impl Iterator<Item = &'a Hold>) -> Vec<(String, u32)> {

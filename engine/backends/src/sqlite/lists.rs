@@ -3,7 +3,7 @@
 use liteagent_engine::{
     event::Seq,
     id::{RunId, SessionId},
-    store::{InboxMessage, RunFilter, RunRow, StoredRecord},
+    store::{Backlog, EndPlace, InboxMessage, RunFilter, RunRow, StoredRecord},
     units::Millis,
 };
 use sqlx::{QueryBuilder, Row as _, Sqlite};
@@ -11,7 +11,7 @@ use sqlx::{QueryBuilder, Row as _, Sqlite};
 use super::{
     Shared,
     line::waits_for_room,
-    row::{bytes, int, phase_number, run_columns, run_row, status_number, text, uuid},
+    row::{RUN_COLUMNS, bytes, int, phase_number, run_columns, run_row, status_number, text, uuid},
     runs::SEQ_BITS,
     session,
 };
@@ -56,6 +56,12 @@ impl Shared {
         query.build().fetch_all(&self.readers).await?.iter().map(run_row).collect()
     }
 
+    pub(super) async fn ended(&self, after: EndPlace, limit: u32) -> Result<Vec<(EndPlace, RunRow)>, Error> {
+        let sql = concat!("SELECT ", run_columns!(), ", ended FROM runs WHERE ended > ?1 ORDER BY ended LIMIT ?2");
+        let rows = sqlx::query(sql).bind(after.0).bind(limit).fetch_all(&self.readers).await?;
+        rows.iter().map(|row| Ok((EndPlace(int(row, RUN_COLUMNS)?), run_row(row)?))).collect()
+    }
+
     /// Runs that someone should take, with their rows; those that wait for room aside.
     pub(super) async fn runnable(&self, at: Millis, limit: u32) -> Result<Vec<(i64, RunId)>, Error> {
         // `phase < 3` names the index; each part gives its oldest ones, and the oldest of all are taken.
@@ -73,6 +79,27 @@ impl Shared {
         let dead = serde_json::to_string(&self.dead_owners(at).await?)?;
         let rows = sqlx::query(sql).bind(at).bind(limit).bind(dead).fetch_all(&self.readers).await?;
         rows.iter().map(|row| Ok((int(row, 0)?, RunId(uuid(&bytes(row, 1)?)?)))).collect()
+    }
+
+    /// How much there is to execute; these runs are those that someone should take.
+    pub(super) async fn backlog(&self, at: Millis, runnable: &[RunId]) -> Result<Backlog, Error> {
+        // The index of open runs holds all that the first part reads.
+        let sql = "SELECT total(phase = 0), total(phase = 1), total(phase = 2), \
+                   min(CASE WHEN phase = 2 AND wake_at <= ?1 THEN wake_at END), \
+                   (SELECT min(CASE WHEN phase = 2 AND wake_at <= ?1 THEN wake_at ELSE updated_at END) FROM runs \
+                    WHERE id IN (SELECT unhex(value) FROM json_each(?2))) \
+                   FROM runs WHERE phase < 3";
+        let ids: Vec<String> = runnable.iter().map(|run| run.0.simple().to_string()).collect();
+        let row = sqlx::query(sql).bind(at).bind(serde_json::to_string(&ids)?).fetch_one(&self.readers).await?;
+        let count = |column: usize| Ok::<_, Error>(row.try_get::<f64, _>(column)? as u64);
+        Ok(Backlog {
+            queued: count(0)?,
+            running: count(1)?,
+            waiting: count(2)?,
+            runnable: runnable.len() as u64,
+            runnable_since: row.try_get(4)?,
+            overdue_since: row.try_get(3)?,
+        })
     }
 
     /// The owners of running runs that are dead, in hexadecimal.
@@ -131,6 +158,9 @@ fn select_runs(filter: &RunFilter) -> QueryBuilder<Sqlite> {
     }
     if let Some(parent) = filter.parent {
         query.push(" AND parent_run = ").push_bind(parent.0.into_bytes().to_vec());
+    }
+    if let Some(subject) = &filter.subject {
+        query.push(" AND subject = ").push_bind(subject.clone());
     }
     query.push(format!(" ORDER BY row DESC LIMIT {}", filter.limit()));
     query

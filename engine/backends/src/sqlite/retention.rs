@@ -29,38 +29,99 @@ pub(super) fn delete_ended(db: &Db, before: Millis, limit: u32) -> Result<u64, E
     Ok(old.len() as u64)
 }
 
+/// Deletes those of some runs that have ended; says which.
+pub(super) fn delete(db: &Db, runs: &[RunId]) -> Result<Vec<RunId>, Error> {
+    let mut gone = Vec::new();
+    for run in runs {
+        let sql = "SELECT row FROM runs WHERE id = ?1 AND phase = 3";
+        if let Some(row) = db.first(sql, [run.0.as_bytes()], |row| row.get::<_, i64>(0))? {
+            delete_run(db, row, run.0.as_bytes())?;
+            gone.push(*run);
+        }
+    }
+    vacuum(db)?;
+    Ok(gone)
+}
+
 /// Deletes the runs of a subject, and what is known of it beside them.
 pub(super) fn forget(db: &Db, subject: &str, limit: u32) -> Result<Forget, Error> {
-    let open = "SELECT id FROM runs WHERE subject = ?1 AND phase < 3 ORDER BY row";
-    let open = db.all(open, [subject], |row| Ok(RunId(Uuid::from_bytes(row.get(0)?))))?;
+    let open = open(db, "SELECT id FROM runs WHERE subject = ?1 AND phase < 3 ORDER BY row", subject)?;
     if !open.is_empty() {
         return Ok(Forget::Open(open));
     }
-    // What is deleted is overwritten, so that the file does not keep it.
-    db.all("PRAGMA secure_delete = ON", (), |_| Ok(()))?;
-    let done = forget_ended(db, subject, limit);
-    db.all("PRAGMA secure_delete = OFF", (), |_| Ok(()))?;
-    done.map(Forget::Done)
+    let sql = "SELECT row, id, conversation FROM runs WHERE subject = ?1 ORDER BY row LIMIT ?2";
+    securely(db, || {
+        let runs = runs(db, sql, params![subject, limit])?;
+        let mut forgotten = forget_runs(db, &runs)?;
+        for conversation in runs.iter().filter_map(|run| run.conversation.as_deref()) {
+            forgotten.conversations += turns::forget(db, conversation)?;
+        }
+        Ok(forgotten)
+    })
 }
 
-fn forget_ended(db: &Db, subject: &str, limit: u32) -> Result<Forgotten, Error> {
-    let sql = "SELECT row, id, conversation FROM runs WHERE subject = ?1 ORDER BY row LIMIT ?2";
-    let runs = db.all(sql, params![subject, limit], |row| {
-        Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?, row.get::<_, Option<String>>(2)?))
-    })?;
+/// Deletes a conversation, and its runs where that is wanted.
+pub(super) fn forget_conversation(db: &Db, id: &str, with_runs: bool, limit: u32) -> Result<Forget, Error> {
+    /// The runs of a conversation, with those that they started.
+    const ALL: &str = "WITH RECURSIVE mine (id) AS (SELECT id FROM runs WHERE conversation = ?1 \
+                       UNION SELECT runs.id FROM runs JOIN mine ON parent_run = mine.id)";
+    let open = if with_runs {
+        let sql = format!("{ALL} SELECT id FROM runs JOIN mine USING (id) WHERE phase < 3 ORDER BY row");
+        open(db, &sql, id)?
+    } else {
+        open(db, "SELECT id FROM runs WHERE conversation = ?1 AND phase < 3 ORDER BY row", id)?
+    };
+    if !open.is_empty() {
+        return Ok(Forget::Open(open));
+    }
+    securely(db, || {
+        let mut forgotten = Forgotten::default();
+        if with_runs {
+            // Children are newer than their parents, which lead to them.
+            let sql =
+                format!("{ALL} SELECT row, id, conversation FROM runs JOIN mine USING (id) ORDER BY row DESC LIMIT ?2");
+            forgotten = forget_runs(db, &runs(db, &sql, params![id, limit])?)?;
+        }
+        forgotten.conversations = turns::forget(db, id)?;
+        Ok(forgotten)
+    })
+}
+
+/// A run that is about to be deleted.
+struct Gone {
+    row: i64,
+    id: Vec<u8>,
+    conversation: Option<String>,
+}
+
+fn open(db: &Db, sql: &str, of: &str) -> Result<Vec<RunId>, Error> {
+    db.all(sql, [of], |row| Ok(RunId(Uuid::from_bytes(row.get(0)?))))
+}
+
+fn runs(db: &Db, sql: &str, of: impl rusqlite::Params) -> Result<Vec<Gone>, Error> {
+    db.all(sql, of, |row| Ok(Gone { row: row.get(0)?, id: row.get(1)?, conversation: row.get(2)? }))
+}
+
+/// Deletes so that the file does not keep it: what is deleted is overwritten.
+fn securely(db: &Db, delete: impl FnOnce() -> Result<Forgotten, Error>) -> Result<Forget, Error> {
+    db.all("PRAGMA secure_delete = ON", (), |_| Ok(()))?;
+    let done = delete();
+    db.all("PRAGMA secure_delete = OFF", (), |_| Ok(()))?;
+    let done = done?;
+    vacuum(db)?;
+    Ok(Forget::Done(done))
+}
+
+fn forget_runs(db: &Db, runs: &[Gone]) -> Result<Forgotten, Error> {
     let mut forgotten = Forgotten { runs: runs.len() as u64, ..Forgotten::default() };
     let mut blobs = BTreeSet::new();
-    for (row, id, conversation) in &runs {
+    for Gone { row, id, .. } in runs {
         let named = db.all("SELECT digest FROM blobs WHERE run = ?1", [id], |row| row.get::<_, Vec<u8>>(0))?;
         blobs.extend(named.iter().map(|hash| Digest::from_hash(hash)));
         forgotten.outputs += db.execute("DELETE FROM outputs WHERE run = ?1", [id])? as u64;
-        if let Some(conversation) = conversation {
-            forgotten.conversations += turns::forget(db, conversation)?;
-        }
         delete_run(db, *row, id)?;
     }
     forgotten.blobs = blobs.into_iter().collect();
-    vacuum(db)?;
     Ok(forgotten)
 }
 

@@ -4,8 +4,8 @@ use liteagent_engine::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, Created, IDEMPOTENCY_WINDOW, Message, NewRun, Release, RunPhase, StoreError, StoredRecord,
-        Take, Taken, hold,
+        Append, AppendError, Created, EndPlace, IDEMPOTENCY_WINDOW, Message, NewRun, Release, RunPhase, StoreError,
+        StoredRecord, Take, Taken, hold,
     },
     units::Millis,
 };
@@ -38,7 +38,8 @@ pub(super) fn create(db: &Db, new: &NewRun, end: Option<&Release>) -> Result<Cre
     let parent = new.parent.as_ref();
     db.execute(
         "INSERT INTO runs (id, workflow, digest, phase, epoch, seq, parent_run, parent_node, parent_attempt, trigger, \
-         conversation, created_at, updated_at, subject) VALUES (?1, ?2, ?3, 0, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11)",
+         conversation, created_at, updated_at, subject, account) \
+         VALUES (?1, ?2, ?3, 0, 0, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?10, ?11, ?12)",
         params![
             new.id.0.as_bytes(),
             new.workflow,
@@ -51,6 +52,7 @@ pub(super) fn create(db: &Db, new: &NewRun, end: Option<&Release>) -> Result<Cre
             new.conversation,
             new.at,
             new.subject,
+            new.account,
         ],
     )?;
     let row = db.last_row();
@@ -113,6 +115,9 @@ pub(super) fn take(db: &Db, run: RunId, session: SessionId, at: Millis) -> Resul
     let row = row?;
     if row.phase == RunPhase::Ended {
         return Ok(Ok(Take::Ended));
+    }
+    if row.phase == RunPhase::Held {
+        return Ok(Ok(Take::Held));
     }
     if let Some(owner) = row.owner.filter(|owner| *owner != session)
         && db.is_alive(owner, at)?
@@ -207,9 +212,11 @@ fn release(db: &Db, run: RunId, row: i64, release: &Release) -> Result<(), Error
             let error = error.as_ref().map(ToString::to_string);
             let total =
                 Some(&usage.total).filter(|total| !total.is_nothing()).map(serde_json::to_string).transpose()?;
-            let sql = "UPDATE runs SET phase = 3, owner = NULL, wake_at = NULL, status = ?2, error = ?3, usage = ?4 \
+            let sql = "UPDATE runs SET phase = 3, owner = NULL, wake_at = NULL, status = ?2, error = ?3, usage = ?4, \
+                       ended = max(updated_at * ?5, \
+                           coalesce((SELECT max(ended) FROM runs WHERE ended IS NOT NULL), 0) + 1) \
                        WHERE row = ?1";
-            db.execute(sql, params![row, status_number(*status), error, total])?;
+            db.execute(sql, params![row, status_number(*status), error, total, EndPlace::PER_MS])?;
             super::usage::count(db, row, usage)?;
             db.execute("DELETE FROM inbox WHERE run = ?1", [row])?;
             line::leave(db, row)?;

@@ -1,12 +1,17 @@
 //! What runs used of models, per day, workflow and model: the table `usage`.
 
 use liteagent_engine::{
-    store::{DAY, RunUsage, StoreError, UsageRow, day_of},
+    store::{DAY, RunUsage, Spending, StoreError, UsageRow, day_of},
     units::Millis,
+    usage::Usage,
 };
 use rusqlite::params;
 
-use super::{SqliteStore, db::Db, row::usage_row};
+use super::{
+    SqliteStore,
+    db::Db,
+    row::{int, usage_row},
+};
 use crate::database::Error;
 
 /// Counts a run that has just ended: on the day when it last changed.
@@ -35,7 +40,26 @@ pub(super) fn count(db: &Db, run: i64, usage: &RunUsage) -> Result<(), Error> {
             ],
         )?;
     }
-    Ok(())
+    spend(db, run, &usage.total)
+}
+
+/// Adds what a run used to what was spent by its account, and by all. What a child used is told by its parent.
+fn spend(db: &Db, run: i64, total: &Usage) -> Result<(), Error> {
+    if total.is_nothing() {
+        return Ok(());
+    }
+    let sql = "INSERT INTO spent (account, day, tokens, cost) \
+               SELECT value, updated_at / 86400000, ?2, ?3 FROM runs JOIN json_each(json_array('', account)) \
+               WHERE row = ?1 AND parent_run IS NULL AND value IS NOT NULL \
+               ON CONFLICT DO UPDATE SET tokens = tokens + excluded.tokens, cost = cost + excluded.cost";
+    db.execute(sql, params![run, amount(total.tokens()), amount(total.cost)]).map(drop)
+}
+
+/// Deletes what was used on the days before that of `before`.
+pub(super) fn forget(db: &Db, before: Millis) -> Result<(), Error> {
+    let day = day_of(before) / DAY;
+    db.execute("DELETE FROM usage WHERE day < ?1", [day])?;
+    db.execute("DELETE FROM spent WHERE day < ?1", [day]).map(drop)
 }
 
 /// Half of what a column holds, so that a sum of two still fits.
@@ -44,6 +68,15 @@ fn amount(amount: u64) -> i64 {
 }
 
 impl SqliteStore {
+    /// What was spent on these days; `account` is empty for all.
+    pub(super) async fn spent_on(&self, account: &str, from: Millis, until: Millis) -> Result<Spending, StoreError> {
+        let sql = "SELECT coalesce(sum(tokens), 0), coalesce(sum(cost), 0) FROM spent \
+                   WHERE account = ?1 AND day BETWEEN ?2 AND ?3";
+        let query = sqlx::query(sql).bind(account.to_owned()).bind(day_of(from) / DAY).bind(day_of(until) / DAY);
+        let row = query.fetch_one(&self.0.readers).await.map_err(Error::from)?;
+        Ok(Spending { tokens: int(&row, 0)? as u64, cost: int(&row, 1)? as u64 })
+    }
+
     /// The rows of these days.
     pub(super) async fn usage_rows(&self, from: Millis, until: Millis) -> Result<Vec<UsageRow>, StoreError> {
         let sql = "SELECT day, workflow, model, runs, calls, input_tokens, cached_tokens, output_tokens, \

@@ -27,7 +27,7 @@ struct Known {
 /// Does everything once: creates and takes a run, sends, appends with a child and a message, ends. What fails is not done
 /// again. The runs, as far as they came.
 async fn work(store: &PostgresStore, session: SessionId, friend: &Owned) -> Vec<Known> {
-    let turn = NewTurn { message: "Hi".to_owned(), files: Value::from(Vec::new()), beside: None };
+    let turn = NewTurn { message: "Hi".to_owned(), files: Value::from(Vec::new()), beside: None, speaker: None };
     let new = NewRun { conversation: Some("c".to_owned()), turn: Some(turn), ..new_run("a", 1) };
     let Ok(Ok(Take::Taken(taken))) = store.create_taken(new.clone(), session).await else { return Vec::new() };
     let mut run = Owned { run: new.id, session, epoch: taken.epoch, seq: 1 };

@@ -37,9 +37,9 @@ impl Fresh {
     /// The store, after everything in it was deleted.
     pub(crate) fn emptied(&self) -> &PostgresStore {
         let tables = "SELECT string_agg(format('DELETE FROM %I', tablename), ';') FROM pg_tables \
-                      WHERE schemaname = 'public' AND tablename <> 'schema_version'";
+                      WHERE schemaname = 'public' AND tablename NOT IN ('schema_version', 'installation', 'ends')";
         let delete = self.execute(tables);
-        self.execute(&delete);
+        self.execute(&format!("{delete}; UPDATE ends SET place = 0"));
         &self.store
     }
 

@@ -61,7 +61,7 @@ async fn every_text_is_kept() {
     let fresh = Fresh::new().await;
     let odd = "a\0b\u{1a}0\u{1a}1 é 😀 \\ ' \" \u{7f}";
     let session = open(&*fresh, 1).await;
-    let turn = NewTurn { message: odd.to_owned(), files: Value::from(Vec::new()), beside: None };
+    let turn = NewTurn { message: odd.to_owned(), files: Value::from(Vec::new()), beside: None, speaker: None };
     let new = NewRun {
         workflow: odd.to_owned(),
         conversation: Some(odd.to_owned()),

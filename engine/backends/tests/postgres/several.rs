@@ -135,7 +135,8 @@ async fn process(store: PostgresStore, shared: Vec<RunId>, steps: Vec<Step>) {
                 let hold = |pick: u8| Hold { key: key(pick), limit: 2, when_full: whens[usize::from(third) % 3] };
                 let mut holds = vec![hold(first), hold(second)];
                 holds.dedup_by(|one, other| one.key == other.key);
-                let turn = NewTurn { message: "Hi".to_owned(), files: Value::from(Vec::new()), beside: None };
+                let turn =
+                    NewTurn { message: "Hi".to_owned(), files: Value::from(Vec::new()), beside: None, speaker: None };
                 let mut new = new_run("a", 1);
                 if what % 2 == 0 {
                     new = NewRun { holds, conversation: Some(talk(third)), turn: Some(turn), ..new };

@@ -1,6 +1,6 @@
 //! The journal in memory: every call is one step under the lock.
 
-use std::sync::Arc;
+use std::{collections::HashSet, sync::Arc};
 
 use async_trait::async_trait;
 
@@ -9,8 +9,9 @@ use crate::{
     event::Seq,
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, ConversationRow, Created, Forget, InboxMessage, Journal, Message, NewRun, Release,
-        RunFilter, RunRow, StoreError, StoredRecord, StoredTurn, Take, UsageRow,
+        Append, AppendError, ConversationFilter, ConversationRow, Created, EndPlace, Forget, Forgotten, InboxMessage,
+        Installation, Journal, Message, NewRun, Rating, Release, ReleaseHeld, RunFilter, RunRow, Spending, StoreError,
+        StoredRecord, StoredTurn, Take, TurnPage, UsageRow,
     },
     units::Millis,
     value::Value,
@@ -105,8 +106,39 @@ impl Journal for MemoryStore {
         Ok(self.runs().talks.turn(run))
     }
 
-    async fn conversations(&self, workflow: Option<&str>, limit: u32) -> Result<Vec<ConversationRow>, StoreError> {
-        Ok(self.runs().talks.list(workflow, limit))
+    async fn turns(&self, conversation: &str, page: TurnPage) -> Result<Vec<StoredTurn>, StoreError> {
+        Ok(self.runs().talks.turns(conversation, page))
+    }
+
+    async fn rate(&self, run: RunId, rating: Option<Rating>) -> Result<bool, StoreError> {
+        Ok(self.runs().talks.rate(run, rating))
+    }
+
+    async fn conversations(&self, filter: &ConversationFilter) -> Result<Vec<ConversationRow>, StoreError> {
+        Ok(self.runs().talks.list(filter))
+    }
+
+    async fn conversation_row(&self, id: &str) -> Result<Option<ConversationRow>, StoreError> {
+        Ok(self.runs().talks.row(id))
+    }
+
+    async fn rename_conversation(&self, id: &str, title: &str) -> Result<bool, StoreError> {
+        Ok(self.runs().talks.rename(id, title))
+    }
+
+    async fn forget_conversation(&self, id: &str, runs: bool, limit: u32) -> Result<Forget, StoreError> {
+        let forgotten = self.runs().forget_conversation(id, runs, limit);
+        Ok(self.forgotten(forgotten))
+    }
+
+    async fn ended(&self, after: EndPlace, limit: u32) -> Result<Vec<(EndPlace, RunRow)>, StoreError> {
+        Ok(self.runs().ended(after, limit))
+    }
+
+    async fn delete(&self, runs: &[RunId]) -> Result<Vec<RunId>, StoreError> {
+        let gone = self.runs().delete_some(runs);
+        self.values().files.retain(|(run, _), _| !gone.contains(run));
+        Ok(runs.iter().copied().filter(|run| gone.contains(run)).collect())
     }
 
     async fn delete_ended(&self, before: Millis, limit: u32) -> Result<u64, StoreError> {
@@ -117,14 +149,7 @@ impl Journal for MemoryStore {
 
     async fn forget(&self, subject: &str, limit: u32) -> Result<Forget, StoreError> {
         let forgotten = self.runs().forget(subject, limit);
-        Ok(forgotten.map_or_else(Forget::Open, |(gone, mut forgotten)| {
-            let mut values = self.values();
-            values.files.retain(|(run, _), _| !gone.contains(run));
-            let before = values.cache.len();
-            values.cache.retain(|_, (_, _, run)| !gone.contains(run));
-            forgotten.outputs = (before - values.cache.len()) as u64;
-            Forget::Done(forgotten)
-        }))
+        Ok(self.forgotten(forgotten))
     }
 
     async fn usage(&self, from: Millis, until: Millis) -> Result<Vec<UsageRow>, StoreError> {
@@ -133,5 +158,57 @@ impl Journal for MemoryStore {
 
     async fn has_blob_rows(&self, digest: &Digest) -> Result<bool, StoreError> {
         Ok(self.runs().names_blob(digest))
+    }
+
+    async fn forget_usage(&self, before: Millis) -> Result<(), StoreError> {
+        let mut runs = self.runs();
+        runs.daily.forget(before);
+        runs.operation.forget(before);
+        Ok(())
+    }
+
+    async fn spent(&self, account: Option<&str>, from: Millis, until: Millis) -> Result<Spending, StoreError> {
+        Ok(self.runs().operation.spent(account, from, until))
+    }
+
+    async fn hold_runs(&self) -> Result<u64, StoreError> {
+        Ok(self.runs().hold_runs())
+    }
+
+    async fn release_held(&self, which: &ReleaseHeld, limit: u32) -> Result<Vec<RunId>, StoreError> {
+        Ok(self.runs().release_held(which, limit))
+    }
+
+    async fn queued(&self, most: u32) -> Result<u32, StoreError> {
+        Ok(self.runs().queued(most))
+    }
+
+    async fn check_room(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    async fn installation(&self) -> Result<Installation, StoreError> {
+        Ok(self.runs().operation.installation.clone())
+    }
+
+    async fn backed_up(&self, at: Millis) -> Result<(), StoreError> {
+        self.runs().operation.installation.backup_at = Some(at);
+        Ok(())
+    }
+}
+
+impl MemoryStore {
+    /// What belonged to runs that were forgotten goes, too.
+    fn forgotten(&self, forgotten: Result<(HashSet<RunId>, Forgotten), Vec<RunId>>) -> Forget {
+        let (gone, mut forgotten) = match forgotten {
+            Ok(done) => done,
+            Err(open) => return Forget::Open(open),
+        };
+        let mut values = self.values();
+        values.files.retain(|(run, _), _| !gone.contains(run));
+        let before = values.cache.len();
+        values.cache.retain(|_, (_, _, run)| !gone.contains(run));
+        forgotten.outputs = (before - values.cache.len()) as u64;
+        Forget::Done(forgotten)
     }
 }

@@ -2,17 +2,18 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    ops::Bound,
     sync::Arc,
     time::Duration,
 };
 
-use super::{line::Lines, talk::Talks, usage::Daily};
+use super::{line::Lines, operation::Operation, talk::Talks, usage::Daily};
 use crate::{
     event::{RunStatus, Seq},
     id::{Digest, RunId, SessionId},
     store::{
-        Append, AppendError, Created, Forgotten, IDEMPOTENCY_WINDOW, Idempotency, InboxMessage, Message, MessageBody,
-        NewRun, Release, RunFilter, RunPhase, RunRow, StoreError, StoredRecord, Take, Taken,
+        Append, AppendError, Created, EndPlace, Forgotten, IDEMPOTENCY_WINDOW, Idempotency, InboxMessage, Message,
+        MessageBody, NewRun, Release, RunFilter, RunPhase, RunRow, StoreError, StoredRecord, Take, Taken,
     },
     units::{self, Millis},
     usage::Usage,
@@ -26,7 +27,9 @@ pub(super) struct Runs {
     /// Every run by order of creation.
     pub(super) order: BTreeMap<u64, RunId>,
     /// Those that have not ended, by order of creation: what [`Runs::runnable`] looks at.
-    open: BTreeSet<u64>,
+    pub(super) open: BTreeSet<u64>,
+    /// Those that have ended, in the order of their ends.
+    ends: BTreeMap<EndPlace, RunId>,
     pub(super) created: u64,
     sent: i64,
     keys: HashMap<(String, String, String), Key>,
@@ -35,11 +38,13 @@ pub(super) struct Runs {
     pub(super) bundles: HashMap<Digest, Arc<str>>,
     pub(super) talks: Talks,
     pub(super) daily: Daily,
+    pub(super) operation: Operation,
 }
 
 pub(super) struct Run {
     pub(super) order: u64,
     pub(super) row: RunRow,
+    account: Option<String>,
     records: Vec<StoredRecord>,
     inbox: Vec<InboxMessage>,
     seen: HashSet<String>,
@@ -60,6 +65,7 @@ impl Runs {
             by_id: HashMap::new(),
             order: BTreeMap::new(),
             open: BTreeSet::new(),
+            ends: BTreeMap::new(),
             created: 0,
             sent: 0,
             keys: HashMap::new(),
@@ -68,6 +74,7 @@ impl Runs {
             bundles: HashMap::new(),
             talks: Talks::default(),
             daily: Daily::default(),
+            operation: Operation::default(),
         }
     }
 
@@ -152,6 +159,9 @@ impl Runs {
         if run.row.phase == RunPhase::Ended {
             return Ok(Take::Ended);
         }
+        if run.row.phase == RunPhase::Held {
+            return Ok(Take::Held);
+        }
         if let Some(owner) = run.row.owner.filter(|owner| *owner != session && self.is_alive(*owner, at)) {
             return Ok(Take::Owned(owner));
         }
@@ -207,9 +217,12 @@ impl Runs {
                 run.row.phase = RunPhase::Ended;
                 run.row.usage = usage.total;
                 self.daily.add(&run.row, &usage);
+                self.operation.spend(&run.row, run.account.as_deref(), &usage.total);
                 run.row.status = Some(status);
                 run.row.error = error.map(|error| error.to_string());
                 self.open.remove(&run.order);
+                let newest = self.ends.last_key_value().map(|(place, _)| *place).unwrap_or_default();
+                self.ends.insert(EndPlace::following(newest, run.row.updated_at), id);
                 self.lines.leave(run.order as i64);
                 if let Some(end) = conversation {
                     self.talks.end(id, end);
@@ -262,9 +275,22 @@ impl Runs {
             RunPhase::Queued => run.row.epoch > 0 || run.is_cancelled() || self.lines.is_next(run.order as i64),
             RunPhase::Running => !run.row.owner.is_some_and(|owner| self.is_alive(owner, at)),
             RunPhase::Waiting => !run.inbox.is_empty() || run.row.wake_at.is_some_and(|wake_at| wake_at <= at),
-            RunPhase::Ended => false,
+            RunPhase::Held | RunPhase::Ended => false,
         });
         ready.take(limit as usize).map(|run| run.row.id).collect()
+    }
+
+    pub(super) fn ended(&self, after: EndPlace, limit: u32) -> Vec<(EndPlace, RunRow)> {
+        let following = self.ends.range((Bound::Excluded(after), Bound::Unbounded));
+        let rows = following.filter_map(|(place, run)| Some((*place, self.by_id.get(run)?.row.clone())));
+        rows.take(limit as usize).collect()
+    }
+
+    /// Deletes those of some runs that have ended, and returns them.
+    pub(super) fn delete_some(&mut self, runs: &[RunId]) -> HashSet<RunId> {
+        let found = runs.iter().filter_map(|run| self.by_id.get(run));
+        let gone = found.filter(|run| run.row.phase == RunPhase::Ended).map(|run| (run.row.id, run.order)).collect();
+        self.delete(gone)
     }
 
     /// Deletes ended runs and returns them.
@@ -278,23 +304,57 @@ impl Runs {
 
     /// Deletes the runs of a subject, unless one has not ended.
     pub(super) fn forget(&mut self, subject: &str, limit: u32) -> Result<(HashSet<RunId>, Forgotten), Vec<RunId>> {
-        let mut all: Vec<&Run> =
-            self.by_id.values().filter(|run| run.row.subject.as_deref() == Some(subject)).collect();
-        all.sort_unstable_by_key(|run| run.order);
-        let open: Vec<RunId> =
-            all.iter().filter(|run| run.row.phase != RunPhase::Ended).map(|run| run.row.id).collect();
-        if !open.is_empty() {
-            return Err(open);
-        }
+        let all = self.by_id.values().filter(|run| run.row.subject.as_deref() == Some(subject));
+        let mut all: Vec<_> = all.map(|run| run.row.id).collect();
+        self.refuse_open(&mut all)?;
         all.truncate(limit as usize);
-        let gone: Vec<_> = all.iter().map(|run| (run.row.id, run.order)).collect();
-        let ids: HashSet<String> = all.iter().filter_map(|run| run.row.conversation.clone()).collect();
+        let ids = all.iter().filter_map(|run| self.by_id.get(run)?.row.conversation.clone());
+        let ids: HashSet<String> = ids.collect();
+        Ok(self.forget_runs(&all, &ids))
+    }
+
+    /// Deletes a conversation, and its runs where that is wanted, unless one has not ended.
+    pub(super) fn forget_conversation(
+        &mut self,
+        id: &str,
+        with_runs: bool,
+        limit: u32,
+    ) -> Result<(HashSet<RunId>, Forgotten), Vec<RunId>> {
+        let own = self.by_id.values().filter(|run| run.row.conversation.as_deref() == Some(id));
+        let mut all: Vec<_> = own.map(|run| run.row.id).collect();
+        if with_runs {
+            let mut parents = all.clone();
+            while let Some(parent) = parents.pop() {
+                let is_child = |run: &&Run| run.row.parent.as_ref().is_some_and(|of| of.run == parent);
+                let children: Vec<_> = self.by_id.values().filter(is_child).map(|run| run.row.id).collect();
+                let new: Vec<_> = children.into_iter().filter(|child| !all.contains(child)).collect();
+                all.extend(&new);
+                parents.extend(new);
+            }
+        }
+        self.refuse_open(&mut all)?;
+        // Children are newer than their parents, which lead to them.
+        all.reverse();
+        all.truncate(if with_runs { limit as usize } else { 0 });
+        Ok(self.forget_runs(&all, &HashSet::from([id.to_owned()])))
+    }
+
+    /// Sorts runs by age; those that have not ended, if there are any.
+    fn refuse_open(&self, runs: &mut [RunId]) -> Result<(), Vec<RunId>> {
+        runs.sort_unstable_by_key(|run| self.by_id.get(run).map(|run| run.order));
+        let is_open = |run: &&RunId| self.by_id.get(run).is_some_and(|run| run.row.phase != RunPhase::Ended);
+        let open: Vec<RunId> = runs.iter().filter(is_open).copied().collect();
+        if open.is_empty() { Ok(()) } else { Err(open) }
+    }
+
+    fn forget_runs(&mut self, runs: &[RunId], conversations: &HashSet<String>) -> (HashSet<RunId>, Forgotten) {
+        let gone: Vec<_> = runs.iter().filter_map(|run| Some((*run, self.by_id.get(run)?.order))).collect();
         let named = self.blobs.iter().filter(|(_, runs)| gone.iter().any(|(run, _)| runs.contains(run)));
         let mut forgotten = Forgotten { blobs: named.map(|(blob, _)| blob.clone()).collect(), ..Forgotten::default() };
-        forgotten.conversations = ids.iter().filter(|id| self.talks.forget(id)).count() as u64;
+        forgotten.conversations = conversations.iter().filter(|id| self.talks.forget(id)).count() as u64;
         let gone = self.delete(gone);
         forgotten.runs = gone.len() as u64;
-        Ok((gone, forgotten))
+        (gone, forgotten)
     }
 
     fn delete(&mut self, gone: Vec<(RunId, u64)>) -> HashSet<RunId> {
@@ -304,6 +364,7 @@ impl Runs {
         }
         let gone: HashSet<RunId> = gone.into_iter().map(|(id, _)| id).collect();
         self.keys.retain(|_, key| !gone.contains(&key.run));
+        self.ends.retain(|_, run| !gone.contains(run));
         self.blobs.retain(|_, runs| {
             runs.retain(|run| !gone.contains(run));
             !runs.is_empty()
@@ -315,6 +376,18 @@ impl Runs {
         for blob in blobs {
             self.blobs.entry(blob).or_default().insert(run);
         }
+    }
+
+    /// Forgets which blobs a run names that is not there; `false` when it is.
+    pub(super) fn drop_blobs_of_none(&mut self, run: RunId) -> bool {
+        if self.by_id.contains_key(&run) {
+            return false;
+        }
+        self.blobs.retain(|_, runs| {
+            runs.remove(&run);
+            !runs.is_empty()
+        });
+        true
     }
 
     pub(super) fn names_blob(&self, digest: &Digest) -> bool {
@@ -343,7 +416,7 @@ impl Run {
             created_at: new.at,
             updated_at: new.at,
         };
-        Self { order, row, records: new.records, inbox: Vec::new(), seen: HashSet::new() }
+        Self { order, row, account: new.account, records: new.records, inbox: Vec::new(), seen: HashSet::new() }
     }
 
     /// Whether a message asks it to stop.

@@ -23,6 +23,10 @@ impl Daily {
         }
     }
 
+    pub(super) fn forget(&mut self, before: Millis) {
+        self.0.retain(|(day, ..), _| *day >= day_of(before));
+    }
+
     pub(super) fn rows(&self, from: Millis, until: Millis) -> Vec<UsageRow> {
         let days = day_of(from)..=day_of(until);
         let fitting = self.0.iter().filter(|((day, ..), _)| days.contains(day));

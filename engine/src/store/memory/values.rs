@@ -77,6 +77,23 @@ impl Files for MemoryStore {
         let digest = file.sha256.parse().map_err(StoreError::Damaged)?;
         Ok(values.blobs.get(&digest).map(|(bytes, _)| (file.clone(), bytes.clone())))
     }
+
+    async fn find(&self, run: RunId, id: &str) -> Result<Option<FileValue>, StoreError> {
+        Ok(self.values().files.get(&(run, id.to_owned())).cloned())
+    }
+
+    async fn give(&self, run: RunId, file: &FileValue) -> Result<(), StoreError> {
+        self.runs().name_blobs(run, [file.sha256.parse().map_err(StoreError::Damaged)?]);
+        self.values().files.insert((run, file.id.clone()), file.clone());
+        Ok(())
+    }
+
+    async fn take_back(&self, run: RunId) -> Result<(), StoreError> {
+        if self.runs().drop_blobs_of_none(run) {
+            self.values().files.retain(|(of, _), _| *of != run);
+        }
+        Ok(())
+    }
 }
 
 #[async_trait]

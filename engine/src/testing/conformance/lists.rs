@@ -4,7 +4,7 @@ use super::samples::{Owned, child_of, consumed, ended, idempotency, message, new
 use crate::{
     event::RunStatus,
     id::{Digest, RunId},
-    store::{Append, Created, DEFAULT_LEASE, Journal, NewRun, Release, RunFilter, RunPhase},
+    store::{Append, Backlog, Created, DEFAULT_LEASE, Journal, NewRun, Release, RunFilter, RunPhase},
     units::Millis,
 };
 
@@ -48,6 +48,10 @@ pub async fn runs_are_filtered(journal: &dyn Journal) {
     assert_eq!(list(journal, status(RunStatus::Failed)).await, [failed.run]);
     assert_eq!(list(journal, status(RunStatus::Succeeded)).await, []);
     assert_eq!(list(journal, RunFilter { parent: Some(waiting.run), ..filter() }).await, [child.id]);
+    assert_eq!(list(journal, RunFilter { subject: Some("ann".to_owned()), ..filter() }).await, []);
+    let ann = NewRun { subject: Some("ann".to_owned()), ..child_of(failed.run, 3) };
+    journal.create(ann.clone()).await.unwrap();
+    assert_eq!(list(journal, RunFilter { subject: ann.subject.clone(), ..filter() }).await, [ann.id]);
     let both = RunFilter { phase: Some(RunPhase::Ended), limit: 1, ..workflow("support/answer") };
     assert_eq!(list(journal, both).await, [failed.run]);
 }
@@ -90,6 +94,25 @@ pub async fn waiting_runs_are_runnable_when_their_time_has_come(journal: &dyn Jo
     assert_eq!(journal.runnable(199, 10).await.unwrap(), []);
     assert_eq!(journal.runnable(200, 10).await.unwrap(), [runs[2]]);
     assert_eq!(journal.runnable(5000, 10).await.unwrap(), [runs[0], runs[2]]);
+}
+
+pub async fn the_backlog_says_how_much_waits_and_since_when(journal: &dyn Journal) {
+    assert_eq!(journal.backlog(100).await.unwrap(), Backlog::default());
+    let session = open(journal, 1).await;
+    for wake_at in [Some(300), None, Some(200)] {
+        let owned = Owned::create_in(journal, session, 1).await;
+        journal.append(owned.release(Release::Waiting { wake_at })).await.unwrap();
+    }
+    let ended_run = Owned::create_in(journal, session, 1).await;
+    journal.append(ended_run.release(ended(RunStatus::Failed))).await.unwrap();
+    let rests = Backlog { waiting: 3, ..Backlog::default() };
+    assert_eq!(journal.backlog(199).await.unwrap(), rests);
+    let late = Backlog { runnable: 2, runnable_since: Some(200), overdue_since: Some(200), ..rests };
+    assert_eq!(journal.backlog(400).await.unwrap(), late);
+    Owned::create_in(journal, session, 2).await;
+    journal.create(new_run("a", 150)).await.unwrap();
+    let more = Backlog { queued: 1, running: 1, runnable: 3, runnable_since: Some(150), ..late };
+    assert_eq!(journal.backlog(400).await.unwrap(), more);
 }
 
 pub async fn waiting_runs_with_messages_are_runnable(journal: &dyn Journal) {

@@ -209,7 +209,7 @@ impl<'a> Play<'a> {
             RunPhase::Queued => true,
             RunPhase::Running => !model.owner.is_some_and(|owner| self.is_alive(owner)),
             RunPhase::Waiting => !model.inbox.is_empty() || model.wake_at.is_some_and(|at| at <= self.now),
-            RunPhase::Ended => false,
+            RunPhase::Held | RunPhase::Ended => false,
         }
     }
 }

@@ -36,6 +36,7 @@ pub fn new_run(workflow: &str, at: Millis) -> NewRun {
         conversation: None,
         turn: None,
         subject: None,
+        account: None,
         holds: Vec::new(),
         idempotency: None,
         at,

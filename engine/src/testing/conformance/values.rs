@@ -1,7 +1,7 @@
 //! Blobs, files, keys and cached outputs.
 
 use bytes::Bytes;
-use futures::future::join_all;
+use futures::{StreamExt as _, TryStreamExt as _, future::join_all, stream};
 
 use crate::{
     id::{Digest, RunId},
@@ -49,6 +49,37 @@ pub async fn old_blobs_that_nobody_keeps_are_swept(blobs: &dyn Blobs) {
     assert_eq!(blobs.get(&kept).await.unwrap(), Some(Bytes::from_static(b"kept")));
 }
 
+pub async fn a_blob_comes_and_goes_in_pieces(blobs: &dyn Blobs) {
+    let pieces = [Bytes::from(vec![1; 300_000]), Bytes::new(), Bytes::from(vec![2; 700_001])];
+    let whole = pieces.concat();
+    let (digest, size) = blobs.put_pieces(stream::iter(pieces.map(Ok)).boxed()).await.unwrap();
+    assert_eq!((digest.clone(), size), (Digest::of(&whole), whole.len() as u64));
+    assert_eq!(blobs.get(&digest).await.unwrap().unwrap(), whole);
+    assert_eq!(blobs.put(whole.clone().into()).await.unwrap(), digest);
+    for (range, expected) in [
+        (0..size, &whole[..]),
+        (299_999..300_001, &[1, 2][..]),
+        (size - 1..size + 10, &[2][..]),
+        (5..5, &[][..]),
+        (size + 5..size + 9, &[][..]),
+    ] {
+        let pieces = blobs.get_pieces(&digest, range.clone()).await.unwrap().unwrap();
+        let found: Vec<Bytes> = pieces.try_collect().await.unwrap();
+        assert!(found.concat() == expected, "{range:?}");
+    }
+    assert!(blobs.get_pieces(&Digest::of(b"nothing"), 0..1).await.unwrap().is_none());
+    let (empty, size) = blobs.put_pieces(stream::empty().boxed()).await.unwrap();
+    assert_eq!((empty, size), (Digest::of(b""), 0));
+}
+
+pub async fn nothing_is_left_of_pieces_that_fail(blobs: &dyn Blobs) {
+    let pieces = [Ok(Bytes::from_static(b"half")), Err(StoreError::Failed("gone".to_owned()))];
+    assert!(blobs.put_pieces(stream::iter(pieces).boxed()).await.is_err());
+    assert_eq!(blobs.get(&Digest::of(b"half")).await.unwrap(), None);
+    let swept = blobs.sweep(Millis::MAX, &|_| Box::pin(async { Ok(false) })).await.unwrap();
+    assert_eq!(swept, 0);
+}
+
 async fn create(files: &dyn Files, run: RunId, content: &'static [u8]) -> FileValue {
     files.create(run, "report.md", "text/markdown", Bytes::from_static(content)).await.unwrap()
 }
@@ -88,6 +119,21 @@ pub async fn a_file_is_shared_with_another_run_and_no_other_one_is(files: &dyn F
     }
     files.share(fork, other, vec![file.id.clone()]).await.unwrap();
     assert!(files.open(other, &file.id).await.unwrap().is_some(), "a fork of a fork");
+}
+
+pub async fn a_file_that_was_uploaded_is_given_to_a_run_and_taken_back(files: &dyn Files) {
+    let [source, run, other] = [(); 3].map(|()| RunId::random());
+    let file = FileValue { id: crate::store::file_id(), ..create(files, source, b"uploaded").await };
+    assert_eq!(files.find(run, &file.id).await.unwrap(), None);
+    for run in [run, other, other] {
+        files.give(run, &file).await.unwrap();
+    }
+    assert_eq!(files.find(run, &file.id).await.unwrap(), Some(file.clone()));
+    let found = files.open(run, &file.id).await.unwrap();
+    assert_eq!(found, Some((file.clone(), Bytes::from_static(b"uploaded"))));
+    files.take_back(run).await.unwrap();
+    assert_eq!(files.find(run, &file.id).await.unwrap(), None);
+    assert!(files.open(other, &file.id).await.unwrap().is_some(), "others keep theirs");
 }
 
 pub async fn every_file_has_an_id_of_its_own(files: &dyn Files) {

@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 
 use liteagent_engine::{
-    capability::knowledge::{Hit, Search, SearchMode},
+    capability::{
+        knowledge::{Hit, Search, SearchMode},
+        model::{EmbedRequest, Models},
+    },
     codes,
     error::{ErrorClass, NodeError},
 };
@@ -17,6 +20,24 @@ use crate::{
 };
 
 impl KnowledgeBases {
+    /// Searches, with a vector by the model of the base where one is needed: `vector` of the search is not read.
+    ///
+    /// # Errors
+    /// LA2601; what the model says.
+    pub async fn ask(&self, models: &dyn Models, base: &str, search: Search) -> Result<Vec<Hit>, NodeError> {
+        let model = self.row(base).await?.base.model;
+        let vector = match search.mode {
+            SearchMode::Keyword => None,
+            SearchMode::Vector | SearchMode::Hybrid => {
+                let texts = vec![search.text.clone()];
+                let request = EmbedRequest { model, texts, questions: true, ..EmbedRequest::default() };
+                let embedded = models.embed(request).await?;
+                embedded.vectors.into_iter().next().map(|vector| (embedded.model, vector))
+            }
+        };
+        self.search_base(base, &Search { vector, ..search }).await
+    }
+
     pub(super) async fn search_base(&self, base: &str, search: &Search) -> Result<Vec<Hit>, NodeError> {
         if search.top_k == 0 {
             return self.row(base).await.map(|_| Vec::new());

@@ -43,7 +43,7 @@ fn with_key(providers: &BTreeMap<String, Provider>) -> impl Iterator<Item = &Pro
     let known = PRESETS.iter().filter_map(|preset| providers.get(preset.name));
     let others = providers.values().filter(|provider| PRESETS.iter().all(|preset| preset.name != provider.name));
     let is_there =
-        |provider: &&Provider| provider.key.value.is_some() || provider.allow.is_some() && provider.is_usable();
+        |provider: &&Provider| provider.key.value().is_some() || provider.allow.is_some() && provider.is_usable();
     known.chain(others).filter(|provider| provider.vendor != "ollama").filter(is_there)
 }
 

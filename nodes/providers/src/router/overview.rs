@@ -79,7 +79,7 @@ impl Router {
             Served::Plugged(_) => None,
         });
         services
-            .filter(|provider| provider.is_usable() && provider.key.value.is_some() || provider.allow.is_some())
+            .filter(|provider| provider.is_usable() && provider.key.value().is_some() || provider.allow.is_some())
             .map(|provider| {
                 let missing = (!provider.is_usable()).then(|| format!("set {}", provider.key.from));
                 (provider.name.clone(), missing)

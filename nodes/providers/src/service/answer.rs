@@ -62,7 +62,7 @@ impl Service {
             name: format!("{}/{}", self.provider.name, ask.model),
             model: ask.model.to_owned(),
             place: self.place.clone(),
-            secret: self.provider.key.value.clone(),
+            secret: self.provider.key.value(),
         });
         match answer.begin().await {
             Ok(first) => {
@@ -98,7 +98,7 @@ struct Answer {
     name: String,
     model: String,
     place: Place,
-    secret: Option<String>,
+    secret: Option<Arc<str>>,
 }
 
 enum Body {

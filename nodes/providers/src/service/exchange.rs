@@ -79,6 +79,9 @@ impl Service {
     pub(super) fn settle(&self, fault: Fault, said: Option<Box<Said>>, pass: Pass, told: &Told) -> Failed {
         let now = self.clock.now();
         let fault = if fault.kind == Kind::Rate {
+            if let Some(watcher) = &self.watcher {
+                watcher.model_refused(&self.provider.name);
+            }
             let until = pass.refused(fault.wait, told, now);
             let wait = u64::try_from(until - now).ok().map(Duration::from_millis);
             fault.after(wait)

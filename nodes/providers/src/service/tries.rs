@@ -54,7 +54,13 @@ impl<'a> Tries<'a> {
             until: (!self.is_last).then_some(self.began + SHORTLY),
             again: self.refused.is_some(),
         };
-        let ticket = self.service.limiter.enter(call).await.map_err(|Busy { wait }| {
+        let begun = self.service.clock.now();
+        let entered = self.service.limiter.enter(call).await;
+        if let Some(watcher) = &self.service.watcher {
+            let waited = u64::try_from(self.service.clock.now() - begun).unwrap_or(0);
+            watcher.model_waited(&self.service.provider.name, Duration::from_millis(waited));
+        }
+        let ticket = entered.map_err(|Busy { wait }| {
             let said = match wait {
                 Some(wait) => format!("it wants to be left alone for {} s", wait.as_secs_f64().ceil()),
                 None => "too many calls wait for it".to_owned(),

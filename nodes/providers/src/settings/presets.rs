@@ -77,6 +77,12 @@ pub(crate) const PRESETS: &[Preset] = &[
 /// The variable that says where Ollama is.
 pub(crate) const OLLAMA_HOST: &str = "OLLAMA_HOST";
 
+/// The variables of the environment that known providers have: the variable, the provider, and whether it holds a key.
+pub fn variables() -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+    let of = |preset: &'static Preset| [(preset.key, preset.name, true), (preset.url, preset.name, false)];
+    PRESETS.iter().flat_map(of).filter(|(variable, _, _)| !variable.is_empty())
+}
+
 /// The provider that is known by this name.
 pub(crate) fn named(name: &str) -> Option<&'static Preset> {
     PRESETS.iter().find(|preset| preset.name == name)

@@ -1,12 +1,12 @@
 //! From settings, secrets and the environment to providers that can be called.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
-use liteagent_engine::capability::{Destination, Secrets};
+use liteagent_engine::capability::{Destination, SecretSource, Secrets};
 use url::Url;
 
 use super::{
-    Auth, Deployment, Key, Limits, Names, Patience, Provider, ProviderSettings, Usual,
+    Auth, Deployment, Given, Key, Limits, Names, Patience, Provider, ProviderSettings, Usual,
     presets::{self, OLLAMA_HOST, PRESETS, Preset},
 };
 use crate::wire::Format;
@@ -33,7 +33,7 @@ pub struct SettingError {
 pub fn resolve(
     settings: &BTreeMap<String, ProviderSettings>,
     models: &BTreeMap<String, Names>,
-    secrets: &Secrets,
+    secrets: &Arc<Secrets>,
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Deployment, SettingError> {
     let mut providers = BTreeMap::new();
@@ -61,7 +61,7 @@ struct Maker<'a> {
     name: &'a str,
     settings: &'a ProviderSettings,
     preset: Option<&'static Preset>,
-    secrets: &'a Secrets,
+    secrets: &'a Arc<Secrets>,
     env: &'a dyn Fn(&str) -> Option<String>,
 }
 
@@ -139,24 +139,27 @@ impl Maker<'_> {
     /// a file of a project cannot send it elsewhere.
     fn key(&self, base_url: &Url, from_env: bool) -> Result<Key, SettingError> {
         if let Some(secret) = &self.settings.key {
-            self.secrets.admit_host(secret, &destination(base_url)).map_err(|error| {
+            let to = destination(base_url);
+            self.secrets.admit_host(secret, &to).map_err(|error| {
                 let hint = error.hint.as_deref().unwrap_or_default();
                 self.wrong("key", format!("{error}; {hint}"))
             })?;
-            return Ok(Key {
-                value: self.secrets.get(secret).map(str::to_owned),
-                from: format!("`LITEAGENT_SECRET_{secret}` in the environment or in `.env`"),
-                is_needed: true,
-            });
+            let from = match self.secrets.source(secret) {
+                Some(SecretSource::Vault) => format!("the secret `{secret}` in the vault"),
+                _ => format!("`LITEAGENT_SECRET_{secret}` in the environment or in `.env`"),
+            };
+            let given = Given::Secret(self.secrets.clone(), secret.clone(), Box::new(to));
+            return Ok(Key { given, from, is_needed: true });
         }
         let Some(preset) = self.preset.filter(|preset| !preset.key.is_empty()) else { return Ok(Key::default()) };
         let is_theirs = from_env || Url::parse(preset.base_url).is_ok_and(|url| presets::same_origin(&url, base_url));
         if is_theirs {
             let from = format!("`{}` in the environment", preset.key);
-            return Ok(Key { value: (self.env)(preset.key), from, is_needed: true });
+            let given = (self.env)(preset.key).map_or(Given::Nothing, |key| Given::Text(key.into()));
+            return Ok(Key { given, from, is_needed: true });
         }
         let table = format!("`key` under `[providers.{}]` in `liteagent.toml`: a secret by its name", self.name);
-        Ok(Key { value: None, from: table, is_needed: (self.env)(preset.key).is_some() })
+        Ok(Key { given: Given::Nothing, from: table, is_needed: (self.env)(preset.key).is_some() })
     }
 
     fn headers(&self) -> Result<Vec<(String, String)>, SettingError> {

@@ -28,7 +28,7 @@ struct File {
 /// What a `liteagent.toml` makes of an environment and the secret `KEY`.
 pub(super) fn deployment(toml: &str, env: &[(&str, &str)]) -> Deployment {
     let file: File = toml::from_str(toml).unwrap();
-    let secrets = Secrets::new([("KEY".to_owned(), "sk-secret".to_owned())]);
+    let secrets = Arc::new(Secrets::new([("KEY".to_owned(), "sk-secret".to_owned())]));
     let env: BTreeMap<_, _> = env.iter().copied().collect();
     resolve(&file.providers, &file.models, &secrets, &|name| env.get(name).map(|value| (*value).to_owned())).unwrap()
 }

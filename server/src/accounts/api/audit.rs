@@ -79,7 +79,7 @@ struct AuditQuery {
 
 /// Lists who changed what, newest first
 ///
-/// Entries are kept for a year.
+/// Entries are kept for a year, unless `[retention]` of the configuration says otherwise.
 #[utoipa::path(get, path = "/api/audit", tag = "audit", params(AuditQuery),
     responses((status = 200, body = AuditPage)))]
 async fn list(State(app): State<Arc<App>>, Query(query): Query<AuditQuery>) -> Result<Json<AuditPage>, Problem> {

@@ -13,12 +13,13 @@ use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use crate::{
-    access::{Access, Caller, Role, UserCaller},
+    access::{Access, Caller, KeyCaller, Role, UserCaller},
     accounts::{Accounts, Actor, cookie, sign_in::SignedIn},
     app::App,
     extract::Json,
     problem::Problem,
     routes::Routes,
+    store::KeyScope,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -27,7 +28,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .add(Access::SignIn, routes!(refresh))
         .add(Access::SignIn, routes!(sign_out))
         .add(Access::SignIn, routes!(welcome))
-        .add(Access::User(Role::Viewer), routes!(me))
+        .add(Access::UserOrKey(Role::Viewer), routes!(me))
         .add(Access::User(Role::Viewer), routes!(password))
 }
 
@@ -131,11 +132,42 @@ async fn welcome(State(app): State<Arc<App>>, actor: Actor, Json(body): Json<Wel
     Ok(app.accounts.welcome(&token, email.as_deref(), password, &actor).await?.into_response())
 }
 
+/// Who calls: a user or a key.
+#[derive(Serialize, ToSchema)]
+struct Calling {
+    /// The id of the user, or of the key.
+    id: String,
+    /// The e-mail address of a user; `developer` is whoever has the development key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    email: Option<String>,
+    /// What a user may do.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<Role>,
+    /// The API key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    key: Option<CallingKey>,
+}
+
+/// The API key of a program that calls.
+#[derive(Serialize, ToSchema)]
+struct CallingKey {
+    /// What its maker calls it.
+    name: String,
+    /// What it is for.
+    scope: KeyScope,
+}
+
 /// Says who calls
-#[utoipa::path(get, path = "/api/auth/me", tag = "auth", responses((status = 200, body = Me)))]
-async fn me(caller: Caller) -> Result<Json<Me>, Problem> {
-    let UserCaller { id, name, role, .. } = person(caller)?;
-    Ok(Json(Me { id, email: name, role }))
+#[utoipa::path(get, path = "/api/auth/me", tag = "auth", responses((status = 200, body = Calling)))]
+async fn me(caller: Caller) -> Json<Calling> {
+    Json(match caller {
+        Caller::User(UserCaller { id, name, role, .. }) => {
+            Calling { id, email: Some(name), role: Some(role), key: None }
+        }
+        Caller::Key(KeyCaller { id, name, scope, .. }) => {
+            Calling { id, email: None, role: None, key: Some(CallingKey { name, scope }) }
+        }
+    })
 }
 
 /// A new password.

@@ -4,7 +4,12 @@ use std::{num::NonZeroU32, sync::Arc};
 
 use axum::{extract::State, http::StatusCode};
 use chrono::DateTime;
-use liteagent_engine::{codes, time::iso, units::Millis};
+use liteagent_engine::{
+    capability::knowledge::Knowledge as _,
+    codes,
+    time::iso,
+    units::{Millis, Money},
+};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use utoipa_axum::routes;
@@ -16,7 +21,7 @@ use crate::{
     extract::{Json, Path},
     problem::Problem,
     routes::Routes,
-    store::{KeyRow, KeyScope},
+    store::{KeyLimits, KeyRow, KeyScope},
 };
 
 /// How many characters of a key are shown: enough to tell it from others, and far from enough to guess it.
@@ -29,6 +34,20 @@ pub(super) fn routes(routes: Routes) -> Routes {
         .add(Access::User(Role::Editor), routes!(list))
         .add(Access::User(Role::Editor), routes!(create))
         .add(Access::User(Role::Editor), routes!(revoke))
+}
+
+/// What the runs of an API key may use of models a day (UTC).
+#[derive(Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+struct DayBudget {
+    /// Tokens of questions and answers.
+    #[serde(default)]
+    #[schema(minimum = 1)]
+    tokens: Option<u64>,
+    /// Money, by the price table.
+    #[serde(default)]
+    #[schema(example = "5.00 USD")]
+    cost: Option<String>,
 }
 
 /// An API key, without the key.
@@ -45,6 +64,12 @@ struct Key {
     scope: KeyScope,
     /// How many requests a minute it allows; `null` is any number.
     rate: Option<u32>,
+    /// How many of its runs may go on at once; `null` is any number.
+    runs: Option<u32>,
+    /// What its runs may use of models a day, in place of what every key may.
+    budget: DayBudget,
+    /// Whether it only looks: it starts and changes nothing.
+    read_only: bool,
     /// Who made it.
     created_by: String,
     /// When.
@@ -66,6 +91,9 @@ impl From<KeyRow> for Key {
             name: row.name,
             scope: row.scope,
             rate: row.rate,
+            runs: row.limits.runs,
+            budget: DayBudget { tokens: row.limits.tokens, cost: row.limits.cost.map(|cost| Money(cost).to_string()) },
+            read_only: row.read_only,
             created_by: row.created_by,
             created_at: iso(row.created_at),
             expires_at: row.expires_at.map(iso),
@@ -102,6 +130,15 @@ struct NewKey {
     /// How many requests a minute it allows; any number by default.
     #[schema(value_type = Option<u32>, minimum = 1)]
     rate: Option<NonZeroU32>,
+    /// How many of its runs may go on at once, those that wait for a person among them; any number by default.
+    #[schema(value_type = Option<u32>, minimum = 1)]
+    runs: Option<NonZeroU32>,
+    /// What its runs may use of models a day; by default as much as every key may.
+    #[serde(default)]
+    budget: DayBudget,
+    /// Whether it only looks: at runs and conversations, or for passages. It starts and changes nothing then.
+    #[serde(default)]
+    read_only: bool,
 }
 
 /// An API key that was made.
@@ -123,10 +160,12 @@ async fn create(
     actor: Actor,
     Json(body): Json<NewKey>,
 ) -> Result<(StatusCode, Json<Made>), Problem> {
-    if let KeyScope::Workflow(name) = &body.scope
-        && app.store.workflow(name).await?.is_none()
-    {
-        return Err(crate::workflows::unknown(name));
+    match &body.scope {
+        KeyScope::Workflow(name) if app.store.workflow(name).await?.is_none() => {
+            return Err(crate::workflows::unknown(name));
+        }
+        KeyScope::KnowledgeBase(name) => drop(app.bases().await?.base(name).await?),
+        KeyScope::Workflow(_) => {}
     }
     let made = app.accounts.make_key(body, &actor).await?;
     Ok((StatusCode::CREATED, Json(made)))
@@ -158,6 +197,7 @@ impl Accounts {
             return Err(Problem::invalid(codes::REQUEST_BODY, detail).hint("name what the key is used in"));
         }
         let expires_at = new.expires_at.map(|text| moment(&text, now)).transpose()?;
+        let limits = KeyLimits { runs: new.runs.map(NonZeroU32::get), ..limits(&new.budget)? };
         let key = secrets::random_key();
         let row = KeyRow {
             id: secrets::id("key"),
@@ -165,11 +205,13 @@ impl Accounts {
             name,
             scope: new.scope,
             rate: new.rate.map(NonZeroU32::get),
+            limits,
             created_by: actor.who.clone(),
             created_at: now,
             expires_at,
             revoked_at: None,
             used_at: None,
+            read_only: new.read_only,
         };
         let entry = self.entry(actor, "keys.create", &row.id);
         self.store.add_key(row.clone(), secrets::hash(&key), entry).await?;
@@ -185,6 +227,20 @@ impl Accounts {
         Err(Problem::missing(codes::NO_KEY, format!("there is no API key of the id `{id}`"))
             .hint("list them with GET /api/keys"))
     }
+}
+
+/// What a key may use a day.
+fn limits(budget: &DayBudget) -> Result<KeyLimits, Problem> {
+    let wrong = |detail: String| {
+        Problem::invalid(codes::REQUEST_BODY, detail)
+            .hint("write `\"budget\": {\"tokens\": 100000, \"cost\": \"5.00 USD\"}`")
+    };
+    if budget.tokens == Some(0) {
+        return Err(wrong("`budget.tokens`: expected at least 1, found 0".to_owned()));
+    }
+    let cost = budget.cost.as_deref().map(Money::parse).transpose();
+    let cost = cost.map_err(|error| wrong(format!("`budget.cost`: {error}")))?;
+    Ok(KeyLimits { runs: None, tokens: budget.tokens, cost: cost.map(|cost| cost.0) })
 }
 
 /// A time that is still to come.

@@ -17,6 +17,17 @@ pub enum KeyScope {
     KnowledgeBase(String),
 }
 
+/// What the runs of an API key may use. `None` is no limit of its own.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct KeyLimits {
+    /// So many runs at once that have not ended.
+    pub runs: Option<u32>,
+    /// So many tokens of models a day.
+    pub tokens: Option<u64>,
+    /// So many millionths of a US dollar a day.
+    pub cost: Option<u64>,
+}
+
 /// An API key, without the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRow {
@@ -30,6 +41,8 @@ pub struct KeyRow {
     pub scope: KeyScope,
     /// How many requests a minute it allows; `None` is any number.
     pub rate: Option<u32>,
+    /// What its runs may use.
+    pub limits: KeyLimits,
     /// Who made it.
     pub created_by: String,
     /// When.
@@ -40,6 +53,8 @@ pub struct KeyRow {
     pub revoked_at: Option<Millis>,
     /// When it was last used, give or take a minute.
     pub used_at: Option<Millis>,
+    /// Whether it only looks: it starts and changes nothing.
+    pub read_only: bool,
 }
 
 /// API keys.

@@ -1,10 +1,10 @@
 use std::collections::BTreeMap;
 
-use liteagent_engine::capability::SecretRules;
+use liteagent_engine::capability::{SecretRules, VaultSecret};
 
 use super::*;
 
-fn read(toml: &str, env: &[(&str, &str)], secrets: &Secrets) -> Result<Deployment, SettingError> {
+fn read(toml: &str, env: &[(&str, &str)], secrets: &Arc<Secrets>) -> Result<Deployment, SettingError> {
     #[derive(Default, serde::Deserialize)]
     #[serde(default)]
     struct File {
@@ -17,24 +17,24 @@ fn read(toml: &str, env: &[(&str, &str)], secrets: &Secrets) -> Result<Deploymen
 }
 
 fn wrong(toml: &str, env: &[(&str, &str)]) -> String {
-    let error = read(toml, env, &Secrets::default()).unwrap_err();
+    let error = read(toml, env, &Arc::default()).unwrap_err();
     format!("{}: {}", error.place, error.message)
 }
 
 #[test]
 fn a_key_of_the_environment_goes_to_its_own_provider_only() {
-    let none = Secrets::default();
+    let none = Arc::<Secrets>::default();
     let keys = [("OPENAI_API_KEY", "sk-1"), ("ANTHROPIC_API_KEY", "sk-2")];
     let usual = read("", &keys, &none).unwrap();
-    assert_eq!(usual.providers["openai"].key.value.as_deref(), Some("sk-1"));
+    assert_eq!(usual.providers["openai"].key.value().as_deref(), Some("sk-1"));
     assert_eq!(usual.endpoints(), ["127.0.0.1:11434"], "only a configured address is allowed");
 
     // A project cannot send the key elsewhere; the environment can.
     let moved = read("[providers.openai]\nbase_url = \"https://evil.test/v1\"", &keys, &none).unwrap();
     let openai = &moved.providers["openai"];
-    assert_eq!((openai.key.value.as_deref(), openai.key.is_needed, openai.vendor), (None, true, ""));
+    assert_eq!((openai.key.value().as_deref(), openai.key.is_needed, openai.vendor), (None, true, ""));
     let moved = read("", &[("OPENAI_API_KEY", "sk-1"), ("OPENAI_BASE_URL", "http://10.0.0.1:4000/v1")], &none).unwrap();
-    assert_eq!(moved.providers["openai"].key.value.as_deref(), Some("sk-1"));
+    assert_eq!(moved.providers["openai"].key.value().as_deref(), Some("sk-1"));
     assert!(moved.endpoints().contains(&"10.0.0.1:4000".to_owned()));
     assert!(!format!("{usual:?}").contains("sk-1"), "keys are shown nowhere");
 }
@@ -44,14 +44,32 @@ fn a_secret_goes_where_its_owner_says() {
     let toml = "[providers.work]\nbase_url = \"https://llm.test/v1\"\nkey = \"WORK\"\nmodels.big = { input = 1.0, output = 2.0 }";
     let rules = |host: &str| SecretRules { hosts: Some(vec![host.parse().unwrap()]), workflows: None };
     let secrets = |host: &str| {
-        Secrets::new([("WORK".to_owned(), "s3cret".to_owned())]).with_rules([("WORK".to_owned(), rules(host))])
+        let secrets = Secrets::new([("WORK".to_owned(), "s3cret".to_owned())]);
+        Arc::new(secrets.with_rules([("WORK".to_owned(), rules(host))]))
     };
     let work = read(toml, &[], &secrets("llm.test")).unwrap().providers["work"].clone();
-    assert_eq!(work.key.value.as_deref(), Some("s3cret"));
+    assert_eq!(work.key.value().as_deref(), Some("s3cret"));
     assert_eq!((work.usual.chat.as_deref(), work.facts("big").output), (Some("big"), Some(2.0)));
     let refused = read(toml, &[], &secrets("other.test")).unwrap_err();
     assert_eq!(refused.place, "providers.work.key");
     assert!(refused.message.contains("may not be sent to `llm.test`"), "{}", refused.message);
+}
+
+#[test]
+fn a_key_of_the_vault_may_change_while_the_process_lives() {
+    let toml = "[providers.work]\nbase_url = \"https://llm.test/v1\"\nkey = \"WORK\"";
+    let secrets = Arc::<Secrets>::default();
+    let set = |value: &str, host: &str| {
+        let rules = SecretRules { hosts: Some(vec![host.parse().unwrap()]), workflows: None };
+        secrets.set_vault([("WORK".to_owned(), VaultSecret { value: Ok(value.into()), rules })]);
+    };
+    set("first", "llm.test");
+    let work = read(toml, &[], &secrets).unwrap().providers["work"].clone();
+    assert_eq!(work.key.value().as_deref(), Some("first"));
+    set("second", "llm.test");
+    assert_eq!(work.key.value().as_deref(), Some("second"));
+    set("second", "other.test");
+    assert_eq!(work.key.value(), None, "it may not be sent there any more");
 }
 
 #[test]
@@ -93,7 +111,7 @@ fn ollama_is_found_however_its_host_is_written() {
         assert_eq!(ollama_url(host), url, "{host}");
     }
     let azure = [("AZURE_OPENAI_API_KEY", "k"), ("AZURE_OPENAI_ENDPOINT", "https://a.openai.azure.com")];
-    let azure = read("", &azure, &Secrets::default()).unwrap();
+    let azure = read("", &azure, &Arc::default()).unwrap();
     let azure = &azure.providers["azure"];
-    assert_eq!((azure.vendor, azure.auth, azure.key.value.as_deref()), ("azure", Auth::Header("api-key"), Some("k")));
+    assert_eq!((azure.vendor, azure.auth, azure.key.value().as_deref()), ("azure", Auth::Header("api-key"), Some("k")));
 }

@@ -3,12 +3,13 @@
 use async_trait::async_trait;
 use liteagent_backends::database::{Database, damaged};
 use liteagent_engine::{store::StoreError, units::Millis};
-use rusqlite::Row;
+use rusqlite::{Row, params};
 
 use super::record;
-use crate::store::{Entry, KeyRow, KeyScope, KeyStore, TokenHash, sqlite::SqliteStore};
+use crate::store::{Entry, KeyLimits, KeyRow, KeyScope, KeyStore, TokenHash, sqlite::SqliteStore};
 
-const KEY: &str = "id, prefix, name, kind, scope, rate, created_by, created_at, expires_at, revoked_at, used_at";
+const KEY: &str = "id, prefix, name, kind, scope, rate, created_by, created_at, expires_at, revoked_at, used_at, runs, tokens, cost, \
+     read_only";
 const WORKFLOW: &str = "workflow";
 const KNOWLEDGE_BASE: &str = "knowledge_base";
 
@@ -16,17 +17,32 @@ const KNOWLEDGE_BASE: &str = "knowledge_base";
 impl KeyStore for SqliteStore {
     async fn add_key(&self, row: KeyRow, hash: TokenHash, entry: Entry) -> Result<(), StoreError> {
         self.write(move |db| {
-            let KeyRow { id, prefix, name, scope, rate, created_by, created_at, expires_at, revoked_at, used_at } =
-                &row;
-            let (kind, scope) = match scope {
+            let (kind, scope) = match &row.scope {
                 KeyScope::Workflow(name) => (WORKFLOW, name),
                 KeyScope::KnowledgeBase(name) => (KNOWLEDGE_BASE, name),
             };
             let sql = format!(
-                "INSERT INTO api_keys (hash, {KEY}) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"
+                "INSERT INTO api_keys (hash, {KEY}) \
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)"
             );
-            let values =
-                (hash, id, prefix, name, kind, scope, rate, created_by, created_at, expires_at, revoked_at, used_at);
+            let values = params![
+                hash,
+                row.id,
+                row.prefix,
+                row.name,
+                kind,
+                scope,
+                row.rate,
+                row.created_by,
+                row.created_at,
+                row.expires_at,
+                row.revoked_at,
+                row.used_at,
+                row.limits.runs,
+                row.limits.tokens.map(amount),
+                row.limits.cost.map(amount),
+                row.read_only,
+            ];
             db.execute(&sql, values)?;
             record(db, &entry)
         })
@@ -64,6 +80,11 @@ impl KeyStore for SqliteStore {
     }
 }
 
+/// As much as a column holds.
+fn amount(amount: u64) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX)
+}
+
 fn key(row: &Row<'_>) -> rusqlite::Result<Result<KeyRow, StoreError>> {
     let (kind, scope): (String, String) = (row.get(3)?, row.get(4)?);
     let scope = match kind.as_str() {
@@ -77,10 +98,16 @@ fn key(row: &Row<'_>) -> rusqlite::Result<Result<KeyRow, StoreError>> {
         name: row.get(2)?,
         scope,
         rate: row.get(5)?,
+        limits: KeyLimits {
+            runs: row.get(11)?,
+            tokens: row.get::<_, Option<i64>>(12)?.map(i64::cast_unsigned),
+            cost: row.get::<_, Option<i64>>(13)?.map(i64::cast_unsigned),
+        },
         created_by: row.get(6)?,
         created_at: row.get(7)?,
         expires_at: row.get(8)?,
         revoked_at: row.get(9)?,
         used_at: row.get(10)?,
+        read_only: row.get(14)?,
     }))
 }

@@ -1,0 +1,48 @@
+//! What a server uses besides its database, for those who ask how it stands.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use liteagent_knowledge::QdrantOptions;
+use liteagent_sandbox_protocol::Runner;
+use liteagent_server::Dependency;
+
+use crate::{failure::Failure, knowledge, project::Project, sandbox};
+
+/// Qdrant and another sandbox, where they are used.
+pub(super) fn of(project: &Project) -> Result<Vec<Arc<dyn Dependency>>, Failure> {
+    let mut all: Vec<Arc<dyn Dependency>> = Vec::new();
+    if let Some(options) = knowledge::qdrant()? {
+        all.push(Arc::new(Qdrant(options)));
+    }
+    if sandbox::is_elsewhere(project)? {
+        all.push(Arc::new(Sandbox(sandbox::runner(project)?)));
+    }
+    Ok(all)
+}
+
+struct Qdrant(QdrantOptions);
+
+#[async_trait]
+impl Dependency for Qdrant {
+    fn name(&self) -> &'static str {
+        "qdrant"
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        self.0.version().await.map(drop).map_err(|error| error.message)
+    }
+}
+
+struct Sandbox(Arc<dyn Runner>);
+
+#[async_trait]
+impl Dependency for Sandbox {
+    fn name(&self) -> &'static str {
+        "sandbox"
+    }
+
+    async fn check(&self) -> Result<(), String> {
+        self.0.ready().await.map_err(|fault| fault.message)
+    }
+}

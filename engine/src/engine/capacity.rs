@@ -1,0 +1,97 @@
+//! How many runs a process executes at once, and how many may wait for that.
+
+use std::sync::{Arc, atomic::Ordering};
+
+use super::{Engine, EngineError, Inner};
+
+/// How many runs a process executes at once. Children of runs, and runs that are steered, are let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Capacity {
+    /// So many runs. One more is kept in the queue.
+    pub at_once: usize,
+    /// So many runs may wait in the queue of the installation. One more is refused.
+    pub waiting: u32,
+}
+
+impl Engine {
+    /// Limits how many runs this process executes; only the first call counts. Without it there is no limit.
+    pub fn limit(&self, capacity: Capacity) {
+        // A second limit means nothing.
+        let _ = self.inner.capacity.set(capacity);
+    }
+
+    /// The reconciler: executes runs that someone should take, as many as there is room for. Returns how many.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn poll(&self) -> Result<usize, EngineError> {
+        self.inner.poll().await
+    }
+}
+
+impl Inner {
+    /// How many more runs may be executed here.
+    fn room(&self) -> usize {
+        self.capacity.get().map_or(usize::MAX, |capacity| capacity.at_once.saturating_sub(self.active().len()))
+    }
+
+    /// Whether runs wait in the queue because this process had no room for them.
+    pub(super) fn is_short(&self) -> bool {
+        self.short.load(Ordering::Relaxed)
+    }
+
+    /// Whether a new run must wait in the queue.
+    ///
+    /// # Errors
+    /// When too many wait there already.
+    pub(super) async fn must_wait(&self) -> Result<bool, EngineError> {
+        let Some(capacity) = self.capacity.get().filter(|_| self.room() == 0) else { return Ok(false) };
+        let waiting = self.stores.journal.queued(capacity.waiting).await?;
+        if waiting >= capacity.waiting {
+            return Err(self.busy(waiting));
+        }
+        self.short.store(true, Ordering::Relaxed);
+        Ok(true)
+    }
+
+    /// A run that exists only in memory cannot wait.
+    ///
+    /// # Errors
+    /// When there is no room for one, here or on the disk.
+    pub(super) async fn check_room(&self) -> Result<(), EngineError> {
+        self.stores.journal.check_room().await?;
+        if self.room() == 0 { Err(self.busy(0)) } else { Ok(()) }
+    }
+
+    fn busy(&self, waiting: u32) -> EngineError {
+        EngineError::Busy { running: self.active().len(), waiting }
+    }
+
+    pub(super) async fn poll(self: &Arc<Self>) -> Result<usize, EngineError> {
+        const BATCH: u32 = 1_000;
+        // Runs that this process cannot execute must not hide the others.
+        let limit = BATCH + u32::try_from(self.left().len()).unwrap_or(u32::MAX - BATCH);
+        let mut runs = self.stores.journal.runnable(self.clock.now(), limit).await?;
+        runs.retain(|run| self.may_execute(*run));
+        let room = self.room();
+        self.short.store(runs.len() > room, Ordering::Relaxed);
+        runs.truncate(room);
+        for run in &runs {
+            self.wake(*run);
+        }
+        Ok(runs.len())
+    }
+
+    /// Takes runs from the queue when there is room again: for several at a time, because it reads the store.
+    pub(super) async fn refill(self: &Arc<Self>) {
+        const SHARE: usize = 8;
+        let Some(capacity) = self.capacity.get() else { return };
+        if !self.is_short() || self.room().saturating_mul(SHARE) < capacity.at_once || *self.closing.borrow() {
+            return;
+        }
+        if let Err(error) = self.poll().await {
+            // The reconciler finds them later.
+            tracing::warn!(%error, "runs that wait in the queue could not be looked for");
+        }
+    }
+}
