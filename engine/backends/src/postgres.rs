@@ -24,6 +24,7 @@ mod lists;
 mod locked;
 mod migrate;
 mod operation;
+mod plain;
 mod queue;
 mod retention;
 mod session;

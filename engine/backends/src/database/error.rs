@@ -66,13 +66,13 @@ impl From<Error> for StoreError {
                 let code = error.sqlite_error().map(|error| error.extended_code);
                 from_sqlite(code, error.to_string())
             }
-            Error::Read(error) => match postgres(&error) {
-                Some(told) => from_postgres(told.code(), error.to_string()),
-                None => {
-                    let code = error.as_database_error().and_then(|error| error.code()?.parse().ok());
-                    from_sqlite(code, error.to_string())
+            Error::Read(error) => {
+                if let Some(told) = postgres(&error) {
+                    return from_postgres(told.code(), error.to_string());
                 }
-            },
+                let code = error.as_database_error().and_then(|error| error.code()?.parse().ok());
+                from_sqlite(code, error.to_string())
+            }
         }
     }
 }

@@ -16,6 +16,11 @@ pub(super) const fn rests(append: &Append) -> bool {
     matches!(append.release, Some(Release::Waiting { .. } | Release::Ended { .. }))
 }
 
+/// Whether a run may have so many records.
+pub(super) const fn has_room(append: &Append) -> bool {
+    append.expected + append.records.len() as Seq <= MAX_SEQ
+}
+
 impl<'a> Stage<'a> {
     /// Takes an append, or refuses it; its children and messages come later.
     pub(super) fn append(&mut self, append: &'a Append) -> Result<(), AppendError> {
@@ -44,7 +49,7 @@ impl<'a> Stage<'a> {
         if !run.is_current || !append.fits(&run.row) {
             return Err(AppendError::Fenced);
         }
-        if append.expected + append.records.len() as Seq > MAX_SEQ {
+        if !has_room(append) {
             return Err(StoreError::Full(format!("a run has at most {MAX_SEQ} records")).into());
         }
         let is_left = |message: &i64| !append.consumed.contains(message);

@@ -36,7 +36,7 @@ pub(super) struct Db {
     pool: PgPool,
     options: PgConnectOptions,
     /// Whether connections may keep prepared statements.
-    named: bool,
+    pub(super) named: bool,
     /// Gives the timeline on which the server writes, as SQL.
     pub(super) timeline: &'static str,
     pub(super) lease: Millis,

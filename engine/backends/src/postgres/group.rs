@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use liteagent_engine::{
     definition::WhenFull,
     id::{RunId, SessionId},
-    store::{Hold, Message, NewRun, Release, RunPhase},
+    store::{Hold, Message, Release, RunPhase},
 };
 use sqlx::Row as _;
 use uuid::Uuid;
@@ -153,11 +153,15 @@ async fn lock_names(
         }
     }
     let mut names = Names::default();
-    keys.iter().for_each(|key| names.line(key));
-    for NewRun { conversation, turn, .. } in births.iter().map(|born| born.new) {
-        conversation.iter().filter(|_| turn.is_some()).for_each(|id| names.conversation(id));
+    for key in &keys {
+        names.line(key);
     }
-    births.iter().for_each(|born| names.start_key(born.new));
+    for new in births.iter().map(|born| born.new) {
+        names.start_key(new);
+        if let (Some(conversation), Some(_)) = (&new.conversation, &new.turn) {
+            names.conversation(conversation);
+        }
+    }
     let ends = group.appends.iter().filter_map(|asked| asked.work.release.as_ref());
     for end in ends.chain(births.iter().filter_map(|born| born.end)) {
         if let Release::Ended { conversation: Some(conversation), .. } = end {

@@ -131,7 +131,9 @@ fn ids(runs: &[PgRow]) -> Result<Vec<Uuid>, Error> {
 
 async fn forget_conversations(tx: &mut Tx<'_>, conversations: BTreeSet<String>) -> Result<u64, Error> {
     let mut names = Names::default();
-    conversations.iter().for_each(|id| names.conversation(id));
+    for id in &conversations {
+        names.conversation(id);
+    }
     names.lock(tx).await?;
     let all: Vec<String> = conversations.iter().map(|id| stored(id).into_owned()).collect();
     tx.execute(sql("DELETE FROM turns WHERE conversation = ANY($1)").bind(all.clone())).await?;

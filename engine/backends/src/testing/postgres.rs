@@ -74,8 +74,7 @@ impl PostgresServer {
         let folder = tempfile::Builder::new().prefix("liteagent-pg-").tempdir_in("/tmp").expect("a temporary folder");
         give(folder.path());
         let server = Self { folder, running: Mutex::default(), databases: AtomicU32::default() };
-        run(server
-            .program("initdb")
+        run(newest("initdb")
             .args(["--no-sync", "--auth=trust", "--username=postgres", "--encoding=UTF8"])
             .args(["--no-instructions", "--locale=C.UTF-8", "--pgdata"])
             .arg(server.data()));
@@ -85,12 +84,12 @@ impl PostgresServer {
 
     /// Starts it again.
     pub fn go_on(&self) {
-        let mut command = self.program("postgres");
+        let mut command = newest("postgres");
         command.arg("-D").arg(self.data()).arg("-k").arg(self.folder.path());
         command.args(["-c", "listen_addresses=", "-c", "max_connections=200", "-c", "shared_buffers=32MB"]);
         command.args(["-c", "autovacuum=off", "-c", "log_min_messages=fatal"]).stdout(Stdio::null()).stderr(self.log());
         *self.running() = Some(Running::start(command));
-        let mut ready = self.program("pg_isready");
+        let mut ready = newest("pg_isready");
         ready.arg("-q").arg("-h").arg(self.folder.path()).args(["-d", "postgres", "-U", "postgres", "-t", "1"]);
         while !ready.status().expect("pg_isready runs").success() {
             let running = self.running();
@@ -139,7 +138,7 @@ impl PostgresServer {
 
     /// Executes a statement in a database, as its administrator, and gives what it says.
     pub fn execute(&self, database: &str, statement: &str) -> String {
-        let mut psql = self.program("psql");
+        let mut psql = newest("psql");
         psql.args(["-X", "-q", "-A", "-t", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-c", statement]);
         run(psql.arg("-h").arg(self.folder.path()))
     }
@@ -161,11 +160,6 @@ impl PostgresServer {
     fn running(&self) -> std::sync::MutexGuard<'_, Option<Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// A program of the newest version.
-    fn program(&self, name: &str) -> Command {
-        program(&newest().join(name))
-    }
 }
 
 impl Drop for PostgresServer {
@@ -185,12 +179,12 @@ pub(super) fn program(path: &Path) -> Command {
     command
 }
 
-fn newest() -> PathBuf {
+/// A program of the newest version.
+fn newest(name: &str) -> Command {
     let versions = fs::read_dir(PROGRAMS).into_iter().flatten().flatten();
     let version = |entry: fs::DirEntry| entry.file_name().to_str()?.parse::<u32>().ok();
-    let newest = versions.filter_map(version).max();
-    let newest = newest.expect("tests need PostgreSQL: `apt-get install postgresql`");
-    Path::new(PROGRAMS).join(newest.to_string()).join("bin")
+    let version = versions.filter_map(version).max().expect("tests need PostgreSQL: `apt-get install postgresql`");
+    program(&Path::new(PROGRAMS).join(version.to_string()).join("bin").join(name))
 }
 
 /// Gives a folder to the user of PostgreSQL.

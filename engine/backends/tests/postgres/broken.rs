@@ -171,6 +171,8 @@ async fn a_server_may_be_restarted() {
     let late = PostgresOptions { patience: std::time::Duration::from_millis(100), ..options() };
     let unreachable = PostgresStore::open(&server.url("test0"), late).await;
     assert!(matches!(unreachable, Err(StoreError::Failed(_))));
+    // Longer ago than a connection is believed to be there.
+    tokio::time::timeout(std::time::Duration::from_millis(101), std::future::pending::<()>()).await.unwrap_err();
     let (waits, ()) = tokio::join!(store.append(run.append(1)), async {
         tokio::task::yield_now().await;
         server.go_on();

@@ -154,9 +154,12 @@ async fn process(store: PostgresStore, shared: Vec<RunId>, steps: Vec<Step>) {
             }
             4 | 5 => {
                 let Some(run) = owned.last_mut() else { continue };
-                let send = [first, second].map(|pick| (other(pick), message(&format!("m{third}"))));
-                let children = vec![child_of(run.run, 1)];
-                if store.append(Append { send: send.into(), children, ..run.append(2) }).await.is_ok() {
+                let mut append = run.append(2);
+                if third % 2 == 0 {
+                    append.send = [first, second].map(|pick| (other(pick), message(&format!("m{third}")))).into();
+                    append.children = vec![child_of(run.run, 1)];
+                }
+                if store.append(append).await.is_ok() {
                     run.seq += 2;
                 }
             }
