@@ -205,7 +205,7 @@ async fn insert_runs(tx: &mut Tx<'_>, db: &Db, runs: &[&Locked]) -> Result<(), F
     let inserted = tx.execute(place(statement, &runs)?).await?;
     if inserted < runs.len() as u64 {
         // Another transaction created one of them meanwhile; seen from the start, it is there.
-        return Err(Failure::Conflict(sqlx::Error::RowNotFound.into()));
+        return Err(Failure::overtaken());
     }
     Ok(())
 }

@@ -155,7 +155,7 @@ impl<'a> Stage<'a> {
         for run in replaced {
             if self.runs.get(run).is_none() {
                 // It came into the line after the rows were locked.
-                return Err(Failure::Conflict(sqlx::Error::RowNotFound.into()));
+                return Err(Failure::overtaken());
             }
             self.send_later(run, hold::cancelled_for(new.id, new.at));
         }

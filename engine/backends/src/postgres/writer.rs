@@ -31,6 +31,13 @@ pub(super) enum Failure {
     Unknown(Error),
 }
 
+impl Failure {
+    /// What was decided on has changed meanwhile.
+    pub(super) fn overtaken() -> Self {
+        Self::Conflict(StoreError::Failed("other transactions were in the way, again and again".to_owned()).into())
+    }
+}
+
 impl<E: Into<Error>> From<E> for Failure {
     /// Of a failure before the commit.
     fn from(error: E) -> Self {
