@@ -156,7 +156,7 @@ impl Platform {
             Some(run) => Engine::open_alone(config, run).await?,
             None => Engine::open(config).await?,
         };
-        Ok(Self { engine, stores, files, models, watched, knowledge, secrets, progress })
+        Ok(Self { engine, stores, files, models, knowledge, watched, secrets, progress })
     }
 
     /// Gives up what still runs, so that another process can take it.

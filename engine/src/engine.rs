@@ -254,11 +254,6 @@ impl Engine {
         Ok(self.inner.stores.journal.heartbeat(self.inner.session, self.inner.clock.now()).await?)
     }
 
-    /// How many runs this process executes now. A run that was released is none of them.
-    pub fn active_runs(&self) -> usize {
-        self.inner.active().len()
-    }
-
     /// The session of this process.
     pub fn session(&self) -> SessionId {
         self.inner.session
@@ -277,11 +272,6 @@ impl Inner {
     /// Whether this process executes a run.
     pub(crate) fn is_active(&self, run: RunId) -> bool {
         self.active().contains_key(&run)
-    }
-
-    /// Whether a run was to be executed here and waits for room.
-    fn is_queued_here(&self, run: RunId) -> bool {
-        self.queued().contains(&run) || self.active().contains_key(&run)
     }
 
     /// Until the engine closes: says that it is alive, and looks for what other processes wrote to the runs here.

@@ -89,8 +89,6 @@ pub struct Settings {
     pub dev_key: Option<String>,
     /// The largest body that is no upload. Default: 4 MiB.
     pub body: Size,
-    /// The largest file that is uploaded. Default: 100 MiB.
-    pub upload: Size,
     /// How long a request waits for the end of its run. Default: 60 s.
     pub wait: Duration,
     /// What access tokens are signed with. Default: a random text, so that sessions end with the process.
@@ -124,7 +122,6 @@ impl Default for Settings {
         Self {
             dev_key: None,
             body: Size(4 << 20),
-            upload: Size(100 << 20),
             wait: Duration::from_mins(1),
             jwt_secret: JwtSecret::random(),
             secret_keys: SecretKeys::random(),
@@ -179,13 +176,8 @@ impl App {
     }
 }
 
-/// Refuses a body that says itself that it is too large, before any of it is read. Files are counted by the routes that take
-/// them.
+/// Refuses a body that says itself that it is too large, before any of it is read.
 async fn refuse_large(State(most): State<Size>, request: Request, next: Next) -> Response {
-    let kind = request.headers().get(header::CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    if kind.is_some_and(|kind| kind.starts_with("multipart/form-data")) {
-        return next.run(request).await;
-    }
     let length = request.headers().get(header::CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse().ok());
     match length {
         Some(length) if length > most.0 && !is_upload(&request) => {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use axum::http::StatusCode;
-use liteagent_engine::{bundle::Bundle, codes, error::NodeError, store::Files};
+use liteagent_engine::{bundle::Bundle, codes, error::NodeError};
 use liteagent_knowledge::KnowledgeBases;
 
 use crate::{
@@ -29,8 +29,6 @@ mod upload;
 pub struct KnowledgeParts {
     /// The knowledge bases.
     pub bases: Arc<dyn OpenBases>,
-    /// Where documents lie until they are indexed.
-    pub files: Arc<dyn Files>,
     /// The workflow that indexes one document: `indexing/document` of the library, or one with the same inputs.
     pub indexing: Arc<Bundle>,
 }

@@ -25,8 +25,10 @@ use self::common::{KEY, World};
 mod common;
 
 /// The names that operators were promised, without those that this installation cannot tell: `clock_skew_seconds` (a SQLite
-/// file has no clock), `backup_last_success_timestamp` and `budget_used_ratio` (nothing writes them).
-const PROMISED: [&str; 19] = [
+/// file has no clock) and `budget_used_ratio` (budgets of several kinds have no one ratio).
+const PROMISED: [&str; 21] = [
+    "runs_held",
+    "backup_last_success_timestamp",
     "run_oldest_seconds",
     "wake_overdue_seconds",
     "schedule_lag_seconds",

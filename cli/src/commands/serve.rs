@@ -107,7 +107,6 @@ impl Serve {
             metrics,
             knowledge: KnowledgeParts {
                 bases: platform.knowledge.clone(),
-                files: platform.files.clone(),
                 indexing: Arc::new(library::workflow(project, INDEXING, shell)?),
             },
             traces: traces.clone(),

@@ -20,6 +20,11 @@ impl Engine {
         let _ = self.inner.capacity.set(capacity);
     }
 
+    /// How many runs this process executes now. A run that was released is none of them.
+    pub fn active_runs(&self) -> usize {
+        self.inner.active().len()
+    }
+
     /// The reconciler: executes runs that someone should take, as many as there is room for. Returns how many.
     ///
     /// # Errors

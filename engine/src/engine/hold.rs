@@ -49,6 +49,11 @@ fn short(key: String) -> String {
 }
 
 impl Inner {
+    /// Whether a run was to be executed here and waits for room.
+    fn is_queued_here(&self, run: RunId) -> bool {
+        self.queued().contains(&run) || self.active().contains_key(&run)
+    }
+
     /// Executes the next runs of these lines that wait here for room.
     pub(crate) async fn wake_next(self: &Arc<Self>, keys: &[String]) {
         for key in keys {

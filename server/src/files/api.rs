@@ -27,7 +27,9 @@ const PATH: &str = "/api/files";
 
 /// Whether a request uploads files: it has limits of its own.
 pub(crate) fn is_upload(request: &Request) -> bool {
-    request.method() == axum::http::Method::POST && request.uri().path() == PATH
+    let path = request.uri().path();
+    let is_of_knowledge = path.starts_with("/api/knowledge/") && path.ends_with("/documents");
+    request.method() == axum::http::Method::POST && (path == PATH || is_of_knowledge)
 }
 
 pub(super) fn routes(routes: Routes) -> Routes {

@@ -108,7 +108,7 @@ impl Seen {
 
 impl Uploads {
     /// Refuses what would take the room that runs need to record what they do.
-    fn check_room(&self) -> Result<(), Problem> {
+    pub(crate) fn check_room(&self) -> Result<(), Problem> {
         let Some((folder, reserve)) = &self.room else { return Ok(()) };
         let room = Room::of(folder)?;
         let needed = reserve.needed(room);

@@ -92,7 +92,7 @@ pub(super) async fn begin(
     let (file, text) = match source {
         Source::Text(text) => (None, Some(text)),
         Source::File { name, mime, content, .. } => {
-            let file = app.knowledge.files.create(run, &name, &mime, content).await;
+            let file = app.files.create(run, &name, &mime, content).await;
             (Some(undone(file.map_err(Problem::from), &bases, base, &id).await?), None)
         }
     };
@@ -131,7 +131,7 @@ pub(super) async fn again(app: &Arc<App>, caller: &Caller, base: &str, id: &str)
     stop(app, base, id).await?;
     let run = RunId::random();
     if let Some(file) = inputs.get("file").and_then(|file| file.get("id")).and_then(Value::as_str) {
-        let files = &app.knowledge.files;
+        let files = &app.files;
         files.share(old.id, run, vec![file.to_owned()]).await?;
         files.open(run, file).await?.ok_or_else(gone)?;
     }

@@ -158,8 +158,9 @@ async fn files(app: &Arc<App>, caller: &Caller, base: &str, mut form: Multipart)
             }
             Some("file") => {
                 let name = file_name(field.file_name())?;
+                app.settings.uploads.check_room()?;
                 let mime = field.content_type().unwrap_or("application/octet-stream").to_owned();
-                let (content, digest) = content(field, app.settings.upload).await?;
+                let (content, digest) = content(field, app.settings.uploads.size).await?;
                 let source = Source::File { name: name.clone(), mime, content, digest };
                 let document = NewDocument { id: name, title: None, url: None, metadata: metadata.clone(), source };
                 all.push(taken(app, caller, base, document).await?);

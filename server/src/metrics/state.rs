@@ -4,7 +4,7 @@ use std::path::Path;
 
 use liteagent_backends::Room;
 use liteagent_engine::{
-    store::{Backlog, RunPhase, StoreError},
+    store::{Backlog, RunFilter, RunPhase, StoreError},
     units::Millis,
 };
 use tokio::{sync::Mutex, time::Instant};
@@ -15,6 +15,9 @@ use crate::{app::App, triggers};
 /// How long what was looked up is good: several may ask.
 const GOOD: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// The most held runs that are counted.
+const MOST_HELD: u32 = 10_000;
+
 /// How it stands.
 pub(super) struct State {
     runs: Gauge<1>,
@@ -23,6 +26,8 @@ pub(super) struct State {
     oldest: Gauge<0>,
     overdue: Gauge<0>,
     schedule_lag: Gauge<0>,
+    held: Gauge<0>,
+    backup_at: Gauge<0>,
     reconciled_at: Gauge<0>,
     disk_free: Gauge<0>,
     disk_total: Gauge<0>,
@@ -45,6 +50,16 @@ impl State {
             ),
             overdue: table.gauge("wake_overdue_seconds", [], "How late the wait is that is overdue the longest"),
             schedule_lag: table.gauge("schedule_lag_seconds", [], "How late the firing is that is overdue the longest"),
+            held: table.gauge(
+                "runs_held",
+                [],
+                "Runs that a restore holds back until a person releases them; counted up to 10,000",
+            ),
+            backup_at: table.gauge(
+                "backup_last_success_timestamp",
+                [],
+                "When a backup was last finished, in seconds since 1970; 0 when none was",
+            ),
             reconciled_at: table.gauge(
                 "reconciler_last_success_timestamp",
                 [],
@@ -77,6 +92,10 @@ impl State {
         let now = app.clock.now();
         self.backlog(app.stores.journal.backlog(now).await?, now);
         self.schedule_lag.with([]).set(seconds(triggers::scheduler::overdue(app, now).await?, now));
+        let held = RunFilter { phase: Some(RunPhase::Held), limit: MOST_HELD, ..RunFilter::default() };
+        self.held.with([]).set(app.stores.journal.runs(held).await?.len() as f64);
+        let backup_at = app.stores.journal.installation().await?.backup_at;
+        self.backup_at.with([]).set(backup_at.unwrap_or(0) as f64 / 1_000.0);
         if let Some(data) = &app.settings.data {
             self.disk(data);
         }

@@ -24,7 +24,7 @@ use liteagent_engine::{
 };
 use liteagent_knowledge::{KnowledgeBases, Options};
 use liteagent_server::{
-    Dependency, KnowledgeParts, Metrics, Parts, Server, Settings, TraceSettings, Traces, store::SqliteStore,
+    Dependency, KnowledgeParts, Metrics, Parts, Server, Settings, TraceSettings, Traces, Uploads, store::SqliteStore,
 };
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -165,7 +165,7 @@ impl Installation {
             files: self.store.clone(),
             clock: self.clock.clone(),
             metrics,
-            knowledge: KnowledgeParts { bases: Arc::new(bases), files: self.store.clone(), indexing: indexing() },
+            knowledge: KnowledgeParts { bases: Arc::new(bases), indexing: indexing() },
             traces: traces.clone(),
             dependencies: self.dependencies.clone(),
         };
@@ -182,7 +182,7 @@ impl World {
 
     /// The same, which takes files of so many bytes.
     pub(crate) async fn with_upload_limit(most: u64) -> Self {
-        let settings = Settings { upload: Size(most), ..developing() };
+        let settings = Settings { uploads: Uploads { size: Size(most), ..Uploads::default() }, ..developing() };
         Installation::new(Arc::new(SystemClock), SECRETS).server_with(settings, Vec::new()).await
     }
 

@@ -38,6 +38,7 @@ const ALL: [Dashboard; 5] = [
                     Line("max(liteagent_runs_runnable)", "someone should take"),
                 ],
             ),
+            Panel("Runs that a restore holds back", "short", &[Line("max(liteagent_runs_held)", "held")]),
             Panel("Runs by process", "short", &[Line("liteagent_runs_executed", "{{instance}}")]),
         ],
     },
@@ -72,6 +73,11 @@ const ALL: [Dashboard; 5] = [
                 "Disk free",
                 "percentunit",
                 &[Line("min(liteagent_disk_free_bytes / liteagent_disk_total_bytes)", "free")],
+            ),
+            Panel(
+                "Age of the last backup",
+                "s",
+                &[Line("time() - max(liteagent_backup_last_success_timestamp)", "age")],
             ),
             Panel(
                 "Engine overhead of a run",
