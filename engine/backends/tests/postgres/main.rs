@@ -1,4 +1,5 @@
 //! The store in PostgreSQL, on a server that the tests start.
+#![expect(clippy::unwrap_used, reason = "these are tests: a failure says where")]
 
 use std::{ops::Deref, sync::Arc};
 

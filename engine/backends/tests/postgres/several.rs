@@ -1,7 +1,7 @@
 //! Several processes on one database, and groups of works that meet.
 
 use futures::future::join_all;
-use liteagent_backends::PostgresStore;
+use liteagent_backends::{PostgresOptions, PostgresStore};
 use liteagent_engine::{
     definition::WhenFull,
     event::RunStatus,
@@ -21,7 +21,8 @@ use crate::Fresh;
 async fn two_processes_fence_each_other() {
     let fresh = Fresh::new().await;
     // By the clock of the database.
-    let (first, second) = (fresh.again(Default::default()).await, fresh.again(Default::default()).await);
+    let (first, second) =
+        (fresh.again(PostgresOptions::default()).await, fresh.again(PostgresOptions::default()).await);
     let owned = Owned::create(&first, 1).await;
     let other = open(&second, 1).await;
     let take = second.take(owned.run, other, i64::MAX).await.unwrap();
