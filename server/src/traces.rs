@@ -26,7 +26,10 @@ use opentelemetry::{
 
 pub use self::settings::TraceSettings;
 use self::{context::Context, queue::Queue, settings::Sampling, span::Span};
-pub(crate) use self::{context::join, request::trace};
+pub(crate) use self::{
+    context::{join, run_of_request},
+    request::trace,
+};
 use crate::{accounts::Refused, metrics::Metrics};
 
 mod context;

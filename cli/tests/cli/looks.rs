@@ -80,6 +80,9 @@ fn help_lists_the_commands() {
       search       Looks something up in a knowledge base, with the scores of each stage
       kb           Makes, lists, shows and deletes knowledge bases, and measures searches
       runs         Lists runs, shows one, answers one that waits, goes on with one
+      backup       Writes everything that the data folder holds into one file, or looks whether such a
+                   file is whole
+      restore      Makes an installation from a backup
       forget       Deletes everything that is kept about a subject
       test         Runs the tests of workflows
       eval         Runs a workflow over a data set with several models, and compares them
@@ -93,7 +96,15 @@ fn help_lists_the_commands() {
       explain      Explains an error code and how to mend its cause
       doctor       Checks this machine and this project, and says how to mend what is wrong
       serve        Serves workflows, runs and chat through an API, with everything in this process
+      secrets      Lists, sets and deletes the secrets of the vault, and seals them with another key
       sandbox      Runs untrusted code for others, by HTTP; or builds what code runs in
+      login        Signs in at a server, and keeps the session
+      logout       Ends the session at a server
+      whoami       Says who is signed in at a server
+      deploy       Publishes the workflows of a folder on a server
+      diff         Shows how the workflows of a folder differ from those of a server
+      pull         Writes the workflows of a server into a folder
+      logs         Shows what happens in a run on a server, as it happens
       completions  Prints a completion script for a shell
       help         Print this message or the help of the given subcommand(s)
 
@@ -107,6 +118,10 @@ fn help_lists_the_commands() {
               - never:  Never
               
               [default: auto]
+
+          --server <URL>
+              The server that the command is meant for, instead of this machine; `LITEAGENT_SERVER` says
+              the same
 
       -h, --help
               Print help (see a summary with '-h')

@@ -19,7 +19,7 @@ use crate::{
     access::{Access, Caller, Role},
     accounts::Actor,
     app::App,
-    extract::{Json, Path, Query},
+    extract::{Json, Limit, Path, Query},
     problem::Problem,
     routes::Routes,
 };
@@ -107,8 +107,9 @@ struct ListQuery {
     /// Where the page begins: `next` of the one before.
     before: Option<String>,
     /// How many at most: 1 to 1000, 100 by default.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Limit<100, 1000>,
 }
 
 /// Lists conversations, newest first
@@ -128,7 +129,7 @@ async fn list(
         caller.check_workflow(workflow)?;
     }
     let before = before.as_deref().map(place).transpose()?;
-    let limit = limit.unwrap_or(100).clamp(1, 1_000);
+    let limit = limit.0;
     let filter = scope.filter(ConversationFilter { workflow, space: None, user, before, limit });
     let rows = app.stores.journal.conversations(&filter).await?;
     let next = (rows.len() == limit as usize).then(|| rows.last().map(written)).flatten();

@@ -21,7 +21,7 @@ use super::{
 use crate::{
     access::{Access, Caller, Role},
     app::App,
-    extract::{Json, Path, Query},
+    extract::{Json, Limit, Path, Query},
     problem::Problem,
     routes::Routes,
     runs::{Standing, Used},
@@ -164,8 +164,9 @@ struct MessageQuery {
     /// Where the page begins: `next` of the one before.
     after: Option<String>,
     /// How many messages of people at most, each with its answer: 1 to 500, 50 by default.
-    #[param(minimum = 1, maximum = 500)]
-    limit: Option<u32>,
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 500)]
+    limit: Limit<50, 500>,
 }
 
 /// Lists what was said in a conversation
@@ -179,7 +180,7 @@ async fn list(
 ) -> Result<Json<MessagePage>, Problem> {
     let journal = &app.stores.journal;
     Scope::of(&caller, user.as_deref())?.find(&**journal, &id).await?;
-    let limit = limit.unwrap_or(50).clamp(1, 500);
+    let limit = limit.0;
     let newest_first = order == Order::Newest;
     let after = match after {
         Some(run) => Some(turn(&app, &id, &run).await?),

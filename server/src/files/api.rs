@@ -15,7 +15,7 @@ use super::{Upload, no_file, receive::receive};
 use crate::{
     access::{Access, Caller, Role},
     app::App,
-    extract::{Json, Path, Query},
+    extract::{Json, Limit, Path, Query},
     problem::Problem,
     routes::Routes,
     runs::idempotency_key,
@@ -116,8 +116,9 @@ struct ListQuery {
     /// The `next` of the page before.
     after: Option<String>,
     /// How many at most: 1 to 1000, 100 by default.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<u32>,
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Limit<100, 1000>,
 }
 
 /// Lists the caller's uploads
@@ -127,7 +128,7 @@ async fn list(
     caller: Caller,
     Query(query): Query<ListQuery>,
 ) -> Result<Json<UploadPage>, Problem> {
-    let limit = query.limit.unwrap_or(100).clamp(1, 1_000);
+    let limit = query.limit.0;
     let before = query.after.as_deref().map(place).transpose()?;
     let rows = app.store.uploads(&caller.space(), before, limit).await?;
     let is_full = rows.len() == limit as usize;

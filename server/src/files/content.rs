@@ -62,7 +62,7 @@ pub(super) struct RunFile {
 ///
 /// A header `Range` with one range gives a part.
 #[utoipa::path(get, path = "/api/files/{id}/content", tag = "files", params(Id),
-    responses((status = 200, content_type = "application/octet-stream"), (status = 206, description = "A part")))]
+    responses((status = 200, content_type = "*/*"), (status = 206, description = "A part")))]
 async fn content(
     State(app): State<Arc<App>>,
     caller: Caller,
@@ -86,7 +86,7 @@ async fn of_run(State(app): State<Arc<App>>, caller: Caller, Path(path): Path<Ru
 ///
 /// A header `Range` with one range gives a part.
 #[utoipa::path(get, path = "/api/runs/{id}/files/{file}/content", tag = "files", params(RunFile),
-    responses((status = 200, content_type = "application/octet-stream"), (status = 206, description = "A part")))]
+    responses((status = 200, content_type = "*/*"), (status = 206, description = "A part")))]
 async fn content_of_run(
     State(app): State<Arc<App>>,
     caller: Caller,

@@ -235,7 +235,7 @@ struct LinkQuery {
 
 /// Gives the content of a file by a link
 #[utoipa::path(get, path = "/files/{id}", tag = "files", params(Id, LinkQuery),
-    responses((status = 200, content_type = "application/octet-stream"), (status = 206, description = "A part")))]
+    responses((status = 200, content_type = "*/*"), (status = 206, description = "A part")))]
 async fn open(
     State(app): State<Arc<App>>,
     headers: HeaderMap,

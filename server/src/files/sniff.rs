@@ -111,10 +111,13 @@ fn essence(mime: &str) -> String {
 mod tests {
     use super::*;
 
+    /// A name, what is said of it, how it begins; its type, and whether that is another one.
+    type Case = (&'static str, Option<&'static str>, &'static [u8], &'static str, bool);
+
     #[test]
     fn the_content_wins_over_what_is_said_of_it() {
         let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
-        let cases: &[(&str, Option<&str>, &[u8], &str, bool)] = &[
+        let cases: &[Case] = &[
             ("a.png", Some("image/png"), png, "image/png", false),
             ("a.txt", Some("text/plain"), png, "image/png", true),
             ("a.png", Some("image/png"), b"<!DOCTYPE html><script>alert(1)</script>", "text/html", true),

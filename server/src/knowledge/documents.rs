@@ -26,10 +26,13 @@ use crate::{
     access::{Access, Caller, Role},
     accounts::Actor,
     app::App,
-    extract::{Json, Path, Query},
+    extract::{Json, Limit, Path, Query},
     problem::Problem,
     routes::Routes,
-    runs::{events, follow::Talked},
+    runs::{
+        events::{self, StreamedEvent},
+        follow::Talked,
+    },
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -159,8 +162,9 @@ struct ListQuery {
     /// Only those after this id.
     after: Option<String>,
     /// How many at most: 1 to 1000, 100 by default.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Limit<100, 1000>,
 }
 
 /// Lists the documents of a knowledge base, and where each stands
@@ -173,7 +177,7 @@ async fn list(
     Query(ListQuery { prefix, status, after, limit }): Query<ListQuery>,
 ) -> Result<Json<DocumentPage>, Problem> {
     caller.check_knowledge(&name)?;
-    let limit = limit.unwrap_or(100).clamp(1, 1_000);
+    let limit = limit.0 as usize;
     let query = DocumentQuery { prefix, status: status.map(DocumentStatus::from), after, limit };
     let documents = app.bases().await?.list_documents(&name, &query).await?;
     let next = (documents.len() == limit).then(|| documents.last().map(|document| document.id.clone())).flatten();
@@ -329,10 +333,12 @@ struct ChunkPage {
 #[serde(deny_unknown_fields)]
 struct ChunkQuery {
     /// Only those after this position.
+    #[param(value_type = Option<u64>, maximum = 4_294_967_295u32)]
     after: Option<u32>,
     /// How many at most: 1 to 1000, 100 by default.
-    #[param(minimum = 1, maximum = 1000)]
-    limit: Option<usize>,
+    #[serde(default)]
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Limit<100, 1000>,
 }
 
 /// Lists the chunks of a document
@@ -345,7 +351,7 @@ async fn chunks(
     Query(ChunkQuery { after, limit }): Query<ChunkQuery>,
 ) -> Result<Json<ChunkPage>, Problem> {
     caller.check_knowledge(&name)?;
-    let limit = limit.unwrap_or(100).clamp(1, 1_000);
+    let limit = limit.0 as usize;
     let chunks = app.bases().await?.chunks(&name, &id, after, limit).await?;
     let next = (chunks.len() == limit).then(|| chunks.last().map(|chunk| chunk.position)).flatten();
     Ok(Json(ChunkPage { chunks: chunks.into_iter().map(ChunkReply::from).collect(), next }))
@@ -356,7 +362,7 @@ async fn chunks(
 /// Server-sent events of the newest run that indexes it, as `GET /api/runs/{id}/events` has them.
 #[utoipa::path(get, path = "/api/knowledge/{name}/documents/{id}/events", tag = "knowledge",
     params(DocumentPath, ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that arrived")),
-    responses((status = 200, body = String, content_type = "text/event-stream")))]
+    responses((status = 200, body = StreamedEvent, content_type = "text/event-stream")))]
 async fn follow(
     State(app): State<Arc<App>>,
     caller: Caller,

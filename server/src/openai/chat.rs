@@ -29,6 +29,7 @@ use crate::{
     metrics::OpenStream,
     problem::Problem,
     routes::Routes,
+    runs::events::StreamedEvent,
 };
 
 pub(super) fn routes(routes: Routes) -> Routes {
@@ -222,7 +223,7 @@ const fn finish(calls: &[Call]) -> &'static str {
 ///
 /// The reply is that of OpenAI's API; `id` is the id of the run.
 #[utoipa::path(post, path = "/v1/chat/completions", tag = "openai", request_body = ChatBody,
-    responses((status = 200, description = "The answer", content((serde_json::Value = "application/json"), (String = "text/event-stream")))))]
+    responses((status = 200, description = "The answer", content((serde_json::Value = "application/json"), (StreamedEvent = "text/event-stream")))))]
 async fn chat(State(app): State<Arc<App>>, caller: Caller, Json(body): Json<ChatBody>) -> Result<Response, Refusal> {
     let how = How { form: Form::Chat, is_stream: body.stream, with_usage: body.stream_options.include_usage };
     answer(&app, &caller, how, body.question()?).await
@@ -361,7 +362,7 @@ struct CompleteBody {
 
 /// Asks a workflow without a conversation
 #[utoipa::path(post, path = "/v1/completions", tag = "openai", request_body = CompleteBody,
-    responses((status = 200, description = "The answer", content((serde_json::Value = "application/json"), (String = "text/event-stream")))))]
+    responses((status = 200, description = "The answer", content((serde_json::Value = "application/json"), (StreamedEvent = "text/event-stream")))))]
 async fn complete(
     State(app): State<Arc<App>>,
     caller: Caller,

@@ -12,6 +12,7 @@ use axum::{
 };
 use futures::stream;
 use liteagent_engine::{codes, id::RunId, stream::StreamId};
+use utoipa::ToSchema;
 use utoipa_axum::routes;
 
 use super::{
@@ -30,6 +31,18 @@ use crate::{
 /// How often something is sent when there is nothing to say.
 const HEARTBEAT: Duration = Duration::from_secs(15);
 
+/// An event of a stream, as a reader of server-sent events gets it.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "the document describes what is written line by line")]
+pub(crate) struct StreamedEvent {
+    /// Where a reader stands that has it: sent as `Last-Event-ID`, it goes on from there.
+    id: Option<String>,
+    /// What it is.
+    event: Option<String>,
+    /// Its content: mostly JSON.
+    data: String,
+}
+
 pub(super) fn routes(routes: Routes) -> Routes {
     routes.add(Access::Stream(Role::Viewer), routes!(events))
 }
@@ -42,7 +55,7 @@ pub(super) fn routes(routes: Routes) -> Routes {
 #[utoipa::path(get, path = "/api/runs/{id}/events", tag = "runs",
     params(RunPath, ("ticket" = Option<String>, Query, description = "A ticket, in the place of the header `Authorization`"),
         ("Last-Event-ID" = Option<String>, Header, description = "The id of the last event that arrived")),
-    responses((status = 200, body = String, content_type = "text/event-stream")))]
+    responses((status = 200, body = StreamedEvent, content_type = "text/event-stream")))]
 async fn events(
     State(app): State<Arc<App>>,
     caller: Caller,

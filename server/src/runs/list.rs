@@ -6,7 +6,7 @@ use axum::extract::State;
 use liteagent_engine::{
     codes,
     engine::{EngineError, Settled},
-    event::SkipReason,
+    event::{Seq, SkipReason},
     id::RunId,
     store::{RunFilter, RunPhase, RunRow},
     time::iso,
@@ -227,7 +227,7 @@ struct NodeReply {
     ask: Value,
     /// Why it was skipped.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(value_type = Option<serde_json::Value>)]
     skipped: Option<SkipReason>,
     /// Its failures, one per attempt that failed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -340,7 +340,8 @@ async fn waits(app: &App, row: &RunRow) -> Result<Vec<Waiting>, Problem> {
 #[serde(deny_unknown_fields)]
 struct JournalQuery {
     /// Only those after this one.
-    after: Option<u64>,
+    #[param(value_type = Option<u64>, maximum = 4_294_967_295u32)]
+    after: Option<u32>,
     /// How many at most: 1 to 10,000, 1000 by default.
     #[serde(default)]
     #[param(value_type = Option<u32>, minimum = 1, maximum = 10_000)]
@@ -368,7 +369,7 @@ async fn journal(
 ) -> Result<Json<JournalPage>, Problem> {
     let run = visible(&app, &caller, &id).await?.id;
     let limit = query.limit.0 as usize;
-    let stored = app.stores.journal.read(run, query.after.unwrap_or(0), limit).await?;
+    let stored = app.stores.journal.read(run, query.after.map_or(0, Seq::from), limit).await?;
     let next = (stored.len() == limit).then(|| stored.last().map(|record| record.seq)).flatten();
     let records = stored.iter().map(|record| serde_json::value::RawValue::from_string(record.body.to_string()));
     let records = records.collect::<Result<_, _>>().map_err(|error| {

@@ -19,7 +19,11 @@ use serde::Deserialize;
 use utoipa::ToSchema;
 use utoipa_axum::routes;
 
-use super::{RunReply, Standing, events, follow::Talked};
+use super::{
+    RunReply, Standing,
+    events::{self, StreamedEvent},
+    follow::Talked,
+};
 use crate::{
     access::{Access, Caller, Role},
     app::App,
@@ -27,6 +31,7 @@ use crate::{
     extract::Json,
     problem::Problem,
     routes::Routes,
+    traces,
 };
 
 /// The header that gives the same run again.
@@ -88,7 +93,7 @@ pub(crate) enum Mode {
     params(("Idempotency-Key" = Option<String>, Header, description = "Any text of at most 255 characters")),
     request_body = StartBody,
     responses(
-        (status = 200, description = "It has ended", content((RunReply = "application/json"), (String = "text/event-stream"))),
+        (status = 200, description = "It has ended", content((RunReply = "application/json"), (StreamedEvent = "text/event-stream"))),
         (status = 202, description = "It goes on", body = RunReply),
     ))]
 async fn start(
@@ -143,7 +148,7 @@ impl Started {
         };
         let by_default = || talk.as_ref().map_or_else(|| value!({ "name": caller.name() }), |talk| talk.user(caller));
         let repeats = idempotency.is_some();
-        let id = RunId::random();
+        let id = traces::run_of_request().unwrap_or_else(RunId::random);
         let (inputs, given) = app.give_uploads(caller, id, body.inputs).await?;
         let start = Start {
             id: Some(id),

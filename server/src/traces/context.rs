@@ -70,6 +70,11 @@ pub(crate) fn join(start: Start) -> Start {
     Start { id: start.id.or(run), trigger: Value::Object(Arc::new(members)), ..start }
 }
 
+/// The id of the run that the request which is answered starts: its trace has the same one. `None` where no trace begins here.
+pub(crate) fn run_of_request() -> Option<RunId> {
+    ANSWERED.try_with(|joining| joining.run).ok().flatten()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
