@@ -49,6 +49,11 @@ need_clients() { # LITEAGENT_CLIENTS has the programs of others that tests let l
   printf '%s\n' "$wanted" > "$made"
 }
 
+need_postgres() { # its programs are in no PATH
+  ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need_packages no-server:postgresql
+  [ -x /usr/sbin/pgbouncer ] || need_packages no-pooler:pgbouncer
+}
+
 need_rust
 need_packages cc:build-essential curl:curl
 case "$1" in
@@ -62,7 +67,8 @@ case "$1" in
     need_pyyaml
     need_yaml_ls
     need_clients
+    need_postgres
     ;;
-  bench) need_packages node:nodejs redis-server:redis-server; need_venv ;;
+  bench) need_packages node:nodejs redis-server:redis-server; need_venv; need_postgres ;;
 esac
 exec cargo xtask "$@"

@@ -3,7 +3,7 @@
 use std::{path::Path, sync::Arc};
 
 use indexmap::IndexMap;
-use liteagent_backends::{Reserve, SqliteOptions};
+use liteagent_backends::{PostgresOptions, Reserve, SqliteOptions};
 use liteagent_engine::{
     bundle::Bundle,
     capability::Capabilities,
@@ -16,6 +16,7 @@ use liteagent_engine::{
     value,
 };
 use serde_json::{Map, Value as Json, json};
+use url::Url;
 
 /// The allocator of the binary.
 #[global_allocator]
@@ -98,6 +99,15 @@ pub async fn engine_on_disk_with(folder: &Path, caps: Capabilities) -> Engine {
     let options = SqliteOptions { reserve: Reserve::NONE, ..SqliteOptions::default() };
     let backends = liteagent_backends::open(folder, options);
     engine_with(backends.await.expect("the store opens").stores, caps).await
+}
+
+/// An engine on PostgreSQL, with large values in a folder.
+///
+/// # Panics
+/// When the store fails.
+pub async fn engine_on_postgres(url: &Url, folder: &Path) -> Engine {
+    let backends = liteagent_backends::open_postgres(url, folder, PostgresOptions::default());
+    engine_with(backends.await.expect("the store opens").stores, Capabilities::default()).await
 }
 
 /// A workflow named `bench`.

@@ -5,24 +5,36 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use liteagent_engine::{
-    id::RunId,
+    id::{Digest, RunId},
     store::{Blobs, FileValue, Files, StoreError, file_id},
     time::Clock,
+    units::Millis,
 };
 
-use crate::SqliteStore;
+/// Who may open which file.
+#[async_trait]
+pub(crate) trait FileRows: Send + Sync {
+    /// Records that a run has a file, and that it names the blob; one that it has already changes nothing.
+    async fn put_file(&self, run: RunId, file: &FileValue, at: Millis) -> Result<(), StoreError>;
+    /// Records that a run has files which another one has.
+    async fn share_files(&self, from: RunId, to: RunId, ids: Vec<String>, at: Millis) -> Result<(), StoreError>;
+    /// Forgets the files of a run that is not there.
+    async fn drop_files(&self, run: RunId) -> Result<(), StoreError>;
+    /// A file of a run.
+    async fn file(&self, run: RunId, id: &str) -> Result<Option<(FileValue, Digest)>, StoreError>;
+}
 
 /// Files over a blob store and a table.
 #[derive(Clone)]
 pub struct FileStore {
-    rows: SqliteStore,
+    rows: Arc<dyn FileRows>,
     blobs: Arc<dyn Blobs>,
     clock: Arc<dyn Clock>,
 }
 
 impl FileStore {
     /// Files whose content lies in `blobs`.
-    pub fn new(rows: SqliteStore, blobs: Arc<dyn Blobs>, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(rows: Arc<dyn FileRows>, blobs: Arc<dyn Blobs>, clock: Arc<dyn Clock>) -> Self {
         Self { rows, blobs, clock }
     }
 }

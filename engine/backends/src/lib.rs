@@ -1,17 +1,22 @@
-//! Stores of LiteAgent: runs in SQLite, large values and files in a folder. [`database`] is for other stores in SQLite too.
+//! Stores of LiteAgent: runs in SQLite or PostgreSQL, large values and files in a folder. [`database`] is for other stores
+//! in SQLite too.
 
 use std::{path::Path, sync::Arc};
 
 use liteagent_engine::{
-    store::{Files, Kv, StoreError, Stores},
+    store::{Blobs, Files, Journal, Kv, OutputCache, StoreError, Stores},
     time::SystemClock,
 };
+use url::Url;
+
+use self::files::FileRows;
 
 pub use self::{
     blobs::FsBlobs,
     clean::{Cleaned, clean},
     disk::{Reserve, Room},
     files::FileStore,
+    postgres::{LeaseClock, PostgresOptions, PostgresStore},
     sqlite::{FILE, Restored, SqliteOptions, SqliteStore, begin_epoch},
 };
 
@@ -21,7 +26,11 @@ mod clean;
 pub mod database;
 mod disk;
 mod files;
+mod postgres;
+mod row;
 mod sqlite;
+#[cfg(feature = "testing")]
+pub mod testing;
 #[cfg(test)]
 mod tests;
 
@@ -45,6 +54,14 @@ pub async fn open(folder: &Path, options: SqliteOptions) -> Result<Backends, Sto
     Ok(together(SqliteStore::open(folder, options).await?, FsBlobs::open(folder.join("blobs"))?))
 }
 
+/// Opens the stores in a PostgreSQL database, with large values and files in a folder that every process reaches.
+///
+/// # Errors
+/// Those of [`PostgresStore::open`]; [`StoreError::ReadOnly`] when the folder cannot be written.
+pub async fn open_postgres(url: &Url, folder: &Path, options: PostgresOptions) -> Result<Backends, StoreError> {
+    Ok(together(PostgresStore::open(url, options).await?, FsBlobs::open(folder.join("blobs"))?))
+}
+
 /// Opens the stores in a data folder that this user, or this disk, only lets be read: runs can be looked at, and every
 /// write is refused.
 ///
@@ -54,10 +71,13 @@ pub async fn open_read_only(folder: &Path) -> Result<Backends, StoreError> {
     Ok(together(SqliteStore::open_read_only(folder).await?, FsBlobs::at(folder.join("blobs"))))
 }
 
-fn together(sqlite: SqliteStore, blobs: FsBlobs) -> Backends {
-    let blobs: Arc<dyn liteagent_engine::store::Blobs> = Arc::new(blobs);
-    let files = Arc::new(FileStore::new(sqlite.clone(), blobs.clone(), Arc::new(SystemClock)));
-    let store = Arc::new(sqlite);
+fn together<S>(rows: S, blobs: FsBlobs) -> Backends
+where
+    S: FileRows + Journal + Kv + OutputCache + 'static,
+{
+    let blobs: Arc<dyn Blobs> = Arc::new(blobs);
+    let store = Arc::new(rows);
+    let files = Arc::new(FileStore::new(store.clone(), blobs.clone(), Arc::new(SystemClock)));
     let stores = Stores { journal: store.clone(), blobs, cache: store.clone() };
     Backends { stores, files, kv: store }
 }

@@ -17,6 +17,7 @@ use self::{db::Db, session::Locks};
 use crate::{
     database::{self, Error, Writer, make_folder},
     disk::Reserve,
+    row,
 };
 
 mod db;
@@ -26,7 +27,6 @@ mod line;
 mod lists;
 mod operation;
 mod retention;
-mod row;
 mod runs;
 mod session;
 #[cfg(test)]

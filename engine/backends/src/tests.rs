@@ -39,7 +39,7 @@ fn blobs() -> Temporary<FsBlobs> {
 async fn files() -> Temporary<FileStore> {
     let Temporary(rows, folder) = sqlite().await;
     let blobs = FsBlobs::open(folder.path().join("blobs")).unwrap();
-    Temporary(FileStore::new(rows, Arc::new(blobs), Arc::new(VirtualClock::default())), folder)
+    Temporary(FileStore::new(Arc::new(rows), Arc::new(blobs), Arc::new(VirtualClock::default())), folder)
 }
 
 mod journal {

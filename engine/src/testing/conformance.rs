@@ -7,6 +7,8 @@
 //! mod journal { liteagent_engine::journal_conformance!(Arc::new(MemoryStore::default())); }
 //! ```
 //!
+//! With `here` after the expression the cases become statements, for stores whose server is costly to start.
+//!
 //! Times are small numbers; the lease of a session must be [`DEFAULT_LEASE`](crate::store::DEFAULT_LEASE).
 #![expect(clippy::unwrap_used, reason = "these are tests: a failure says where")]
 #![expect(missing_docs, reason = "the name of a case is the sentence that it checks")]
@@ -31,8 +33,8 @@ pub mod wakes;
 /// The tests of a [`Journal`](crate::store::Journal).
 #[macro_export]
 macro_rules! journal_conformance {
-    ($store:expr) => {
-        $crate::conformance_cases! { $store,
+    ($store:expr $(, $how:ident)?) => {
+        $crate::conformance_cases! { $store $(, $how)?;
             conversations::turns_follow_each_other_and_get_their_answers,
             conversations::a_turn_beside_another_leaves_that_one_as_it_was,
             conversations::what_was_said_outlives_the_run_but_not_its_subject,
@@ -110,8 +112,8 @@ macro_rules! journal_conformance {
 /// The tests of [`Blobs`](crate::store::Blobs).
 #[macro_export]
 macro_rules! blobs_conformance {
-    ($store:expr) => {
-        $crate::conformance_cases! { $store,
+    ($store:expr $(, $how:ident)?) => {
+        $crate::conformance_cases! { $store $(, $how)?;
             values::a_blob_is_read_back_by_its_digest,
             values::the_same_bytes_are_one_blob,
             values::a_blob_is_deleted_at_once,
@@ -125,8 +127,8 @@ macro_rules! blobs_conformance {
 /// The tests of [`Files`](crate::store::Files).
 #[macro_export]
 macro_rules! files_conformance {
-    ($store:expr) => {
-        $crate::conformance_cases! { $store,
+    ($store:expr $(, $how:ident)?) => {
+        $crate::conformance_cases! { $store $(, $how)?;
             values::a_file_is_opened_by_its_run_and_id,
             values::a_file_of_another_run_is_not_opened,
             values::every_file_has_an_id_of_its_own,
@@ -139,8 +141,8 @@ macro_rules! files_conformance {
 /// The tests of [`Kv`](crate::store::Kv).
 #[macro_export]
 macro_rules! kv_conformance {
-    ($store:expr) => {
-        $crate::conformance_cases! { $store,
+    ($store:expr $(, $how:ident)?) => {
+        $crate::conformance_cases! { $store $(, $how)?;
             values::a_value_is_set_read_and_removed,
             values::a_value_is_set_only_as_expected,
             values::one_of_many_sets_a_version,
@@ -151,35 +153,19 @@ macro_rules! kv_conformance {
 /// The tests of an [`OutputCache`](crate::store::OutputCache).
 #[macro_export]
 macro_rules! cache_conformance {
-    ($store:expr) => {
-        $crate::conformance_cases! { $store,
+    ($store:expr $(, $how:ident)?) => {
+        $crate::conformance_cases! { $store $(, $how)?;
             values::an_output_is_found_until_its_time,
             values::an_output_is_replaced,
         }
     };
 }
 
-/// The tests of a [`Queue`](crate::queue::Queue), of a `Arc<Tried>` each.
+/// The tests of a [`Queue`](crate::queue::Queue), of a `Arc<Tried>` each; see [`journal_conformance`] for `here`.
 #[macro_export]
 macro_rules! queue_conformance {
-    ($tried:expr) => {
-        $crate::queue_cases! { conformance_cases, $tried }
-    };
-}
-
-/// The tests of a [`Queue`](crate::queue::Queue) one after the other, in an async function: where a fresh one costs much.
-#[macro_export]
-macro_rules! queue_conformance_in_turn {
-    ($tried:expr) => {
-        $crate::queue_cases! { conformance_in_turn, $tried }
-    };
-}
-
-#[doc(hidden)]
-#[macro_export]
-macro_rules! queue_cases {
-    ($with:ident, $tried:expr) => {
-        $crate::$with! { $tried,
+    ($tried:expr $(, $how:ident)?) => {
+        $crate::conformance_cases! { $tried $(, $how)?;
             queue::the_first_comes_first,
             queue::a_higher_priority_comes_first,
             queue::keys_take_turns,
@@ -206,22 +192,17 @@ macro_rules! queue_cases {
     };
 }
 
-/// Runs cases one after the other.
-#[doc(hidden)]
-#[macro_export]
-macro_rules! conformance_in_turn {
-    ($store:expr, $($module:ident::$case:ident),+ $(,)?) => { $( {
-        println!("{}", stringify!($case));
-        let store = $store;
-        $crate::testing::conformance::$module::$case(&*store).await;
-    } )+ };
-}
-
 /// Makes tests of cases.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! conformance_cases {
-    ($store:expr, $($module:ident::$case:ident),+ $(,)?) => { $(
+    ($store:expr, here; $($module:ident::$case:ident),+ $(,)?) => { $(
+        {
+            let store = $store;
+            $crate::testing::conformance::$module::$case(&*store).await;
+        }
+    )+ };
+    ($store:expr; $($module:ident::$case:ident),+ $(,)?) => { $(
         #[tokio::test]
         async fn $case() {
             let store = $store;

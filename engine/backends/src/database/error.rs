@@ -1,16 +1,17 @@
-//! What went wrong, from two libraries, in the words of the stores.
+//! What went wrong, from two libraries and three databases, in the words of the stores.
 
 use std::io;
 
 use liteagent_engine::store::StoreError;
 use rusqlite::ffi;
+use sqlx::postgres::{PgDatabaseError, PgSeverity};
 
 /// A failure inside a store.
 #[derive(Debug)]
 pub enum Error {
-    /// Of the writing connection.
+    /// Of the connection that writes SQLite.
     Write(rusqlite::Error),
-    /// Of a reading connection.
+    /// Of a connection that reads SQLite, and of every one to PostgreSQL.
     Read(sqlx::Error),
     /// In the words of the stores already.
     Store(StoreError),
@@ -66,10 +67,59 @@ impl From<Error> for StoreError {
                 from_sqlite(code, error.to_string())
             }
             Error::Read(error) => {
+                if let Some(told) = postgres(&error) {
+                    return from_postgres(told.code(), error.to_string());
+                }
                 let code = error.as_database_error().and_then(|error| error.code()?.parse().ok());
                 from_sqlite(code, error.to_string())
             }
         }
+    }
+}
+
+impl Error {
+    /// Whether the connection to PostgreSQL cannot be used any more: it broke, or the server went, or it may only be read.
+    pub(crate) fn is_broken(&self) -> bool {
+        let Self::Read(error) = self else { return false };
+        match (postgres(error), error) {
+            (Some(told), _) => {
+                matches!(told.severity(), PgSeverity::Fatal | PgSeverity::Panic)
+                    || told.code().starts_with("08")
+                    || told.code() == READ_ONLY
+            }
+            (None, sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) | sqlx::Error::PoolTimedOut) => {
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether PostgreSQL undid the transaction because of another one: done again, it may succeed.
+    pub(crate) fn is_conflict(&self) -> bool {
+        let Self::Read(error) = self else { return false };
+        postgres(error).is_some_and(|told| matches!(told.code(), "40001" | "40P01"))
+    }
+
+    /// Whether PostgreSQL answered that it refuses: nothing of the transaction is there.
+    pub(crate) fn is_refusal(&self) -> bool {
+        let Self::Read(error) = self else { return true };
+        postgres(error).is_some_and(|told| told.severity() == PgSeverity::Error)
+    }
+}
+
+/// The server became a standby, or its administrator allows no writes.
+const READ_ONLY: &str = "25006";
+
+fn postgres(error: &sqlx::Error) -> Option<&PgDatabaseError> {
+    error.as_database_error()?.try_downcast_ref()
+}
+
+fn from_postgres(code: &str, text: String) -> StoreError {
+    match code {
+        "53100" => StoreError::Full(text),
+        READ_ONLY => StoreError::ReadOnly(text),
+        "XX001" | "XX002" => StoreError::Damaged(text),
+        _ => StoreError::Failed(text),
     }
 }
 

@@ -1,23 +1,26 @@
 //! The rows of files.
 
+use async_trait::async_trait;
 use liteagent_engine::{
     id::{Digest, RunId},
     store::{FileValue, StoreError},
     units::Millis,
 };
 use rusqlite::params;
-use sqlx::sqlite::SqliteRow;
 
 use super::{
     SqliteStore,
-    row::{bytes, hash, int, text},
+    row::{file_row, hash},
     runs,
 };
-use crate::database::{Error, damaged};
+use crate::{
+    database::{Error, damaged},
+    files::FileRows,
+};
 
-impl SqliteStore {
-    /// Records that a run has a file, and that it names the blob.
-    pub(crate) async fn put_file(&self, run: RunId, file: &FileValue, at: Millis) -> Result<(), StoreError> {
+#[async_trait]
+impl FileRows for SqliteStore {
+    async fn put_file(&self, run: RunId, file: &FileValue, at: Millis) -> Result<(), StoreError> {
         let digest: Digest = file.sha256.parse().map_err(damaged)?;
         let file = file.clone();
         let put = move |db: &super::Db| {
@@ -30,8 +33,7 @@ impl SqliteStore {
         self.0.writer.write(put).await.map(drop)
     }
 
-    /// Forgets the files of a run that is not there.
-    pub(crate) async fn drop_files(&self, run: RunId) -> Result<(), StoreError> {
+    async fn drop_files(&self, run: RunId) -> Result<(), StoreError> {
         let drop_all = move |db: &super::Db| {
             for table in ["files", "blobs"] {
                 let sql =
@@ -43,14 +45,7 @@ impl SqliteStore {
         self.0.writer.write(drop_all).await
     }
 
-    /// Records that a run has files which another one has.
-    pub(crate) async fn share_files(
-        &self,
-        from: RunId,
-        to: RunId,
-        ids: Vec<String>,
-        at: Millis,
-    ) -> Result<(), StoreError> {
+    async fn share_files(&self, from: RunId, to: RunId, ids: Vec<String>, at: Millis) -> Result<(), StoreError> {
         let share = move |db: &super::Db| {
             for id in &ids {
                 let (from, to) = (from.0.as_bytes(), to.0.as_bytes());
@@ -69,23 +64,10 @@ impl SqliteStore {
         self.0.writer.write(share).await
     }
 
-    /// A file of a run.
-    pub(crate) async fn file(&self, run: RunId, id: &str) -> Result<Option<(FileValue, Digest)>, StoreError> {
+    async fn file(&self, run: RunId, id: &str) -> Result<Option<(FileValue, Digest)>, StoreError> {
         let sql = "SELECT id, name, mime, size, digest FROM files WHERE id = ?1 AND run = ?2";
         let query = sqlx::query(sql).bind(id.to_owned()).bind(run.0.into_bytes().to_vec());
         let row = query.fetch_optional(&self.0.readers).await.map_err(Error::from)?;
-        Ok(row.as_ref().map(file).transpose()?)
+        Ok(row.as_ref().map(file_row).transpose()?)
     }
-}
-
-fn file(row: &SqliteRow) -> Result<(FileValue, Digest), Error> {
-    let digest = Digest::from_hash(&bytes(row, 4)?);
-    let file = FileValue {
-        id: text(row, 0)?,
-        name: text(row, 1)?,
-        mime: text(row, 2)?,
-        size: int(row, 3)? as u64,
-        sha256: digest.to_string(),
-    };
-    Ok((file, digest))
 }

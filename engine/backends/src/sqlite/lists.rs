@@ -11,7 +11,7 @@ use sqlx::{QueryBuilder, Row as _, Sqlite};
 use super::{
     Shared,
     line::waits_for_room,
-    row::{ENDED, bytes, int, phase_number, run_columns, run_row, status_number, text, uuid},
+    row::{RUN_COLUMNS, bytes, int, phase_number, run_columns, run_row, status_number, text, uuid},
     runs::SEQ_BITS,
     session,
 };
@@ -59,7 +59,7 @@ impl Shared {
     pub(super) async fn ended(&self, after: EndPlace, limit: u32) -> Result<Vec<(EndPlace, RunRow)>, Error> {
         let sql = concat!("SELECT ", run_columns!(), ", ended FROM runs WHERE ended > ?1 ORDER BY ended LIMIT ?2");
         let rows = sqlx::query(sql).bind(after.0).bind(limit).fetch_all(&self.readers).await?;
-        rows.iter().map(|row| Ok((EndPlace(int(row, ENDED)?), run_row(row)?))).collect()
+        rows.iter().map(|row| Ok((EndPlace(int(row, RUN_COLUMNS)?), run_row(row)?))).collect()
     }
 
     /// Runs that someone should take, with their rows; those that wait for room aside.

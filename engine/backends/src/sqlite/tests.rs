@@ -17,6 +17,7 @@ use super::{Db, FILE, SqliteOptions, SqliteStore};
 use crate::database::Error;
 use crate::{
     Reserve,
+    files::FileRows,
     tests::{Temporary, options, sqlite},
 };
 

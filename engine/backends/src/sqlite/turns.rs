@@ -2,30 +2,17 @@
 
 use liteagent_engine::{
     id::RunId,
-    store::{
-        ConversationEnd, ConversationFilter, ConversationRow, NewRun, Rating, Speaker, StoredTurn, TurnPage, title_of,
-    },
-    value::Value,
+    store::{ConversationEnd, ConversationFilter, ConversationRow, NewRun, Rating, StoredTurn, TurnPage, title_of},
 };
 use rusqlite::params;
-use sqlx::{QueryBuilder, Sqlite, sqlite::SqliteRow};
+use sqlx::{QueryBuilder, Sqlite};
 
 use super::{
     SqliteStore,
     db::Db,
-    row::{Cells, bytes, int, text, uuid},
+    row::{conversation_row, rating_number, turn_columns, turn_row},
 };
-use crate::database::{Error, damaged};
-
-/// The columns that [`turn`] reads, in its order.
-macro_rules! turn_columns {
-    () => {
-        "turns.run, turns.after, turns.message, turns.files, turns.answer, turns.at, turns.rating, \
-         turns.conversation"
-    };
-}
-/// How many those are.
-const TURN_COLUMNS: usize = 8;
+use crate::database::Error;
 
 /// The turn of a run that begins to exist.
 pub(super) fn say(db: &Db, new: &NewRun) -> Result<(), Error> {
@@ -78,11 +65,8 @@ pub(super) fn forget(db: &Db, id: &str) -> Result<u64, Error> {
 
 /// Says what a person thinks of an answer.
 pub(super) fn rate(db: &Db, run: RunId, rating: Option<Rating>) -> Result<bool, Error> {
-    let number = rating.map(|rating| match rating {
-        Rating::Up => 1,
-        Rating::Down => -1,
-    });
-    Ok(db.execute("UPDATE turns SET rating = ?2 WHERE run = ?1", params![run.0.as_bytes(), number])? > 0)
+    let rating = rating.map(rating_number);
+    Ok(db.execute("UPDATE turns SET rating = ?2 WHERE run = ?1", params![run.0.as_bytes(), rating])? > 0)
 }
 
 /// Gives a conversation another title.
@@ -102,7 +86,7 @@ impl SqliteStore {
         );
         let most = i64::try_from(most).unwrap_or(i64::MAX);
         let rows = sqlx::query(sql).bind(run.0.as_bytes().to_vec()).bind(most).fetch_all(&self.0.readers).await?;
-        rows.iter().map(turn).collect()
+        rows.iter().map(turn_row).collect()
     }
 
     /// See [`liteagent_engine::store::Journal::turns`].
@@ -120,14 +104,14 @@ impl SqliteStore {
         );
         let query = sqlx::query(sqlx::AssertSqlSafe(sql)).bind(conversation);
         let query = query.bind(page.after.map(|run| run.0.into_bytes().to_vec())).bind(page.limit);
-        query.fetch_all(&self.0.readers).await?.iter().map(turn).collect()
+        query.fetch_all(&self.0.readers).await?.iter().map(turn_row).collect()
     }
 
     /// See [`liteagent_engine::store::Journal::turn`].
     pub(super) async fn turn_of(&self, run: RunId) -> Result<Option<StoredTurn>, Error> {
         let sql = concat!("SELECT ", turn_columns!(), " FROM turns WHERE run = ?1");
         let row = sqlx::query(sql).bind(run.0.as_bytes().to_vec()).fetch_optional(&self.0.readers).await?;
-        row.as_ref().map(turn).transpose()
+        row.as_ref().map(turn_row).transpose()
     }
 
     /// See [`liteagent_engine::store::Journal::conversations`].
@@ -142,14 +126,14 @@ impl SqliteStore {
             query.push(", ").push_bind(head.0.into_bytes().to_vec()).push(")");
         }
         query.push(" ORDER BY conversations.updated_at DESC, conversations.head DESC LIMIT ").push_bind(filter.limit());
-        query.build().fetch_all(&self.0.readers).await?.iter().map(conversation).collect()
+        query.build().fetch_all(&self.0.readers).await?.iter().map(conversation_row).collect()
     }
 
     /// See [`liteagent_engine::store::Journal::conversation_row`].
     pub(super) async fn listed_one(&self, id: &str) -> Result<Option<ConversationRow>, Error> {
         let mut query = select_conversations();
         query.push(" AND conversations.id = ").push_bind(id.to_owned());
-        query.build().fetch_optional(&self.0.readers).await?.as_ref().map(conversation).transpose()
+        query.build().fetch_optional(&self.0.readers).await?.as_ref().map(conversation_row).transpose()
     }
 }
 
@@ -162,39 +146,4 @@ fn select_conversations() -> QueryBuilder<Sqlite> {
          (SELECT count(*) FROM turns AS every WHERE every.conversation = conversations.id) \
          FROM conversations JOIN turns ON turns.run = conversations.head WHERE conversations.head IS NOT NULL"
     ))
-}
-
-fn turn(row: &SqliteRow) -> Result<StoredTurn, Error> {
-    let rating = match row.int(6)? {
-        None => None,
-        Some(1) => Some(Rating::Up),
-        Some(-1) => Some(Rating::Down),
-        Some(other) => return Err(damaged(format!("a turn has the rating {other}"))),
-    };
-    Ok(StoredTurn {
-        run: RunId(uuid(&bytes(row, 0)?)?),
-        conversation: text(row, 7)?,
-        after: row.bytes(1)?.map(|run| uuid(&run).map(RunId)).transpose()?,
-        message: text(row, 2)?,
-        files: serde_json::from_str::<Value>(&text(row, 3)?)?,
-        answer: row.text(4)?,
-        at: int(row, 5)?,
-        rating,
-    })
-}
-
-/// A row of [`select_conversations`].
-fn conversation(row: &SqliteRow) -> Result<ConversationRow, Error> {
-    let [id, workflow, title, space, user, created_at, updated_at, turns] = std::array::from_fn(|at| TURN_COLUMNS + at);
-    let speaker = row.text(space)?.zip(row.text(user)?).map(|(space, user)| Speaker { space, user });
-    Ok(ConversationRow {
-        id: text(row, id)?,
-        workflow: text(row, workflow)?,
-        title: text(row, title)?,
-        speaker,
-        turns: int(row, turns)? as u64,
-        last: turn(row)?,
-        created_at: int(row, created_at)?,
-        updated_at: int(row, updated_at)?,
-    })
 }

@@ -10,7 +10,7 @@ use rusqlite::params;
 use super::{
     SqliteStore,
     db::Db,
-    row::{Cells, int, text},
+    row::{int, usage_row},
 };
 use crate::database::Error;
 
@@ -85,23 +85,4 @@ impl SqliteStore {
         let rows = query.fetch_all(&self.0.readers).await.map_err(Error::from)?;
         Ok(rows.iter().map(usage_row).collect::<Result<_, _>>()?)
     }
-}
-
-fn usage_row(row: &impl Cells) -> Result<UsageRow, Error> {
-    let amount = |column: usize| int(row, column).map(|amount| amount as u64);
-    Ok(UsageRow {
-        day: int(row, 0)? * DAY,
-        workflow: text(row, 1)?,
-        model: text(row, 2)?,
-        runs: amount(3)?,
-        usage: Usage {
-            calls: amount(4)?,
-            input_tokens: amount(5)?,
-            cached_tokens: amount(6)?,
-            output_tokens: amount(7)?,
-            reasoning_tokens: amount(8)?,
-            cost: amount(9)?,
-            unpriced: amount(10)?,
-        },
-    })
 }

@@ -12,7 +12,7 @@ use rusqlite::params;
 use super::{
     Shared, SqliteStore,
     db::Db,
-    row::{Cells, hash, int, text},
+    row::{entry_row, hash, text},
 };
 use crate::database::Error;
 
@@ -48,7 +48,7 @@ fn set(
     expect: &Expect,
 ) -> Result<Result<KvEntry, Option<KvEntry>>, Error> {
     let sql = "SELECT value, version FROM kv WHERE namespace = ?1 AND key = ?2";
-    let found = db.first(sql, params![namespace, key], |row| Ok(entry(row)))?.transpose()?;
+    let found = db.first(sql, params![namespace, key], |row| Ok(entry_row(row)))?.transpose()?;
     if !expect.fits(found.as_ref()) {
         return Ok(Err(found));
     }
@@ -58,15 +58,11 @@ fn set(
     Ok(Ok(entry))
 }
 
-fn entry(row: &impl Cells) -> Result<KvEntry, Error> {
-    Ok(KvEntry { value: serde_json::from_str(&text(row, 0)?)?, version: int(row, 1)? as u64 })
-}
-
 impl Shared {
     async fn entry(&self, namespace: &str, key: &str) -> Result<Option<KvEntry>, Error> {
         let sql = "SELECT value, version FROM kv WHERE namespace = ?1 AND key = ?2";
         let query = sqlx::query(sql).bind(namespace.to_owned()).bind(key.to_owned());
-        query.fetch_optional(&self.readers).await?.as_ref().map(entry).transpose()
+        query.fetch_optional(&self.readers).await?.as_ref().map(entry_row).transpose()
     }
 
     async fn output(&self, key: &Digest, at: Millis) -> Result<Option<Value>, Error> {

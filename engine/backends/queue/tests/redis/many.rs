@@ -18,7 +18,7 @@ async fn a_cluster_keeps_the_contract() {
         let wiped = cluster.clone();
         crate::tried(cluster.address(), move || wiped.flush()).await
     };
-    liteagent_engine::queue_conformance_in_turn!(tried().await);
+    liteagent_engine::queue_conformance!(tried().await, here);
 
     let options = crate::options(cluster.address());
     wakes_reach_who_listens(&RedisWakes::new(&options).unwrap(), &RedisWakes::new(&options).unwrap()).await;
@@ -31,7 +31,7 @@ async fn sentinels_keep_the_contract_and_name_another_master() {
         let wiped = sentinels.clone();
         crate::tried(sentinels.address(), move || wiped.flush()).await
     };
-    liteagent_engine::queue_conformance_in_turn!(tried().await);
+    liteagent_engine::queue_conformance!(tried().await, here);
 
     let mut sentinels = Arc::into_inner(sentinels).unwrap();
     let options = crate::options(sentinels.address());

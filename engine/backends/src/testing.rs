@@ -1,0 +1,6 @@
+//! What tests of stores need. Only with the feature `testing`.
+
+pub use self::{pooler::Pooler, postgres::PostgresServer};
+
+mod pooler;
+mod postgres;
