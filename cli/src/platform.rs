@@ -151,6 +151,7 @@ impl Platform {
             observer: Some(observer),
             hold: HOLD,
             quarantine: Some(Arc::new(Ward)),
+            fleet: None,
         };
         let engine = match alone {
             Some(run) => Engine::open_alone(config, run).await?,

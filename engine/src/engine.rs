@@ -14,6 +14,7 @@ use tokio::sync::{Notify, watch};
 pub use self::{
     capacity::Capacity,
     error::{EngineError, PlanError},
+    fleet::Fleet,
     fork::Cut,
     intercept::{Attempt, Intercept, StandIn},
     observer::{AppendOutcome, AttemptEnd, LossCause, Observer, Observers, RunTaken},
@@ -43,6 +44,7 @@ use crate::{
 
 mod capacity;
 mod error;
+mod fleet;
 mod fork;
 mod hold;
 mod intercept;
@@ -74,6 +76,8 @@ pub struct EngineConfig {
     /// How a run is executed alone that seems to end the processes which execute it. Without one, a run fails when
     /// five processes in a row have died of it.
     pub quarantine: Option<Arc<dyn Quarantine>>,
+    /// This process among others; `None` where it does everything itself.
+    pub fleet: Option<Fleet>,
 }
 
 /// Executes runs in this process. Clones share everything.
@@ -91,6 +95,7 @@ pub(crate) struct Inner {
     pub(crate) intercept: Option<Arc<dyn Intercept>>,
     pub(crate) hold: Duration,
     pub(crate) quarantine: Option<Arc<dyn Quarantine>>,
+    pub(crate) fleet: Option<Fleet>,
     /// The only run that this process executes: it is the quarantine.
     pub(crate) alone: Option<RunId>,
     /// What goes out of runs while they go on.
@@ -153,7 +158,7 @@ impl Engine {
         intercept: Option<Arc<dyn Intercept>>,
         alone: Option<RunId>,
     ) -> Result<Self, EngineError> {
-        let EngineConfig { registry, stores, caps, clock, observer, hold, quarantine } = config;
+        let EngineConfig { registry, stores, caps, clock, observer, hold, quarantine, fleet } = config;
         let session = SessionId::random();
         stores.journal.open_session(session, clock.now()).await?;
         let inner = Arc::new(Inner {
@@ -165,6 +170,7 @@ impl Engine {
             intercept,
             hold,
             quarantine,
+            fleet,
             alone,
             hub: Arc::default(),
             session,

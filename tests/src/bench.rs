@@ -79,6 +79,7 @@ pub async fn engine_with(stores: Stores, caps: Capabilities) -> Engine {
         observer: None,
         hold: Duration::from_secs(10),
         quarantine: None,
+        fleet: None,
     };
     Engine::open(config).await.expect("the store answers")
 }

@@ -41,6 +41,7 @@ impl World {
             observer: None,
             hold: Duration::from_secs(10),
             quarantine: None,
+            fleet: None,
         };
         Self { engine: Engine::open(config).await.unwrap(), stores }
     }

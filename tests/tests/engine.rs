@@ -68,6 +68,7 @@ async fn world_with(change: impl FnOnce(Stores) -> Stores) -> World {
         observer: None,
         hold: Duration::from_secs(10),
         quarantine: None,
+        fleet: None,
     })
     .await
     .unwrap();

@@ -33,6 +33,7 @@ async fn engine(folder: &Path) -> Engine {
         observer: None,
         hold: Duration::from_secs(10),
         quarantine: None,
+        fleet: None,
     };
     Engine::open(config).await.unwrap()
 }

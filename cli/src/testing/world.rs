@@ -127,6 +127,7 @@ impl World {
             // Whatever waits is given back to the store at once, where its times can be read.
             hold: units::Duration::from_millis(0),
             quarantine: None,
+            fleet: None,
         };
         let engine = runtime.block_on(Engine::open_intercepted(config, self.fakes.clone())).map_err(text)?;
         self.life = Some(Life { runtime, engine, idle });

@@ -113,6 +113,7 @@ async fn end(bundle: &Arc<Bundle>, registry: &Registry) -> String {
         observer: None,
         hold: Duration::from_secs(10),
         quarantine: None,
+        fleet: None,
     };
     let engine = Engine::open(config).await.unwrap();
     let run = engine.start(Start::new(bundle.clone(), value!({}), value!({ "type": "test" }))).await.unwrap();

@@ -154,6 +154,7 @@ impl Installation {
             observer: Some(Arc::new(Observers(observers))),
             hold: Duration::from_millis(0),
             quarantine: None,
+            fleet: None,
         };
         let parts = Parts {
             engine: Engine::open(config).await.unwrap(),

@@ -132,6 +132,7 @@ fn config(backends: &Backends, folder: &str, server: &str) -> EngineConfig {
         observer: None,
         hold: units::Duration::from_secs(10),
         quarantine: Some(Arc::new(Ward { folder: folder.to_owned(), server: server.to_owned() })),
+        fleet: None,
     }
 }
 

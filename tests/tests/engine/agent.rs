@@ -19,6 +19,7 @@ async fn world_of(stores: Stores, models: &Arc<FakeModels>) -> World {
         observer: None,
         hold: Duration::from_secs(10),
         quarantine: None,
+        fleet: None,
     })
     .await
     .unwrap();

@@ -111,6 +111,7 @@ fn config(stores: Stores, quarantine: Option<Arc<dyn Quarantine>>) -> EngineConf
         observer: None,
         hold: Duration::from_secs(10),
         quarantine,
+        fleet: None,
     }
 }
 

@@ -116,6 +116,7 @@ async fn a_fork_and_a_child_open_the_files_of_the_run_they_came_from() {
             observer: None,
             hold: Duration::from_secs(10),
             quarantine: None,
+            fleet: None,
         })
         .await
         .unwrap();

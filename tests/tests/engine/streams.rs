@@ -81,6 +81,7 @@ async fn world_of(stores: Stores) -> World {
         observer: None,
         hold: Duration::from_secs(10),
         quarantine: None,
+        fleet: None,
     })
     .await
     .unwrap();
