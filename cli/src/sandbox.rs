@@ -13,7 +13,7 @@ use liteagent_engine::{
 };
 use liteagent_nodes::code::{Sandboxed, python_modules};
 use liteagent_sandbox::{Config, Sandbox};
-use liteagent_sandbox_client::{Children, Program, Remote};
+use liteagent_sandbox_client::{Children, Pool, Program};
 use liteagent_sandbox_protocol::{
     Class, Failure as CallFailure, Fault, Kind, Language, Limit, Load, Reply, Request, Runner,
 };
@@ -32,7 +32,7 @@ pub(crate) enum Place {
     Here,
     /// In so many child processes.
     Children(usize),
-    /// In the sandbox at this address, whose key is that.
+    /// In the sandboxes at these addresses, whose key is that.
     Remote { endpoint: String, key: String },
 }
 
@@ -211,8 +211,8 @@ pub(crate) async fn start(config: Config, place: &Place) -> Result<Arc<dyn Runne
     Ok(Arc::new(Children::start(program, &part, count)?))
 }
 
-fn remote(endpoint: &str, key: &str, wall: Duration) -> Result<Remote, Failure> {
-    Remote::new(endpoint, key, wall).map_err(|error| {
+fn remote(endpoints: &str, key: &str, wall: Duration) -> Result<Pool, Failure> {
+    Pool::new(endpoints, key, wall).map_err(|error| {
         Failure::usage(codes::SANDBOX_SETTINGS, format!("`SANDBOX_ENDPOINT` or `SANDBOX_API_KEY`: {error}"))
             .hint("set them to the address and the key of a running `liteagent sandbox`")
     })

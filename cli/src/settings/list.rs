@@ -38,7 +38,7 @@ const VARIABLES: &[Variable] = &[
     Variable { name: "LITEAGENT_MIN_FREE", default: "`10%`", says: "What must be free on the disk for a new run, a share or a size; as `storage.min_free`", is_secret: false, part: Part::Runs, check: reserve },
     Variable { name: "LITEAGENT_SECRET_NAME", default: "none", says: "The secret `NAME` of workflows; also in `.env`", is_secret: true, part: Part::Runs, check: anything },
     Variable { name: "SANDBOX_MODE", default: "`local`; `remote` with an endpoint", says: "Where code runs: on this machine, or in the sandbox at `SANDBOX_ENDPOINT`", is_secret: false, part: Part::Sandbox, check: where_code_runs },
-    Variable { name: "SANDBOX_ENDPOINT", default: "none", says: "The address of the sandbox: `http://sandbox:8194`", is_secret: false, part: Part::Sandbox, check: where_code_runs },
+    Variable { name: "SANDBOX_ENDPOINT", default: "none", says: "The address of the sandbox: `http://sandbox:8194`; several are separated by commas, and have the same key", is_secret: false, part: Part::Sandbox, check: where_code_runs },
     Variable { name: "SANDBOX_API_KEY", default: "none; the sandbox makes its own", says: "The key of the sandbox", is_secret: true, part: Part::Sandbox, check: where_code_runs },
     Variable { name: "LITEAGENT_CACHE", default: "`~/.cache/liteagent`", says: "Where interpreters and the weights of local models are kept", is_secret: false, part: Part::Sandbox, check: anything },
     Variable { name: "QDRANT_URL", default: "embedded", says: "Where the chunks of knowledge bases are kept: the gRPC endpoint of Qdrant, `http://qdrant:6334`", is_secret: false, part: Part::Knowledge, check: qdrant },

@@ -3,15 +3,17 @@
 //! # Layout
 //! - [`Children`]: child processes of this program, which have nothing: no environment, no file, no network;
 //! - [`child`]: what such a process does;
-//! - [`Remote`]: a service, by HTTP;
+//! - [`Remote`]: a service, by HTTP; [`Pool`]: several;
 //! - `wire`: what parent and child say to each other.
 
 pub mod child;
 mod children;
+mod pool;
 mod remote;
 mod wire;
 
 pub use children::{Children, Program};
+pub use pool::Pool;
 pub use remote::{EndpointRefused, Remote};
 pub use wire::Locked;
 

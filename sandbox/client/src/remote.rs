@@ -45,6 +45,12 @@ pub struct Remote {
 #[derive(Debug, PartialEq, Eq)]
 pub struct EndpointRefused(String);
 
+impl EndpointRefused {
+    pub(crate) fn twice(endpoint: &str) -> Self {
+        Self(format!("expected each address once, found `{endpoint}` twice"))
+    }
+}
+
 impl fmt::Display for EndpointRefused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
@@ -83,40 +89,40 @@ impl Remote {
         })
     }
 
-    async fn send(&self, request: Request) -> Result<Reply, Fault> {
-        let wall = request.limits.wall_ms.map_or(self.wall, Duration::from_millis);
-        let size = request.code.len() + request.inputs.get().len();
-        let body = work(size, move || serde_json::to_vec(&request)).await.map(Bytes::from);
-        let body =
-            body.map_err(|error| Fault::new(Kind::Request, format!("the request cannot be written: {error}")))?;
+    /// Sends a call.
+    pub(crate) async fn attempt(&self, call: &Call) -> Result<Reply, Missed> {
+        let _going = Going::enter(&self.in_flight);
+        let wall = call.wall.unwrap_or(self.wall);
         let mut waits = WAITS.iter();
         let response = loop {
-            let call = self
-                .client()?
+            let request = self
+                .client()
+                .map_err(Missed::not_started)?
                 .post(self.run.clone())
                 .header("x-api-key", &self.key)
                 .header(header::CONTENT_TYPE, "application/json")
                 .timeout(wall.saturating_add(MARGIN))
-                .body(body.clone());
-            match call.send().await {
+                .body(call.body.clone());
+            match request.send().await {
                 Ok(response) => break response,
                 Err(error) if error.is_connect() => match waits.next() {
                     Some(wait) => tokio::time::sleep(*wait).await,
-                    None => return Err(self.unreachable(&error)),
+                    None => return Err(Missed::not_started(self.unreachable(&error))),
                 },
                 Err(error) => return Err(self.broken(&error)),
             }
         };
         let status = response.status();
         let body = self.body(response).await?;
-        work(body.len(), move || parse(status, &body)).await.map_err(|fault| self.at(fault))
+        let parsed = work(body.len(), move || parse(status, &body)).await;
+        parsed.map_err(|missed| Missed { fault: self.at(missed.fault), ..missed })
     }
 
-    async fn body(&self, mut response: Response) -> Result<Vec<u8>, Fault> {
+    async fn body(&self, mut response: Response) -> Result<Vec<u8>, Missed> {
         let mut body = Vec::new();
         while let Some(piece) = response.chunk().await.map_err(|error| self.broken(&error))? {
             if body.len() + piece.len() > MOST_ANSWER {
-                return Err(self.at(Fault::new(Kind::Sandbox, "its answer is too large")));
+                return Err(Missed::decided(self.at(Fault::new(Kind::Sandbox, "its answer is too large"))));
             }
             body.extend_from_slice(&piece);
         }
@@ -128,28 +134,40 @@ impl Remote {
             .hint("start it with `liteagent sandbox`, or change `SANDBOX_ENDPOINT`")
     }
 
-    fn broken(&self, error: &reqwest::Error) -> Fault {
+    fn broken(&self, error: &reqwest::Error) -> Missed {
         if error.is_timeout() {
             let fault = Fault::new(Kind::Sandbox, "it did not answer in time");
-            return self.at(Fault { class: Class::Timeout, ..fault });
+            return Missed::decided(self.at(Fault { class: Class::Timeout, ..fault }));
         }
-        self.at(Fault::new(Kind::Sandbox, format!("the connection broke: {}", chain(error))))
+        Missed::lost(self.at(Fault::new(Kind::Sandbox, format!("the connection broke: {}", chain(error)))))
     }
 
     /// Says which sandbox a fault is about.
     fn at(&self, fault: Fault) -> Fault {
-        Fault {
-            message: format!("the sandbox at {}: {}", self.run.origin().ascii_serialization(), fault.message),
-            ..fault
-        }
+        Fault { message: format!("the sandbox at {}: {}", self.origin(), fault.message), ..fault }
+    }
+
+    /// Its address without a path.
+    pub(crate) fn origin(&self) -> String {
+        self.run.origin().ascii_serialization()
+    }
+
+    /// Whether both are the same sandbox.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        self.run == other.run
+    }
+
+    /// How many calls were sent from here and have no answer.
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
     }
 }
 
 #[async_trait]
 impl Runner for Remote {
     async fn run(&self, request: Request) -> Reply {
-        let _going = Going::enter(&self.in_flight);
-        self.send(request).await.unwrap_or_else(|fault| Err(Box::new(Failure::before(fault))))
+        let sent = async { self.attempt(&Call::of(request).await?).await.map_err(|missed| missed.fault) };
+        sent.await.unwrap_or_else(|fault| Err(Box::new(Failure::before(fault))))
     }
 
     /// Runs an empty program: a sandbox that does is there, and takes the key.
@@ -160,11 +178,62 @@ impl Runner for Remote {
 
     /// What was sent from here and has no answer; what others send, and what waits there, is not known here.
     async fn load(&self) -> Load {
-        Load { running: self.in_flight.load(Ordering::Relaxed), waiting: 0 }
+        Load { running: self.in_flight(), waiting: 0 }
     }
 
     fn describe(&self) -> String {
-        format!("in the sandbox at {}", self.run.origin().ascii_serialization())
+        format!("in the sandbox at {}", self.origin())
+    }
+}
+
+/// A call as it is sent.
+pub(crate) struct Call {
+    body: Bytes,
+    /// The limit that the call asks for.
+    wall: Option<Duration>,
+}
+
+impl Call {
+    /// # Errors
+    /// When the request cannot be written.
+    pub(crate) async fn of(request: Request) -> Result<Self, Fault> {
+        let wall = request.limits.wall_ms.map(Duration::from_millis);
+        let size = request.code.len() + request.inputs.get().len();
+        let body = work(size, move || serde_json::to_vec(&request)).await;
+        let body =
+            body.map_err(|error| Fault::new(Kind::Request, format!("the request cannot be written: {error}")))?;
+        Ok(Self { body: body.into(), wall })
+    }
+}
+
+/// Why a call has no reply.
+pub(crate) struct Missed {
+    pub(crate) fault: Fault,
+    pub(crate) progress: Progress,
+}
+
+/// How far a call without a reply has come.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// It has not started.
+    NotStarted,
+    /// It may have started, and nobody waits for its end any more.
+    Lost,
+    /// Another sandbox would do no better.
+    Decided,
+}
+
+impl Missed {
+    fn not_started(fault: Fault) -> Self {
+        Self { fault, progress: Progress::NotStarted }
+    }
+
+    fn lost(fault: Fault) -> Self {
+        Self { fault, progress: Progress::Lost }
+    }
+
+    fn decided(fault: Fault) -> Self {
+        Self { fault, progress: Progress::Decided }
     }
 }
 
@@ -199,14 +268,18 @@ fn build(encrypted: bool) -> reqwest::Result<Client> {
     if encrypted { client.build() } else { client.tls_certs_only([]).build() }
 }
 
-/// What an answer means; a fault where it is none of the sandbox itself.
-fn parse(status: StatusCode, body: &[u8]) -> Result<Reply, Fault> {
+/// What an answer means; what was missed where it is none of the sandbox itself.
+fn parse(status: StatusCode, body: &[u8]) -> Result<Reply, Missed> {
     if status == StatusCode::OK {
         let success = serde_json::from_slice::<Success>(body);
-        return success.map(Ok).map_err(|error| odd(&format_args!("something that is no reply: {error}")));
+        return success
+            .map(Ok)
+            .map_err(|error| Missed::lost(odd(&format_args!("something that is no reply: {error}"))));
     }
-    if let Ok(failure) = serde_json::from_slice::<Failure>(body) {
-        return Ok(Err(Box::new(failure)));
+    match serde_json::from_slice::<Failure>(body) {
+        Ok(failure) if failure.error.kind == Kind::Busy => return Err(Missed::not_started(failure.error)),
+        Ok(failure) => return Ok(Err(Box::new(failure))),
+        Err(_) => {}
     }
     /// What the service says of a request that it cannot serve.
     #[derive(Deserialize)]
@@ -220,22 +293,25 @@ fn parse(status: StatusCode, body: &[u8]) -> Result<Reply, Fault> {
     match status {
         StatusCode::UNAUTHORIZED => {
             let fault = Fault::new(Kind::Sandbox, "it does not take the key");
-            Err(Fault { class: Class::Forbidden, ..fault }.hint("set `SANDBOX_API_KEY` here to the same key as there"))
+            let fault = Fault { class: Class::Forbidden, ..fault };
+            Err(Missed::not_started(fault.hint("set `SANDBOX_API_KEY` here to the same key as there")))
         }
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::TOO_MANY_REQUESTS => {
-            Err(Fault::new(Kind::Busy, "too many requests").hint("try again later"))
+            Err(Missed::not_started(Fault::new(Kind::Busy, "too many requests").hint("try again later")))
         }
         StatusCode::PAYLOAD_TOO_LARGE => {
             let limit = problem.as_ref().ok().and_then(|told| told.limit).unwrap_or(Limit::Input);
             Ok(Err(Box::new(Failure::before(Fault::limit(limit, detail("the request is too large"))))))
         }
-        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => Err(odd(&format_args!("{status}"))
-            .hint("look at `SANDBOX_ENDPOINT`: a sandbox of LiteAgent has `/v1/run`, which others have not")),
+        StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED => {
+            let hint = "look at `SANDBOX_ENDPOINT`: a sandbox of LiteAgent has `/v1/run`, which others have not";
+            Err(Missed::not_started(odd(&format_args!("{status}")).hint(hint)))
+        }
         status if status.is_client_error() => {
             let fault = Fault::new(Kind::Request, detail(&format!("it answered {status}")));
-            Err(Fault { hint: problem.ok().and_then(|told| told.hint), ..fault })
+            Err(Missed::decided(Fault { hint: problem.ok().and_then(|told| told.hint), ..fault }))
         }
-        status => Err(odd(&format_args!("{status}"))),
+        status => Err(Missed::lost(odd(&format_args!("{status}")))),
     }
 }
 
