@@ -9,11 +9,8 @@ use serde_json::{Value as Json, json};
 /// How long a session of the crash tests outlives its last heartbeat.
 pub const LEASE: Duration = Duration::from_secs(5);
 
-/// The workflows by name; their effects go to this server.
-///
-/// # Panics
-/// Never: the workflows are well-formed.
-pub fn workflows(server: &str) -> Vec<(&'static str, Arc<Bundle>)> {
+/// The definitions by name; their effects go to this server.
+pub fn definitions(server: &str) -> [(&'static str, Json); 3] {
     let post = |name: &str, more: Json| {
         let mut node = json!({
             "type": "http-request",
@@ -68,18 +65,59 @@ pub fn workflows(server: &str) -> Vec<(&'static str, Arc<Bundle>)> {
         "finally": { "bye": post("bye", json!({})) },
         "outputs": { "note": "{{ child.note }}", "n": "{{ rounds.output }}" },
     });
-    let read = |definition: &Json| -> Definition {
-        serde_json::from_value(definition.clone()).expect("the workflow is well-formed")
+    [("chain", chain), ("items", items), ("parent", parent)]
+}
+
+/// Definitions that need more than one process alone has: a sandbox, and somebody who wakes a run that was released.
+pub fn definitions_for_many(server: &str) -> [(&'static str, Json); 2] {
+    let post = |name: &str, needs: &str| {
+        json!({
+            "type": "http-request",
+            "method": "POST",
+            "url": format!("http://{server}/{{{{ sys.run }}}}/{name}"),
+            "needs": needs.split(' ').filter(|need| !need.is_empty()).collect::<Vec<_>>(),
+        })
     };
-    let bundle = |entry: &str, all: &[(&str, &Json)]| {
-        let all: IndexMap<_, _> = all.iter().map(|(name, json)| ((*name).to_owned(), read(json))).collect();
-        Arc::new(Bundle::new(entry, all))
+    let code = json!({
+        "nodes": {
+            "compute": {
+                "type": "code",
+                "language": "javascript",
+                "code": "function main() { let n = 0; for (let i = 1; i <= 100; i++) n += i; return { n } }",
+                "returns": { "n": "integer" },
+                "retry": { "attempts": 20, "backoff": "200ms", "max": "2s" },
+            },
+            "done": post("done", "compute"),
+        },
+        "outputs": { "n": "{{ compute.n }}" },
+    });
+    let pause = json!({
+        "nodes": {
+            "before": post("before", ""),
+            "rest": { "type": "wait", "for": "12s", "needs": ["before"] },
+            "after": post("after", "rest"),
+        },
+        "outputs": { "ok": "{{ after.json.ok }}" },
+    });
+    [("code", code), ("pause", pause)]
+}
+
+/// The workflows by name; their effects go to this server.
+///
+/// # Panics
+/// Never: the workflows are well-formed.
+pub fn workflows(server: &str) -> Vec<(&'static str, Arc<Bundle>)> {
+    let read = |(name, definition): (&str, Json)| -> (String, Definition) {
+        (name.to_owned(), serde_json::from_value(definition).expect("the workflow is well-formed"))
     };
-    vec![
-        ("chain", bundle("chain", &[("chain", &chain)])),
-        ("items", bundle("items", &[("items", &items)])),
-        ("parent", bundle("parent", &[("parent", &parent), ("chain", &chain)])),
-    ]
+    let all = definitions(server).map(read);
+    // Only `parent` starts another one.
+    let needed = |entry: &str, name: &str| name == entry || entry == "parent" && name == "chain";
+    let bundle = |(entry, _): &(&'static str, Json)| {
+        let of_it = all.iter().filter(|(name, _)| needed(entry, name)).cloned().collect::<IndexMap<_, _>>();
+        (*entry, Arc::new(Bundle::new(*entry, of_it)))
+    };
+    definitions(server).iter().map(bundle).collect()
 }
 
 /// A workflow that ends every process which executes it.
@@ -109,6 +147,8 @@ pub fn expected(workflow: &str) -> Json {
     match workflow {
         "chain" => json!({ "note": "200 after 200", "ok": true }),
         "items" => json!({ "all": [200, 400, 600, 800, 1000, 1200], "ok": true }),
+        "code" => json!({ "n": 5_050 }),
+        "pause" => json!({ "ok": true }),
         _ => json!({ "note": "200 after 200", "n": 600 }),
     }
 }

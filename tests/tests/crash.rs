@@ -2,15 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{collections::HashMap, path::Path, process::Stdio, time::Duration};
+use std::{path::Path, process::Stdio, time::Duration};
 
-use liteagent_backends::{Backends, FILE, Reserve, SqliteOptions};
-use liteagent_engine::{
-    event::{Event, Record, RunStatus},
-    store::{RunFilter, RunRow},
-    view::RunView,
+use liteagent_backends::{FILE, Reserve, SqliteOptions};
+use liteagent_engine::{event::RunStatus, view::RunView};
+use liteagent_tests::{
+    books::{self, Books, all_runs},
+    counting::CountingServer,
+    crash,
 };
-use liteagent_tests::{counting::CountingServer, crash};
 use tokio::process::{Child, Command};
 
 /// How many kills one run of the test makes.
@@ -60,9 +60,9 @@ async fn a_killed_process_loses_nothing_and_repeats_nothing_that_finished() {
     let status = worker(folder.path(), &server, batch).wait().await.unwrap();
     assert!(status.success());
 
-    let (runs, lost) = audit(folder.path(), &server).await;
-    println!("{kills} kills, {} batches, {runs} runs, {lost} nodes lost", batch + 1);
-    assert!(lost > 0, "no kill ever hit a node that ran: the test shows nothing");
+    let books = audit(folder.path(), &server).await;
+    println!("{kills} kills, {} batches, {} runs, {} nodes lost", batch + 1, books.runs.len(), books.lost);
+    assert!(books.lost > 0, "no kill ever hit a node that ran: the test shows nothing");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -82,9 +82,9 @@ async fn a_stopped_process_that_wakes_up_cannot_write() {
     assert!(second.wait().await.unwrap().success());
     // The first one sees that it lost its runs, and that all have ended.
     assert!(first.wait().await.unwrap().success());
-    let (runs, lost) = audit(folder.path(), &server).await;
-    assert_eq!(runs, 4);
-    assert!(lost > 0, "the first process ran nodes when it was stopped");
+    let books = audit(folder.path(), &server).await;
+    assert_eq!(books.runs.len(), 4);
+    assert!(books.lost > 0, "the first process ran nodes when it was stopped");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -100,7 +100,7 @@ async fn a_run_that_ends_its_process_poisons_only_itself() {
 
     let backends = liteagent_backends::open(folder.path(), SqliteOptions::default()).await.unwrap();
     let (poison, others): (Vec<_>, Vec<_>) =
-        all_runs(&backends).await.into_iter().partition(|run| run.workflow == "poison");
+        all_runs(&backends.stores).await.into_iter().partition(|run| run.workflow == "poison");
     assert_eq!(others.len(), 4);
     assert!(others.iter().all(|run| run.status == Some(RunStatus::Succeeded)), "{others:#?}");
     let [poison] = poison.as_slice() else { panic!("{poison:#?}") };
@@ -156,81 +156,9 @@ async fn signal(child: &Child, signal: &str) {
     assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
 }
 
-/// Reads every journal and every call, and compares. Gives the number of runs, and of nodes that were lost.
-async fn audit(folder: &Path, server: &CountingServer) -> (usize, u32) {
+/// The books of a folder.
+async fn audit(folder: &Path, server: &CountingServer) -> Books {
     let options = SqliteOptions { reserve: Reserve::NONE, ..SqliteOptions::default() };
     let backends = liteagent_backends::open(folder, options).await.unwrap();
-    let mut calls = server.by_path();
-    let mut lost = 0;
-    let runs = all_runs(&backends).await;
-    let failed: Vec<_> = runs.iter().filter(|run| run.status != Some(RunStatus::Succeeded)).collect();
-    assert!(failed.is_empty(), "every run ends as without kills: {failed:#?}");
-    for run in &runs {
-        lost += audit_run(&backends, run, &mut calls).await;
-    }
-    assert!(calls.is_empty(), "effects of runs that nobody knows: {calls:?}");
-    (runs.len(), lost)
-}
-
-async fn all_runs(backends: &Backends) -> Vec<RunRow> {
-    let mut all: Vec<RunRow> = Vec::new();
-    loop {
-        let filter = RunFilter { before: all.last().map(|run| run.id), limit: 1000, ..RunFilter::default() };
-        let page = backends.stores.journal.runs(filter).await.unwrap();
-        if page.is_empty() {
-            return all;
-        }
-        all.extend(page);
-    }
-}
-
-async fn audit_run(backends: &Backends, run: &RunRow, calls: &mut HashMap<String, Vec<String>>) -> u32 {
-    let stored = backends.stores.journal.read(run.id, 0, usize::MAX >> 1).await.unwrap();
-    let records: Vec<Record> = stored.iter().map(|record| serde_json::from_str(&record.body).unwrap()).collect();
-    for (at, record) in records.iter().enumerate() {
-        assert_eq!(record.seq, at as u64 + 1, "R1: {} has no gap and no double", run.id);
-        let last = at + 1 == records.len();
-        assert_eq!(matches!(record.event, Event::RunEnded { .. }), last, "R2: {}", run.id);
-    }
-    let mut settled: HashMap<&str, u32> = HashMap::new();
-    for record in &records {
-        if let Event::NodeSucceeded { node, .. } | Event::NodeSkipped { node, .. } = &record.event {
-            *settled.entry(node).or_default() += 1;
-        }
-    }
-    assert!(settled.values().all(|count| *count == 1), "a finished node ran again: {settled:?}");
-
-    let view = RunView::of(&records);
-    let end = view.end.as_ref().unwrap();
-    assert_eq!(end.outputs.to_json(), crash::expected(&run.workflow), "{} ends as without kills", run.id);
-
-    let mut lost = 0;
-    for (path, node) in &view.nodes {
-        lost += node.losses;
-        let Some(name) = effect_name(path) else { continue };
-        let keys = calls.remove(&format!("/{}/{name}", run.id)).unwrap_or_default();
-        assert!(!keys.is_empty(), "{path} of {} had no effect", run.id);
-        assert!(
-            keys.len() as u32 <= 1 + node.losses,
-            "{path} of {} acted {} times and was lost {} times",
-            run.id,
-            keys.len(),
-            node.losses
-        );
-        assert!(keys.iter().all(|key| *key == keys[0] && !key.is_empty()), "one idempotency key: {keys:?}");
-    }
-    lost
-}
-
-/// The last part of the URL that the node at a path calls; `None` for nodes that call nothing.
-fn effect_name(path: &str) -> Option<String> {
-    let frame = |container: &str| -> Option<(u32, &str)> {
-        let (index, node) = path.strip_prefix(container)?.strip_prefix('[')?.split_once("].")?;
-        Some((index.parse().ok()?, node))
-    };
-    if let Some((index, node)) = frame("each").or_else(|| frame("rounds")) {
-        return Some(format!("{node}-{}", index + 1));
-    }
-    let name = path.strip_prefix("finally.").unwrap_or(path);
-    (!["note", "each", "child", "rounds"].contains(&name)).then(|| name.to_owned())
+    books::audit(&backends.stores, server).await
 }
