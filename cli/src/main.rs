@@ -8,5 +8,9 @@ use std::process::ExitCode;
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
+    // With huge pages a server that does nothing holds 8 MiB more and a local model 60 MiB, and neither is faster for it. A
+    // kernel that does not know them needs no telling.
+    #[cfg(target_os = "linux")]
+    let _ = nix::sys::prctl::set_thp_disable(true);
     liteagent::run(std::env::args_os())
 }
