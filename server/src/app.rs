@@ -27,7 +27,7 @@ use crate::{
     accounts::{Accounts, Admin, JwtSecret},
     files::{Links, Uploads, is_upload},
     folder::{Folder, Synced, Watched},
-    front::{Front, pass},
+    front::{Front, cross_origin, pass},
     health::{Dependencies, Dependency},
     knowledge::KnowledgeParts,
     limits::{Limiters, Limits},
@@ -101,6 +101,8 @@ pub struct Settings {
     pub is_loopback: bool,
     /// Other names that the server is called by. Default: none.
     pub names: Vec<String>,
+    /// The origins of other sites whose pages may call the server, such as `https://app.example.org`. Default: none.
+    pub origins: Vec<String>,
     /// Proxies that are believed when they say where a request comes from. Default: none.
     pub proxies: Vec<IpNet>,
     /// Whether browsers reach the server over TLS alone. Default: no.
@@ -128,6 +130,7 @@ impl Default for Settings {
             admin: None,
             is_loopback: true,
             names: Vec::new(),
+            origins: Vec::new(),
             proxies: Vec::new(),
             tls: false,
             limits: Limits::default(),
@@ -250,6 +253,7 @@ impl Server {
             .layer(from_fn_with_state(app.settings.body, refuse_large))
             .layer(RequestBodyTimeoutLayer::new(BODY))
             .layer(CompressionLayer::new())
+            .layer(cross_origin(&app.settings.origins))
             .layer(from_fn_with_state(Front::new(&app.settings), pass))
             .layer(from_fn_with_state(app.clone(), metrics::count));
         let router = match traces {

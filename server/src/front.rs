@@ -3,16 +3,18 @@
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
 use axum::{
     extract::{Request, State},
-    http::{Extensions, HeaderMap, HeaderName, HeaderValue, StatusCode, header},
+    http::{Extensions, HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::Next,
     response::{IntoResponse, Response},
 };
 use ipnet::IpNet;
 use liteagent_engine::codes;
+use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::{app::Settings, problem::Problem};
 
@@ -57,6 +59,7 @@ pub(crate) fn network(address: IpAddr) -> IpAddr {
 /// What is known of the ways to this server.
 pub(crate) struct Front {
     names: Vec<String>,
+    origins: Vec<String>,
     is_loopback: bool,
     proxies: Vec<IpNet>,
     tls: bool,
@@ -66,6 +69,7 @@ impl Front {
     pub(crate) fn new(settings: &Settings) -> Arc<Self> {
         Arc::new(Self {
             names: settings.names.iter().map(|name| name.to_lowercase()).collect(),
+            origins: settings.origins.clone(),
             is_loopback: settings.is_loopback,
             proxies: settings.proxies.clone(),
             tls: settings.tls,
@@ -113,13 +117,28 @@ impl Front {
             sent_to(request).is_some_and(|host| host.eq_ignore_ascii_case(authority))
                 || self.names.contains(&name_of(authority))
         });
-        if is_own {
+        if is_own || self.origins.iter().any(|named| named == origin) {
             return Ok(());
         }
         let detail = format!("a page of `{origin}` may not call this server");
         Err(Problem::new(StatusCode::FORBIDDEN, codes::WRONG_ORIGIN, detail)
-            .hint("call it from a page of its own, or from a program, which sends no `Origin`"))
+            .hint("add its origin to `API_ORIGINS`, or to `--origin`, of the server if it is meant to"))
     }
+}
+
+/// Lets pages of these origins read replies, and lets browsers ask before. They are called with a token or a key: cookies stay
+/// with the pages of the server itself.
+pub(crate) fn cross_origin(origins: &[String]) -> CorsLayer {
+    let origins = origins.to_vec();
+    let asked = [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+    let sent = ["authorization", "content-type", "idempotency-key", "last-event-id", "x-request-id", "traceparent"];
+    let read = ["location", "retry-after", "ratelimit", "ratelimit-policy", "x-request-id", "content-disposition"];
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::predicate(move |origin, _| origins.iter().any(|named| named == origin)))
+        .allow_methods(asked)
+        .allow_headers(sent.map(HeaderName::from_static))
+        .expose_headers(read.map(HeaderName::from_static))
+        .max_age(Duration::from_hours(1))
 }
 
 /// The host and port that a request was sent to.

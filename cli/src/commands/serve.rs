@@ -63,6 +63,10 @@ pub(crate) struct Serve {
     #[arg(long = "name", env = "API_NAMES", value_delimiter = ',', value_parser = access::name, value_name = "NAME",
         hide_env_values = true)]
     names: Vec<String>,
+    /// The origin of another site whose pages may call the server, such as `https://app.example.org`; may be given several times
+    #[arg(long = "origin", env = "API_ORIGINS", value_delimiter = ',', value_parser = access::origin,
+        value_name = "ORIGIN", hide_env_values = true)]
+    origins: Vec<String>,
     /// A proxy, or a network of proxies, that is believed when it says where a request comes from; may be given several times
     #[arg(long = "proxy", env = "API_PROXIES", value_delimiter = ',', value_parser = access::network,
         value_name = "NETWORK", hide_env_values = true)]
@@ -122,6 +126,7 @@ impl Serve {
             admin: access::admin()?,
             is_loopback: self.host.is_loopback(),
             names: self.names.clone(),
+            origins: self.origins.clone(),
             proxies: self.proxies.clone(),
             tls: self.tls,
             retention: project.config.retention.retention(),

@@ -1,4 +1,4 @@
-//! `/hooks`: requests that start runs.
+//! `/hooks`: requests that start runs; `/api/webhooks`: which ones.
 
 use std::{sync::Arc, time::Duration};
 
@@ -30,6 +30,7 @@ use crate::{
     workflows::Published,
 };
 
+mod api;
 mod reply;
 mod request;
 mod verify;
@@ -38,7 +39,7 @@ mod verify;
 const LONGEST_ID: usize = 255;
 
 pub(super) fn routes(routes: Routes) -> Routes {
-    routes.add(Access::Open, routes!(hook))
+    api::routes(routes.add(Access::Open, routes!(hook)))
 }
 
 /// Which webhook a path is about.

@@ -74,6 +74,31 @@ async fn other_names_and_other_sites_are_refused_everywhere() {
 }
 
 #[tokio::test]
+async fn pages_of_sites_that_are_named_may_call_and_read() {
+    let site = "https://app.example.org";
+    let world = Installation::new().server_with(|settings| settings.origins = vec![site.to_owned()]).await;
+    let page = |origin: &str, more: &[(&'static str, &str)]| {
+        let more = more.iter().map(|(name, value)| (*name, (*value).to_owned()));
+        Client { headers: [("origin", origin.to_owned())].into_iter().chain(more).collect(), ..Client::developer() }
+    };
+    let read = page(site, &[]).send(&world, "GET /api/runs", Json::Null).await;
+    assert_eq!((read.status.as_u16(), read.headers["access-control-allow-origin"].to_str().unwrap()), (200, site));
+    assert!(!read.headers.contains_key("access-control-allow-credentials"));
+
+    let asks = [("access-control-request-method", "DELETE"), ("access-control-request-headers", "authorization")];
+    let before = page(site, &asks).send(&world, "OPTIONS /api/runs", Json::Null).await;
+    assert_eq!(before.status, 200);
+    assert!(before.headers["access-control-allow-methods"].to_str().unwrap().contains("DELETE"));
+    assert!(before.headers["access-control-allow-headers"].to_str().unwrap().contains("authorization"));
+
+    for other in ["https://app.example.org:8443", "http://app.example.org", "https://evil.example"] {
+        let refused = page(other, &asks).send(&world, "OPTIONS /api/runs", Json::Null).await;
+        assert_eq!((refused.status.as_u16(), &*code(&refused)), (403, "LA4113"), "{other}");
+        assert!(!refused.headers.contains_key("access-control-allow-origin"), "{other}");
+    }
+}
+
+#[tokio::test]
 async fn signing_in_is_tried_only_so_often() {
     let world = Installation::new().server().await;
     for _ in 0..30 {

@@ -5,6 +5,7 @@ use std::{fs, io, net::IpAddr, path::Path};
 use ipnet::IpNet;
 use liteagent_engine::codes;
 use liteagent_server::{Admin, JwtSecret, Server};
+use url::Url;
 
 use crate::{
     config::{keys::refused, setting},
@@ -92,6 +93,18 @@ pub(super) fn name(text: &str) -> Result<String, String> {
     Err(format!("expected a name such as `agents.example.org`, without scheme and port, found `{text}`"))
 }
 
+/// The origin of a page, as browsers write it.
+pub(super) fn origin(text: &str) -> Result<String, String> {
+    let wrong = || format!("expected an origin such as `https://app.example.org`, without a path, found `{text}`");
+    let url = Url::parse(text).map_err(|_| wrong())?;
+    let origin = url.origin().ascii_serialization();
+    // A star is part of no name, and stands for none here.
+    let is_one = matches!(url.scheme(), "http" | "https")
+        && !origin.contains('*')
+        && origin.eq_ignore_ascii_case(text.trim_end_matches('/'));
+    if is_one { Ok(origin) } else { Err(wrong()) }
+}
+
 /// A network, or one address.
 pub(super) fn network(text: &str) -> Result<IpNet, String> {
     text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).map_err(|_| {
@@ -127,6 +140,13 @@ mod tests {
         assert!(name("agents.example.org").is_ok());
         for wrong in ["", "https://agents.example.org", "agents.example.org:443"] {
             assert!(name(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(origin("https://App.example.org/").unwrap(), "https://app.example.org");
+        assert_eq!(origin("http://localhost:3000").unwrap(), "http://localhost:3000");
+        for wrong in
+            ["*", "null", "app.example.org", "https://app.example.org/page", "https://*.example.org/", "file:///x"]
+        {
+            assert!(origin(wrong).is_err(), "{wrong}");
         }
         assert_eq!(network("10.0.0.1").unwrap().to_string(), "10.0.0.1/32");
         assert_eq!(network("10.0.0.0/8").unwrap().to_string(), "10.0.0.0/8");
