@@ -9,6 +9,7 @@ use liteagent_engine::{
     engine::{Engine, EngineConfig, EngineError, Observer, Observers},
     error::Code,
     id::RunId,
+    queue::QueueError,
     store::{Files, MemoryStore, StoreError, StoredHistory, Stores},
     time::SystemClock,
     units::Duration,
@@ -220,6 +221,12 @@ impl From<StoreError> for Failure {
     }
 }
 
+impl From<QueueError> for Failure {
+    fn from(error: QueueError) -> Self {
+        Self::platform(error.code(), error.to_string()).hint(error.hint())
+    }
+}
+
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         let usage = |code: Code| Self::usage(code, error.to_string());
@@ -259,6 +266,7 @@ impl From<EngineError> for Failure {
             }
             EngineError::UnknownNode(_) => usage(codes::UNKNOWN_NAME).hint("give the id of a node of the workflow"),
             EngineError::Store(error) => error.clone().into(),
+            EngineError::Queue(error) => error.clone().into(),
             EngineError::Plan(_) | EngineError::Stuck(_) => Self::platform(codes::RUN_STUCK, error.to_string()),
         }
     }

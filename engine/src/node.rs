@@ -184,6 +184,8 @@ pub struct Example {
 pub const ANSWER: &str = "answer";
 /// The node type that answers the request of a webhook.
 pub const WEBHOOK_REPLY: &str = "webhook-reply";
+/// The node type that puts documents into a knowledge base: a workflow with one indexes.
+pub const VECTOR_UPSERT: &str = "vector-upsert";
 
 /// Where a node type stands in the documentation.
 #[derive(

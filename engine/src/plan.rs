@@ -15,7 +15,8 @@ use crate::{
     definition::{Budget, Concurrency, Durability, NodeBudget, OnError, OnLost, Retry, WhenFull},
     event::Handler,
     id::Digest,
-    node::{Container, Effect, ErasedNode},
+    node::{Container, Effect, ErasedNode, VECTOR_UPSERT},
+    queue::Group,
     template::{Reads, Reference, Template, TemplateTree},
     types::Type,
     units::{Duration, Millis},
@@ -251,6 +252,14 @@ pub struct ScopeRead {
     pub up: u32,
     /// Its position there.
     pub node: NodeIx,
+}
+
+impl Plan {
+    /// The queue that runs of the workflow wait in: those that put documents into knowledge bases have one of their own.
+    pub fn group(&self) -> Group {
+        let mut nodes = self.bodies.iter().flat_map(|body| body.graph.node_weights());
+        if nodes.any(|node| &*node.kind == VECTOR_UPSERT) { Group::Indexing } else { Group::Workflow }
+    }
 }
 
 impl Body {

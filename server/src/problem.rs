@@ -259,6 +259,9 @@ impl From<EngineError> for Problem {
                 Self::invalid(codes::UNKNOWN_NAME, detail).hint("give the id of a node of the workflow")
             }
             EngineError::Store(error) => error.into(),
+            EngineError::Queue(error) => {
+                Self::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), detail).hint(error.hint())
+            }
             EngineError::Plan(_) | EngineError::Stuck(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, codes::RUN_STUCK, detail)
             }

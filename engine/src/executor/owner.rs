@@ -323,7 +323,8 @@ impl Owner {
             let since = *self.idle_since.get_or_insert(now);
             let hold = self.engine.hold.millis();
             let soon = self.state.next_due().is_some_and(|due| due - now <= hold);
-            let child = self.state.has_children() && now - since < hold;
+            // Its children may wait for its place.
+            let child = self.state.has_children() && now - since < hold && !self.engine.is_crowded();
             if !soon && !child && self.detached.is_none() {
                 return self.release().await;
             }

@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 pub(crate) use super::live::Wanted;
 use super::{
-    StreamEvent, StreamId, StreamItem,
+    Piece, Screen, StreamEvent, StreamId, StreamItem,
     live::{Live, Out, Up},
 };
 use crate::{
@@ -71,7 +71,17 @@ struct State {
     floor: StreamId,
     items: VecDeque<(StreamId, StreamEvent)>,
     bytes: usize,
+    /// What is known where the run is executed.
     live: Option<Live>,
+    /// What is known where another process executes it, and says what it shows.
+    mirror: Option<Mirror>,
+}
+
+/// What another process shows of a run that it executes.
+struct Mirror {
+    /// Who gives it out.
+    source: u64,
+    screen: Screen,
 }
 
 /// What a channel has for a reader.
@@ -94,7 +104,7 @@ impl Channel {
                 live.apply(record, &mut out);
             }
             live.seq = seq;
-            let had = state.live.replace(live).is_some();
+            let had = state.live.replace(live).is_some() | state.mirror.take().is_some();
             (state.seq, state.n) = (seq, u64::from(seq > 0));
             // Readers have what an older owner gave out, and so has the parent.
             state.items.clear();
@@ -188,17 +198,67 @@ impl Channel {
         });
     }
 
-    /// The newest record that is known here to be durable; `None` while nobody here owned the run.
+    /// The newest record that is known here to be durable; `None` while nobody here owned the run or heard of it.
     pub(super) fn seq(&self) -> Option<Seq> {
         let state = self.lock();
-        state.live.as_ref().map(|_| state.seq)
+        state.is_known().then_some(state.seq)
+    }
+
+    /// The newest record of which this process, which executes the run, has said that it is durable.
+    pub(crate) fn durable_seq(&self) -> Seq {
+        self.lock().seq
+    }
+
+    /// What another process must know that has everything up to a place, or nothing; `None` when that is nothing. Means
+    /// nothing where the run shows no texts.
+    pub(crate) fn piece(&self, source: u64, after: Option<StreamId>) -> Option<Piece> {
+        let followed = after.map(|after| (after, self.look(after)));
+        if let Some((after, Look::Next { items, until })) = followed {
+            return (until != after).then_some(Piece { source, after: Some(after), until, events: items });
+        }
+        self.lock().live.as_ref()?;
+        let (events, until) = self.everything(0);
+        Some(Piece { source, after: None, until, events: events.into_iter().map(|event| (until, event)).collect() })
+    }
+
+    /// Shows what another process shows of the run, which this one does not execute. `false` when something is missing
+    /// before it: everything must be asked for.
+    pub(super) fn reflect(&self, piece: &Piece) -> bool {
+        let mut state = self.lock();
+        let stands = StreamId { seq: state.seq, n: state.n };
+        let is_same = state.mirror.as_ref().is_some_and(|mirror| mirror.source == piece.source);
+        if is_same && piece.until <= stands {
+            // Another reader in this process has heard it as well.
+            return true;
+        }
+        match piece.after {
+            None => {
+                let mut mirror = Mirror { source: piece.source, screen: Screen::default() };
+                piece.events.iter().for_each(|(_, event)| mirror.screen.apply(event));
+                state.items.clear();
+                (state.bytes, state.live, state.floor) = (0, None, piece.until);
+                state.mirror = Some(mirror);
+            }
+            Some(after) if is_same && after == stands => {
+                for (id, event) in &piece.events {
+                    if let Some(mirror) = &mut state.mirror {
+                        mirror.screen.apply(event);
+                    }
+                    state.keep(*id, event.clone());
+                }
+            }
+            Some(_) => return false,
+        }
+        (state.seq, state.n) = (piece.until.seq, piece.until.n);
+        self.changed.send_replace(());
+        true
     }
 
     /// What follows after a place.
     pub(super) fn look(&self, after: StreamId) -> Look {
         let state = self.lock();
         let until = StreamId { seq: state.seq, n: state.n };
-        if state.live.is_none() || after.n == 0 && after.seq > 0 || after < state.floor || after > until {
+        if !state.is_known() || after.n == 0 && after.seq > 0 || after < state.floor || after > until {
             return Look::Missed;
         }
         let items = state.items.iter().filter(|(id, _)| *id > after).cloned().collect();
@@ -209,12 +269,14 @@ impl Channel {
     /// then.
     pub(super) fn everything(&self, complete: usize) -> (Vec<StreamEvent>, StreamId) {
         let state = self.lock();
-        let events = state.live.as_ref().map(|live| live.everything(complete)).unwrap_or_default();
+        let live = state.live.as_ref().map(|live| live.everything(complete));
+        let mirrored = || state.mirror.as_ref().map(|mirror| mirror.screen.everything(complete));
+        let events = live.or_else(mirrored).unwrap_or_default();
         (events, StreamId { seq: state.seq, n: state.n })
     }
 
     /// Tells when something changes.
-    pub(super) fn changes(&self) -> watch::Receiver<()> {
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
@@ -226,7 +288,14 @@ impl Channel {
 impl State {
     fn push(&mut self, event: StreamEvent) {
         self.n += 1;
-        let id = StreamId { seq: self.seq, n: self.n };
+        self.keep(StreamId { seq: self.seq, n: self.n }, event);
+    }
+
+    fn is_known(&self) -> bool {
+        self.live.is_some() || self.mirror.is_some()
+    }
+
+    fn keep(&mut self, id: StreamId, event: StreamEvent) {
         self.bytes += size(&event);
         self.items.push_back((id, event));
         while self.items.len() > MOST_ITEMS || self.bytes > MOST_BYTES {
