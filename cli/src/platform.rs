@@ -6,7 +6,7 @@ use liteagent_backends::{Backends, SqliteOptions};
 use liteagent_engine::{
     capability::{Capabilities, Secrets, WatchedModels, Watcher, Watchers, how_to_set, model::Models},
     codes,
-    engine::{Engine, EngineConfig, EngineError, Observer, Observers},
+    engine::{Engine, EngineConfig, EngineError, Fleet, Observer, Observers},
     error::Code,
     id::RunId,
     queue::QueueError,
@@ -91,9 +91,9 @@ impl Platform {
         Self::with(project, silent(), Watch::of(observer), None, open_stores(project).await?).await
     }
 
-    /// The same, where others watch, and nothing is shown.
-    pub(crate) async fn watched(project: &Project, watch: Watch) -> Result<Self, Failure> {
-        Self::with(project, silent(), watch, None, open_stores(project).await?).await
+    /// The same, where others watch, nothing is shown, and the process may be one among others.
+    pub(crate) async fn watched(project: &Project, watch: Watch, fleet: Option<Fleet>) -> Result<Self, Failure> {
+        Self::among(project, silent(), watch, None, fleet, open_stores(project).await?).await
     }
 
     /// The same over stores that end with the process; nothing is shown.
@@ -115,6 +115,17 @@ impl Platform {
         progress: Arc<Progress>,
         watch: Watch,
         alone: Option<RunId>,
+        backends: Backends,
+    ) -> Result<Self, Failure> {
+        Self::among(project, progress, watch, alone, None, backends).await
+    }
+
+    async fn among(
+        project: &Project,
+        progress: Arc<Progress>,
+        watch: Watch,
+        alone: Option<RunId>,
+        fleet: Option<Fleet>,
         backends: Backends,
     ) -> Result<Self, Failure> {
         let Backends { stores, files, kv } = backends;
@@ -152,7 +163,7 @@ impl Platform {
             observer: Some(observer),
             hold: HOLD,
             quarantine: Some(Arc::new(Ward)),
-            fleet: None,
+            fleet,
         };
         let engine = match alone {
             Some(run) => Engine::open_alone(config, run).await?,

@@ -129,20 +129,25 @@ impl Inner {
     ) {
         let channel = self.hub.open(run);
         let mut changes = channel.changes();
-        let source = rand::random();
-        let (mut after, mut seq): (Option<StreamId>, _) = (None, 0);
+        let (mut after, mut seq, mut is_anew): (Option<StreamId>, _, _) = (None, 0, false);
         loop {
             changes.mark_unchanged();
             // Looked at first: what happens later is found by one more look.
             let is_over = end.borrow_and_update().is_some() || end.has_changed().is_err();
-            if let Some(piece) = channel.piece(source, after) {
+            // Those who have something go on from there; then those who have nothing get everything.
+            let next = channel.piece(after);
+            let everything = if is_anew && after.is_some() { channel.piece(None) } else { None };
+            let told = next.is_some() || everything.is_some();
+            for piece in next.into_iter().chain(everything) {
                 after = Some(piece.until);
                 seq = piece.until.seq;
                 publish(&fleet, Wake::Piece(run, Arc::new(piece))).await;
-            } else if channel.durable_seq() > seq {
+            }
+            if !told && (is_anew || channel.durable_seq() > seq) {
                 seq = channel.durable_seq();
                 publish(&fleet, Wake::Record(run, seq)).await;
             }
+            is_anew = false;
             if is_over || !self.audience.is_watched(run, self.clock.now()) {
                 break;
             }
@@ -150,7 +155,7 @@ impl Inner {
                 _ = changes.changed() => {}
                 // An error means that the run's task is gone.
                 _ = end.changed() => {}
-                () = anew.notified() => (after, seq) = (None, 0),
+                () = anew.notified() => is_anew = true,
             }
         }
         self.audience.told(run);

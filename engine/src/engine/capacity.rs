@@ -31,7 +31,11 @@ impl Engine {
     /// # Errors
     /// When the store fails, or the queue cannot be used; that is logged once, when it begins.
     pub async fn poll(&self) -> Result<usize, EngineError> {
-        self.inner.poll().await
+        let found = self.inner.poll().await?;
+        if let Some(observer) = &self.inner.observer {
+            observer.reconciled(self.inner.clock.now());
+        }
+        Ok(found)
     }
 }
 

@@ -194,7 +194,7 @@ impl Owner {
     ) -> Result<Self, OwnerError> {
         let mut state = RunState::default();
         state.apply(&plan, first);
-        let outlet = stream::outlet(&engine, &plan, run, parent.as_ref(), first.seq, &[]);
+        let outlet = stream::outlet(&engine, &plan, run, parent.as_ref(), (epoch, first.seq), &[]);
         let owner = engine.session;
         let alone = engine.alone.is_some();
         let mut this = Self::new(engine, plan, run, state, Arc::default(), outlet);
@@ -209,7 +209,7 @@ impl Owner {
         let mut state = RunState::default();
         state.apply(&plan, &prepared.first);
         let run = prepared.run.id;
-        let outlet = stream::outlet(&engine, &plan, run, None, 0, &[]);
+        let outlet = stream::outlet(&engine, &plan, run, None, (0, 0), &[]);
         let mut owner = Self::new(engine, plan, run, state, Arc::default(), outlet);
         owner.pending.records.extend(prepared.run.records.iter().cloned());
         owner.pending.blobs.extend(prepared.blobs);

@@ -63,7 +63,7 @@ impl Owner {
 
         let plan = engine.plan(&taken.row.digest, &taken.row.workflow).await?;
         let (parent, seq) = (taken.row.parent, records.last().map_or(0, |last| last.seq));
-        let outlet = stream::outlet(&engine, &plan, run, parent.as_ref(), seq, &records);
+        let outlet = stream::outlet(&engine, &plan, run, parent.as_ref(), (taken.epoch, seq), &records);
         let state = replay::fold(&plan, records)?;
         let mut owner = Self::new(engine, plan, run, state, wake, outlet);
         owner.parent = parent;

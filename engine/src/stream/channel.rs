@@ -63,6 +63,8 @@ pub(crate) struct Channel {
 struct State {
     /// Counts the owners: what an older one gives out comes too late.
     owner: u64,
+    /// The epoch of the newest owner, here or in another process.
+    epoch: u64,
     /// The newest durable record.
     seq: Seq,
     /// The newest thing after it; a record itself is the first.
@@ -73,15 +75,8 @@ struct State {
     bytes: usize,
     /// What is known where the run is executed.
     live: Option<Live>,
-    /// What is known where another process executes it, and says what it shows.
-    mirror: Option<Mirror>,
-}
-
-/// What another process shows of a run that it executes.
-struct Mirror {
-    /// Who gives it out.
-    source: u64,
-    screen: Screen,
+    /// What another process shows that executes it.
+    mirror: Option<Screen>,
 }
 
 /// What a channel has for a reader.
@@ -94,9 +89,17 @@ pub(super) enum Look {
 
 impl Channel {
     /// Lets an owner of the run give out what happens. `records` is the journal so far.
-    pub(crate) fn own(&self, plan: &Arc<Plan>, parent: Option<&Parent>, seq: Seq, records: &[Record]) -> u64 {
+    pub(crate) fn own(
+        &self,
+        plan: &Arc<Plan>,
+        parent: Option<&Parent>,
+        epoch: u64,
+        seq: Seq,
+        records: &[Record],
+    ) -> u64 {
         let mut state = self.lock();
         state.owner += 1;
+        state.epoch = epoch;
         if state.live.as_ref().is_none_or(|live| live.seq != seq) {
             let mut live = Live::new(plan.clone(), parent.cloned());
             let mut out = Out::default();
@@ -211,14 +214,17 @@ impl Channel {
 
     /// What another process must know that has everything up to a place, or nothing; `None` when that is nothing. Means
     /// nothing where the run shows no texts.
-    pub(crate) fn piece(&self, source: u64, after: Option<StreamId>) -> Option<Piece> {
+    pub(crate) fn piece(&self, after: Option<StreamId>) -> Option<Piece> {
+        let epoch = {
+            let state = self.lock();
+            state.live.as_ref().map(|_| state.epoch)?
+        };
         let followed = after.map(|after| (after, self.look(after)));
         if let Some((after, Look::Next { items, until })) = followed {
-            return (until != after).then_some(Piece { source, after: Some(after), until, events: items });
+            return (until != after).then_some(Piece { epoch, after: Some(after), until, events: items });
         }
-        self.lock().live.as_ref()?;
         let (events, until) = self.everything(0);
-        Some(Piece { source, after: None, until, events: events.into_iter().map(|event| (until, event)).collect() })
+        Some(Piece { epoch, after: None, until, events: events.into_iter().map(|event| (until, event)).collect() })
     }
 
     /// Shows what another process shows of the run, which this one does not execute. `false` when something is missing
@@ -226,23 +232,23 @@ impl Channel {
     pub(super) fn reflect(&self, piece: &Piece) -> bool {
         let mut state = self.lock();
         let stands = StreamId { seq: state.seq, n: state.n };
-        let is_same = state.mirror.as_ref().is_some_and(|mirror| mirror.source == piece.source);
-        if is_same && piece.until <= stands {
-            // Another reader in this process has heard it as well.
+        let is_same = state.mirror.is_some() && state.epoch == piece.epoch;
+        if piece.epoch < state.epoch || is_same && piece.until <= stands {
+            // It comes from an owner that does not know yet that it lost the run, or another reader here has heard it.
             return true;
         }
         match piece.after {
             None => {
-                let mut mirror = Mirror { source: piece.source, screen: Screen::default() };
-                piece.events.iter().for_each(|(_, event)| mirror.screen.apply(event));
+                let mut screen = Screen::default();
+                piece.events.iter().for_each(|(_, event)| screen.apply(event));
                 state.items.clear();
-                (state.bytes, state.live, state.floor) = (0, None, piece.until);
-                state.mirror = Some(mirror);
+                (state.bytes, state.live, state.floor, state.epoch) = (0, None, piece.until, piece.epoch);
+                state.mirror = Some(screen);
             }
             Some(after) if is_same && after == stands => {
                 for (id, event) in &piece.events {
                     if let Some(mirror) = &mut state.mirror {
-                        mirror.screen.apply(event);
+                        mirror.apply(event);
                     }
                     state.keep(*id, event.clone());
                 }
@@ -270,7 +276,7 @@ impl Channel {
     pub(super) fn everything(&self, complete: usize) -> (Vec<StreamEvent>, StreamId) {
         let state = self.lock();
         let live = state.live.as_ref().map(|live| live.everything(complete));
-        let mirrored = || state.mirror.as_ref().map(|mirror| mirror.screen.everything(complete));
+        let mirrored = || state.mirror.as_ref().map(|mirror| mirror.everything(complete));
         let events = live.or_else(mirrored).unwrap_or_default();
         (events, StreamId { seq: state.seq, n: state.n })
     }

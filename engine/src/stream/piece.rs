@@ -8,8 +8,8 @@ use super::{StreamEvent, StreamId};
 /// missing asks for everything.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Piece {
-    /// Who gives it out. Pieces of two sources do not follow on each other.
-    pub source: u64,
+    /// The epoch of the owner that shows it. What an older one shows comes too late.
+    pub epoch: u64,
     /// The place that it follows on; `None` when it is everything that holds so far.
     pub after: Option<StreamId>,
     /// The place that a reader has reached with it. Its `seq` is the newest durable record.

@@ -7,6 +7,7 @@ use liteagent_engine::queue::QueueRules;
 pub use self::{
     address::{RedisAddress, RedisMode},
     queue::RedisQueue,
+    roster::RedisRoster,
     wakes::RedisWakes,
 };
 
@@ -14,6 +15,7 @@ mod address;
 mod connect;
 mod link;
 mod queue;
+mod roster;
 mod scripts;
 mod wakes;
 mod wire;
