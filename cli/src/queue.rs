@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use liteagent_engine::{
     codes,
     engine,
-    queue::{Group, Queue, Roster, Wakes},
+    queue::{Group, Queue, Rates, Roster, Wakes},
 };
-use liteagent_queue::{RedisAddress, RedisOptions, RedisQueue, RedisRoster, RedisWakes};
+use liteagent_queue::{RedisAddress, RedisOptions, RedisQueue, RedisRates, RedisRoster, RedisWakes};
 use liteagent_server::{Dependency, Fleet};
 
 use crate::{config::setting, failure::Failure};
@@ -36,6 +36,7 @@ pub(crate) struct Between {
     wakes: Arc<dyn Wakes>,
     /// Who works.
     pub(crate) roster: Arc<dyn Roster>,
+    rates: Arc<dyn Rates>,
 }
 
 impl Between {
@@ -49,6 +50,7 @@ impl Between {
         Ok(Some(Self {
             wakes: Arc::new(RedisWakes::new(&options)?),
             roster: Arc::new(RedisRoster::new(&options)?),
+            rates: Arc::new(RedisRates::new(&options)?),
             queue: Arc::new(RedisQueue::connect(options).await?),
         }))
     }
@@ -74,7 +76,7 @@ impl Between {
 
     /// As the server shows it.
     pub(crate) fn shown(&self) -> Fleet {
-        Fleet { queue: self.queue.clone(), roster: self.roster.clone() }
+        Fleet { queue: self.queue.clone(), roster: self.roster.clone(), rates: self.rates.clone() }
     }
 }
 

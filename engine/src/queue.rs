@@ -8,7 +8,8 @@
 //! * `fair.rs`: whose turn it is;
 //! * `memory.rs`: the queue of one process;
 //! * `wakes.rs`: telling others at once that something happened; lossy;
-//! * `roster.rs`: which workers are there.
+//! * `roster.rs`: which workers are there;
+//! * `rates.rs`: rates that several processes count together.
 //!
 //! One conformance suite (`crate::testing::conformance::queue`) says what each sentence here means.
 
@@ -20,6 +21,7 @@ pub use self::{
     error::QueueError,
     job::{Back, DeadLetter, Depth, Group, Job, Leased, Pointer},
     memory::MemoryQueue,
+    rates::{Rate, Rates},
     roster::{GONE, MemoryRoster, Roster, WorkerInfo, in_order},
     wakes::{LocalWakes, Wake, WakeListener, WakeTopic, Wakes},
 };
@@ -29,6 +31,7 @@ mod error;
 mod fair;
 mod job;
 mod memory;
+mod rates;
 mod roster;
 mod wakes;
 

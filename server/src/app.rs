@@ -225,7 +225,7 @@ impl Server {
         let workflows = Workflows::open(store.clone(), stores.clone(), registry, clock.clone()).await?;
         let accounts = Accounts::new(store.clone(), clock.clone(), &settings);
         let first_owner_link = accounts.first_owner(settings.admin.as_ref()).await?.map(Arc::from);
-        let limits = Limiters::new(settings.limits, clock.clone());
+        let limits = Limiters::new(settings.limits, clock.clone(), fleet.as_ref().map(|fleet| fleet.rates.clone()));
         let app = Arc::new(App {
             engine,
             stores,

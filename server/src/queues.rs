@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use liteagent_engine::{
     codes,
-    queue::{DeadLetter, Depth, Group, Pointer, Queue, QueueError, Roster, WorkerInfo},
+    queue::{DeadLetter, Depth, Group, Pointer, Queue, QueueError, Rates, Roster, WorkerInfo},
     time::iso,
 };
 use serde::{Deserialize, Serialize};
@@ -31,6 +31,8 @@ pub struct Fleet {
     pub queue: Arc<dyn Queue>,
     /// Who works.
     pub roster: Arc<dyn Roster>,
+    /// Counts what callers send to all servers.
+    pub rates: Arc<dyn Rates>,
 }
 
 pub(crate) fn routes(routes: Routes) -> Routes {

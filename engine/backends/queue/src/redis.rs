@@ -7,6 +7,7 @@ use liteagent_engine::queue::QueueRules;
 pub use self::{
     address::{RedisAddress, RedisMode},
     queue::RedisQueue,
+    rates::RedisRates,
     roster::RedisRoster,
     wakes::RedisWakes,
 };
@@ -15,6 +16,7 @@ mod address;
 mod connect;
 mod link;
 mod queue;
+mod rates;
 mod roster;
 mod scripts;
 mod wakes;
