@@ -21,6 +21,7 @@ pub use self::{
     quarantine::Quarantine,
     settle::{OpenWait, RunEnd, Settled},
     start::Start,
+    steps::StepDone,
 };
 pub(crate) use self::{
     hold::holds,
@@ -53,6 +54,7 @@ mod observer;
 mod quarantine;
 mod settle;
 mod start;
+mod steps;
 
 /// How many plans are kept compiled.
 const KEPT_PLANS: usize = 256;
@@ -112,6 +114,8 @@ pub(crate) struct Inner {
     /// Runs that this process cannot execute, and why.
     left: Mutex<HashMap<RunId, Arc<OwnerError>>>,
     capacity: OnceLock<Capacity>,
+    /// The steps that run here, of runs that are owned elsewhere.
+    pub(crate) steps: steps::Steps,
     /// Whether runs wait in the queue for room here.
     short: AtomicBool,
 }
@@ -181,9 +185,11 @@ impl Engine {
             queued: Mutex::default(),
             left: Mutex::default(),
             capacity: OnceLock::new(),
+            steps: steps::Steps::default(),
             short: AtomicBool::new(false),
         });
         inner.clone().beat();
+        inner.clone().hear_mail();
         Ok(Self { inner })
     }
 
@@ -198,6 +204,7 @@ impl Engine {
             // An error means that the run's task is gone, which is what is waited for.
             let _ = end.wait_for(Option::is_some).await;
         }
+        self.inner.steps.idle().await;
         Ok(self.inner.stores.journal.close_session(self.inner.session).await?)
     }
 
