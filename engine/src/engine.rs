@@ -21,6 +21,7 @@ pub use self::{
     quarantine::Quarantine,
     settle::{OpenWait, RunEnd, Settled},
     start::Start,
+    steps::StepDone,
 };
 pub(crate) use self::{
     hold::holds,
@@ -59,6 +60,7 @@ mod quarantine;
 mod reconcile;
 mod settle;
 mod start;
+mod steps;
 
 /// How many plans are kept compiled.
 const KEPT_PLANS: usize = 256;
@@ -125,6 +127,8 @@ pub(crate) struct Inner {
     /// Runs that this process cannot execute, and why.
     left: Mutex<HashMap<RunId, Arc<OwnerError>>>,
     capacity: OnceLock<Capacity>,
+    /// The steps that run here, of runs that are owned elsewhere.
+    pub(crate) steps: steps::Steps,
     /// Whether runs wait in the queue for room here.
     short: AtomicBool,
 }
@@ -199,6 +203,7 @@ impl Engine {
             queued: Mutex::default(),
             left: Mutex::default(),
             capacity: OnceLock::new(),
+            steps: steps::Steps::default(),
             short: AtomicBool::new(false),
         });
         inner.clone().beat().await;
@@ -216,6 +221,7 @@ impl Engine {
             // An error means that the run's task is gone, which is what is waited for.
             let _ = end.wait_for(Option::is_some).await;
         }
+        self.inner.steps.idle().await;
         if let Some(pusher) = &self.inner.pusher {
             pusher.finished().await;
         }

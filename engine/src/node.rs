@@ -17,6 +17,7 @@ use crate::{
     definition::NodeMap,
     error::NodeError,
     event::{OnItemError, Wait, Write},
+    queue::Group,
     scope::Scope,
     template::{Compiled, Template},
     units::Millis,
@@ -35,6 +36,9 @@ pub trait Node: Sized + Send + Sync + 'static {
     const TYPE: &'static str;
     /// What the engine, the documentation and the checks need to know.
     const META: NodeMeta;
+    /// Where its nodes wait for a worker when the process that executes their run does not serve this queue, unless they
+    /// say `queue` themselves. `None`: they stay with their run.
+    const QUEUE: Option<Group> = None;
     /// The fields of the node in YAML, with `deny_unknown_fields`.
     type Config: DeserializeOwned + JsonSchema;
     /// What `<id>` holds in templates: always an object.

@@ -171,6 +171,10 @@ pub struct PlanNode {
     pub on_lost: OnLost,
     /// Reuse of earlier outputs.
     pub cache: Option<CachePolicy>,
+    /// Whether it can run in another process than its run.
+    pub may_leave: bool,
+    /// Where it waits for a worker when this process does not serve the queue; `None` when it stays with its run.
+    pub queue: Option<Group>,
     /// From 0 to 9; higher ones start first.
     pub priority: u8,
     /// What it may use of models, with everything inside it.

@@ -1,11 +1,11 @@
-//! The worker of LiteAgent: takes pointers to runs from queues, and executes the runs until they end or wait.
+//! The worker of LiteAgent: takes pointers to runs and steps from queues, executes runs until they end or wait, and runs steps.
 //!
 //! # Layout
 //! * [`Worker`]: takes from each of its queues, looks for runs whose pointers are lost, says that it is there, and stops with
 //!   grace;
 //! * [`WorkerOptions`]: which queues, how much at once, how long stopping may take.
 //!
-//! What it does with a pointer is the engine's: `Engine::work`. What a queue promises stands in `liteagent_engine::queue`.
+//! What it does with a pointer is the engine's: `Engine::work`, `Engine::run_step`. What a queue promises stands in `liteagent_engine::queue`.
 
 use std::{collections::BTreeSet, future::Future, sync::Arc, time::Duration};
 
@@ -201,14 +201,16 @@ async fn all(tasks: &mut JoinSet<()>) {
 /// Does what a job points to.
 async fn work(engine: Engine, job: Job) -> Result<(), BoxDynError> {
     match &job.pointer {
-        Pointer::Run(run) => engine.work(*run).await.map_err(|error| match error {
-            // It may come back.
-            EngineError::Store(StoreError::Failed(_)) => error.into(),
-            error => TryAgain { after: ELSEWHERE, reason: error.to_string() }.into(),
-        }),
-        Pointer::Step { .. } => {
-            let reason = "this release executes no steps apart from their runs".to_owned();
-            Err(TryAgain { after: ELSEWHERE, reason }.into())
-        }
+        Pointer::Run(run) => engine.work(*run).await.map_err(elsewhere),
+        Pointer::Step { .. } => engine.run_step(&job.pointer).await.map(drop).map_err(elsewhere),
+    }
+}
+
+/// When a job comes again, here or elsewhere.
+fn elsewhere(error: EngineError) -> BoxDynError {
+    match error {
+        // The store may come back.
+        EngineError::Store(StoreError::Failed(_)) => error.into(),
+        error => TryAgain { after: ELSEWHERE, reason: error.to_string() }.into(),
     }
 }

@@ -286,7 +286,7 @@ fn worker_of(
         options: WorkerOptions {
             name,
             host,
-            queues: [Group::Workflow, Group::Indexing].into(),
+            queues: Group::ALL.into(),
             concurrency: project.config.limits.capacity().at_once,
             lease: QueueRules::default().lease,
             drain: Duration::from_secs(drain),

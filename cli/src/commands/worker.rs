@@ -46,11 +46,12 @@ enum WorkerVerb {
 
 #[derive(clap::Args)]
 struct Work {
-    /// The queues to take from: `workflow` has runs, `indexing` those that put documents into knowledge bases
-    #[arg(long, env = "WORKER_QUEUES", value_delimiter = ',', default_values_t = [Group::Workflow, Group::Indexing],
-        value_name = "QUEUE", hide_env_values = true)]
+    /// The queues to take from: `workflow` has runs; `indexing` runs that put documents into knowledge bases, and their steps;
+    /// `embedding` steps that compute embeddings; `default` everything else
+    #[arg(long, env = "WORKER_QUEUES", value_delimiter = ',', default_values_t = Group::ALL, value_name = "QUEUE",
+        hide_env_values = true)]
     queues: Vec<Group>,
-    /// How many runs of each queue are executed at once
+    /// How many jobs of each queue are worked on at once
     #[arg(long, env = "WORKER_CONCURRENCY", default_value = "50", value_name = "NUMBER", hide_env_values = true)]
     concurrency: NonZeroU16,
     /// What the worker is called [default: the machine and the process]
@@ -100,7 +101,8 @@ impl Work {
         let platform = Platform::watched(project, watch, Some(between.fleet(queues.iter().copied()))).await?;
         let concurrency = usize::from(self.concurrency.get());
         let waiting = project.config.limits.capacity().waiting;
-        platform.engine.limit(Capacity { at_once: concurrency * queues.len(), waiting });
+        let of_runs = queues.iter().filter(|group| matches!(group, Group::Workflow | Group::Indexing)).count();
+        platform.engine.limit(Capacity { at_once: concurrency * of_runs, waiting });
         let refresh = vault(project, &platform).await?;
         let (name, host) = named(self.name.as_deref());
         let worker = Worker {

@@ -123,8 +123,12 @@ impl Inner {
         let Some(row) = self.stores.journal.run(run).await? else { return Ok(()) };
         let is_free = match row.phase {
             RunPhase::Queued | RunPhase::Waiting => true,
-            // An append of unknown outcome may have made it so: nobody executes it.
-            RunPhase::Running => row.owner == Some(self.session),
+            RunPhase::Running => match row.owner {
+                // An append of unknown outcome may have made it so: nobody executes it.
+                Some(owner) if owner == self.session => true,
+                Some(owner) => !self.stores.journal.is_alive(owner, self.clock.now()).await?,
+                None => true,
+            },
             RunPhase::Held | RunPhase::Ended => false,
         };
         if !is_free || self.is_active(run) {
