@@ -29,6 +29,7 @@ mod logs;
 mod models;
 mod new;
 mod nodes;
+mod queue;
 pub(crate) mod quarantine;
 mod restore;
 pub(crate) mod run;
@@ -39,7 +40,9 @@ mod schema;
 mod search;
 mod secrets;
 mod serve;
+mod server;
 mod test;
+mod worker;
 
 /// What the program is asked to do.
 #[derive(Subcommand)]
@@ -90,6 +93,12 @@ pub(crate) enum Verb {
     Doctor(doctor::Doctor),
     /// Serves workflows, runs and chat through an API, with everything in this process
     Serve(serve::Serve),
+    /// Serves the same API, and lets workers execute the runs
+    Server(server::ServerRole),
+    /// Executes runs that wait in the queues between processes; or lists the workers
+    Worker(worker::WorkerCommand),
+    /// Lists what waits in the queues between processes, and the jobs that nobody could do
+    Queue(queue::QueueCommand),
     /// Lists, sets and deletes the secrets of the vault, and seals them with another key
     Secrets(secrets::SecretsCommand),
     /// Runs untrusted code for others, by HTTP; or builds what code runs in
@@ -124,7 +133,12 @@ pub(crate) enum Verb {
 impl Verb {
     /// Which logs are written when nobody says it.
     pub(crate) fn logs(&self) -> Option<&'static str> {
-        matches!(self, Self::Serve(_)).then_some("warn")
+        let serves = match self {
+            Self::Serve(_) | Self::Server(_) => true,
+            Self::Worker(worker) => worker.works(),
+            _ => false,
+        };
+        serves.then_some("warn")
     }
 
     /// Does it; `server` is what the command line says about one.
@@ -156,6 +170,9 @@ impl Verb {
             Self::Explain(verb) => verb.run(shell),
             Self::Doctor(verb) => verb.run(shell),
             Self::Serve(verb) => verb.run(shell),
+            Self::Server(verb) => verb.run(shell),
+            Self::Worker(verb) => verb.run(shell),
+            Self::Queue(verb) => verb.run(shell),
             Self::Secrets(verb) => verb.run(shell),
             Self::Sandbox(verb) => verb.run(shell),
             Self::Login(verb) => verb.run(shell, server),

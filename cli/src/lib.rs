@@ -12,6 +12,7 @@
 //! * `chat`: what `chat` does
 //! * `platform`: the engine with its stores, as every command that runs something opens it
 //! * `sandbox`: where code runs
+//! * `queue`: the queue between processes
 //! * `remote`: a server that the command line talks to
 
 use std::{ffi::OsString, process::ExitCode};
@@ -45,6 +46,7 @@ mod packages;
 mod platform;
 mod progress;
 mod project;
+mod queue;
 mod remote;
 mod said;
 mod sandbox;

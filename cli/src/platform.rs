@@ -6,9 +6,10 @@ use liteagent_backends::{Backends, SqliteOptions};
 use liteagent_engine::{
     capability::{Capabilities, Secrets, WatchedModels, Watcher, Watchers, how_to_set, model::Models},
     codes,
-    engine::{Engine, EngineConfig, EngineError, Observer, Observers},
+    engine::{Engine, EngineConfig, EngineError, Fleet, Observer, Observers},
     error::Code,
     id::RunId,
+    queue::QueueError,
     store::{Files, MemoryStore, StoreError, StoredHistory, Stores},
     time::SystemClock,
     units::Duration,
@@ -90,9 +91,9 @@ impl Platform {
         Self::with(project, silent(), Watch::of(observer), None, open_stores(project).await?).await
     }
 
-    /// The same, where others watch, and nothing is shown.
-    pub(crate) async fn watched(project: &Project, watch: Watch) -> Result<Self, Failure> {
-        Self::with(project, silent(), watch, None, open_stores(project).await?).await
+    /// The same, where others watch, nothing is shown, and the process may be one among others.
+    pub(crate) async fn watched(project: &Project, watch: Watch, fleet: Option<Fleet>) -> Result<Self, Failure> {
+        Self::among(project, silent(), watch, None, fleet, open_stores(project).await?).await
     }
 
     /// The same over stores that end with the process; nothing is shown.
@@ -114,6 +115,17 @@ impl Platform {
         progress: Arc<Progress>,
         watch: Watch,
         alone: Option<RunId>,
+        backends: Backends,
+    ) -> Result<Self, Failure> {
+        Self::among(project, progress, watch, alone, None, backends).await
+    }
+
+    async fn among(
+        project: &Project,
+        progress: Arc<Progress>,
+        watch: Watch,
+        alone: Option<RunId>,
+        fleet: Option<Fleet>,
         backends: Backends,
     ) -> Result<Self, Failure> {
         let Backends { stores, files, kv } = backends;
@@ -151,7 +163,7 @@ impl Platform {
             observer: Some(observer),
             hold: HOLD,
             quarantine: Some(Arc::new(Ward)),
-            fleet: None,
+            fleet,
         };
         let engine = match alone {
             Some(run) => Engine::open_alone(config, run).await?,
@@ -220,6 +232,12 @@ impl From<StoreError> for Failure {
     }
 }
 
+impl From<QueueError> for Failure {
+    fn from(error: QueueError) -> Self {
+        Self::platform(error.code(), error.to_string()).hint(error.hint())
+    }
+}
+
 impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         let usage = |code: Code| Self::usage(code, error.to_string());
@@ -259,6 +277,7 @@ impl From<EngineError> for Failure {
             }
             EngineError::UnknownNode(_) => usage(codes::UNKNOWN_NAME).hint("give the id of a node of the workflow"),
             EngineError::Store(error) => error.clone().into(),
+            EngineError::Queue(error) => error.clone().into(),
             EngineError::Plan(_) | EngineError::Stuck(_) => Self::platform(codes::RUN_STUCK, error.to_string()),
         }
     }

@@ -160,13 +160,17 @@ fn qdrant(_: &Project, _: &str) -> Result<(), Wrong> {
     failed(knowledge::qdrant().map(drop))
 }
 
+fn queue(_: &Project, _: &str) -> Result<(), Wrong> {
+    failed(crate::queue::address().map(drop))
+}
+
 fn log(_: &Project, _: &str) -> Result<(), Wrong> {
     failed(shell::logging(crate::config::setting, None).map(drop))
 }
 
 fn not_used(_: &Project, _: &str) -> Result<(), Wrong> {
     Err(Wrong::odd(
-        "it is not used: this release keeps everything in SQLite files, and its queue in the process",
+        "it is not used: this release keeps everything in SQLite files",
         "unset it, so that nobody is misled; `LITEAGENT_DATA` says where the files are",
     ))
 }

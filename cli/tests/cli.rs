@@ -10,6 +10,7 @@ mod cli {
     pub(crate) mod docs;
     mod doctor;
     mod eval;
+    pub(crate) mod fleet;
     mod full_disk;
     pub(crate) mod harness;
     mod hostile;

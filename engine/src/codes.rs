@@ -458,6 +458,7 @@ codes! {
     QUEUE_EVICTS = "LA5104": "the queue would throw jobs away";
     QUEUE_OLD = "LA5105": "the queue is too old";
     QUEUE_ADDRESS = "LA5106": "the address of the queue cannot be read";
+    NO_QUEUE = "LA5107": "there is no queue between processes";
 }
 
 /// The title of a code.

@@ -210,6 +210,7 @@ impl Composite {
         NodeSpec {
             type_name: intern(self.name()),
             meta: NodeMeta { effect: Effect::Pure, inline: true, ..NodeMeta::pure(self.def.family, &[]) },
+            queue: None,
             config_schema: self.config_schema.clone(),
             output_schema: self.output_schema.clone(),
             config_in: Arc::new(move |generator| {

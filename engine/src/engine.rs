@@ -4,7 +4,7 @@ use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
 
@@ -21,11 +21,14 @@ pub use self::{
     quarantine::Quarantine,
     settle::{OpenWait, RunEnd, Settled},
     start::Start,
+    steps::StepDone,
 };
 pub(crate) use self::{
     hold::holds,
     start::{Origin, Prepared},
+    audience::{Ears, LOOK},
 };
+use self::{push::Pusher, reconcile::Reconciler, audience::Audience};
 use crate::{
     bundle::Bundle,
     capability::Capabilities,
@@ -37,11 +40,12 @@ use crate::{
     store::{Message, MessageBody, RunPhase, Stores},
     stream::Hub,
     time::Clock,
-    units::Duration,
+    units::{Duration, Millis},
     value::Value,
     view::parse_bundle,
 };
 
+mod audience;
 mod capacity;
 mod error;
 mod fleet;
@@ -49,10 +53,14 @@ mod fork;
 mod hold;
 mod intercept;
 mod leave;
+mod mail;
 mod observer;
+mod push;
 mod quarantine;
+mod reconcile;
 mod settle;
 mod start;
+mod steps;
 
 /// How many plans are kept compiled.
 const KEPT_PLANS: usize = 256;
@@ -96,6 +104,13 @@ pub(crate) struct Inner {
     pub(crate) hold: Duration,
     pub(crate) quarantine: Option<Arc<dyn Quarantine>>,
     pub(crate) fleet: Option<Fleet>,
+    /// Pushes pointers for others; `None` where there are none.
+    pusher: Option<Pusher>,
+    reconciler: tokio::sync::Mutex<Reconciler>,
+    /// When another process last looked for runs whose pointers are lost.
+    reconciled: AtomicI64,
+    /// Who watches runs from elsewhere.
+    audience: Audience,
     /// The only run that this process executes: it is the quarantine.
     pub(crate) alone: Option<RunId>,
     /// What goes out of runs while they go on.
@@ -112,6 +127,8 @@ pub(crate) struct Inner {
     /// Runs that this process cannot execute, and why.
     left: Mutex<HashMap<RunId, Arc<OwnerError>>>,
     capacity: OnceLock<Capacity>,
+    /// The steps that run here, of runs that are owned elsewhere.
+    pub(crate) steps: steps::Steps,
     /// Whether runs wait in the queue for room here.
     short: AtomicBool,
 }
@@ -161,6 +178,7 @@ impl Engine {
         let EngineConfig { registry, stores, caps, clock, observer, hold, quarantine, fleet } = config;
         let session = SessionId::random();
         stores.journal.open_session(session, clock.now()).await?;
+        let pusher = fleet.as_ref().map(|fleet| Pusher::new(fleet.queue.clone()));
         let inner = Arc::new(Inner {
             registry,
             stores,
@@ -171,6 +189,10 @@ impl Engine {
             hold,
             quarantine,
             fleet,
+            pusher,
+            reconciler: tokio::sync::Mutex::default(),
+            reconciled: AtomicI64::new(Millis::MIN / 2),
+            audience: Audience::default(),
             alone,
             hub: Arc::default(),
             session,
@@ -181,9 +203,10 @@ impl Engine {
             queued: Mutex::default(),
             left: Mutex::default(),
             capacity: OnceLock::new(),
+            steps: steps::Steps::default(),
             short: AtomicBool::new(false),
         });
-        inner.clone().beat();
+        inner.clone().beat().await;
         Ok(Self { inner })
     }
 
@@ -197,6 +220,10 @@ impl Engine {
         for mut end in ends {
             // An error means that the run's task is gone, which is what is waited for.
             let _ = end.wait_for(Option::is_some).await;
+        }
+        self.inner.steps.idle().await;
+        if let Some(pusher) = &self.inner.pusher {
+            pusher.finished().await;
         }
         Ok(self.inner.stores.journal.close_session(self.inner.session).await?)
     }
@@ -280,42 +307,6 @@ impl Inner {
         self.active().contains_key(&run)
     }
 
-    /// Until the engine closes: says that it is alive, and looks for what other processes wrote to the runs here.
-    fn beat(self: Arc<Self>) {
-        const EVERY: std::time::Duration = std::time::Duration::from_millis(500);
-        const HEARTBEAT: u32 = 6;
-        let mut closing = self.closing.subscribe();
-        tokio::spawn(async move {
-            for beat in 1_u32.. {
-                tokio::select! {
-                    _ = closing.wait_for(|closing| *closing) => return,
-                    () = tokio::time::sleep(EVERY) => {}
-                }
-                self.fetch_mail().await;
-                if !beat.is_multiple_of(HEARTBEAT) {
-                    continue;
-                }
-                if let Err(error) = self.stores.journal.heartbeat(self.session, self.clock.now()).await {
-                    tracing::warn!(%error, "the heartbeat failed");
-                }
-            }
-        });
-    }
-
-    async fn fetch_mail(&self) {
-        if self.active().is_empty() {
-            return;
-        }
-        match self.stores.journal.mail(self.session).await {
-            Ok(runs) => {
-                let active = self.active();
-                let handles = runs.iter().filter_map(|run| active.get(run));
-                handles.for_each(|handle| handle.wake.notify_one());
-            }
-            Err(error) => tracing::warn!(%error, "the inboxes cannot be read"),
-        }
-    }
-
     /// The compiled workflow of a bundle.
     pub(crate) async fn plan(&self, digest: &Digest, workflow: &str) -> Result<Arc<Plan>, OwnerError> {
         if let Some(plan) = self.known_plan(digest, workflow) {
@@ -357,13 +348,15 @@ impl Inner {
             handle.wake.notify_one();
             return;
         }
-        if self.may_execute(run) {
+        if self.fleet.is_some() {
+            tokio::spawn(self.clone().pass_on(run));
+        } else if self.may_execute(run) {
             self.drive(run, None);
         }
     }
 
-    /// Executes a run in the background.
-    fn drive(self: &Arc<Self>, run: RunId, owner: Option<Box<Owner>>) {
+    /// Executes a run in the background; `None` when it is executed here already.
+    fn drive(self: &Arc<Self>, run: RunId, owner: Option<Box<Owner>>) -> Option<watch::Receiver<Option<Outcome>>> {
         let handle = Arc::new(Handle {
             wake: owner.as_ref().map_or_else(Arc::default, |owner| owner.waker()),
             woken: false.into(),
@@ -373,8 +366,13 @@ impl Inner {
         match self.active().entry(run) {
             Entry::Vacant(place) => drop(place.insert(handle.clone())),
             // Someone woke it at the same moment, and takes it again.
-            Entry::Occupied(there) => return there.get().wake.notify_one(),
+            Entry::Occupied(there) => {
+                there.get().wake.notify_one();
+                return None;
+            }
         }
+        self.tell_watchers(run, handle.end.subscribe());
+        let end = handle.end.subscribe();
         let inner = self.clone();
         let span = tracing::info_span!("run", %run);
         let drive = async move {
@@ -389,10 +387,12 @@ impl Inner {
                 // Someone woke it between its release and now.
                 inner.wake(run);
             }
+            inner.left_run(run);
             handle.end.send_replace(Some(outcome));
             inner.refill().await;
         };
         tokio::spawn(tracing::Instrument::instrument(drive, span));
+        Some(end)
     }
 
     async fn execute(self: &Arc<Self>, run: RunId, mut owner: Option<Box<Owner>>, handle: &Handle) -> Outcome {
@@ -410,7 +410,11 @@ impl Inner {
             };
             match attempt {
                 Ok(Exit::Ended(end)) => return Outcome::Ended(end.map(Arc::from)),
-                Ok(Exit::Released | Exit::Closed) => return Outcome::Released,
+                Ok(Exit::Released) => return Outcome::Released,
+                Ok(Exit::Closed) => {
+                    self.hand_over(run).await;
+                    return Outcome::Released;
+                }
                 Ok(Exit::Lost) | Err(OwnerError::Owned | OwnerError::Held) => return Outcome::Elsewhere,
                 Err(OwnerError::Full(ahead)) => {
                     self.queued().insert(run);

@@ -14,7 +14,7 @@ pub use self::parts::{
 use crate::{
     definition::Limits,
     error::ErrorReport,
-    id::{Digest, RunId, SessionId},
+    id::{Digest, JobId, RunId, SessionId},
     units::Millis,
     usage::Spent,
     value::Value,
@@ -138,6 +138,15 @@ pub enum Event<A = String> {
         /// Where it runs.
         place: Place,
     },
+    /// A process has taken the job of a node, which is lost when that process dies.
+    JobTaken {
+        /// The node.
+        node: A,
+        /// The job.
+        job: JobId,
+        /// The process.
+        session: SessionId,
+    },
     /// A container evaluated what it iterates over and opened its frames.
     ContainerOpened {
         /// The container.
@@ -241,6 +250,9 @@ pub enum Event<A = String> {
         /// What it used of models, as far as that is known: it is when the process gave the run back.
         #[serde(default, skip_serializing_if = "Spent::is_nothing")]
         usage: Spent,
+        /// Whether the process that had taken its job gave that back: nobody died.
+        #[serde(default, skip_serializing_if = "is_false")]
+        handed_over: bool,
     },
     /// A node was stopped because its run or frame ends.
     NodeCancelled {
@@ -398,7 +410,10 @@ impl<A> Event<A> {
                 E::NodeFailed { node: name(node), attempt, error, then, usage, log }
             }
             E::NodeSkipped { node, why } => E::NodeSkipped { node: name(node), why },
-            E::NodeLost { node, attempt, usage } => E::NodeLost { node: name(node), attempt, usage },
+            E::JobTaken { node, job, session } => E::JobTaken { node: name(node), job, session },
+            E::NodeLost { node, attempt, usage, handed_over } => {
+                E::NodeLost { node: name(node), attempt, usage, handed_over }
+            }
             E::NodeCancelled { node, usage } => E::NodeCancelled { node: name(node), usage },
             E::SignalReceived { id, to, payload, by } => E::SignalReceived { id, to, payload, by },
             E::SignalIgnored { id } => E::SignalIgnored { id },

@@ -1,7 +1,9 @@
 //! The shell: takes a run, replays its journal, and then decides, acts and appends until it ends or waits.
 //!
 //! * [`Owner`] is the loop (`owner.rs`); it is the only one that appends to its run. `take.rs` makes a process the owner.
-//! * `act.rs` carries out what [`crate::run::decide`] says, `attempt.rs` runs attempts of nodes, `child.rs` starts runs for them.
+//! * `act.rs` carries out what [`crate::run::decide`] says, `attempt.rs` runs attempts of nodes, `child.rs` starts runs for them,
+//!   `jobs.rs` lets other processes run them; `once.rs` is one attempt, wherever it runs.
+//! * `inbox.rs` journals what others sent to the run.
 //! * `budget.rs` says what happens when a budget is used up.
 //! * `journal.rs` encodes records and makes them durable, `replay.rs` reads them back.
 //! * `stream.rs` gives out what happens.
@@ -12,10 +14,12 @@
 pub(crate) use self::replay::fold;
 pub(crate) use self::{
     budget::refused,
+    beside::shortened,
     journal::{INLINE_BYTES, Outsourced, outsource},
+    once::{attempted, run, stand_in},
     owner::{Exit, Owner, OwnerError, Taking},
     replay::{address, decode, load_payloads, load_records, payloads, read_all},
-    scope::roots,
+    scope::{Names, Sight, roots},
 };
 
 mod act;
@@ -24,7 +28,10 @@ mod beside;
 mod budget;
 mod cache;
 mod child;
+mod inbox;
+mod jobs;
 mod journal;
+mod once;
 mod owner;
 mod policy;
 mod replay;

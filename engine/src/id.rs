@@ -1,4 +1,4 @@
-//! Identifiers: of runs, sessions and bundles.
+//! Identifiers: of runs, sessions, jobs and bundles.
 
 use std::{fmt, str::FromStr};
 
@@ -138,6 +138,32 @@ impl FromStr for SessionId {
     }
 }
 
+/// One dispatch of an attempt of a node; a later one of the same attempt is another.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct JobId(pub Uuid);
+
+impl JobId {
+    /// A fresh id.
+    #[expect(clippy::disallowed_methods, reason = "this is the one place that makes ids of jobs")]
+    pub fn random() -> Self {
+        Self(Uuid::now_v7())
+    }
+}
+
+impl fmt::Display for JobId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.simple().fmt(f)
+    }
+}
+
+impl FromStr for JobId {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        text.parse().map(Self).map_err(|error| format!("not an id of a job: {error}"))
+    }
+}
+
 macro_rules! as_text {
     ($($type:ident),+) => { $(
         impl fmt::Debug for $type {
@@ -145,7 +171,7 @@ macro_rules! as_text {
         }
     )+ };
 }
-as_text!(RunId, Digest, SessionId);
+as_text!(RunId, Digest, SessionId, JobId);
 
 macro_rules! serde_as_text {
     ($($type:ident),+) => { $(
@@ -159,7 +185,7 @@ macro_rules! serde_as_text {
         }
     )+ };
 }
-serde_as_text!(RunId, SessionId);
+serde_as_text!(RunId, SessionId, JobId);
 
 macro_rules! schema_as_text {
     ($($type:ident),+) => { $(
@@ -172,7 +198,7 @@ macro_rules! schema_as_text {
         }
     )+ };
 }
-schema_as_text!(RunId, Digest, SessionId);
+schema_as_text!(RunId, Digest, SessionId, JobId);
 
 #[cfg(test)]
 mod tests {

@@ -17,6 +17,7 @@ use crate::{
     definition::NodeMap,
     error::NodeError,
     event::{OnItemError, Wait, Write},
+    queue::Group,
     scope::Scope,
     template::{Compiled, Template},
     units::Millis,
@@ -35,6 +36,9 @@ pub trait Node: Sized + Send + Sync + 'static {
     const TYPE: &'static str;
     /// What the engine, the documentation and the checks need to know.
     const META: NodeMeta;
+    /// Where its nodes wait for a worker when the process that executes their run does not serve this queue, unless they
+    /// say `queue` themselves. `None`: they stay with their run.
+    const QUEUE: Option<Group> = None;
     /// The fields of the node in YAML, with `deny_unknown_fields`.
     type Config: DeserializeOwned + JsonSchema;
     /// What `<id>` holds in templates: always an object.
@@ -184,6 +188,8 @@ pub struct Example {
 pub const ANSWER: &str = "answer";
 /// The node type that answers the request of a webhook.
 pub const WEBHOOK_REPLY: &str = "webhook-reply";
+/// The node type that puts documents into a knowledge base: a workflow with one indexes.
+pub const VECTOR_UPSERT: &str = "vector-upsert";
 
 /// Where a node type stands in the documentation.
 #[derive(

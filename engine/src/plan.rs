@@ -15,7 +15,8 @@ use crate::{
     definition::{Budget, Concurrency, Durability, NodeBudget, OnError, OnLost, Retry, WhenFull},
     event::Handler,
     id::Digest,
-    node::{Container, Effect, ErasedNode},
+    node::{Container, Effect, ErasedNode, VECTOR_UPSERT},
+    queue::Group,
     template::{Reads, Reference, Template, TemplateTree},
     types::Type,
     units::{Duration, Millis},
@@ -170,6 +171,10 @@ pub struct PlanNode {
     pub on_lost: OnLost,
     /// Reuse of earlier outputs.
     pub cache: Option<CachePolicy>,
+    /// Whether it can run in another process than its run.
+    pub may_leave: bool,
+    /// Where it waits for a worker when this process does not serve the queue; `None` when it stays with its run.
+    pub queue: Option<Group>,
     /// From 0 to 9; higher ones start first.
     pub priority: u8,
     /// What it may use of models, with everything inside it.
@@ -251,6 +256,14 @@ pub struct ScopeRead {
     pub up: u32,
     /// Its position there.
     pub node: NodeIx,
+}
+
+impl Plan {
+    /// The queue that runs of the workflow wait in: those that put documents into knowledge bases have one of their own.
+    pub fn group(&self) -> Group {
+        let mut nodes = self.bodies.iter().flat_map(|body| body.graph.node_weights());
+        if nodes.any(|node| &*node.kind == VECTOR_UPSERT) { Group::Indexing } else { Group::Workflow }
+    }
 }
 
 impl Body {

@@ -7,7 +7,9 @@
 //! * `error.rs`: why a queue did not do what it was asked;
 //! * `fair.rs`: whose turn it is;
 //! * `memory.rs`: the queue of one process;
-//! * `wakes.rs`: telling others at once that something happened; lossy.
+//! * `wakes.rs`: telling others at once that something happened; lossy;
+//! * `roster.rs`: which workers are there;
+//! * `rates.rs`: rates that several processes count together.
 //!
 //! One conformance suite (`crate::testing::conformance::queue`) says what each sentence here means.
 
@@ -19,6 +21,8 @@ pub use self::{
     error::QueueError,
     job::{Back, DeadLetter, Depth, Group, Job, Leased, Pointer},
     memory::MemoryQueue,
+    rates::{Rate, Rates},
+    roster::{GONE, MemoryRoster, Roster, WorkerInfo, in_order},
     wakes::{LocalWakes, Wake, WakeListener, WakeTopic, Wakes},
 };
 use crate::units::Millis;
@@ -27,6 +31,8 @@ mod error;
 mod fair;
 mod job;
 mod memory;
+mod rates;
+mod roster;
 mod wakes;
 
 /// What a queue promises about time and repetition.

@@ -20,6 +20,7 @@ pub use self::{
     container::ContainerEnd,
     deaths::{Deaths, Verdict, Ward},
     decide::{Command, decide},
+    jobs::OpenJob,
     state::{Addr, Ending, Frame, FrameId, NodeState, OpenContainer, Phase, RunState, Status},
 };
 
@@ -30,6 +31,7 @@ mod container;
 mod deaths;
 mod decide;
 pub mod gate;
+mod jobs;
 pub mod path;
 mod said;
 pub mod state;

@@ -18,7 +18,7 @@ pub use self::{
     filter::RunFilter,
     hold::Hold,
     memory::{DEFAULT_LEASE, MemoryStore},
-    message::{InboxMessage, Message, MessageBody},
+    message::{InboxMessage, Message, MessageBody, StepResult},
     operation::{Installation, ReleaseHeld, Spending},
     stores::Stores,
     subject::{Forget, ForgetResult, Forgotten},
@@ -303,6 +303,8 @@ pub trait Journal: Send + Sync {
     async fn open_session(&self, session: SessionId, at: Millis) -> Result<(), StoreError>;
     /// Says that a session is alive.
     async fn heartbeat(&self, session: SessionId, at: Millis) -> Result<(), StoreError>;
+    /// Whether a session is open, and its process lives.
+    async fn is_alive(&self, session: SessionId, at: Millis) -> Result<bool, StoreError>;
     /// Gives up a session, and puts the runs that it still owns back into the queue: nobody died.
     async fn close_session(&self, session: SessionId) -> Result<(), StoreError>;
 

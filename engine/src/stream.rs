@@ -8,6 +8,7 @@
 //! * `transcript.rs`: which answers a run gave, in order: a fold of its journal;
 //! * `live.rs`: what of them is known so far, from pieces of text and records; `source.rs` holds the pieces;
 //! * `channel.rs`: numbers what goes out and keeps the newest of it, bounded, so that no reader holds a run up;
+//! * `piece.rs`: how that reaches other processes, whose channels mirror it;
 //! * `reader.rs`: [`RunStream`], which reads the journal and the channel, from any [`StreamId`] on;
 //! * `screen.rs`: what a reader makes of it.
 
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::channel::{Channel, Hub, Wanted};
 pub use self::{
+    piece::Piece,
     reader::RunStream,
     screen::Screen,
     transcript::{Answer, AnswerText, OUTPUT, Transcript},
@@ -25,6 +27,7 @@ use crate::event::{Record, Seq};
 
 mod channel;
 mod live;
+mod piece;
 mod reader;
 mod screen;
 mod source;
@@ -84,7 +87,7 @@ pub struct StreamItem {
 }
 
 /// What goes out of a run.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum StreamEvent {
     /// A record became durable. A reader that catches up may be given one again: its `seq` tells.
@@ -103,7 +106,7 @@ pub enum StreamEvent {
     /// What was shown does not hold: it is to be forgotten. What holds of it follows.
     Reset {
         /// The answer that begins anew; `None` is all of them: the reader has missed something.
-        #[serde(skip_serializing_if = "Option::is_none")]
+        #[serde(default, skip_serializing_if = "Option::is_none")]
         answer: Option<Arc<str>>,
         /// The attempt whose text does not hold, where that is the cause.
         #[serde(flatten, skip_serializing_if = "Option::is_none")]
@@ -128,7 +131,7 @@ impl StreamEvent {
 }
 
 /// An attempt whose text does not hold.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Cause {
     /// The path of its node.
     pub node: Arc<str>,
@@ -152,6 +155,10 @@ mod tests {
             StreamEvent::Reset { answer: Some("say".into()), cause: Some(Cause { node: "reply".into(), attempt: 2 }) };
         let item = StreamItem { id: Some(ids[2]), event: reset };
         let json = serde_json::json!({ "id": "1.9", "event": "reset", "answer": "say", "node": "reply", "attempt": 2 });
-        assert_eq!(serde_json::to_value(item).unwrap(), json);
+        assert_eq!(serde_json::to_value(&item).unwrap(), json);
+        for event in [item.event, StreamEvent::Reset { answer: None, cause: None }] {
+            let text = serde_json::to_string(&event).unwrap();
+            assert_eq!(serde_json::from_str::<StreamEvent>(&text).unwrap(), event, "{text}");
+        }
     }
 }

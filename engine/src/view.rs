@@ -234,7 +234,7 @@ impl RunView {
             Event::NodeStarted { node, attempt, place } => {
                 let child = match place {
                     Place::Child { run } => Some(*run),
-                    Place::Local { .. } => None,
+                    Place::Local { .. } | Place::Job { .. } => None,
                 };
                 self.seen(node, *attempt, at).status = ViewStatus::Running { child };
             }

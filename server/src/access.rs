@@ -241,11 +241,14 @@ pub(crate) async fn guard(
 ) -> Response {
     let asked = Asked::of(&request);
     let admitted = access.admit(&app, asked).await;
-    let spent = admitted.and_then(|admitted| {
-        let caller = admitted.as_ref().map(|(caller, _)| caller);
-        let spent = app.limits.spend(access, caller, Address::of(request.extensions()))?;
-        Ok((admitted, spent))
-    });
+    let spent = match admitted {
+        Ok(admitted) => {
+            let caller = admitted.as_ref().map(|(caller, _)| caller);
+            let spent = app.limits.spend(access, caller, Address::of(request.extensions())).await;
+            spent.map(|spent| (admitted, spent))
+        }
+        Err(problem) => Err(problem),
+    };
     match spent {
         Ok((admitted, spent)) => {
             let called_by = CalledBy::of(admitted.as_ref().map(|(caller, _)| caller));

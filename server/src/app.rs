@@ -13,7 +13,7 @@ use ipnet::IpNet;
 use liteagent_engine::{
     capability::{Secrets, model::Models},
     codes,
-    engine::Engine,
+    engine::{Engine, EngineError},
     node::Registry,
     store::{Files, StoreError, Stores},
     time::Clock,
@@ -35,6 +35,7 @@ use crate::{
     metrics::{self, Metrics},
     operation::{Budgets, Retention, Spent},
     problem::Problem,
+    queues::Fleet,
     routes::Routes,
     secrets::{SecretKeys, Vault},
     sockets::{self, Tickets},
@@ -80,6 +81,8 @@ pub struct Parts {
     pub secrets: Arc<Secrets>,
     /// Files of runs.
     pub files: Arc<dyn Files>,
+    /// Where work waits for workers; `None` where everything is done in this process.
+    pub fleet: Option<Fleet>,
 }
 
 /// How a server behaves.
@@ -163,6 +166,7 @@ pub(crate) struct App {
     pub(crate) vault: Vault,
     pub(crate) files: Arc<dyn Files>,
     pub(crate) links: Links,
+    pub(crate) fleet: Option<Fleet>,
     stopping: watch::Sender<bool>,
 }
 
@@ -218,12 +222,13 @@ impl Server {
             dependencies,
             secrets,
             files,
+            fleet,
         } = parts;
         let vault = Vault::open(store.clone(), &settings.secret_keys, secrets, clock.clone()).await?;
         let workflows = Workflows::open(store.clone(), stores.clone(), registry, clock.clone()).await?;
         let accounts = Accounts::new(store.clone(), clock.clone(), &settings);
         let first_owner_link = accounts.first_owner(settings.admin.as_ref()).await?.map(Arc::from);
-        let limits = Limiters::new(settings.limits, clock.clone());
+        let limits = Limiters::new(settings.limits, clock.clone(), fleet.as_ref().map(|fleet| fleet.rates.clone()));
         let app = Arc::new(App {
             engine,
             stores,
@@ -243,6 +248,7 @@ impl Server {
             vault,
             files,
             links: Links::new(&settings.secret_keys),
+            fleet,
             stopping: watch::Sender::new(false),
             settings,
         });
@@ -300,7 +306,8 @@ impl Server {
     /// fails is logged, and done in the next round.
     pub async fn round(&self) {
         match self.app.engine.poll().await {
-            Ok(_) => self.app.metrics.reconciled(self.app.clock.now()),
+            // The engine has said that the queue is away, once.
+            Ok(_) | Err(EngineError::Queue(_)) => {}
             Err(error) => tracing::error!(%error, "runs that wait could not be looked for"),
         }
         if let Err(error) = self.app.vault.refresh().await {

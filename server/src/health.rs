@@ -23,7 +23,7 @@ pub(crate) fn routes(routes: Routes) -> Routes {
 
 /// How it stands with the server.
 #[derive(Serialize, ToSchema)]
-struct Health {
+pub(crate) struct Health {
     /// `ok`.
     status: &'static str,
     /// The release.
@@ -31,7 +31,7 @@ struct Health {
 }
 
 impl Health {
-    const OK: Self = Self { status: "ok", version: env!("CARGO_PKG_VERSION") };
+    pub(crate) const OK: Self = Self { status: "ok", version: env!("CARGO_PKG_VERSION") };
 }
 
 /// How it stands with the server, and with what it uses besides its database.

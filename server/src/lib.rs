@@ -18,6 +18,7 @@
 //! - `secrets`: the vault; `files`: uploads, files of runs, links to them;
 //! - `models`: the language models, and what was used of them;
 //! - `operation`: what is kept how long, what may be used, who is forgotten, runs that came out of a backup;
+//! - `queues`: what waits for workers, and who works;
 //! - `metrics`: what is counted, for Prometheus; `traces`: what is sent to a collector; `log`: a line for each request;
 //! - `store`: the rows of all that; what runs leave is kept by the engine's own stores.
 
@@ -42,10 +43,12 @@ mod listen;
 mod log;
 mod metrics;
 mod models;
+mod observed;
 mod openai;
 mod operation;
 mod pages;
 mod problem;
+mod queues;
 mod routes;
 mod runs;
 mod secrets;
@@ -66,7 +69,9 @@ pub use self::{
     limits::Limits,
     listen::{Ended, Listeners, serve},
     metrics::{Described, Kind, Metrics},
+    observed::Observed,
     operation::{Budgets, Retention},
+    queues::Fleet,
     routes::{Route, document, routes},
     secrets::{SecretChange, SecretInfo, SecretKey, SecretKeys, Set, Vault, VaultError},
     traces::{TraceSettings, Traces},

@@ -1,11 +1,11 @@
-//! How many requests someone may send: GCRA, in this process.
+//! How many requests someone may send: GCRA, in this process, or counted together with other servers.
 
 use std::{
     collections::HashMap,
     hash::Hash,
     net::IpAddr,
     num::NonZeroU32,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -16,7 +16,12 @@ use governor::{
     middleware::{StateInformationMiddleware, StateSnapshot},
     state::{InMemoryState, NotKeyed, keyed::DashMapStateStore},
 };
-use liteagent_engine::{codes, time::Clock};
+use liteagent_engine::{
+    codes,
+    queue::{Rate, Rates},
+    time::Clock,
+};
+use tokio::time::Instant;
 
 use crate::{
     access::{Access, Caller},
@@ -56,6 +61,9 @@ type Direct = RateLimiter<NotKeyed, InMemoryState, Ticks, StateInformationMiddle
 
 /// Counts requests against limits.
 pub(crate) struct Limiters {
+    limits: Limits,
+    /// What servers count together; this one alone while that is away.
+    together: Option<Together>,
     clock: Ticks,
     sign_in: Option<Keyed<IpAddr>>,
     open: Option<Keyed<IpAddr>>,
@@ -66,9 +74,11 @@ pub(crate) struct Limiters {
 }
 
 impl Limiters {
-    pub(crate) fn new(limits: Limits, clock: Arc<dyn Clock>) -> Self {
+    pub(crate) fn new(limits: Limits, clock: Arc<dyn Clock>, rates: Option<Arc<dyn Rates>>) -> Self {
         let clock = Ticks(clock);
         Self {
+            limits,
+            together: rates.map(|rates| Together { rates, away_until: Mutex::default() }),
             sign_in: limits.sign_in.map(|rate| keyed(rate, &clock)),
             open: limits.open.map(|rate| keyed(rate, &clock)),
             key: limits.key.map(|rate| keyed(rate, &clock)),
@@ -78,8 +88,34 @@ impl Limiters {
         }
     }
 
-    /// Counts a request; `None` where there is no limit.
-    pub(crate) fn spend(
+    /// Counts a request; `None` where there is no limit. What everyone may call is counted in this process alone: that guards
+    /// the process, and must cost nothing.
+    pub(crate) async fn spend(
+        &self,
+        access: Access,
+        caller: Option<&Caller>,
+        address: IpAddr,
+    ) -> Result<Option<Spent>, Problem> {
+        if let Some(together) = &self.together {
+            let limits = &self.limits;
+            let counted = match (access, caller) {
+                (Access::SignIn, _) => Some(("sign-in", limits.sign_in, network(address).to_string())),
+                (Access::Open, _) | (_, None) => None,
+                (_, Some(Caller::User(user))) => Some(("user", limits.user, user.id.clone())),
+                (_, Some(Caller::Key(key))) => {
+                    Some(("key", key.rate.and_then(NonZeroU32::new).or(limits.key), key.id.clone()))
+                }
+            };
+            if let Some((policy, Some(rate), who)) = counted
+                && let Some(counted) = together.spend(policy, rate, &who).await
+            {
+                return counted.map(Some).map_err(Problem::from);
+            }
+        }
+        self.spend_here(access, caller, address)
+    }
+
+    fn spend_here(
         &self,
         access: Access,
         caller: Option<&Caller>,
@@ -151,6 +187,40 @@ impl Limiters {
         for limiter in [&self.key, &self.user].into_iter().flatten() {
             limiter.retain_recent();
         }
+    }
+}
+
+/// What servers count together.
+struct Together {
+    rates: Arc<dyn Rates>,
+    /// It did not answer a moment ago: nobody waits for it again until then.
+    away_until: Mutex<Option<Instant>>,
+}
+
+impl Together {
+    const AWAY: Duration = Duration::from_secs(5);
+
+    /// Counts a request; `None` while it cannot be counted together.
+    async fn spend(&self, policy: &'static str, rate: NonZeroU32, who: &str) -> Option<Result<Spent, Exceeded>> {
+        if self.away_until().is_some_and(|until| Instant::now() < until) {
+            return None;
+        }
+        match self.rates.spend(&format!("{policy}:{who}"), rate).await {
+            Ok(Rate::Counted { left }) => Some(Ok(Spent { policy, rate, left })),
+            Ok(Rate::Exceeded { wait }) => {
+                let wait = wait.as_millis().div_ceil(1_000).max(1) as u64;
+                Some(Err(Exceeded { spent: Spent { policy, rate, left: 0 }, wait }))
+            }
+            Err(error) => {
+                tracing::warn!(code = %error.code(), %error, "requests are counted in this process alone for a while");
+                *self.away_until() = Some(Instant::now() + Self::AWAY);
+                None
+            }
+        }
+    }
+
+    fn away_until(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.away_until.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -241,10 +311,10 @@ mod tests {
     #[test]
     fn a_key_has_its_own_rate_and_room_comes_back_with_time() {
         let clock = Arc::new(VirtualClock::at(NOW));
-        let limiters = Limiters::new(Limits::default(), clock.clone());
+        let limiters = Limiters::new(Limits::default(), clock.clone(), None);
         let spend = |caller: &Caller| {
             let access = Access::UserOrKey(crate::Role::Editor);
-            limiters.spend(access, Some(caller), Ipv4Addr::LOCALHOST.into())
+            limiters.spend_here(access, Some(caller), Ipv4Addr::LOCALHOST.into())
         };
         let slow = key("slow", Some(2));
         let mut headers = HeaderMap::new();
@@ -263,8 +333,8 @@ mod tests {
     #[test]
     fn strangers_are_counted_by_their_network() {
         let limiters =
-            Limiters::new(Limits { sign_in: NonZeroU32::new(1), ..Limits::default() }, Arc::new(VirtualClock::at(NOW)));
-        let spend = |address: &str| limiters.spend(Access::SignIn, None, address.parse().unwrap()).is_ok();
+            Limiters::new(Limits { sign_in: NonZeroU32::new(1), ..Limits::default() }, Arc::new(VirtualClock::at(NOW)), None);
+        let spend = |address: &str| limiters.spend_here(Access::SignIn, None, address.parse().unwrap()).is_ok();
         assert!(spend("2001:db8::1"));
         assert!(!spend("2001:db8::2"));
         assert!(spend("2001:db8:0:1::2"));

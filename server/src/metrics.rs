@@ -9,13 +9,13 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
-use liteagent_engine::units::Millis;
 use prometheus_client::{
     encoding::{prometheus_text, text},
     registry::Registry,
 };
 
 pub(crate) use self::http::{OpenStream, count};
+pub(crate) use self::state::Sources;
 pub use self::table::{Described, Kind};
 use self::{borders::Borders, http::Http, runs::Runs, state::State, table::Table};
 use crate::{app::App, problem::Problem};
@@ -57,9 +57,19 @@ impl Metrics {
         self.http.spans_dropped.with([]).inc_by(count);
     }
 
-    /// Runs were looked for.
-    pub(crate) fn reconciled(&self, at: Millis) {
-        self.state.reconciled(at);
+    /// All of it, in the format that is asked for.
+    pub(crate) async fn told(&self, sources: &Sources<'_>, headers: &HeaderMap) -> Result<Response, Problem> {
+        self.state.look(sources).await?;
+        let accepts = headers.get(header::ACCEPT).and_then(|accepts| accepts.to_str().ok()).unwrap_or_default();
+        let mut body = String::new();
+        let kind = if accepts.contains("application/openmetrics-text") {
+            text::encode(&mut body, &self.registry).map_err(Problem::internal)?;
+            "application/openmetrics-text; version=1.0.0; charset=utf-8"
+        } else {
+            prometheus_text::encode(&mut body, &self.registry).map_err(Problem::internal)?;
+            "text/plain; version=0.0.4; charset=utf-8"
+        };
+        Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
     }
 }
 
@@ -70,15 +80,13 @@ pub(crate) fn router(app: Arc<App>) -> Router {
 
 /// The metrics, in the format that is asked for.
 async fn answer(Shared(app): Shared<Arc<App>>, headers: HeaderMap) -> Result<Response, Problem> {
-    app.metrics.state.look(&app).await?;
-    let accepts = headers.get(header::ACCEPT).and_then(|accepts| accepts.to_str().ok()).unwrap_or_default();
-    let mut body = String::new();
-    let kind = if accepts.contains("application/openmetrics-text") {
-        text::encode(&mut body, &app.metrics.registry).map_err(Problem::internal)?;
-        "application/openmetrics-text; version=1.0.0; charset=utf-8"
-    } else {
-        prometheus_text::encode(&mut body, &app.metrics.registry).map_err(Problem::internal)?;
-        "text/plain; version=0.0.4; charset=utf-8"
+    let sources = Sources {
+        engine: &app.engine,
+        stores: &app.stores,
+        clock: &*app.clock,
+        data: app.settings.data.as_deref(),
+        fleet: app.fleet.as_ref(),
+        schedules: Some(&app),
     };
-    Ok(([(header::CONTENT_TYPE, kind)], body).into_response())
+    app.metrics.told(&sources, &headers).await
 }

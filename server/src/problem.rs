@@ -10,6 +10,7 @@ use liteagent_engine::{
     engine::EngineError,
     error::{Code, ErrorClass, NodeError},
     id::RunId,
+    queue::QueueError,
     store::StoreError,
     types::Misfit,
 };
@@ -223,6 +224,12 @@ impl From<StoreError> for Problem {
     }
 }
 
+impl From<QueueError> for Problem {
+    fn from(error: QueueError) -> Self {
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, error.code(), error.to_string()).hint(error.hint())
+    }
+}
+
 impl From<EngineError> for Problem {
     fn from(error: EngineError) -> Self {
         let detail = error.to_string();
@@ -259,6 +266,7 @@ impl From<EngineError> for Problem {
                 Self::invalid(codes::UNKNOWN_NAME, detail).hint("give the id of a node of the workflow")
             }
             EngineError::Store(error) => error.into(),
+            EngineError::Queue(error) => error.into(),
             EngineError::Plan(_) | EngineError::Stuck(_) => {
                 Self::new(StatusCode::INTERNAL_SERVER_ERROR, codes::RUN_STUCK, detail)
             }

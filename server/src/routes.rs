@@ -24,7 +24,7 @@ use crate::{
     app::App,
     conversations, docs, files, folder, health, knowledge, models, openai, operation, pages,
     problem::{Finding, Place, Problem},
-    runs, secrets, sockets, triggers, workflows,
+    queues, runs, secrets, sockets, triggers, workflows,
 };
 
 /// A route: what is called how, and by whom.
@@ -73,6 +73,7 @@ impl Routes {
             files::routes,
             openai::routes,
             operation::routes,
+            queues::routes,
         ]
         .into_iter()
         .fold(routes, |routes, more| more(routes))

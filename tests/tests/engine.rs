@@ -30,6 +30,8 @@ mod budget;
 mod composites;
 #[path = "engine/deaths.rs"]
 mod deaths;
+#[path = "engine/fleet.rs"]
+mod fleet;
 #[path = "engine/journals.rs"]
 mod journals;
 #[path = "engine/logs.rs"]

@@ -24,6 +24,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("liteagent-sandbox-client", &["liteagent-sandbox-lock", "liteagent-sandbox-protocol"]),
     ("liteagent-sandbox-service", &["liteagent-sandbox-protocol"]),
     ("liteagent-guests", &[]),
+    ("liteagent-worker", &["liteagent-engine", "liteagent-queue"]),
     ("liteagent-server", &["liteagent-backends", "liteagent-engine", "liteagent-knowledge", "liteagent-nodes"]),
     (
         "liteagent",
@@ -37,11 +38,13 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "liteagent-local-models",
             "liteagent-nodes",
             "liteagent-providers",
+            "liteagent-queue",
             "liteagent-sandbox",
             "liteagent-sandbox-client",
             "liteagent-sandbox-protocol",
             "liteagent-sandbox-service",
             "liteagent-server",
+            "liteagent-worker",
         ],
     ),
     (

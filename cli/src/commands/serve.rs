@@ -9,14 +9,23 @@ use std::{
 
 use clap::builder::FalseyValueParser;
 use ipnet::IpNet;
-use liteagent_engine::{capability::model::Models as _, codes, time::SystemClock};
+use liteagent_engine::{
+    capability::model::Models as _,
+    codes,
+    engine::EngineError,
+    queue::{Group, QueueRules},
+    time::SystemClock,
+};
 use liteagent_server::{
-    Ended, Folder, KnowledgeParts, Listeners, Metrics, Parts, Server, Settings, Synced, Uploads, serve,
+    Ended, Folder, KnowledgeParts, Listeners, Metrics, Parts, Server, Settings, Synced, Uploads, Vault, serve,
     store::SqliteStore,
 };
+use liteagent_worker::{Worker, WorkerOptions};
 use serde_json::json;
+use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::{
+    commands::worker::named,
     config::{Config, keys::Keys, setting},
     failure::{Exit, Failure},
     kept, library,
@@ -24,6 +33,7 @@ use crate::{
     platform::{Platform, Watch, runtime},
     progress::count,
     project::{Project, shown},
+    queue::Between,
     remote::beside,
     sandbox,
     shell::Shell,
@@ -31,7 +41,7 @@ use crate::{
 
 mod access;
 mod dependencies;
-mod traces;
+pub(super) mod traces;
 
 /// The file in the data folder that keeps the development key.
 const DEV_KEY: &str = "dev-key";
@@ -76,16 +86,29 @@ pub(crate) struct Serve {
     tls: bool,
 }
 
+/// Who executes runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// This process; with a queue between processes also others.
+    Everything,
+    /// Workers.
+    Server,
+}
+
 impl Serve {
     pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
+        self.run_as(Role::Everything, shell)
+    }
+
+    pub(super) fn run_as(&self, role: Role, shell: &Shell) -> Result<Exit, Failure> {
         let project = Project::here()?;
         let runtime = runtime()?;
-        let exit = runtime.block_on(self.serve(shell, &project));
+        let exit = runtime.block_on(self.serve(role, shell, &project));
         runtime.shutdown_background();
         exit
     }
 
-    async fn serve(&self, shell: &Shell, project: &Project) -> Result<Exit, Failure> {
+    async fn serve(&self, role: Role, shell: &Shell, project: &Project) -> Result<Exit, Failure> {
         let listening = Listening::on(self.host, self.port, "--port", codes::SERVER_LISTEN).await?;
         let told = |times| told(times).map_err(|error| cannot("wait for signals", &error));
         let counted =
@@ -99,7 +122,15 @@ impl Serve {
         let metrics = Arc::new(Metrics::default());
         let traces = traces::open(&metrics)?;
         let watch = Watch::of_all(&metrics, traces.as_ref());
-        let platform = Platform::watched(project, watch).await?;
+        let between = match role {
+            Role::Everything => Between::connect().await?,
+            Role::Server => Some(Between::needed("`liteagent server`").await?),
+        };
+        let fleet = between.as_ref().map(|between| match role {
+            Role::Everything => between.fleet(Group::ALL),
+            Role::Server => between.fleet([]),
+        });
+        let platform = Platform::watched(project, watch, fleet).await?;
         let store = SqliteStore::open(&project.data()).await?;
         let parts = Parts {
             engine: platform.engine.clone(),
@@ -114,9 +145,10 @@ impl Serve {
                 indexing: Arc::new(library::workflow(project, INDEXING, shell)?),
             },
             traces: traces.clone(),
-            dependencies: dependencies::of(project)?,
+            dependencies: dependencies::of(project, between.as_ref())?,
             secrets: platform.secrets.clone(),
             files: platform.files.clone(),
+            fleet: between.as_ref().map(Between::shown),
         };
         let dev_key = if is_production { None } else { Some(dev_key(&data)?) };
         let settings = Settings {
@@ -166,6 +198,10 @@ impl Serve {
             stop,
             Duration::from_secs(self.drain),
         );
+        let (stopped, worker) = match between.filter(|_| role == Role::Everything) {
+            Some(between) => worker_of(&platform, &between, project, self.drain),
+            None => (None, None),
+        };
         let ended = tokio::select! {
             ended = serving => ended,
             () = stop_now => return Ok(Exit::Interrupted),
@@ -173,7 +209,12 @@ impl Serve {
         if ended == Ended::CutOff {
             shell.note(format!("requests that still went on after {} s were cut off", self.drain));
         }
-        platform.close().await?;
+        drop(stopped);
+        match worker {
+            // It closes the engine.
+            Some(worker) => drop(worker.await.map_err(|error| cannot("stop its worker", &error))??),
+            None => platform.close().await?,
+        }
         if let Some(traces) = traces {
             traces.close(Duration::from_secs(5)).await;
         }
@@ -231,6 +272,54 @@ impl Serve {
         let of = Project { root: root.clone(), config: Config::default() };
         Ok(Folder { is_owner, list: Arc::new(move || of.workflows(&of.root)), root })
     }
+}
+
+/// The worker within a process that does everything itself, and takes what others leave in the queue. It stops when what is
+/// returned beside it is dropped.
+fn worker_of(
+    platform: &Platform,
+    between: &Between,
+    project: &Project,
+    drain: u64,
+) -> (Option<oneshot::Sender<()>>, Option<JoinHandle<Result<liteagent_worker::Ended, EngineError>>>) {
+    let (name, host) = named(None);
+    let worker = Worker {
+        engine: platform.engine.clone(),
+        queue: between.queue.clone(),
+        roster: between.roster.clone(),
+        clock: Arc::new(SystemClock),
+        options: WorkerOptions {
+            name,
+            host,
+            queues: Group::ALL.into(),
+            concurrency: project.config.limits.capacity().at_once,
+            lease: QueueRules::default().lease,
+            drain: Duration::from_secs(drain),
+        },
+    };
+    let (stopped, stop) = oneshot::channel::<()>();
+    let stop = async move {
+        // It is never sent: the other side is dropped.
+        let _ = stop.await;
+    };
+    (Some(stopped), Some(tokio::spawn(async move { worker.run(stop).await })))
+}
+
+/// Lets a process that is no server have the secrets of the vault. The future takes in what changes there, and never ends.
+pub(super) async fn vault(project: &Project, platform: &Platform) -> Result<impl Future<Output = ()> + use<>, Failure> {
+    const EVERY: Duration = Duration::from_secs(1);
+    let data = project.data();
+    let store = Arc::new(SqliteStore::open(&data).await?);
+    let keys = Keys::needed()?.of(&data)?;
+    let vault = Vault::open(store, &keys, platform.secrets.clone(), Arc::new(SystemClock)).await?;
+    Ok(async move {
+        loop {
+            tokio::time::sleep(EVERY).await;
+            if let Err(error) = vault.refresh().await {
+                tracing::error!(%error, "the vault could not be looked at");
+            }
+        }
+    })
 }
 
 /// The key of whoever develops on this machine.

@@ -3,7 +3,7 @@
 use clap::CommandFactory as _;
 
 use super::{
-    Check, Part, Setting, anything, duration, jwt_secret, kind_of_machine, log, not_used, qdrant, reserve, secret_key,
+    Check, Part, Setting, anything, duration, jwt_secret, kind_of_machine, log, not_used, qdrant, queue, reserve, secret_key,
     traces, where_code_runs, yes_or_no,
 };
 use crate::Args;
@@ -30,9 +30,9 @@ const VARIABLES: &[Variable] = &[
     Variable { name: "LITEAGENT_ADMIN_EMAIL", default: "a link makes the first owner", says: "Who becomes the first owner while there is no user; with `LITEAGENT_ADMIN_PASSWORD`", is_secret: false, part: Part::Server, check: anything },
     Variable { name: "LITEAGENT_ADMIN_PASSWORD", default: "a link makes the first owner", says: "The password of `LITEAGENT_ADMIN_EMAIL`", is_secret: true, part: Part::Server, check: anything },
     Variable { name: "DATABASE_URL", default: "SQLite", says: "Where another database would be; not used in this release", is_secret: true, part: Part::Server, check: not_used },
-    Variable { name: "REDIS_URL", default: "in the process", says: "Where Redis would be; not used in this release", is_secret: true, part: Part::Server, check: not_used },
-    Variable { name: "QUEUE_REDIS_URL", default: "in the process", says: "Where the queue would be; not used in this release", is_secret: true, part: Part::Server, check: not_used },
-    Variable { name: "CELERY_BROKER_URL", default: "in the process", says: "As `QUEUE_REDIS_URL`; not used in this release", is_secret: true, part: Part::Server, check: not_used },
+    Variable { name: "REDIS_URL", default: "everything is done in one process", says: "The Redis in which servers and workers meet: `redis://redis:6379`", is_secret: true, part: Part::Server, check: queue },
+    Variable { name: "QUEUE_REDIS_URL", default: "`REDIS_URL`", says: "Another Redis for the queues", is_secret: true, part: Part::Server, check: queue },
+    Variable { name: "CELERY_BROKER_URL", default: "`REDIS_URL`", says: "As `QUEUE_REDIS_URL`, which wins", is_secret: true, part: Part::Server, check: queue },
     Variable { name: "LITEAGENT_DATA", default: "`.liteagent` in the project", says: "The folder where everything is kept", is_secret: false, part: Part::Runs, check: anything },
     Variable { name: "LITEAGENT_LEASE", default: "`30s`", says: "After how long a process that says nothing counts as dead, and its runs are taken over", is_secret: false, part: Part::Runs, check: duration },
     Variable { name: "LITEAGENT_MIN_FREE", default: "`10%`", says: "What must be free on the disk for a new run, a share or a size; as `storage.min_free`", is_secret: false, part: Part::Runs, check: reserve },

@@ -39,7 +39,12 @@ impl Serving {
 
     /// The same with arguments and settings of its own.
     pub(crate) fn start_with(folder: &Folder, args: &[&str], settings: &[(&str, &str)]) -> Self {
-        let mut command = folder.command(&["serve", "--port", "0"]);
+        Self::start_as(folder, "serve", args, settings)
+    }
+
+    /// The same in another role.
+    pub(crate) fn start_as(folder: &Folder, role: &str, args: &[&str], settings: &[(&str, &str)]) -> Self {
+        let mut command = folder.command(&[role, "--port", "0"]);
         command.args(args);
         command.envs(settings.iter().copied());
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
@@ -73,14 +78,14 @@ impl Serving {
     }
 
     /// The JSON of an answer that must be one.
-    fn json(&self, method: &str, path: &str, body: &Json) -> Json {
+    pub(crate) fn json(&self, method: &str, path: &str, body: &Json) -> Json {
         let (status, text) = self.ask(method, path, body).unwrap();
         assert!((200..300).contains(&status), "{method} {path}: {status} {text}");
         serde_json::from_str(&text).unwrap()
     }
 
     /// Ends it at once.
-    fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
@@ -104,7 +109,7 @@ impl Drop for Serving {
 }
 
 /// `None` when the connection broke before the whole answer was there.
-fn ask(address: SocketAddr, key: &str, method: &str, path: &str, body: &Json) -> Option<(u16, String)> {
+pub(crate) fn ask(address: SocketAddr, key: &str, method: &str, path: &str, body: &Json) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     let body = if body.is_null() { String::new() } else { body.to_string() };
@@ -168,7 +173,7 @@ fn a_folder_is_served_and_followed_and_the_last_good_version_stays() {
 }
 
 /// A change of a file is seen by another process a moment later.
-fn wait_until(holds: impl Fn() -> bool) {
+pub(crate) fn wait_until(holds: impl Fn() -> bool) {
     const LOOKS: usize = 500;
     for _ in 0..LOOKS {
         if holds() {

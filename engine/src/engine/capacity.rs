@@ -25,12 +25,17 @@ impl Engine {
         self.inner.active().len()
     }
 
-    /// The reconciler: executes runs that someone should take, as many as there is room for. Returns how many.
+    /// The reconciler: executes runs that someone should take, as many as there is room for. Among other processes it pushes
+    /// those whose pointers are lost, unless another one has looked a moment ago. Returns how many.
     ///
     /// # Errors
-    /// When the store fails.
+    /// When the store fails, or the queue cannot be used; that is logged once, when it begins.
     pub async fn poll(&self) -> Result<usize, EngineError> {
-        self.inner.poll().await
+        let found = self.inner.poll().await?;
+        if let Some(observer) = &self.inner.observer {
+            observer.reconciled(self.inner.clock.now());
+        }
+        Ok(found)
     }
 }
 
@@ -38,6 +43,11 @@ impl Inner {
     /// How many more runs may be executed here.
     fn room(&self) -> usize {
         self.capacity.get().map_or(usize::MAX, |capacity| capacity.at_once.saturating_sub(self.active().len()))
+    }
+
+    /// Whether one more run may be executed here.
+    pub(crate) fn has_room(&self) -> bool {
+        self.room() > 0
     }
 
     /// Whether runs wait in the queue because this process had no room for them.
@@ -50,13 +60,23 @@ impl Inner {
     /// # Errors
     /// When too many wait there already.
     pub(super) async fn must_wait(&self) -> Result<bool, EngineError> {
-        let Some(capacity) = self.capacity.get().filter(|_| self.room() == 0) else { return Ok(false) };
-        let waiting = self.stores.journal.queued(capacity.waiting).await?;
-        if waiting >= capacity.waiting {
-            return Err(self.busy(waiting));
+        if self.has_room() {
+            return Ok(false);
         }
-        self.short.store(true, Ordering::Relaxed);
+        self.check_waiting().await?;
+        // Among others it comes from the queue like any other.
+        self.short.store(self.fleet.is_none(), Ordering::Relaxed);
         Ok(true)
+    }
+
+    /// Whether one more run may wait in the queue of the installation.
+    ///
+    /// # Errors
+    /// When too many wait there already.
+    pub(super) async fn check_waiting(&self) -> Result<(), EngineError> {
+        let Some(capacity) = self.capacity.get() else { return Ok(()) };
+        let waiting = self.stores.journal.queued(capacity.waiting).await?;
+        if waiting < capacity.waiting { Ok(()) } else { Err(self.busy(waiting)) }
     }
 
     /// A run that exists only in memory cannot wait.
@@ -74,6 +94,9 @@ impl Inner {
 
     pub(super) async fn poll(self: &Arc<Self>) -> Result<usize, EngineError> {
         const BATCH: u32 = 1_000;
+        if let Some(fleet) = self.fleet.clone() {
+            return self.reconcile(&fleet).await;
+        }
         // Runs that this process cannot execute must not hide the others.
         let limit = BATCH + u32::try_from(self.left().len()).unwrap_or(u32::MAX - BATCH);
         let mut runs = self.stores.journal.runnable(self.clock.now(), limit).await?;

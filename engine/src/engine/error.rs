@@ -5,6 +5,7 @@ use crate::{
     error::NodeError,
     id::{Digest, RunId},
     plan::CompileError,
+    queue::QueueError,
     store::{StoreError, hold},
     types::Misfit,
 };
@@ -72,6 +73,9 @@ pub enum EngineError {
     /// The store failed.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The queue cannot be used.
+    #[error(transparent)]
+    Queue(#[from] QueueError),
     /// The run cannot go on here.
     #[error("the run cannot go on: {0}")]
     Stuck(String),

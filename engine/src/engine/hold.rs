@@ -54,11 +54,12 @@ impl Inner {
         self.queued().contains(&run) || self.active().contains_key(&run)
     }
 
-    /// Executes the next runs of these lines that wait here for room.
+    /// Executes the next runs of these lines that wait here for room. Among other processes it may be any of them that knew of
+    /// it, and does not any more.
     pub(crate) async fn wake_next(self: &Arc<Self>, keys: &[String]) {
         for key in keys {
             match self.stores.journal.first_in_line(key).await {
-                Ok(Some(run)) if self.is_queued_here(run) => self.wake(run),
+                Ok(Some(run)) if self.fleet.is_some() || self.is_queued_here(run) => self.wake(run),
                 Ok(_) => {}
                 // The reconciler finds it later.
                 Err(error) => tracing::warn!(%error, key, "the next run of a line is not known"),

@@ -49,6 +49,10 @@ pub trait Observer: Send + Sync {
     fn lost(&self, run: RunId, cause: LossCause) {
         let _ = (run, cause);
     }
+    /// Runs that someone should take were looked for, here or by another process.
+    fn reconciled(&self, at: Millis) {
+        let _ = at;
+    }
     /// The store was asked to append to a journal.
     fn appended(&self, took: Duration, outcome: AppendOutcome) {
         let _ = (took, outcome);
@@ -158,6 +162,10 @@ impl Observer for Observers {
 
     fn lost(&self, run: RunId, cause: LossCause) {
         self.0.iter().for_each(|observer| observer.lost(run, cause));
+    }
+
+    fn reconciled(&self, at: Millis) {
+        self.0.iter().for_each(|observer| observer.reconciled(at));
     }
 
     fn appended(&self, took: Duration, outcome: AppendOutcome) {

@@ -2,13 +2,13 @@
 
 use futures::future::BoxFuture;
 
-use super::{Engine, EngineError, Outcome};
+use super::{Ears, Engine, EngineError, Outcome};
 use crate::{
     error::ErrorReport,
     event::{RunStatus, Seq, Wait},
     executor::{self, OwnerError},
     id::RunId,
-    store::{RunPhase, StoreError},
+    store::{RunPhase, RunRow, StoreError},
     stream::{RunStream, StreamId},
     usage::Spent,
     value::Value,
@@ -65,8 +65,9 @@ impl Engine {
     /// Returns when a run has ended, or waits and cannot go on by itself for longer than `hold`.
     ///
     /// # Errors
-    /// When there is no such run, another process executes it, or it cannot go on here.
+    /// When there is no such run, or it cannot go on here; without a [`Fleet`](super::Fleet) also when another process executes it.
     pub async fn settled(&self, run: RunId) -> Result<Settled, EngineError> {
+        let mut ears: Option<Ears> = None;
         loop {
             let end = self.inner.active().get(&run).map(|handle| handle.end.subscribe());
             if let Some(mut end) = end {
@@ -84,17 +85,43 @@ impl Engine {
             let row = self.inner.stores.journal.run(run).await?.ok_or(EngineError::UnknownRun(run))?;
             match row.phase {
                 RunPhase::Ended => return self.end(run, row.seq).await.map(Settled::Ended),
-                RunPhase::Waiting => return Ok(Settled::Waiting(self.open_waits(run).await?)),
+                RunPhase::Waiting if !self.goes_on(&row).await? => {
+                    return Ok(Settled::Waiting(self.open_waits(run).await?));
+                }
                 RunPhase::Held => return Err(EngineError::Held(run)),
-                RunPhase::Queued | RunPhase::Running if self.inner.active().contains_key(&run) => {}
+                _ if self.inner.is_active(run) => continue,
+                RunPhase::Queued if self.inner.fleet.is_some() => {
+                    let ahead = self.inner.stores.journal.ahead(run).await?;
+                    if !ahead.is_empty() {
+                        return Ok(Settled::Queued(ahead));
+                    }
+                }
                 RunPhase::Queued => {
                     let ahead = self.inner.stores.journal.ahead(run).await?;
                     let is_queued = !ahead.is_empty() || self.inner.is_short();
                     return Ok(if is_queued { Settled::Queued(ahead) } else { Settled::Waiting(Vec::new()) });
                 }
-                RunPhase::Running => return Err(EngineError::Elsewhere(run)),
+                RunPhase::Running if self.inner.fleet.is_none() => return Err(EngineError::Elsewhere(run)),
+                RunPhase::Running | RunPhase::Waiting => {}
+            }
+            match &mut ears {
+                // Looked at once more: what happened in between was not heard.
+                None => ears = Ears::open(&self.inner, run).await,
+                Some(ears) => {
+                    ears.say();
+                    ears.beyond(row.seq).await;
+                }
             }
         }
+    }
+
+    /// Whether another process is about to go on with a run that waits.
+    async fn goes_on(&self, row: &RunRow) -> Result<bool, EngineError> {
+        if self.inner.fleet.is_none() {
+            return Ok(false);
+        }
+        let is_due = row.wake_at.is_some_and(|wake_at| wake_at <= self.inner.clock.now());
+        Ok(is_due || !self.inner.stores.journal.inbox(row.id).await?.is_empty())
     }
 
     /// What goes out of a run from a place on, or from its beginning: its records, and the texts of its answers as they

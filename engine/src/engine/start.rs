@@ -168,7 +168,8 @@ impl Engine {
             .prepare(origin, &start)
             .map_err(|misfits| EngineError::Inputs { workflow: start.bundle.entry.clone(), misfits })?;
 
-        if plan.durability == Durability::End {
+        // Where others execute it, it must be in the store from the beginning.
+        if plan.durability == Durability::End && inner.serves(plan.group()) {
             inner.check_room().await?;
             inner.drive(id, Some(Box::new(Owner::detached(inner.clone(), plan, prepared))));
             return Ok(id);
@@ -220,7 +221,13 @@ impl Inner {
     async fn begin(self: Arc<Self>, plan: Arc<Plan>, new: NewRun, first: Record<Addr>) -> Result<RunId, EngineError> {
         let id = new.id;
         let parent = new.parent.clone();
-        let waits = self.must_wait().await?;
+        let group = plan.group();
+        let is_here = self.serves(group);
+        if !is_here {
+            self.check_waiting().await?;
+        }
+        let waits = !is_here || self.must_wait().await?;
+        let job = self.job(id, &new.workflow, new.subject.as_deref(), false);
         let begun = self.stopwatch();
         let created = if waits {
             self.stores.journal.create(new).await.map(Err)
@@ -231,7 +238,7 @@ impl Inner {
         match created {
             Ok(Ok(Take::Taken(taken))) => {
                 match Owner::begun(self.clone(), plan, id, parent, &first, taken.epoch).await {
-                    Ok(owner) => self.drive(id, Some(Box::new(owner))),
+                    Ok(owner) => drop(self.drive(id, Some(Box::new(owner)))),
                     // It is tried again, from the journal.
                     Err(error) => {
                         tracing::warn!(run = %id, %error, "a run could not begin at once");
@@ -241,8 +248,8 @@ impl Inner {
             }
             // It waits for others of its keys.
             Ok(Ok(_)) => self.wake(id),
-            // It waits in the queue for room here.
-            Ok(Err(Created::New)) => {}
+            // It waits in the queue, for room here or for others.
+            Ok(Err(Created::New)) => self.push(group, job),
             Ok(Err(Created::Existing(run))) => return Ok(run),
             Ok(Err(Created::Conflict(run))) => return Err(EngineError::KeyConflict(run)),
             Ok(Err(Created::Full(ahead))) => return Err(EngineError::Full(ahead)),

@@ -4,7 +4,13 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Payload;
-use crate::{error::ErrorReport, id::RunId, units::Millis, value::Value};
+use crate::{
+    error::ErrorReport,
+    id::{JobId, RunId},
+    queue::Group,
+    units::Millis,
+    value::Value,
+};
 
 /// Where a node runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -19,6 +25,13 @@ pub enum Place {
     Child {
         /// The child.
         run: RunId,
+    },
+    /// In the process that takes the job.
+    Job {
+        /// The job. An attempt that is dispatched again has another one.
+        id: JobId,
+        /// Where it waits.
+        queue: Group,
     },
 }
 

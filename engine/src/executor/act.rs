@@ -51,13 +51,16 @@ impl Owner {
         Ok(None)
     }
 
-    /// Stops a node. A child run is told, and reports its end.
+    /// Stops a node. A child run is told, and reports its end; who runs it as a job reads it in the journal.
     fn cancel(&mut self, at: Addr) {
         self.to_start.retain(|(waiting, _)| *waiting != at);
         let mut usage = Spent::default();
         if let Some(running) = self.running.remove(&at) {
             running.abort.abort();
             usage = running.meter.take();
+        }
+        if self.stop_job(at) {
+            return;
         }
         let Some(child) = self.state.child(at) else {
             self.record(Event::NodeCancelled { node: at, usage });

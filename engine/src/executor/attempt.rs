@@ -7,13 +7,13 @@ use futures::FutureExt as _;
 use super::{
     beside::{Beside, shortened},
     cache,
+    once::{attempted, flatten, run, stand_in},
     owner::{Owner, Running},
     policy,
 };
 use crate::{
     codes,
     definition::Limits,
-    engine::{Attempt, AttemptEnd, StandIn},
     error::{ErrorClass, NodeError},
     event::{AfterFailure, Event, Over, Place, SkipReason},
     node::{Effect, NodeCtx, Outcome, Resume},
@@ -70,14 +70,16 @@ impl Owner {
         }
         // What is stood in for may take its time.
         let inline = node.inline && self.engine.intercept.is_none();
-        if inline && node.effect == Effect::Pure {
+        if let Some(queue) = self.leaves_for(at, node) {
+            self.dispatch(at, attempt, queue);
+        } else if inline && node.effect == Effect::Pure {
             let begun = self.engine.stopwatch();
             match AssertUnwindSafe(node.node.run(&ctx)).catch_unwind().now_or_never() {
                 Some(result) => {
                     let result = flatten(result);
                     let took = begun.map_or(Duration::ZERO, |begun| begun.elapsed());
                     self.elsewhere += took;
-                    self.attempted(&ctx.path, &node.kind, attempt, took, &result);
+                    attempted(&self.engine, self.run, &ctx.path, &node.kind, attempt, took, &result);
                     let beside = Beside::take(&self.meter);
                     self.settle(at, attempt, result, beside);
                 }
@@ -134,46 +136,19 @@ impl Owner {
         let deadline = timeout.map(|timeout| self.engine.clock.now() + timeout.millis());
         let meter = Arc::<Meter>::default();
         let ctx = self.context(at, attempt, deadline, meter.clone());
-        let stand_in = self.stand_in(node, &ctx);
+        let stand_in = stand_in(&self.engine, node, &ctx);
         let (node, clock, done) = (node.node.clone(), self.engine.clock.clone(), self.done.0.clone());
         self.attempts += 1;
         let token = self.attempts;
         let (spent, path, begun) = (meter.clone(), ctx.path.clone(), self.engine.stopwatch());
         // What it logs names the run.
         let work = async move {
-            let work = async {
-                match stand_in {
-                    Some(stand_in) => {
-                        clock.sleep_until(stand_in.at).await;
-                        Ok(stand_in.result)
-                    }
-                    None => AssertUnwindSafe(node.run(&ctx)).catch_unwind().await,
-                }
-            };
-            let result = match deadline {
-                None => flatten(work.await),
-                Some(deadline) => tokio::select! {
-                    result = work => flatten(result),
-                    () = clock.sleep_until(deadline) => Err(timed_out(timeout.unwrap_or(crate::units::Duration::from_secs(0)))),
-                },
-            };
+            let result = run(&*node, &ctx, stand_in, timeout, &*clock).await;
             // The loop has ended when nobody listens; then the result belongs to nobody.
             let _ = done.send(Done { at, attempt, token, result, meter });
         };
         let task = tokio::spawn(tracing::Instrument::in_current_span(work));
         self.running.insert(at, Running { token, abort: task.abort_handle(), meter: spent, path, begun });
-    }
-
-    /// What happens instead of the node, where something stands in for it.
-    fn stand_in(&self, node: &PlanNode, ctx: &NodeCtx) -> Option<StandIn> {
-        self.engine.intercept.as_ref()?.attempt(&Attempt {
-            run: self.run,
-            path: &ctx.path,
-            kind: &node.kind,
-            effect: node.effect,
-            node: &*node.node,
-            deadline: ctx.deadline,
-        })
     }
 
     /// Takes the end of a spawned attempt; one that was stopped comes too late and counts for nothing.
@@ -183,25 +158,11 @@ impl Owner {
         }
         if let Some(Running { path, begun: Some(begun), .. }) = self.running.remove(&done.at) {
             let plan = self.plan.clone();
-            self.attempted(&path, &self.node(&plan, done.at).kind, done.attempt, begun.elapsed(), &done.result);
+            let (run, kind) = (self.run, &self.node(&plan, done.at).kind);
+            attempted(&self.engine, run, &path, kind, done.attempt, begun.elapsed(), &done.result);
         }
         self.pending.urgent = true;
         self.settle(done.at, done.attempt, done.result, Beside::take(&done.meter));
-    }
-
-    /// Tells whoever watches that an attempt is over.
-    fn attempted(
-        &self,
-        path: &str,
-        kind: &str,
-        attempt: u32,
-        took: Duration,
-        result: &Result<Outcome<Value>, NodeError>,
-    ) {
-        let Some(observer) = &self.engine.observer else { return };
-        let is_over = matches!(result, Err(_) | Ok(Outcome::Done(_) | Outcome::Port(..) | Outcome::Wrote(..)));
-        let failed = result.as_ref().err().map(|error| (error.code, error.class));
-        observer.attempted(self.run, &AttemptEnd { path, kind, attempt, took, goes_on: !is_over, failed });
     }
 
     /// Goes on with a waiting node; `usage` is what the run used that it waited for.
@@ -221,7 +182,7 @@ impl Owner {
     }
 
     /// Journals what came of an attempt.
-    fn settle(&mut self, at: Addr, attempt: u32, result: Result<Outcome<Value>, NodeError>, beside: Beside) {
+    pub(super) fn settle(&mut self, at: Addr, attempt: u32, result: Result<Outcome<Value>, NodeError>, beside: Beside) {
         let outcome = match result {
             Ok(outcome) => outcome,
             Err(error) => return self.failed(at, attempt, &error, beside),
@@ -289,7 +250,7 @@ impl Owner {
         self.record(Event::ContainerOpened { node: at, attempt, over, fields: fields.map(Into::into) });
     }
 
-    fn succeeded(
+    pub(super) fn succeeded(
         &mut self,
         at: Addr,
         attempt: u32,
@@ -376,22 +337,9 @@ impl Owner {
     }
 }
 
-fn flatten(result: std::thread::Result<Result<Outcome<Value>, NodeError>>) -> Result<Outcome<Value>, NodeError> {
-    result.unwrap_or_else(|panic| {
-        let text = panic.downcast_ref::<String>().cloned();
-        let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));
-        Err(NodeError::internal(format!("the node type panicked: {}", text.unwrap_or_else(|| "no message".into()))))
-    })
-}
-
 /// A container with more passes than a run can have.
 fn too_many(found: usize, what: &str, hint: &str) -> Option<NodeError> {
     let message = format!("expected at most {MOST_FRAMES} {what}, found {found}");
     let error = || NodeError::new(codes::TOO_MANY_FRAMES, ErrorClass::LimitExceeded, message).hint(hint);
     (found > MOST_FRAMES).then(error)
-}
-
-fn timed_out(limit: crate::units::Duration) -> NodeError {
-    NodeError::new(codes::NODE_TIMEOUT, ErrorClass::Timeout, format!("expected it to end within {limit}, it did not"))
-        .hint("raise `timeout` of the node, or let `retry` try again")
 }

@@ -20,7 +20,7 @@ impl Beside {
 }
 
 /// A text of at most 64 KiB and a mark that says how much was left out.
-pub(super) fn shortened(text: String) -> String {
+pub(crate) fn shortened(text: String) -> String {
     if text.len() <= 2 * HALF {
         return text;
     }

@@ -32,6 +32,8 @@ pub(super) struct Pending {
     pub consumed: Vec<i64>,
     pub children: Vec<Prepared>,
     pub send: Vec<(RunId, Message)>,
+    /// Nodes whose jobs are pushed once their starts are durable.
+    pub jobs: Vec<Addr>,
     /// Outputs for the cache; filled once the result is durable.
     pub fills: Vec<(Digest, Value, i64)>,
     /// Whether something is in it that must not be late: the result of an effect, a signal, a child.
@@ -153,6 +155,8 @@ impl Owner {
         for (run, _) in &pending.send {
             self.engine.wake(*run);
         }
+        self.push_jobs(&pending.jobs);
+        self.tell_stopped();
         for (key, output, until) in &pending.fills {
             self.engine.stores.cache.fill(key, output, *until, self.run).await?;
         }

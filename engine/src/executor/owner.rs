@@ -14,6 +14,7 @@ use tokio::{
 
 use super::{
     attempt::Done,
+    jobs::{Jobs, Look},
     journal::Pending,
     scope::{Names, roots},
     stream::{self, Outlet},
@@ -28,7 +29,7 @@ use crate::{
     plan::Plan,
     run::{Addr, RunState, Status, decide},
     scope::Roots,
-    store::{AppendError, InboxMessage, MessageBody, NewRun, Parent, Release, StoreError},
+    store::{AppendError, NewRun, Parent, Release, StoreError},
     units::Millis,
     usage::Meter,
 };
@@ -49,6 +50,8 @@ pub(crate) struct Owner {
     /// The newest record that is durable.
     pub(super) durable: Seq,
     pub(super) pending: Pending,
+    /// What is known of the nodes that run elsewhere, besides what the journal says.
+    pub(super) jobs: Jobs,
     /// Nodes with effects whose `NodeStarted` waits to be durable.
     pub(super) to_start: Vec<(Addr, u32)>,
     pub(super) running: HashMap<Addr, Running>,
@@ -148,6 +151,7 @@ impl OwnerError {
 enum Next {
     Close,
     Done(Done),
+    Look(Look),
     Inbox,
     Due,
     Flush,
@@ -194,7 +198,7 @@ impl Owner {
     ) -> Result<Self, OwnerError> {
         let mut state = RunState::default();
         state.apply(&plan, first);
-        let outlet = stream::outlet(&engine, &plan, run, parent.as_ref(), first.seq, &[]);
+        let outlet = stream::outlet(&engine, &plan, run, parent.as_ref(), (epoch, first.seq), &[]);
         let owner = engine.session;
         let alone = engine.alone.is_some();
         let mut this = Self::new(engine, plan, run, state, Arc::default(), outlet);
@@ -209,7 +213,7 @@ impl Owner {
         let mut state = RunState::default();
         state.apply(&plan, &prepared.first);
         let run = prepared.run.id;
-        let outlet = stream::outlet(&engine, &plan, run, None, 0, &[]);
+        let outlet = stream::outlet(&engine, &plan, run, None, (0, 0), &[]);
         let mut owner = Self::new(engine, plan, run, state, Arc::default(), outlet);
         owner.pending.records.extend(prepared.run.records.iter().cloned());
         owner.pending.blobs.extend(prepared.blobs);
@@ -245,6 +249,7 @@ impl Owner {
             state,
             names: Names::default(),
             pending: Pending::default(),
+            jobs: Jobs::default(),
             to_start: Vec::new(),
             running: HashMap::new(),
             done: mpsc::unbounded_channel(),
@@ -313,7 +318,11 @@ impl Owner {
     /// Waits for the next thing to happen; gives the run up when that is far away.
     async fn rest(&mut self) -> Result<Option<Exit>, OwnerError> {
         let now = self.engine.clock.now();
-        if self.running.is_empty() {
+        if self.tend_jobs(now) {
+            return Ok(None);
+        }
+        // Who has jobs in queues looks after them.
+        if self.running.is_empty() && !self.state.has_jobs() {
             if self.state.next_due().is_none() && !self.state.waits_for_others() {
                 // Nothing runs, waits or is due, and yet the run has not ended: a fault that must not become silence.
                 let error = NodeError::internal("the run has nothing left to do, but has not ended");
@@ -323,7 +332,8 @@ impl Owner {
             let since = *self.idle_since.get_or_insert(now);
             let hold = self.engine.hold.millis();
             let soon = self.state.next_due().is_some_and(|due| due - now <= hold);
-            let child = self.state.has_children() && now - since < hold;
+            // Its children may wait for its place.
+            let child = self.state.has_children() && now - since < hold && !self.engine.is_crowded();
             if !soon && !child && self.detached.is_none() {
                 return self.release().await;
             }
@@ -338,7 +348,7 @@ impl Owner {
         // A run that is not in the store cannot be released, so it does not wait for that.
         let held = self.idle_since.filter(|_| self.detached.is_none());
         let hold = held.map(|since| since + engine.hold.millis());
-        let until = [self.state.next_due(), hold].into_iter().flatten().min();
+        let until = [self.state.next_due(), hold, self.next_tending()].into_iter().flatten().min();
         let lazy = !self.pending.is_empty() && self.detached.is_none();
         let wake = self.wake.clone();
         let mut closing = engine.closing.subscribe();
@@ -347,6 +357,7 @@ impl Owner {
             biased;
             _ = closing.wait_for(|closing| *closing) => Next::Close,
             Some(done) = self.done.1.recv() => Next::Done(done),
+            Some(look) = self.jobs.looks.1.recv() => Next::Look(look),
             () = wake.notified() => Next::Inbox,
             () = engine.clock.sleep_until(until.unwrap_or(now)), if until.is_some() => Next::Due,
             () = tokio::time::sleep(LAZY_TIME), if lazy => Next::Flush,
@@ -355,6 +366,7 @@ impl Owner {
         match next {
             Next::Close => return self.close().await,
             Next::Due => {}
+            Next::Look(look) => self.looked(look),
             Next::Done(done) => {
                 self.finished(done);
                 while let Ok(done) = self.done.1.try_recv() {
@@ -396,7 +408,7 @@ impl Owner {
             // What it used is known here and nowhere else. A pure node has no record of its start to be lost after.
             let has_started = self.state.node(at).is_some_and(|node| matches!(node.status, Status::Started(_)));
             if has_started && !usage.is_nothing() {
-                self.lose(at, usage, LossCause::HandOver);
+                self.lose(at, usage, LossCause::HandOver, false);
             }
         }
         loop {
@@ -404,34 +416,6 @@ impl Owner {
                 Flushed::Yes => return Ok(Some(Exit::Closed)),
                 Flushed::Fenced => return Ok(Some(Exit::Lost)),
                 Flushed::InboxNotEmpty => self.read_inbox().await?,
-            }
-        }
-    }
-
-    /// Journals what the inbox holds. The messages are consumed by the append that carries the records.
-    pub(super) async fn read_inbox(&mut self) -> Result<(), OwnerError> {
-        if self.detached.is_some() {
-            return Ok(());
-        }
-        for message in self.engine.stores.journal.inbox(self.run).await? {
-            if self.seen.insert(message.row) {
-                self.receive(message);
-            }
-        }
-        Ok(())
-    }
-
-    fn receive(&mut self, InboxMessage { row, message }: InboxMessage) {
-        self.pending.consumed.push(row);
-        match message.body {
-            MessageBody::Signal { to, payload, by } => {
-                let payload = self.redactor.value(payload);
-                self.record(Event::SignalReceived { id: message.id, to, payload, by });
-            }
-            MessageBody::Cancel { by } => self.record(Event::CancelRequested { by }),
-            MessageBody::ChildEnded { node, attempt, status, outputs, error, usage } => {
-                let ended = super::child::ChildEnd { attempt, usage, status, outputs, error };
-                self.child_ended(&node, ended);
             }
         }
     }

@@ -68,7 +68,8 @@ pub(crate) fn decode(stored: &StoredRecord) -> Result<Record, StoreError> {
     })
 }
 
-async fn load(stores: &Stores, payload: &mut Payload) -> Result<(), StoreError> {
+/// Fetches a value that is a blob.
+pub(super) async fn load(stores: &Stores, payload: &mut Payload) -> Result<(), StoreError> {
     let Payload::Blob(digest) = payload else { return Ok(()) };
     let bytes =
         stores.blobs.get(digest).await?.ok_or_else(|| StoreError::Damaged(format!("the blob {digest} is missing")))?;

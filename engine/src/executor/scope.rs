@@ -5,14 +5,14 @@ use std::sync::Arc;
 use super::owner::Owner;
 use crate::{
     node::Container,
-    plan::{Border, Plan, ScopeRead},
+    plan::{Border, Plan, PlanNode, ScopeRead},
     run::{Addr, FrameId, RunState},
     scope::{NodeView, Roots, Scope},
     value::{Object, Value},
 };
 
 /// Names that are used for every scope, made once.
-pub(super) struct Names {
+pub(crate) struct Names {
     item: Arc<str>,
     index: Arc<str>,
     state: Arc<str>,
@@ -64,17 +64,33 @@ pub(crate) fn roots(plan: &Plan, state: &RunState, run: &str) -> Arc<Roots> {
     })
 }
 
+/// A run in some state, as the templates of its nodes see it.
+pub(crate) struct Sight<'a> {
+    pub(crate) plan: &'a Arc<Plan>,
+    pub(crate) state: &'a RunState,
+    pub(crate) roots: &'a Arc<Roots>,
+    pub(crate) names: &'a Names,
+}
+
 impl Owner {
     /// What the templates of a node see.
     pub(super) fn scope(&self, frame: FrameId, reads: &[ScopeRead], attempt: u32) -> Arc<Scope> {
+        let Self { plan, state, roots, names, .. } = self;
+        Arc::new(Sight { plan, state, roots, names }.scope(frame, reads, attempt))
+    }
+}
+
+impl Sight<'_> {
+    /// What the templates of a node see.
+    pub(crate) fn scope(&self, frame: FrameId, reads: &[ScopeRead], attempt: u32) -> Scope {
         let mut nodes = Vec::with_capacity(reads.len());
         self.see(frame, reads, &mut nodes);
         if let Some(author) = self.author_of_call(frame) {
-            self.see(author.frame, &self.node(&self.plan, author).reads, &mut nodes);
+            self.see(author.frame, &self.node(author).reads, &mut nodes);
         }
         let mut locals = Vec::new();
         let composite = self.locals(frame, &mut locals);
-        Arc::new(Scope {
+        Scope {
             roots: composite.map_or_else(|| self.roots.clone(), |composite| self.roots_within(composite)),
             nodes,
             locals,
@@ -83,7 +99,12 @@ impl Owner {
             attempt,
             usage: self.state.usage.clone(),
             secrets: Value::Null,
-        })
+        }
+    }
+
+    fn node(&self, at: Addr) -> &PlanNode {
+        let body = self.state.frame(at.frame).map_or(0, |frame| frame.body);
+        self.plan.bodies[body].node(at.node)
     }
 
     fn see(&self, frame: FrameId, reads: &[ScopeRead], nodes: &mut Vec<(Arc<str>, NodeView)>) {

@@ -27,13 +27,13 @@ pub(super) fn outlet(
     plan: &Arc<Plan>,
     run: RunId,
     parent: Option<&Parent>,
-    seq: Seq,
+    (epoch, seq): (u64, Seq),
     records: &[Record],
 ) -> Option<Outlet> {
     let shows = plan.has_answers || plan.answer.is_some() || (parent.is_some() && !plan.links.is_empty());
     shows.then(|| {
         let channel = engine.hub.open(run);
-        let number = channel.own(plan, parent, seq, records);
+        let number = channel.own(plan, parent, epoch, seq, records);
         (channel, number)
     })
 }

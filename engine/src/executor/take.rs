@@ -63,7 +63,7 @@ impl Owner {
 
         let plan = engine.plan(&taken.row.digest, &taken.row.workflow).await?;
         let (parent, seq) = (taken.row.parent, records.last().map_or(0, |last| last.seq));
-        let outlet = stream::outlet(&engine, &plan, run, parent.as_ref(), seq, &records);
+        let outlet = stream::outlet(&engine, &plan, run, parent.as_ref(), (taken.epoch, seq), &records);
         let state = replay::fold(&plan, records)?;
         let mut owner = Self::new(engine, plan, run, state, wake, outlet);
         owner.parent = parent;
@@ -78,6 +78,7 @@ impl Owner {
             owner.fail_deadly(&deaths, &lost);
         }
         owner.read_inbox().await?;
+        owner.push_open_jobs();
         Ok(Taking::Taken(Box::new(owner)))
     }
 
@@ -86,20 +87,24 @@ impl Owner {
         let mut lost = Vec::new();
         for at in self.state.lost() {
             lost.push(path::path(&self.plan, &self.state, at).to_string());
-            self.lose(at, Spent::default(), cause);
+            self.lose(at, Spent::default(), cause, false);
         }
         lost
     }
 
-    /// Journals that an attempt was lost, and what follows from it.
-    pub(super) fn lose(&mut self, at: Addr, usage: Spent, cause: LossCause) {
+    /// Journals that an attempt was lost, and what follows from it; `handed_over` where who had taken its job gave that back.
+    pub(super) fn lose(&mut self, at: Addr, usage: Spent, cause: LossCause, handed_over: bool) {
         let Some(attempt) = self.state.node(at).map(|node| node.attempt) else { return };
+        if !self.may_start(at) {
+            // Nothing starts there any more, so it is not tried again.
+            return self.record(Event::NodeCancelled { node: at, usage });
+        }
         if let Some(observer) = &self.engine.observer {
             observer.lost(self.run, cause);
         }
         let plan = self.plan.clone();
         let node = self.node(&plan, at);
-        self.record(Event::NodeLost { node: at, attempt, usage });
+        self.record(Event::NodeLost { node: at, attempt, usage, handed_over });
         let too_often = self.state.node(at).is_some_and(|node| node.losses >= MOST_LOSSES);
         if too_often || node.on_lost == OnLost::Fail {
             let then = if too_often { AfterFailure::Fail } else { policy::unhandled(node) };

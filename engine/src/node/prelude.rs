@@ -14,6 +14,7 @@ pub use crate::{
     codes,
     error::{Code, ErrorClass, NodeError},
     event::{OnItemError, Wait, Write},
+    queue::Group,
     scope::Scope,
     template::{SecretTemplate, Template, TemplateTree},
     types::Type,

@@ -11,7 +11,7 @@ use schemars::{Schema, SchemaGenerator};
 use serde_json::Value as Json;
 
 use super::{Capability, ConfigError, ErasedNode, Known, Node, NodeMeta, schema_of};
-use crate::{codes, composite::Composite};
+use crate::{codes, composite::Composite, queue::Group};
 
 /// Builds a node from its fields.
 pub type Build = dyn Fn(Json) -> Result<Arc<dyn ErasedNode>, ConfigError> + Send + Sync;
@@ -26,6 +26,8 @@ pub struct NodeSpec {
     pub type_name: &'static str,
     /// What the engine, the documentation and the checks need to know.
     pub meta: NodeMeta,
+    /// Where its nodes wait for a worker, unless they say so themselves.
+    pub queue: Option<Group>,
     /// The fields of its type; the title and the description are its documentation.
     pub config_schema: Schema,
     /// What `<id>` holds, unless the configured node says otherwise.
@@ -50,6 +52,7 @@ impl NodeSpec {
         Self {
             type_name: N::TYPE,
             meta: N::META,
+            queue: N::QUEUE,
             config_schema: schema_of::<N::Config>(),
             output_schema: schema_of::<N::Output>(),
             config_in: Arc::new(|generator| {
@@ -79,6 +82,14 @@ impl NodeSpec {
     pub fn asks_models(&self) -> bool {
         self.meta.requires.contains(&Capability::Models)
             || self.composite.as_ref().is_some_and(|composite| composite.may_use_models)
+    }
+
+    /// Whether a node can run in another process than its run: it does not end at once, nor wait, and neither passes over
+    /// other nodes nor starts a run.
+    pub(crate) fn may_leave(&self, node: &dyn ErasedNode, fields: &serde_json::Map<String, Json>) -> bool {
+        let is_leaf = self.meta.container.is_none() && self.composite.is_none();
+        let starts_run = node.starts().is_some() || fields.contains_key("workflow");
+        is_leaf && !self.meta.inline && !starts_run && !node.waits() && node.answer().is_none()
     }
 
     /// Whether a node of this type, something inside it, or a run that it starts may use a model.

@@ -214,6 +214,7 @@ impl<'a> Compiler<'a> {
             passes = Some(Passes { kind, bodies: vec![(None, inner)] });
         }
         let times_out = node.ports().iter().any(|port| port == "timeout");
+        let may_leave = spec.may_leave(&*node, &def.config);
         let references = info.sites.iter().filter_map(|site| site.compiled.as_ref().ok());
         Ok(PlanNode {
             id: info.id.clone(),
@@ -233,6 +234,8 @@ impl<'a> Compiler<'a> {
                 .cache
                 .as_ref()
                 .map(|cache| CachePolicy { key: cache.key.clone(), ttl: cache.ttl.millis() }),
+            may_leave,
+            queue: def.common.queue.or(spec.queue).filter(|_| may_leave),
             priority: def.common.priority,
             budget: def.common.budget,
             uses_models: spec.meta.requires.contains(&Capability::Models),
@@ -307,9 +310,9 @@ fn node_map(id: &str, nodes: &serde_json::Value) -> Result<NodeMap, CompileError
     })
 }
 
-/// The common fields without those that are only for people.
+/// The common fields without those that are only for people, and those that say where and within what it runs.
 fn how_it_runs(common: &NodeCommon) -> serde_json::Value {
-    let common = NodeCommon { title: None, description: None, budget: None, ..common.clone() };
+    let common = NodeCommon { title: None, description: None, budget: None, queue: None, ..common.clone() };
     serde_json::to_value(common).expect("the fields have only string keys and finite numbers")
 }
 

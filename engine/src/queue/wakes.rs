@@ -5,24 +5,40 @@
 
 use std::{
     collections::HashMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 use tokio::sync::broadcast::{self, error::RecvError};
 
-use crate::{event::Seq, id::RunId, queue::QueueError};
+use crate::{
+    event::Seq,
+    id::{RunId, SessionId},
+    queue::QueueError,
+    stream::Piece,
+};
 
 /// How many wake-ups a listener may be behind before it is told that it missed some.
 const BEHIND: usize = 256;
 
 /// What happened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Wake {
     /// The inbox of a run got a message: a cancel, a signal, the end of a child, the result of a step.
     Mail(RunId),
     /// A run has a new record, or several: this is the newest.
     Record(RunId, Seq),
+    /// A run that somebody watches shows something; its records are among it by their numbers.
+    Piece(RunId, Arc<Piece>),
+    /// Somebody watches a run: who executes it says what it shows, for half a minute; with `anew` everything so far.
+    Watch {
+        /// The run.
+        run: RunId,
+        /// Whether the watcher has nothing yet.
+        anew: bool,
+    },
+    /// This session has just looked for runs whose pointers are lost: others need not.
+    Reconciled(SessionId),
     /// Something may have been missed: look at the truth.
     Missed,
 }
@@ -30,18 +46,18 @@ pub enum Wake {
 /// What a listener hears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WakeTopic {
-    /// Mail for any run: for processes that own runs.
+    /// What concerns every process that executes runs: mail, and who watches which run.
     Mail,
-    /// The records of one run: for who watches it.
+    /// What one run does: for who watches it.
     Run(RunId),
 }
 
 impl Wake {
     /// Who hears it; `None` is everyone.
-    pub const fn topic(self) -> Option<WakeTopic> {
+    pub const fn topic(&self) -> Option<WakeTopic> {
         match self {
-            Self::Mail(_) => Some(WakeTopic::Mail),
-            Self::Record(run, _) => Some(WakeTopic::Run(run)),
+            Self::Mail(_) | Self::Watch { .. } | Self::Reconciled(_) => Some(WakeTopic::Mail),
+            Self::Record(run, _) | Self::Piece(run, _) => Some(WakeTopic::Run(*run)),
             Self::Missed => None,
         }
     }
@@ -101,7 +117,7 @@ impl LocalWakes {
         match wake.topic() {
             Some(topic) => topics.get(&topic).is_some_and(|sender| sender.send(wake).is_ok()),
             // Counted, so that every one of them hears it.
-            None => topics.values().filter(|sender| sender.send(wake).is_ok()).count() > 0,
+            None => topics.values().filter(|sender| sender.send(wake.clone()).is_ok()).count() > 0,
         }
     }
 

@@ -72,6 +72,7 @@ impl RunState {
                 self.epoch = *epoch;
             }
             Event::NodeStarted { node, attempt, place } => self.node_started(*node, *attempt, *place),
+            Event::JobTaken { node, job, session } => self.job_taken(*node, *job, *session),
             Event::ContainerOpened { node, attempt, over, fields } => {
                 self.set_attempt(*node, *attempt);
                 self.started += 1;
@@ -105,9 +106,10 @@ impl RunState {
                 self.node_failed(plan, *node, *attempt, error, then);
             }
             Event::NodeSkipped { node, .. } => self.settle(plan, *node, Status::Skipped),
-            Event::NodeLost { node, usage, .. } => {
+            Event::NodeLost { node, usage, handed_over, .. } => {
                 // Only who gave the run back in good order knows what the attempt used.
-                let counts = self.deaths.died_alone && usage.is_nothing();
+                let died_here = self.deaths.died_alone && usage.is_nothing();
+                let counts = if self.job(*node).is_some() { !handed_over } else { died_here };
                 if let Some(node) = self.node_mut(*node) {
                     node.losses += u32::from(counts);
                     node.lost = true;
@@ -265,9 +267,15 @@ impl RunState {
         let node = &mut frame.nodes[at.node as usize];
         let (was_active, was_running) = (node.status.is_active(), node.status.is_running());
         let (is_active, is_running) = (status.is_active(), status.is_running());
+        let is_job = matches!(status, Status::Started(Place::Job { .. }));
         node.status = status;
         frame.active = frame.active + u32::from(is_active) - u32::from(was_active);
         self.running = self.running + u32::from(is_running) - u32::from(was_running);
+        if is_job {
+            self.jobs.insert(at, None);
+        } else if !self.jobs.is_empty() {
+            self.jobs.remove(&at);
+        }
     }
 
     pub(super) fn push_due(&mut self, at: Millis, due: Due) {

@@ -67,6 +67,7 @@ impl Deaths {
             }
             // Every owner writes these again, and messages come from elsewhere: nothing was done by them.
             Event::NodeStarted { .. }
+            | Event::JobTaken { .. }
             | Event::NodeLost { .. }
             | Event::SignalReceived { .. }
             | Event::SignalIgnored { .. }

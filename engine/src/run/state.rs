@@ -11,7 +11,7 @@ use crate::{
     definition::Limits,
     error::ErrorReport,
     event::{Handler, OnItemError, Place, RunStatus, Seq, SignalTo, SkipReason, Wait},
-    id::RunId,
+    id::{RunId, SessionId},
     node::Resume,
     plan::{BodyIx, NodeIx, Plan},
     scope::NodeView,
@@ -68,8 +68,10 @@ pub struct RunState {
 
     pub(super) frames: Vec<Option<Box<Frame>>>,
     pub(super) handlers: HashMap<Handler, FrameId>,
-    /// Nodes that run in this process; bounded by `parallel`.
+    /// Nodes that run, here or as jobs; bounded by `parallel`.
     pub(super) running: u32,
+    /// The nodes that run as jobs, and who has taken each.
+    pub(super) jobs: HashMap<Addr, Option<SessionId>>,
     pub(super) ready: BinaryHeap<Ready>,
     pub(super) ready_count: u64,
     pub(super) due: BinaryHeap<Reverse<(Millis, Due)>>,
@@ -451,7 +453,7 @@ impl Status {
 
     /// Whether it takes one of the places that `parallel` bounds.
     pub(super) fn is_running(&self) -> bool {
-        matches!(self, Self::Issued | Self::Started(Place::Local { .. }))
+        matches!(self, Self::Issued | Self::Started(Place::Local { .. } | Place::Job { .. }))
     }
 
     /// What templates of other nodes see of it.

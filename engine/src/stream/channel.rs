@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 pub(crate) use super::live::Wanted;
 use super::{
-    StreamEvent, StreamId, StreamItem,
+    Piece, Screen, StreamEvent, StreamId, StreamItem,
     live::{Live, Out, Up},
 };
 use crate::{
@@ -63,6 +63,8 @@ pub(crate) struct Channel {
 struct State {
     /// Counts the owners: what an older one gives out comes too late.
     owner: u64,
+    /// The epoch of the newest owner, here or in another process.
+    epoch: u64,
     /// The newest durable record.
     seq: Seq,
     /// The newest thing after it; a record itself is the first.
@@ -71,7 +73,10 @@ struct State {
     floor: StreamId,
     items: VecDeque<(StreamId, StreamEvent)>,
     bytes: usize,
+    /// What is known where the run is executed.
     live: Option<Live>,
+    /// What another process shows that executes it.
+    mirror: Option<Screen>,
 }
 
 /// What a channel has for a reader.
@@ -84,9 +89,17 @@ pub(super) enum Look {
 
 impl Channel {
     /// Lets an owner of the run give out what happens. `records` is the journal so far.
-    pub(crate) fn own(&self, plan: &Arc<Plan>, parent: Option<&Parent>, seq: Seq, records: &[Record]) -> u64 {
+    pub(crate) fn own(
+        &self,
+        plan: &Arc<Plan>,
+        parent: Option<&Parent>,
+        epoch: u64,
+        seq: Seq,
+        records: &[Record],
+    ) -> u64 {
         let mut state = self.lock();
         state.owner += 1;
+        state.epoch = epoch;
         if state.live.as_ref().is_none_or(|live| live.seq != seq) {
             let mut live = Live::new(plan.clone(), parent.cloned());
             let mut out = Out::default();
@@ -94,7 +107,7 @@ impl Channel {
                 live.apply(record, &mut out);
             }
             live.seq = seq;
-            let had = state.live.replace(live).is_some();
+            let had = state.live.replace(live).is_some() | state.mirror.take().is_some();
             (state.seq, state.n) = (seq, u64::from(seq > 0));
             // Readers have what an older owner gave out, and so has the parent.
             state.items.clear();
@@ -188,17 +201,70 @@ impl Channel {
         });
     }
 
-    /// The newest record that is known here to be durable; `None` while nobody here owned the run.
+    /// The newest record that is known here to be durable; `None` while nobody here owned the run or heard of it.
     pub(super) fn seq(&self) -> Option<Seq> {
         let state = self.lock();
-        state.live.as_ref().map(|_| state.seq)
+        state.is_known().then_some(state.seq)
+    }
+
+    /// The newest record of which this process, which executes the run, has said that it is durable.
+    pub(crate) fn durable_seq(&self) -> Seq {
+        self.lock().seq
+    }
+
+    /// What another process must know that has everything up to a place, or nothing; `None` when that is nothing. Means
+    /// nothing where the run shows no texts.
+    pub(crate) fn piece(&self, after: Option<StreamId>) -> Option<Piece> {
+        let epoch = {
+            let state = self.lock();
+            state.live.as_ref().map(|_| state.epoch)?
+        };
+        let followed = after.map(|after| (after, self.look(after)));
+        if let Some((after, Look::Next { items, until })) = followed {
+            return (until != after).then_some(Piece { epoch, after: Some(after), until, events: items });
+        }
+        let (events, until) = self.everything(0);
+        Some(Piece { epoch, after: None, until, events: events.into_iter().map(|event| (until, event)).collect() })
+    }
+
+    /// Shows what another process shows of the run, which this one does not execute. `false` when something is missing
+    /// before it: everything must be asked for.
+    pub(super) fn reflect(&self, piece: &Piece) -> bool {
+        let mut state = self.lock();
+        let stands = StreamId { seq: state.seq, n: state.n };
+        let is_same = state.mirror.is_some() && state.epoch == piece.epoch;
+        if piece.epoch < state.epoch || is_same && piece.until <= stands {
+            // It comes from an owner that does not know yet that it lost the run, or another reader here has heard it.
+            return true;
+        }
+        match piece.after {
+            None => {
+                let mut screen = Screen::default();
+                piece.events.iter().for_each(|(_, event)| screen.apply(event));
+                state.items.clear();
+                (state.bytes, state.live, state.floor, state.epoch) = (0, None, piece.until, piece.epoch);
+                state.mirror = Some(screen);
+            }
+            Some(after) if is_same && after == stands => {
+                for (id, event) in &piece.events {
+                    if let Some(mirror) = &mut state.mirror {
+                        mirror.apply(event);
+                    }
+                    state.keep(*id, event.clone());
+                }
+            }
+            Some(_) => return false,
+        }
+        (state.seq, state.n) = (piece.until.seq, piece.until.n);
+        self.changed.send_replace(());
+        true
     }
 
     /// What follows after a place.
     pub(super) fn look(&self, after: StreamId) -> Look {
         let state = self.lock();
         let until = StreamId { seq: state.seq, n: state.n };
-        if state.live.is_none() || after.n == 0 && after.seq > 0 || after < state.floor || after > until {
+        if !state.is_known() || after.n == 0 && after.seq > 0 || after < state.floor || after > until {
             return Look::Missed;
         }
         let items = state.items.iter().filter(|(id, _)| *id > after).cloned().collect();
@@ -209,12 +275,14 @@ impl Channel {
     /// then.
     pub(super) fn everything(&self, complete: usize) -> (Vec<StreamEvent>, StreamId) {
         let state = self.lock();
-        let events = state.live.as_ref().map(|live| live.everything(complete)).unwrap_or_default();
+        let live = state.live.as_ref().map(|live| live.everything(complete));
+        let mirrored = || state.mirror.as_ref().map(|mirror| mirror.everything(complete));
+        let events = live.or_else(mirrored).unwrap_or_default();
         (events, StreamId { seq: state.seq, n: state.n })
     }
 
     /// Tells when something changes.
-    pub(super) fn changes(&self) -> watch::Receiver<()> {
+    pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
 
@@ -226,7 +294,14 @@ impl Channel {
 impl State {
     fn push(&mut self, event: StreamEvent) {
         self.n += 1;
-        let id = StreamId { seq: self.seq, n: self.n };
+        self.keep(StreamId { seq: self.seq, n: self.n }, event);
+    }
+
+    fn is_known(&self) -> bool {
+        self.live.is_some() || self.mirror.is_some()
+    }
+
+    fn keep(&mut self, id: StreamId, event: StreamEvent) {
         self.bytes += size(&event);
         self.items.push_back((id, event));
         while self.items.len() > MOST_ITEMS || self.bytes > MOST_BYTES {

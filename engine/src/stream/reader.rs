@@ -1,6 +1,7 @@
-//! Reads what goes out of a run: from the channel while the run goes on here, from the journal otherwise.
+//! Reads what goes out of a run: from the channel while the run goes on here, or where another process says what it shows;
+//! from the journal otherwise.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, sync::Arc};
 
 use tokio::sync::watch;
 
@@ -9,14 +10,13 @@ use super::{
     channel::{Look, item},
 };
 use crate::{
-    engine::{EngineError, Inner},
+    engine::{Ears, EngineError, Inner, LOOK},
     event::{Event, Record, Seq},
     executor,
     id::RunId,
+    queue::Wake,
 };
 
-/// How often to look whether another process went on with a run.
-const LOOK: Duration = Duration::from_millis(500);
 /// How many records are read at once.
 const PAGE: usize = 1_000;
 
@@ -26,6 +26,8 @@ pub struct RunStream {
     run: RunId,
     channel: Arc<Channel>,
     changes: watch::Receiver<()>,
+    /// Hears of the run while another process executes it.
+    ears: Option<Ears>,
     place: Place,
     /// The newest record that was given.
     given: Seq,
@@ -63,6 +65,7 @@ impl RunStream {
             engine,
             run,
             channel,
+            ears: None,
             place: after.map_or(Place::Journal, Place::Channel),
             given: after.map_or(0, |after| after.seq),
             shown: after.map_or(Shown::Complete(0), |_| Shown::Unknown),
@@ -89,11 +92,48 @@ impl RunStream {
             if self.has_ended {
                 return Ok(None);
             }
+            // Before looking: what happens in between is heard.
+            self.listen().await;
             self.changes.mark_unchanged();
             if !self.fill(look_around).await? {
-                // The sender lives as long as the channel, which lives as long as this.
-                look_around = tokio::time::timeout(LOOK, self.changes.changed()).await.is_err();
+                look_around = self.wait().await;
             }
+        }
+    }
+
+    /// Listens to other processes while one of them may execute the run.
+    async fn listen(&mut self) {
+        if self.engine.is_active(self.run) {
+            return;
+        }
+        if self.ears.is_none() {
+            self.ears = Ears::open(&self.engine, self.run).await;
+        }
+        if let Some(ears) = &mut self.ears {
+            ears.say();
+        }
+    }
+
+    /// Waits for something to happen; whether the journal must be looked at for it.
+    async fn wait(&mut self) -> bool {
+        let Some(ears) = &mut self.ears else {
+            // The sender lives as long as the channel, which lives as long as this.
+            return tokio::time::timeout(LOOK, self.changes.changed()).await.is_err();
+        };
+        let heard = tokio::select! {
+            _ = self.changes.changed() => return false,
+            heard = ears.next() => heard,
+            () = tokio::time::sleep(LOOK) => return true,
+        };
+        match heard {
+            Wake::Piece(_, piece) => {
+                if !self.engine.is_active(self.run) && !self.channel.reflect(&piece) {
+                    ears.ask();
+                }
+                false
+            }
+            Wake::Record(_, seq) => seq > self.given,
+            _ => true,
         }
     }
 
@@ -119,7 +159,10 @@ impl RunStream {
         }
         // A run that another process goes on with is known by its journal alone.
         let stored = self.engine.stores.journal.run(self.run).await?.map_or(0, |row| row.seq);
-        let is_here = self.engine.is_active(self.run) || self.channel.seq() >= Some(stored);
+        let shows = |seq| self.channel.seq() >= Some(seq);
+        // What another process shows may be behind the journal for a moment, but for no longer.
+        let follows = self.place == Place::Journal && self.ears.is_some() && shows(self.given);
+        let is_here = self.engine.is_active(self.run) || shows(stored) || follows;
         match self.place {
             _ if !is_here || self.channel.seq().is_none() => self.read_journal(stored).await,
             Place::Channel(_) if !missed => Ok(false),

@@ -42,6 +42,21 @@ impl Screen {
         self.answers.iter().all(|shown| shown.is_complete)
     }
 
+    /// What makes a screen like this one of an empty one, or of one that shows the first `complete` answers and nothing else.
+    pub(super) fn everything(&self, complete: usize) -> Vec<StreamEvent> {
+        let (done, open): (Vec<_>, Vec<_>) = self.answers.iter().partition(|shown| shown.is_complete);
+        let mut events = Vec::new();
+        for Shown { answer, text, is_complete } in done.into_iter().skip(complete).chain(open) {
+            if !text.is_empty() {
+                events.push(StreamEvent::Text { answer: answer.clone(), text: text.as_str().into() });
+            }
+            if *is_complete {
+                events.push(StreamEvent::Complete { answer: answer.clone() });
+            }
+        }
+        events
+    }
+
     fn at(&mut self, answer: &Arc<str>) -> &mut Shown {
         let open = self.answers.iter().position(|shown| !shown.is_complete && shown.answer == *answer);
         let place = open.unwrap_or_else(|| {

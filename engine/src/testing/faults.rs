@@ -57,6 +57,11 @@ impl FaultyStore {
         self
     }
 
+    /// Cuts the process off: every later call fails.
+    pub fn cut(&self) {
+        self.state().cut = true;
+    }
+
     /// How many appends were asked for.
     pub fn appends(&self) -> u64 {
         self.state().appends
@@ -113,6 +118,9 @@ impl Journal for FaultyStore {
     }
     async fn heartbeat(&self, session: SessionId, at: Millis) -> Result<(), StoreError> {
         self.reach()?.heartbeat(session, at).await
+    }
+    async fn is_alive(&self, session: SessionId, at: Millis) -> Result<bool, StoreError> {
+        self.reach()?.is_alive(session, at).await
     }
     async fn close_session(&self, session: SessionId) -> Result<(), StoreError> {
         self.reach()?.close_session(session).await

@@ -117,6 +117,7 @@ impl Node for Chunk {
     const TYPE: &'static str = "chunk";
     const META: NodeMeta =
         NodeMeta { inline: false, requires: &[Capability::Models], ..NodeMeta::pure(Family::Retrieval, EXAMPLES) };
+    const QUEUE: Option<Group> = Some(Group::Indexing);
     type Config = ChunkConfig;
     type Output = ChunkOutput;
 

@@ -76,6 +76,7 @@ impl Node for DocumentExtractor {
         aliases: &[],
         examples: EXAMPLES,
     };
+    const QUEUE: Option<Group> = Some(Group::Indexing);
     type Config = DocumentExtractorConfig;
     type Output = DocumentExtractorOutput;
 

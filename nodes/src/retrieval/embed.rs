@@ -50,6 +50,7 @@ impl Node for Embed {
         aliases: &[],
         examples: EXAMPLES,
     };
+    const QUEUE: Option<Group> = Some(Group::Embedding);
     type Config = EmbedConfig;
     type Output = EmbedOutput;
 

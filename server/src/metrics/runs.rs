@@ -85,6 +85,10 @@ impl Runs {
 }
 
 impl Observer for Metrics {
+    fn reconciled(&self, at: Millis) {
+        self.state.reconciled(at);
+    }
+
     fn record(&self, run: RunId, record: &Record) {
         if let Event::RunEnded { .. } = &record.event
             && let Some(here) = self.runs.here().get(&run)

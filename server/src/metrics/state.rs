@@ -4,19 +4,38 @@ use std::path::Path;
 
 use liteagent_backends::Room;
 use liteagent_engine::{
-    store::{Backlog, RunFilter, RunPhase, StoreError},
+    engine::Engine,
+    queue::QueueError,
+    store::{Backlog, RunFilter, RunPhase, StoreError, Stores},
+    time::Clock,
     units::Millis,
 };
 use tokio::{sync::Mutex, time::Instant};
 
 use super::table::{Gauge, Table};
-use crate::{app::App, triggers};
+use crate::{
+    app::App,
+    queues::{Fleet, depths},
+    triggers,
+};
 
 /// How long what was looked up is good: several may ask.
 const GOOD: std::time::Duration = std::time::Duration::from_secs(5);
 
 /// The most held runs that are counted.
 const MOST_HELD: u32 = 10_000;
+
+/// Where it is looked up.
+pub(crate) struct Sources<'a> {
+    pub(crate) engine: &'a Engine,
+    pub(crate) stores: &'a Stores,
+    pub(crate) clock: &'a dyn Clock,
+    /// The folder whose disk is watched.
+    pub(crate) data: Option<&'a Path>,
+    pub(crate) fleet: Option<&'a Fleet>,
+    /// Who fires schedules; a worker does not.
+    pub(crate) schedules: Option<&'a App>,
+}
 
 /// How it stands.
 pub(super) struct State {
@@ -33,6 +52,9 @@ pub(super) struct State {
     disk_total: Gauge<0>,
     memory: Gauge<0>,
     files: Gauge<0>,
+    jobs: Gauge<2>,
+    job_oldest: Gauge<1>,
+    workers: Gauge<1>,
     /// When it was looked up last.
     looked: Mutex<Option<Instant>>,
 }
@@ -69,6 +91,17 @@ impl State {
             disk_total: table.gauge("disk_total_bytes", [], "The size of the disk of the data folder"),
             memory: table.gauge("process_resident_memory_bytes", [], "Memory of this process"),
             files: table.gauge("process_open_fds", [], "Open files and connections of this process"),
+            jobs: table.gauge(
+                "queue_jobs",
+                ["queue", "state"],
+                "Jobs in the queues between processes: `ready`, `delayed`, `leased` and `dead`",
+            ),
+            job_oldest: table.gauge(
+                "queue_oldest_seconds",
+                ["queue"],
+                "How long the oldest job of a queue between processes has waited",
+            ),
+            workers: table.gauge("queue_workers", ["queue"], "Workers that take from a queue between processes"),
             looked: Mutex::default(),
         };
         let build = table.gauge("build_info", ["version"], "The release; always 1");
@@ -82,24 +115,58 @@ impl State {
     }
 
     /// Looks everything up, unless that was done a moment ago.
-    pub(super) async fn look(&self, app: &App) -> Result<(), StoreError> {
-        self.executed.with([]).set(app.engine.active_runs() as f64);
+    pub(super) async fn look(&self, of: &Sources<'_>) -> Result<(), StoreError> {
+        self.executed.with([]).set(of.engine.active_runs() as f64);
         self.process();
         let mut looked = self.looked.lock().await;
         if looked.is_some_and(|looked| looked.elapsed() < GOOD) {
             return Ok(());
         }
-        let now = app.clock.now();
-        self.backlog(app.stores.journal.backlog(now).await?, now);
-        self.schedule_lag.with([]).set(seconds(triggers::scheduler::overdue(app, now).await?, now));
+        let (now, journal) = (of.clock.now(), &of.stores.journal);
+        self.backlog(journal.backlog(now).await?, now);
+        if let Some(app) = of.schedules {
+            self.schedule_lag.with([]).set(seconds(triggers::scheduler::overdue(app, now).await?, now));
+        }
+        if let Some(fleet) = of.fleet
+            && let Err(error) = self.queues(fleet, now).await
+        {
+            // Old levels would be believed.
+            self.jobs.clear();
+            self.job_oldest.clear();
+            self.workers.clear();
+            tracing::warn!(code = %error.code(), %error, "what waits in the queues cannot be told");
+        }
         let held = RunFilter { phase: Some(RunPhase::Held), limit: MOST_HELD, ..RunFilter::default() };
-        self.held.with([]).set(app.stores.journal.runs(held).await?.len() as f64);
-        let backup_at = app.stores.journal.installation().await?.backup_at;
+        self.held.with([]).set(journal.runs(held).await?.len() as f64);
+        let backup_at = journal.installation().await?.backup_at;
         self.backup_at.with([]).set(backup_at.unwrap_or(0) as f64 / 1_000.0);
-        if let Some(data) = &app.settings.data {
+        if let Some(data) = of.data {
             self.disk(data);
         }
         *looked = Some(Instant::now());
+        Ok(())
+    }
+
+    async fn queues(&self, fleet: &Fleet, now: Millis) -> Result<(), QueueError> {
+        for (group, depth) in depths(fleet).await? {
+            let name = group.as_str();
+            let states = [
+                ("ready", depth.ready),
+                ("delayed", depth.delayed),
+                ("leased", depth.leased),
+                ("dead", depth.dead),
+            ];
+            for (state, count) in states {
+                self.jobs.with([name, state]).set(count as f64);
+            }
+            self.job_oldest.with([name]).set(depth.age(now) as f64 / 1_000.0);
+            self.workers.with([name]).set(0.0);
+        }
+        for worker in fleet.roster.workers().await? {
+            for group in &worker.queues {
+                self.workers.with([group.as_str()]).inc();
+            }
+        }
         Ok(())
     }
 

@@ -145,7 +145,10 @@ impl Vault {
     }
 
     /// Takes in what other processes changed.
-    pub(crate) async fn refresh(&self) -> Result<(), StoreError> {
+    ///
+    /// # Errors
+    /// When the rows cannot be read.
+    pub async fn refresh(&self) -> Result<(), StoreError> {
         let known = self.loaded.lock().unwrap_or_else(PoisonError::into_inner).revision;
         if self.store.secrets_revision().await? != known {
             self.load().await?;

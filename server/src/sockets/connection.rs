@@ -149,7 +149,7 @@ impl Connection {
             Err(Unread { id, problem }) => return sender.reply(said(id.as_deref(), &problem)),
         };
         let access = wish.access();
-        let done = match self.app.limits.spend(access, Some(&self.caller), self.address) {
+        let done = match self.app.limits.spend(access, Some(&self.caller), self.address).await {
             Ok(_) if !access.allows(Some(&self.caller)) => Err(not_allowed(&self.caller)),
             Ok(_) => self.grant(&id, wish).await,
             Err(problem) => Err(problem),

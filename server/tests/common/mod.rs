@@ -24,7 +24,7 @@ use liteagent_engine::{
 };
 use liteagent_knowledge::{KnowledgeBases, Options};
 use liteagent_server::{
-    Dependency, KnowledgeParts, Metrics, Parts, Server, Settings, TraceSettings, Traces, Uploads, store::SqliteStore,
+    Dependency, Fleet, KnowledgeParts, Metrics, Parts, Server, Settings, TraceSettings, Traces, Uploads, store::SqliteStore,
 };
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -44,6 +44,8 @@ pub(crate) struct Installation {
     /// Where traces are sent.
     collector: Option<(TraceSettings, Arc<dyn Http>)>,
     dependencies: Vec<Arc<dyn Dependency>>,
+    /// Where work would wait for workers.
+    fleet: Option<Fleet>,
 }
 
 /// A server of one test.
@@ -83,7 +85,7 @@ impl Installation {
         clock: Arc<dyn Clock>,
         secrets: Vec<(String, String)>,
     ) -> Self {
-        Self { folder, store, clock, secrets, http: Arc::default(), collector: None, dependencies: Vec::new() }
+        Self { folder, store, clock, secrets, http: Arc::default(), collector: None, dependencies: Vec::new(), fleet: None }
     }
 
     /// Nothing in it yet, where others on the network answer so.
@@ -169,6 +171,7 @@ impl Installation {
             knowledge: KnowledgeParts { bases: Arc::new(bases), indexing: indexing() },
             traces: traces.clone(),
             dependencies: self.dependencies.clone(),
+            fleet: self.fleet.clone(),
         };
         let server = Server::open(parts, settings).await.unwrap();
         World { router: server.router(), server, traces, models, installation: self.clone() }

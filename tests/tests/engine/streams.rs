@@ -17,16 +17,16 @@ mod readers;
 const PATIENCE: std::time::Duration = std::time::Duration::from_secs(20);
 
 /// Someone who reads what goes out of a run.
-struct Reader {
+pub(super) struct Reader {
     stream: RunStream,
     screen: Screen,
     last: Option<StreamId>,
-    resets: Vec<StreamEvent>,
+    pub(super) resets: Vec<StreamEvent>,
     records: Vec<Record>,
 }
 
 impl Reader {
-    async fn of(world: &World, run: RunId, after: Option<StreamId>) -> Self {
+    pub(super) async fn of(world: &World, run: RunId, after: Option<StreamId>) -> Self {
         let stream = world.engine.stream(run, after).await.unwrap();
         Self { stream, screen: Screen::default(), last: after, resets: Vec::new(), records: Vec::new() }
     }
@@ -51,14 +51,14 @@ impl Reader {
     }
 
     /// Reads until this is shown, and no further.
-    async fn sees(&mut self, text: &str) {
+    pub(super) async fn sees(&mut self, text: &str) {
         while self.screen.text() != text {
             assert!(self.next().await, "the run ended, and shown is {:?}, not {text:?}", self.screen.text());
         }
     }
 
     /// Reads to the end of the run.
-    async fn ends(&mut self) -> String {
+    pub(super) async fn ends(&mut self) -> String {
         while self.next().await {}
         assert!(self.screen.is_complete());
         let seqs: Vec<_> = self.records.iter().map(|record| record.seq).collect();
@@ -92,7 +92,7 @@ async fn speakers() -> World {
     world_of(Stores::memory().0).await
 }
 
-fn speak(name: &str, more: Json) -> Json {
+pub(super) fn speak(name: &str, more: Json) -> Json {
     let mut node = json!({ "type": "speak", "name": name });
     for (key, value) in more.as_object().unwrap() {
         node[key] = value.clone();
@@ -100,7 +100,7 @@ fn speak(name: &str, more: Json) -> Json {
     node
 }
 
-fn answer(text: &str) -> Json {
+pub(super) fn answer(text: &str) -> Json {
     json!({ "type": "answer", "text": text })
 }
 

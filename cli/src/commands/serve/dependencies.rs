@@ -7,10 +7,10 @@ use liteagent_knowledge::QdrantOptions;
 use liteagent_sandbox_protocol::Runner;
 use liteagent_server::Dependency;
 
-use crate::{failure::Failure, knowledge, project::Project, sandbox};
+use crate::{failure::Failure, knowledge, project::Project, queue::Between, sandbox};
 
-/// Qdrant and another sandbox, where they are used.
-pub(super) fn of(project: &Project) -> Result<Vec<Arc<dyn Dependency>>, Failure> {
+/// Qdrant, another sandbox and the queue between processes, where they are used.
+pub(super) fn of(project: &Project, between: Option<&Between>) -> Result<Vec<Arc<dyn Dependency>>, Failure> {
     let mut all: Vec<Arc<dyn Dependency>> = Vec::new();
     if let Some(options) = knowledge::qdrant()? {
         all.push(Arc::new(Qdrant(options)));
@@ -18,6 +18,7 @@ pub(super) fn of(project: &Project) -> Result<Vec<Arc<dyn Dependency>>, Failure>
     if sandbox::is_elsewhere(project)? {
         all.push(Arc::new(Sandbox(sandbox::runner(project)?)));
     }
+    all.extend(between.map(|between| Arc::new(between.clone()) as Arc<dyn Dependency>));
     Ok(all)
 }
 

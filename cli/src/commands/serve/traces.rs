@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// What sends traces; nobody when no collector is named.
-pub(super) fn open(metrics: &Arc<Metrics>) -> Result<Option<Arc<Traces>>, Failure> {
+pub(crate) fn open(metrics: &Arc<Metrics>) -> Result<Option<Arc<Traces>>, Failure> {
     let Some(settings) = TraceSettings::read(setting).map_err(refused)? else { return Ok(None) };
     let wrong = |message: String| {
         Failure::usage(codes::TRACES, format!("the collector `{}`: {message}", settings.endpoint))

@@ -7,6 +7,8 @@ use liteagent_engine::queue::QueueRules;
 pub use self::{
     address::{RedisAddress, RedisMode},
     queue::RedisQueue,
+    rates::RedisRates,
+    roster::RedisRoster,
     wakes::RedisWakes,
 };
 
@@ -14,6 +16,8 @@ mod address;
 mod connect;
 mod link;
 mod queue;
+mod rates;
+mod roster;
 mod scripts;
 mod wakes;
 mod wire;

@@ -45,6 +45,10 @@ impl Journal for PostgresStore {
         self.beat(session, at).await
     }
 
+    async fn is_alive(&self, session: SessionId, at: Millis) -> Result<bool, StoreError> {
+        Ok(self.lives(session, at).await?)
+    }
+
     async fn close_session(&self, session: SessionId) -> Result<(), StoreError> {
         Ok(self.end_session(session).await?)
     }

@@ -39,6 +39,13 @@ impl PostgresStore {
         if beaten == 0 { Err(not_open(session)) } else { Ok(()) }
     }
 
+    pub(super) async fn lives(&self, session: SessionId, at: Millis) -> Result<bool, Error> {
+        let db = self.db();
+        let text = concat!("SELECT 1 FROM sessions WHERE id = $1 AND heartbeat >= coalesce($2, ", now!(), ") - $3");
+        let found = db.rows(sql(text).bind(session.0).bind(db.given(at)).bind(db.lease)).await?;
+        Ok(!found.is_empty())
+    }
+
     pub(super) async fn end_session(&self, session: SessionId) -> Result<(), Error> {
         let mut tx = self.db().begin().await?;
         tx.execute(sql("DELETE FROM sessions WHERE id = $1").bind(session.0)).await?;

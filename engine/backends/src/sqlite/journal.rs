@@ -42,6 +42,10 @@ impl Journal for SqliteStore {
         if self.0.writer.write(beat).await? == 0 { Err(runs::not_open(session)) } else { Ok(()) }
     }
 
+    async fn is_alive(&self, session: SessionId, at: Millis) -> Result<bool, StoreError> {
+        Ok(self.0.is_alive(session, at).await?)
+    }
+
     async fn close_session(&self, session: SessionId) -> Result<(), StoreError> {
         let close = move |db: &super::Db| {
             let sql = "UPDATE runs SET phase = 0, owner = NULL WHERE phase < 3 AND phase = 1 AND owner = ?1";

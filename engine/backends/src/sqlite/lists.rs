@@ -102,6 +102,14 @@ impl Shared {
         })
     }
 
+    /// Whether a session is open, and its process lives.
+    pub(super) async fn is_alive(&self, session: SessionId, at: Millis) -> Result<bool, Error> {
+        let query = sqlx::query("SELECT heartbeat FROM sessions WHERE id = ?1").bind(session.0.into_bytes().to_vec());
+        let Some(row) = query.fetch_optional(&self.readers).await? else { return Ok(false) };
+        let lease = liteagent_engine::units::Duration(self.options.lease).millis();
+        Ok(session::is_alive(&self.sessions, session, int(&row, 0)?, lease, at))
+    }
+
     /// The owners of running runs that are dead, in hexadecimal.
     async fn dead_owners(&self, at: Millis) -> Result<Vec<String>, Error> {
         let sql = "SELECT DISTINCT owner, heartbeat FROM runs LEFT JOIN sessions ON sessions.id = owner \

@@ -28,6 +28,10 @@ impl Journal for MemoryStore {
         self.runs().heartbeat(session, at)
     }
 
+    async fn is_alive(&self, session: SessionId, at: Millis) -> Result<bool, StoreError> {
+        Ok(self.runs().is_alive(session, at))
+    }
+
     async fn close_session(&self, session: SessionId) -> Result<(), StoreError> {
         self.runs().close_session(session);
         Ok(())

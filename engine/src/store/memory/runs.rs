@@ -103,7 +103,7 @@ impl Runs {
         self.sessions.remove(&session);
     }
 
-    fn is_alive(&self, session: SessionId, at: Millis) -> bool {
+    pub(super) fn is_alive(&self, session: SessionId, at: Millis) -> bool {
         self.sessions.get(&session).is_some_and(|heartbeat| at.saturating_sub(*heartbeat) <= self.lease)
     }
 

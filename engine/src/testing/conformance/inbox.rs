@@ -3,9 +3,9 @@
 use super::samples::{Owned, consumed, ended, message, open, phase};
 use crate::{
     error::{ErrorClass, ErrorReport},
-    event::{RunStatus, SignalTo},
-    id::RunId,
-    store::{Append, AppendError, Journal, Message, MessageBody, Release, RunPhase},
+    event::{Payload, RunStatus, SignalTo, Write},
+    id::{Digest, JobId, RunId},
+    store::{Append, AppendError, Journal, Message, MessageBody, Release, RunPhase, StepResult},
     usage::Spent,
     value::Value,
 };
@@ -107,6 +107,10 @@ pub async fn every_kind_of_message_is_read_back(journal: &dyn Journal) {
         hint: Some("wait".to_owned()),
         node: None,
     };
+    let ended = |result| {
+        let (usage, log) = (Spent { nodes: 1, ..Spent::default() }, Some("said".to_owned()));
+        MessageBody::StepEnded { node: "each[3].embed".to_owned(), attempt: 2, result, usage, log }
+    };
     let bodies = [
         MessageBody::Signal {
             to: SignalTo::Node("each[3].ask".to_owned()),
@@ -119,9 +123,17 @@ pub async fn every_kind_of_message_is_read_back(journal: &dyn Journal) {
             attempt: 2,
             status: RunStatus::Failed,
             outputs: Value::Null,
-            error: Some(error),
+            error: Some(error.clone()),
             usage: Spent { nodes: 3, ..Spent::default() },
         },
+        MessageBody::JobTaken { node: "embed".to_owned(), job: JobId::random(), session: owned.session },
+        MessageBody::JobGivenBack { node: "embed".to_owned(), job: JobId::random(), usage: Spent::default() },
+        ended(StepResult::Failed { error, retry_after: Some(1500) }),
+        ended(StepResult::Done {
+            port: Some("left".to_owned()),
+            output: Payload::Blob(Digest::of(b"large")),
+            writes: vec![Write::Set { name: "seen".to_owned(), value: Value::from(true) }],
+        }),
     ];
     let mut sent = Vec::new();
     for (at, body) in (1..).zip(bodies) {

@@ -65,6 +65,8 @@ pub async fn a_silent_session_gives_up_its_runs(journal: &dyn Journal) {
     let other = open(journal, late).await;
     let take = journal.take(first.run, other, late - 1).await.unwrap();
     assert!(matches!(take, Take::Owned(_)), "{take:?}");
+    assert!(journal.is_alive(first.session, late - 1).await.unwrap());
+    assert!(!journal.is_alive(first.session, late).await.unwrap());
     let second = Owned::take(journal, first.run, other, late).await;
 
     journal.heartbeat(first.session, late).await.unwrap();
@@ -85,6 +87,7 @@ pub async fn only_an_open_session_takes_runs(journal: &dyn Journal) {
         assert!(matches!(take, Err(StoreError::Failed(_))), "{take:?}");
         let beat = journal.heartbeat(session, 2).await;
         assert!(matches!(beat, Err(StoreError::Failed(_))), "{beat:?}");
+        assert!(!journal.is_alive(session, 2).await.unwrap());
     }
 }
 

@@ -1,8 +1,11 @@
 //! What every form of wake-ups must do.
 
+use std::sync::Arc;
+
 use crate::{
-    id::RunId,
+    id::{RunId, SessionId},
     queue::{Wake, WakeTopic, Wakes},
+    stream::{Piece, StreamEvent, StreamId},
 };
 
 /// Who listens hears its topic in order; the two handles may belong to two processes.
@@ -12,15 +15,40 @@ pub async fn wakes_reach_who_listens(from: &dyn Wakes, to: &dyn Wakes) {
     let mut records = to.listen(WakeTopic::Run(run)).await;
     let mut again = to.listen(WakeTopic::Run(run)).await;
 
-    let wakes =
-        [Wake::Record(other, 1), Wake::Record(run, 7), Wake::Mail(other), Wake::Record(run, 8), Wake::Mail(run)];
+    let answer: Arc<str> = "say".into();
+    let place = |n| StreamId { seq: 8, n };
+    let events = vec![
+        (place(2), StreamEvent::Reset { answer: None, cause: None }),
+        (place(3), StreamEvent::Text { answer: answer.clone(), text: "é \"1\"".into() }),
+        (place(4), StreamEvent::Complete { answer }),
+    ];
+    let piece = Piece { epoch: u64::MAX, after: Some(place(1)), until: place(4), events };
+    let piece = Wake::Piece(run, Arc::new(piece));
+    let rest = [
+        Wake::Watch { run, anew: true },
+        Wake::Watch { run: other, anew: false },
+        Wake::Reconciled(SessionId::random()),
+    ];
+    let wakes = [
+        Wake::Record(other, 1),
+        Wake::Record(run, 7),
+        Wake::Mail(other),
+        Wake::Record(run, 8),
+        Wake::Mail(run),
+        piece.clone(),
+    ];
+    let wakes = wakes.into_iter().chain(rest.clone());
     for wake in wakes {
         from.publish(wake).await.unwrap();
     }
     for listener in [&mut records, &mut again] {
         assert_eq!(listener.next().await, Some(Wake::Record(run, 7)));
         assert_eq!(listener.next().await, Some(Wake::Record(run, 8)));
+        assert_eq!(listener.next().await, Some(piece.clone()));
     }
     assert_eq!(mail.next().await, Some(Wake::Mail(other)));
     assert_eq!(mail.next().await, Some(Wake::Mail(run)));
+    for wake in rest {
+        assert_eq!(mail.next().await, Some(wake));
+    }
 }

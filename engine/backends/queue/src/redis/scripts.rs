@@ -24,6 +24,7 @@ pub(super) struct Scripts {
     pub(super) retry: Lua,
     pub(super) generation: Lua,
     pub(super) inspect: Lua,
+    pub(super) rate: Lua,
 }
 
 impl Scripts {
@@ -40,6 +41,7 @@ impl Scripts {
             retry: Lua::new(include_str!("scripts/retry.lua")),
             generation: Lua::new(include_str!("scripts/generation.lua")),
             inspect: Lua::new(include_str!("scripts/inspect.lua")),
+            rate: Lua::new(include_str!("scripts/rate.lua")),
         }
     }
 }

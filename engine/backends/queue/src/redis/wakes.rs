@@ -79,11 +79,7 @@ impl Drop for RedisWakes {
 #[async_trait]
 impl Wakes for RedisWakes {
     async fn publish(&self, wake: Wake) -> Result<(), QueueError> {
-        let said = match wake {
-            Wake::Mail(run) => run.to_string(),
-            Wake::Record(_, seq) => seq.to_string(),
-            Wake::Missed => String::new(),
-        };
+        let said = said(&wake);
         let Some(topic) = wake.topic() else {
             // Only the listeners of this process: others know best what they missed.
             self.shared.local.send(wake);
@@ -115,10 +111,7 @@ impl Shared {
 
     fn wake(&self, message: &Msg) -> Option<Wake> {
         let said = std::str::from_utf8(message.get_payload_bytes()).ok()?;
-        match message.get_channel_name().strip_prefix(&self.prefix)?.strip_prefix(":wake:")? {
-            "mail" => said.parse().ok().map(Wake::Mail),
-            run => Some(Wake::Record(run.parse().ok()?, said.parse().ok()?)),
-        }
+        heard(message.get_channel_name().strip_prefix(&self.prefix)?.strip_prefix(":wake:")?, said)
     }
 
     /// Hears for ever, over one connection after the other.
@@ -168,7 +161,8 @@ impl Shared {
             tokio::select! {
                 message = stream.next() => {
                     let message = message.ok_or(Broken)?;
-                    if !self.wake(&message).is_some_and(|wake| self.local.send(wake)) {
+                    // One that cannot be read says nothing about who listens.
+                    if self.wake(&message).is_some_and(|wake| !self.local.send(wake)) {
                         answered(sink.unsubscribe(message.get_channel_name())).await?;
                     }
                 }
@@ -187,6 +181,37 @@ impl Shared {
                 }
             }
         }
+    }
+}
+
+/// What goes over the channel of a wake-up.
+fn said(wake: &Wake) -> String {
+    match wake {
+        Wake::Mail(run) => run.to_string(),
+        Wake::Watch { run, anew: true } => format!("anew {run}"),
+        Wake::Watch { run, anew: false } => format!("watch {run}"),
+        Wake::Reconciled(session) => format!("reconciled {session}"),
+        Wake::Record(_, seq) => seq.to_string(),
+        Wake::Piece(_, piece) => serde_json::to_string(&**piece).expect("texts and numbers have a JSON form"),
+        Wake::Missed => String::new(),
+    }
+}
+
+/// What was said over a channel; `None` when a newer release means something by it that this one does not know.
+fn heard(channel: &str, said: &str) -> Option<Wake> {
+    if channel != "mail" {
+        let run = channel.parse().ok()?;
+        return match said.parse() {
+            Ok(seq) => Some(Wake::Record(run, seq)),
+            Err(_) => serde_json::from_str(said).ok().map(|piece| Wake::Piece(run, Arc::new(piece))),
+        };
+    }
+    match said.split_once(' ') {
+        None => said.parse().ok().map(Wake::Mail),
+        Some(("anew", run)) => Some(Wake::Watch { run: run.parse().ok()?, anew: true }),
+        Some(("watch", run)) => Some(Wake::Watch { run: run.parse().ok()?, anew: false }),
+        Some(("reconciled", session)) => session.parse().ok().map(Wake::Reconciled),
+        Some(_) => None,
     }
 }
 
