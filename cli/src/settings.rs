@@ -4,7 +4,12 @@ use liteagent_backends::Reserve;
 use liteagent_engine::units::Duration;
 use liteagent_server::{JwtSecret, SecretKey, TraceSettings};
 
-use crate::{config::FILE, knowledge, project::Project, sandbox, shell};
+use crate::{
+    config::{FILE, database::Database},
+    knowledge,
+    project::Project,
+    sandbox, shell,
+};
 
 mod file;
 mod list;
@@ -156,6 +161,10 @@ fn where_code_runs(project: &Project, _: &str) -> Result<(), Wrong> {
     failed(sandbox::place(project, crate::config::setting).map(drop))
 }
 
+fn database(_: &Project, _: &str) -> Result<(), Wrong> {
+    failed(Database::of_environment().map(drop))
+}
+
 fn qdrant(_: &Project, _: &str) -> Result<(), Wrong> {
     failed(knowledge::qdrant().map(drop))
 }
@@ -165,10 +174,7 @@ fn log(_: &Project, _: &str) -> Result<(), Wrong> {
 }
 
 fn not_used(_: &Project, _: &str) -> Result<(), Wrong> {
-    Err(Wrong::odd(
-        "it is not used: this release keeps everything in SQLite files, and its queue in the process",
-        "unset it, so that nobody is misled; `LITEAGENT_DATA` says where the files are",
-    ))
+    Err(Wrong::odd("it is not used: in this release the queue is in the process", "unset it, so that nobody is misled"))
 }
 
 fn failed(result: Result<(), crate::failure::Failure>) -> Result<(), Wrong> {
