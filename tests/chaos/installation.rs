@@ -2,14 +2,18 @@
 
 use std::{
     fs,
+    net::TcpListener,
     path::{Path, PathBuf},
     process::Stdio,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU16, Ordering},
+    },
     time::Duration,
 };
 
 use liteagent_backends::{Backends, PostgresOptions, testing::PostgresServer};
-use liteagent_queue::testing::{RedisServer, free_port};
+use liteagent_queue::testing::RedisServer;
 use liteagent_tests::{counting::CountingServer, crash};
 use serde_json::Value as Json;
 use tempfile::TempDir;
@@ -159,7 +163,7 @@ async fn member(
     let mut settings = vec![
         ("LITEAGENT_LEASE", format!("{}s", LEASE.as_secs())),
         ("LITEAGENT_MIN_FREE", "0B".to_owned()),
-        ("LITEAGENT_LOG", "warn".to_owned()),
+        ("LITEAGENT_LOG_LEVEL", "warn".to_owned()),
         ("OLLAMA_HOST", "127.0.0.1:9".to_owned()),
         ("SANDBOX_API_KEY", SANDBOX_KEY.to_owned()),
     ];
@@ -245,6 +249,18 @@ impl Member {
     pub(crate) async fn ended(&self) {
         let child = self.child().take();
         child.expect("it was started").wait().await.unwrap();
+    }
+}
+
+/// A port that processes can be started on again and again: the system gives none of these to others.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + (std::process::id() % 10_000) as u16;
+    loop {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
     }
 }
 
