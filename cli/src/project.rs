@@ -166,13 +166,24 @@ fn is_definition(path: &Path) -> bool {
 fn looks_like_a_workflow(text: &str) -> bool {
     let top_level =
         |line: &str| line.starts_with("nodes:") || line.starts_with("\"nodes\"") || line.starts_with("  \"nodes\":");
+    if json(text).is_some_and(|object| object.contains_key("nodes")) {
+        return true;
+    }
     text.lines().any(|line| {
         top_level(line) || line.starts_with("# yaml-language-server:") && line.ends_with("workflow.schema.json")
     })
 }
 
-/// The name that a file gives itself, found without reading the whole.
+/// The object of a JSON file; a program may have written it in one line.
+fn json(text: &str) -> Option<serde_json::Map<String, serde_json::Value>> {
+    if text.starts_with('{') { serde_json::from_str(text).ok() } else { None }
+}
+
+/// The name that a file gives itself, found without reading the whole where it is YAML.
 fn name_in(text: &str) -> Option<String> {
+    if let Some(object) = json(text) {
+        return object.get("name")?.as_str().map(str::to_owned);
+    }
     let value = text.lines().find_map(|line| line.strip_prefix("name:"))?;
     let value = value.split(" #").next().unwrap_or_default().trim().trim_matches(['"', '\'']);
     (!value.is_empty()).then(|| value.to_owned())

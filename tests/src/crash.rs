@@ -39,8 +39,8 @@ pub fn definitions(server: &str) -> [(&'static str, Json); 3] {
                 "items": "{{ [1, 2, 3, 4, 5, 6] }}",
                 "parallel": 3,
                 "nodes": {
-                    "call": post("call-{{ item }}", json!({})),
-                    "after": post("after-{{ item }}", json!({ "needs": ["call"] })),
+                    "ask": post("ask-{{ item }}", json!({})),
+                    "after": post("after-{{ item }}", json!({ "needs": ["ask"] })),
                 },
                 "output": "{{ item * after.status }}",
             },
