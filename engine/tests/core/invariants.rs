@@ -196,7 +196,7 @@ proptest! {
                     prop_assert_eq!(sim.state.lost(), vec![at]);
                     sim.running.retain(|(running, _)| *running != at);
                     let usage = std::mem::take(&mut sim.uses);
-                    sim.record(Event::NodeLost { node: at, attempt, usage });
+                    sim.record(Event::NodeLost { node: at, attempt, usage, handed_over: false });
                     prop_assert!(sim.state.lost().is_empty());
                 }
                 22 if index.index(8) == 0 => sim.record(Event::CancelRequested { by: None }),
