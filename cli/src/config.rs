@@ -27,6 +27,7 @@ use self::{
 };
 use crate::failure::Failure;
 
+pub(crate) mod database;
 mod documents;
 pub(crate) mod keys;
 mod mcp;

@@ -2,7 +2,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use liteagent_backends::{Backends, SqliteOptions};
+use liteagent_backends::{Backends, PostgresOptions, SqliteOptions};
 use liteagent_engine::{
     capability::{Capabilities, Secrets, WatchedModels, Watcher, Watchers, how_to_set, model::Models},
     codes,
@@ -10,7 +10,7 @@ use liteagent_engine::{
     error::Code,
     id::RunId,
     queue::QueueError,
-    store::{Files, MemoryStore, StoreError, StoredHistory, Stores},
+    store::{DEFAULT_LEASE, Files, MemoryStore, StoreError, StoredHistory, Stores},
     time::SystemClock,
     units::Duration,
 };
@@ -21,7 +21,8 @@ use tokio::runtime::Runtime;
 
 use crate::{
     commands::quarantine::Ward,
-    config, documents,
+    config::{self, database::Database},
+    documents,
     failure::Failure,
     inputs::misfit,
     knowledge::Lazily,
@@ -189,19 +190,26 @@ pub(crate) async fn open_stores(project: &Project) -> Result<Backends, Failure> 
         Failure::platform(codes::STORE_READ_ONLY, format!("cannot make the data folder `{}`: {error}", data.display()))
             .hint("set `LITEAGENT_DATA` to a folder that can be written")
     })?;
-    let mut options = SqliteOptions { reserve: project.config.min_free()?, ..SqliteOptions::default() };
-    if let Some(lease) = config::setting("LITEAGENT_LEASE") {
-        options.lease = Duration::parse(&lease)
+    let reserve = project.config.min_free()?;
+    let lease = config::setting("LITEAGENT_LEASE").map(|lease| {
+        Duration::parse(&lease)
             .map(|lease| lease.0)
-            .map_err(|error| Failure::usage(codes::CONFIG, format!("`LITEAGENT_LEASE`: {error}")))?;
-    }
-    Ok(liteagent_backends::open(&data, options).await?)
+            .map_err(|error| Failure::usage(codes::CONFIG, format!("`LITEAGENT_LEASE`: {error}")))
+    });
+    let lease = lease.transpose()?.unwrap_or(DEFAULT_LEASE);
+    Ok(match Database::of_environment()? {
+        Database::Sqlite => liteagent_backends::open(&data, SqliteOptions { lease, reserve }).await?,
+        Database::Postgres(url) => {
+            let options = PostgresOptions { lease, ..PostgresOptions::default() };
+            liteagent_backends::open_postgres(&url, &data, options).await?
+        }
+    })
 }
 
 /// Opens the stores alone to look at runs, also where nothing can be written.
 pub(crate) async fn open_stores_to_read(project: &Project) -> Result<Backends, Failure> {
     match open_stores(project).await {
-        Err(failure) if failure.code == Some(codes::STORE_READ_ONLY) => {
+        Err(failure) if failure.code == Some(codes::STORE_READ_ONLY) && !Database::of_environment()?.is_shared() => {
             // What cannot be read either is told as what it is: a folder that cannot be written.
             liteagent_backends::open_read_only(&project.data()).await.map_err(|_| failure)
         }

@@ -4,7 +4,12 @@ use liteagent_backends::Reserve;
 use liteagent_engine::units::Duration;
 use liteagent_server::{JwtSecret, SecretKey, TraceSettings};
 
-use crate::{config::FILE, knowledge, project::Project, sandbox, shell};
+use crate::{
+    config::{FILE, database::Database},
+    knowledge,
+    project::Project,
+    sandbox, shell,
+};
 
 mod file;
 mod list;
@@ -156,6 +161,10 @@ fn where_code_runs(project: &Project, _: &str) -> Result<(), Wrong> {
     failed(sandbox::place(project, crate::config::setting).map(drop))
 }
 
+fn database(_: &Project, _: &str) -> Result<(), Wrong> {
+    failed(Database::of_environment().map(drop))
+}
+
 fn qdrant(_: &Project, _: &str) -> Result<(), Wrong> {
     failed(knowledge::qdrant().map(drop))
 }
@@ -166,13 +175,6 @@ fn queue(_: &Project, _: &str) -> Result<(), Wrong> {
 
 fn log(_: &Project, _: &str) -> Result<(), Wrong> {
     failed(shell::logging(crate::config::setting, None).map(drop))
-}
-
-fn not_used(_: &Project, _: &str) -> Result<(), Wrong> {
-    Err(Wrong::odd(
-        "it is not used: this release keeps everything in SQLite files",
-        "unset it, so that nobody is misled; `LITEAGENT_DATA` says where the files are",
-    ))
 }
 
 fn failed(result: Result<(), crate::failure::Failure>) -> Result<(), Wrong> {

@@ -3,8 +3,8 @@
 use clap::CommandFactory as _;
 
 use super::{
-    Check, Part, Setting, anything, duration, jwt_secret, kind_of_machine, log, not_used, qdrant, queue, reserve, secret_key,
-    traces, where_code_runs, yes_or_no,
+    Check, Part, Setting, anything, database, duration, jwt_secret, kind_of_machine, log, qdrant, queue, reserve,
+    secret_key, traces, where_code_runs, yes_or_no,
 };
 use crate::Args;
 
@@ -29,7 +29,7 @@ const VARIABLES: &[Variable] = &[
     Variable { name: "LITEAGENT_ENV", default: "`development`", says: "`production`: no development key, secrets are demanded, code runs in child processes", is_secret: false, part: Part::Server, check: kind_of_machine },
     Variable { name: "LITEAGENT_ADMIN_EMAIL", default: "a link makes the first owner", says: "Who becomes the first owner while there is no user; with `LITEAGENT_ADMIN_PASSWORD`", is_secret: false, part: Part::Server, check: anything },
     Variable { name: "LITEAGENT_ADMIN_PASSWORD", default: "a link makes the first owner", says: "The password of `LITEAGENT_ADMIN_EMAIL`", is_secret: true, part: Part::Server, check: anything },
-    Variable { name: "DATABASE_URL", default: "SQLite", says: "Where another database would be; not used in this release", is_secret: true, part: Part::Server, check: not_used },
+    Variable { name: "DATABASE_URL", default: "SQLite files in the data folder", says: "The PostgreSQL database that several machines share: `postgres://USER:PASSWORD@HOST:5432/DATABASE`", is_secret: true, part: Part::Server, check: database },
     Variable { name: "REDIS_URL", default: "everything is done in one process", says: "The Redis in which servers and workers meet: `redis://redis:6379`", is_secret: true, part: Part::Server, check: queue },
     Variable { name: "QUEUE_REDIS_URL", default: "`REDIS_URL`", says: "Another Redis for the queues", is_secret: true, part: Part::Server, check: queue },
     Variable { name: "CELERY_BROKER_URL", default: "`REDIS_URL`", says: "As `QUEUE_REDIS_URL`, which wins", is_secret: true, part: Part::Server, check: queue },
