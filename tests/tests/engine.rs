@@ -38,6 +38,8 @@ mod journals;
 mod logs;
 #[path = "engine/newer.rs"]
 mod newer;
+#[path = "engine/steps.rs"]
+mod steps;
 #[path = "engine/streams.rs"]
 mod streams;
 #[path = "engine/usage.rs"]

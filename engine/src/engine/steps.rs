@@ -84,7 +84,7 @@ impl Engine {
 }
 
 impl Inner {
-    async fn step(self: Arc<Self>, pointer: Pointer) -> Result<StepDone, EngineError> {
+    pub(crate) async fn step(self: Arc<Self>, pointer: Pointer) -> Result<StepDone, EngineError> {
         let Pointer::Step { run, node, attempt } = &pointer else { return Ok(StepDone::Nothing) };
         let Some(_here) = Here::enter(&self, &pointer) else { return Ok(StepDone::Nothing) };
         let Some(follow) = self.follow(*run).await? else { return Ok(StepDone::Nothing) };
@@ -174,7 +174,8 @@ impl Inner {
             }
             let next = self.clock.now() + EVERY;
             tokio::select! {
-                Some(_) = wakes.next() => {}
+                // What follows it at once is read with it.
+                Some(_) = wakes.next() => self.clock.sleep_until(self.clock.now() + EVERY / 5).await,
                 () = self.clock.sleep_until(next) => {}
             }
         }

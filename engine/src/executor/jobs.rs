@@ -18,6 +18,7 @@ use crate::{
     error::{Code, ErrorClass, NodeError},
     event::{Event, Place},
     id::{JobId, SessionId},
+    node::Container,
     plan::{Border, PlanNode},
     queue::{Depth, Group, Job, Pointer, QueueError, Wake},
     run::{Addr, FrameId, OpenJob, path},
@@ -33,6 +34,9 @@ const PASSED: Millis = 30_000;
 /// A node that is stopped elsewhere has so long to say what it used.
 const GRACE: Millis = 1_000;
 
+/// So many nodes of one run a process runs at once; what passes of iterations have beyond that goes out as jobs.
+const CARRIES: usize = 64;
+
 /// What an owner knows of its open jobs, besides what the journal says.
 pub(super) struct Jobs {
     /// Those that this owner has pushed.
@@ -42,6 +46,8 @@ pub(super) struct Jobs {
     /// When they are looked after next; 0 before the first time.
     look_at: Millis,
     looking: bool,
+    /// Those that this process runs itself, because nobody had taken them when there was room again.
+    own: HashSet<Addr>,
     pub(super) looks: (mpsc::UnboundedSender<Look>, mpsc::UnboundedReceiver<Look>),
 }
 
@@ -58,6 +64,7 @@ impl Default for Jobs {
             stopping: HashMap::new(),
             look_at: 0,
             looking: false,
+            own: HashSet::new(),
             looks: mpsc::unbounded_channel(),
         }
     }
@@ -72,6 +79,8 @@ pub(super) enum Look {
         /// The generation.
         generation: Arc<str>,
     },
+    /// A job that this process ran itself is over.
+    Own(Addr),
     /// Where jobs wait, and which of the processes that have taken some are dead.
     Seen {
         /// The generation of each queue, and what waits there.
@@ -85,8 +94,60 @@ impl Owner {
     /// The queue that a node leaves for instead of running here.
     pub(super) fn leaves_for(&self, at: Addr, node: &PlanNode) -> Option<Group> {
         let fleet = self.engine.fleet.as_ref().filter(|_| node.may_leave)?;
-        let stays = self.detached.is_some() || self.engine.alone.is_some() || self.is_in_call(at.frame);
-        node.queue.filter(|queue| !stays && !fleet.serves.contains(queue))
+        if self.detached.is_some() || self.engine.alone.is_some() || self.is_in_call(at.frame) {
+            return None;
+        }
+        if self.carried() >= CARRIES && self.is_in_pass(at.frame) {
+            // One that is served here: when nobody else comes, it is run here after all.
+            let mut served = [Group::Workflow, Group::Indexing].into_iter().chain(fleet.serves.iter().copied());
+            return node.queue.or_else(|| served.find(|group| fleet.serves.contains(group)));
+        }
+        node.queue.filter(|queue| !fleet.serves.contains(queue))
+    }
+
+    /// How many nodes of the run this process runs.
+    fn carried(&self) -> usize {
+        self.running.len() + self.to_start.len() + self.jobs.own.len()
+    }
+
+    /// Whether a frame is a pass of an iteration.
+    fn is_in_pass(&self, frame: FrameId) -> bool {
+        let container = self.state.frame(frame).and_then(|frame| frame.parent);
+        let passes = container.and_then(|at| self.node(&self.plan, at).passes.as_ref());
+        passes.is_some_and(|passes| passes.kind == Container::Items)
+    }
+
+    /// Runs jobs here that nobody has taken, when there is room again: all workers may be waiting for such jobs themselves.
+    fn carry_jobs(&mut self) {
+        let Some(fleet) = &self.engine.fleet else { return };
+        let mut room = CARRIES.saturating_sub(self.carried());
+        if room == 0 || self.jobs.pushed.is_empty() {
+            return;
+        }
+        let is_idle = |(at, job): &(Addr, OpenJob)| {
+            job.taken.is_none() && fleet.serves.contains(&job.queue) && !self.jobs.own.contains(at)
+        };
+        let idle: Vec<Addr> = self.state.jobs().filter(is_idle).map(|(at, _)| at).collect();
+        for at in idle.into_iter().filter(|at| self.jobs.pushed.contains_key(at)) {
+            if room == 0 {
+                return;
+            }
+            room -= 1;
+            self.jobs.own.insert(at);
+            let (engine, pointer, looks) = (self.engine.clone(), self.pointer(at), self.jobs.looks.0.clone());
+            tokio::spawn(async move {
+                if let Err(error) = engine.step(pointer).await {
+                    tracing::warn!(%error, "a step could not be run by the owner of its run");
+                }
+                // Nobody listens when the run is owned elsewhere by now.
+                let _ = looks.send(Look::Own(at));
+            });
+        }
+    }
+
+    fn pointer(&self, at: Addr) -> Pointer {
+        let attempt = self.state.node(at).map_or(1, |node| node.attempt);
+        Pointer::Step { run: self.run, node: path::path(&self.plan, &self.state, at).to_string(), attempt }
     }
 
     /// Whether a frame belongs to a call of a tool, at any depth.
@@ -115,9 +176,7 @@ impl Owner {
         let mut jobs: BTreeMap<Group, (Vec<Addr>, Vec<Job>)> = BTreeMap::new();
         for at in which {
             let Some(OpenJob { queue, taken: None, .. }) = self.state.job(*at) else { continue };
-            let attempt = self.state.node(*at).map_or(1, |node| node.attempt);
-            let node = path::path(&self.plan, &self.state, *at).to_string();
-            let job = Job::new(Pointer::Step { run: self.run, node, attempt }, now);
+            let job = Job::new(self.pointer(*at), now);
             let priority = priority(self.node(&self.plan, *at).priority);
             let key = self.state.start.subject.as_deref().unwrap_or(&self.plan.workflow);
             let (which, jobs) = jobs.entry(queue).or_default();
@@ -153,6 +212,7 @@ impl Owner {
         if !self.state.has_jobs() {
             if self.jobs.look_at > 0 {
                 self.jobs.pushed.clear();
+                self.jobs.own.clear();
                 self.jobs.stopping.clear();
                 self.jobs.look_at = 0;
             }
@@ -174,6 +234,7 @@ impl Owner {
             self.jobs.looking = true;
             self.look();
         }
+        self.carry_jobs();
         journaled
     }
 
@@ -219,6 +280,10 @@ impl Owner {
                         pushed.generation = Some(generation.clone());
                     }
                 }
+                return;
+            }
+            Look::Own(at) => {
+                self.jobs.own.remove(&at);
                 return;
             }
             Look::Seen { queues, dead } => (queues, dead),
