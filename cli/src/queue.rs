@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use liteagent_engine::{
-    codes,
-    engine,
+    codes, engine,
     queue::{Group, Queue, Rates, Roster, Wakes},
 };
 use liteagent_queue::{RedisAddress, RedisOptions, RedisQueue, RedisRates, RedisRoster, RedisWakes};
@@ -23,7 +22,8 @@ const VARIABLES: [&str; 3] = ["QUEUE_REDIS_URL", "CELERY_BROKER_URL", "REDIS_URL
 pub(crate) fn address() -> Result<Option<RedisAddress>, Failure> {
     let Some((name, url)) = VARIABLES.iter().find_map(|name| Some((name, setting(name)?))) else { return Ok(None) };
     let read = url.parse::<RedisAddress>();
-    let address = read.map_err(|error| Failure::usage(error.code(), format!("`{name}`: {error}")).hint(error.hint()))?;
+    let address =
+        read.map_err(|error| Failure::usage(error.code(), format!("`{name}`: {error}")).hint(error.hint()))?;
     Ok(Some(address))
 }
 
@@ -59,19 +59,14 @@ impl Between {
     pub(crate) async fn needed(who: &str) -> Result<Self, Failure> {
         Self::connect().await?.ok_or_else(|| {
             let message = format!("{who} needs the queue between processes, and no address of one is set");
-            Failure::usage(codes::NO_QUEUE, message).hint(
-                "set `REDIS_URL`, such as `redis://localhost:6379`; on one machine `liteagent serve` needs none",
-            )
+            Failure::usage(codes::NO_QUEUE, message)
+                .hint("set `REDIS_URL`, such as `redis://localhost:6379`; on one machine `liteagent serve` needs none")
         })
     }
 
     /// As the engine of a process has it that does the work of these groups.
     pub(crate) fn fleet(&self, serves: impl IntoIterator<Item = Group>) -> engine::Fleet {
-        engine::Fleet {
-            queue: self.queue.clone(),
-            wakes: self.wakes.clone(),
-            serves: serves.into_iter().collect(),
-        }
+        engine::Fleet { queue: self.queue.clone(), wakes: self.wakes.clone(), serves: serves.into_iter().collect() }
     }
 
     /// As the server shows it.

@@ -11,6 +11,12 @@ use std::{
 use indexmap::IndexMap;
 use tokio::sync::{Notify, watch};
 
+use self::{audience::Audience, push::Pusher, reconcile::Reconciler};
+pub(crate) use self::{
+    audience::{Ears, LOOK},
+    hold::holds,
+    start::{Origin, Prepared},
+};
 pub use self::{
     capacity::Capacity,
     error::{EngineError, PlanError},
@@ -23,12 +29,6 @@ pub use self::{
     start::Start,
     steps::StepDone,
 };
-pub(crate) use self::{
-    hold::holds,
-    start::{Origin, Prepared},
-    audience::{Ears, LOOK},
-};
-use self::{push::Pusher, reconcile::Reconciler, audience::Audience};
 use crate::{
     bundle::Bundle,
     capability::Capabilities,

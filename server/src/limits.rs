@@ -115,12 +115,7 @@ impl Limiters {
         self.spend_here(access, caller, address)
     }
 
-    fn spend_here(
-        &self,
-        access: Access,
-        caller: Option<&Caller>,
-        address: IpAddr,
-    ) -> Result<Option<Spent>, Problem> {
+    fn spend_here(&self, access: Access, caller: Option<&Caller>, address: IpAddr) -> Result<Option<Spent>, Problem> {
         let state = match (access, caller) {
             (Access::SignIn, _) => self.of("sign-in", self.sign_in.as_ref(), &network(address)),
             (Access::Open, _) => self.of("open", self.open.as_ref(), &network(address)),
@@ -332,8 +327,11 @@ mod tests {
 
     #[test]
     fn strangers_are_counted_by_their_network() {
-        let limiters =
-            Limiters::new(Limits { sign_in: NonZeroU32::new(1), ..Limits::default() }, Arc::new(VirtualClock::at(NOW)), None);
+        let limiters = Limiters::new(
+            Limits { sign_in: NonZeroU32::new(1), ..Limits::default() },
+            Arc::new(VirtualClock::at(NOW)),
+            None,
+        );
         let spend = |address: &str| limiters.spend_here(Access::SignIn, None, address.parse().unwrap()).is_ok();
         assert!(spend("2001:db8::1"));
         assert!(!spend("2001:db8::2"));

@@ -9,13 +9,7 @@ use axum::{
     response::Response,
     routing::get,
 };
-use liteagent_engine::{
-    codes,
-    engine::Engine,
-    id::RunId,
-    store::Stores,
-    time::SystemClock,
-};
+use liteagent_engine::{codes, engine::Engine, id::RunId, store::Stores, time::SystemClock};
 use tokio::{net::TcpListener, time::timeout};
 use uuid::Uuid;
 

@@ -283,9 +283,9 @@ async fn drop_letters(
 
 /// A queue by its name.
 fn found<'a>(app: &'a App, queue: &str) -> Result<(&'a Fleet, Group), Problem> {
-    let group = queue.parse::<Group>().map_err(|error| {
-        Problem::missing(codes::UNKNOWN_NAME, error).hint("list the queues with GET /api/queues")
-    })?;
+    let group = queue
+        .parse::<Group>()
+        .map_err(|error| Problem::missing(codes::UNKNOWN_NAME, error).hint("list the queues with GET /api/queues"))?;
     let fleet = app.fleet.as_ref().ok_or_else(|| {
         Problem::conflict(codes::NO_QUEUE, "everything is done in this process: there is no queue between processes")
             .hint("set `REDIS_URL`, and start workers with `liteagent worker`")

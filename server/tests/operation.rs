@@ -21,8 +21,8 @@ use liteagent_engine::{
     definition::Limits,
     id::{RunId, SessionId},
     queue::{
-        Back, Group, Job, MemoryQueue, MemoryRoster, Pointer, Queue as _, QueueError, QueueRules, Rate, Rates, Roster as _,
-        WorkerInfo,
+        Back, Group, Job, MemoryQueue, MemoryRoster, Pointer, Queue as _, QueueError, QueueRules, Rate, Rates,
+        Roster as _, WorkerInfo,
     },
     store::DAY,
     time::{Clock as _, VirtualClock},
@@ -307,7 +307,10 @@ async fn queues_and_workers_are_shown_and_dead_letters_are_tried_again_or_droppe
     roster.tell(&worker).await.unwrap();
     let (_, workers) = case.ask("GET /api/workers", &Json::Null).await;
     let worker = &workers["workers"][0];
-    assert_eq!((&worker["name"], &worker["queues"], &worker["draining"]), (&json!("first"), &json!(["workflow"]), &json!(true)));
+    assert_eq!(
+        (&worker["name"], &worker["queues"], &worker["draining"]),
+        (&json!("first"), &json!(["workflow"]), &json!(true))
+    );
 
     let runs = [RunId::random(), RunId::random(), RunId::random()];
     let jobs = runs.map(|run| Job::new(Pointer::Run(run), now));
@@ -321,7 +324,10 @@ async fn queues_and_workers_are_shown_and_dead_letters_are_tried_again_or_droppe
     let expected = json!({ "name": "workflow", "ready": 1, "delayed": 0, "leased": 0, "dead": 2, "age_ms": 5_000 });
     assert_eq!(*workflow, expected);
     let (_, page) = case.ask("GET /api/queues/workflow/dead?limit=1", &Json::Null).await;
-    assert_eq!((&page["letters"][0]["run"], &page["letters"][0]["reason"]), (&json!(runs[0].to_string()), &json!("it never works")));
+    assert_eq!(
+        (&page["letters"][0]["run"], &page["letters"][0]["reason"]),
+        (&json!(runs[0].to_string()), &json!("it never works"))
+    );
     let (first, after) = (page["letters"][0]["id"].clone(), page["next"].as_str().unwrap().to_owned());
     let (_, page) = case.ask(&format!("GET /api/queues/workflow/dead?after={after}"), &Json::Null).await;
     let second = page["letters"][0]["id"].clone();

@@ -131,7 +131,11 @@ impl Worker {
     }
 
     /// Takes from one queue until the worker stops.
-    fn take(&self, group: Group, mut stopping: watch::Receiver<bool>) -> (Settle, impl Future<Output = ()> + Send + use<>) {
+    fn take(
+        &self,
+        group: Group,
+        mut stopping: watch::Receiver<bool>,
+    ) -> (Settle, impl Future<Output = ()> + Send + use<>) {
         let options = IntakeOptions {
             group,
             consumer: self.engine.session().to_string(),

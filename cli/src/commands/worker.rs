@@ -91,7 +91,8 @@ impl WorkerCommand {
 impl Work {
     async fn run(&self, shell: &Shell, project: &Project) -> Result<Exit, Failure> {
         let listening = Listening::on(self.host, self.port, "--port", codes::SERVER_LISTEN).await?;
-        let signals = |error| Failure::platform(codes::SERVER_LISTEN, format!("the worker cannot wait for signals: {error}"));
+        let signals =
+            |error| Failure::platform(codes::SERVER_LISTEN, format!("the worker cannot wait for signals: {error}"));
         let (stop, stop_now) = (told(1).map_err(signals)?, told(2).map_err(signals)?);
         let between = Between::needed("`liteagent worker`").await?;
         let metrics = Arc::new(Metrics::default());

@@ -129,7 +129,10 @@ fn workers_execute_what_a_server_starts_and_nothing_is_lost_with_them_or_with_re
     let listed = String::from_utf8(list.envs(settings).output().unwrap().stdout).unwrap();
     assert!(listed.contains("first") && listed.contains("second"), "{listed}");
     let queues = server.json("GET", "/api/queues", &Json::Null)["queues"].clone();
-    assert!(queues.as_array().unwrap().iter().any(|queue| queue["name"] == "workflow" && queue["dead"] == 0), "{queues}");
+    assert!(
+        queues.as_array().unwrap().iter().any(|queue| queue["name"] == "workflow" && queue["dead"] == 0),
+        "{queues}"
+    );
     assert!(second.get("/health/live").contains("ok") && second.get("/health/ready").contains("ok"));
     let metrics = second.get("/metrics");
     assert!(metrics.contains("liteagent_queue_jobs{queue=\"workflow\",state=\"ready\"}"), "{metrics}");
@@ -178,7 +181,11 @@ fn what_needs_a_queue_says_so_without_one() {
     let folder = Folder::new().with("liteagent.toml", "");
     for line in ["server --port 0", "worker --port 0", "worker list", "queue list"] {
         let said = folder.run(line);
-        assert!(said.code == 2 && said.err.contains("LA5107") && said.err.contains("REDIS_URL"), "{line}: {}", said.err);
+        assert!(
+            said.code == 2 && said.err.contains("LA5107") && said.err.contains("REDIS_URL"),
+            "{line}: {}",
+            said.err
+        );
     }
     let mut wrong = folder.command(&["queue", "list"]);
     let said = wrong.env("REDIS_URL", "amqp://user:hush@host").output().unwrap();

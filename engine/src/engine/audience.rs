@@ -54,11 +54,8 @@ impl Audience {
     fn watch(&self, run: RunId, anew: bool, now: Millis) {
         let mut state = self.lock();
         state.watched.retain(|_, watched| watched.is_told || watched.until > now);
-        let watched = state.watched.entry(run).or_insert_with(|| Watched {
-            until: now,
-            anew: Arc::default(),
-            is_told: false,
-        });
+        let watched =
+            state.watched.entry(run).or_insert_with(|| Watched { until: now, anew: Arc::default(), is_told: false });
         watched.until = now + WATCHED;
         if anew {
             watched.anew.notify_one();

@@ -8,7 +8,7 @@ use std::{
     sync::{Arc, atomic::Ordering},
 };
 
-use super::{EngineError, Fleet, Inner, push::warn, audience::publish};
+use super::{EngineError, Fleet, Inner, audience::publish, push::warn};
 use crate::{
     id::RunId,
     queue::{Depth, Group, QueueError, Wake},

@@ -150,12 +150,8 @@ impl State {
     async fn queues(&self, fleet: &Fleet, now: Millis) -> Result<(), QueueError> {
         for (group, depth) in depths(fleet).await? {
             let name = group.as_str();
-            let states = [
-                ("ready", depth.ready),
-                ("delayed", depth.delayed),
-                ("leased", depth.leased),
-                ("dead", depth.dead),
-            ];
+            let states =
+                [("ready", depth.ready), ("delayed", depth.delayed), ("leased", depth.leased), ("dead", depth.dead)];
             for (state, count) in states {
                 self.jobs.with([name, state]).set(count as f64);
             }

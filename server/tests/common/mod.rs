@@ -24,7 +24,8 @@ use liteagent_engine::{
 };
 use liteagent_knowledge::{KnowledgeBases, Options};
 use liteagent_server::{
-    Dependency, Fleet, KnowledgeParts, Metrics, Parts, Server, Settings, TraceSettings, Traces, Uploads, store::SqliteStore,
+    Dependency, Fleet, KnowledgeParts, Metrics, Parts, Server, Settings, TraceSettings, Traces, Uploads,
+    store::SqliteStore,
 };
 use tempfile::TempDir;
 use tower::ServiceExt as _;
@@ -85,7 +86,16 @@ impl Installation {
         clock: Arc<dyn Clock>,
         secrets: Vec<(String, String)>,
     ) -> Self {
-        Self { folder, store, clock, secrets, http: Arc::default(), collector: None, dependencies: Vec::new(), fleet: None }
+        Self {
+            folder,
+            store,
+            clock,
+            secrets,
+            http: Arc::default(),
+            collector: None,
+            dependencies: Vec::new(),
+            fleet: None,
+        }
     }
 
     /// Nothing in it yet, where others on the network answer so.

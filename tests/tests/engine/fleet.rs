@@ -208,7 +208,8 @@ async fn signals_cancels_and_children_reach_other_processes() {
     let shared = Shared::new();
     let (server, _worker) = (shared.server().await, shared.worker(4).await);
     let asked = server.start(waits_for_a_signal()).await;
-    let stopped = server.start(json!({ "nodes": { "hang": { "type": "probe", "name": "fleet-hang", "hangs": true } } })).await;
+    let stopped =
+        server.start(json!({ "nodes": { "hang": { "type": "probe", "name": "fleet-hang", "hangs": true } } })).await;
     until("it hangs", async || probe::calls("fleet-hang") == 1).await;
     server.engine.cancel(stopped, None).await.unwrap();
     assert_eq!(end_of(&server, stopped).await.status, RunStatus::Cancelled);

@@ -5,7 +5,7 @@ use std::{num::NonZeroU32, process::Command, sync::Arc, time::Duration};
 use liteagent_engine::{
     id::SessionId,
     queue::{
-        Back, Group, Job, Queue as _, QueueError, Rate, Rates as _, Roster as _, Wake, WakeTopic, WorkerInfo, Wakes,
+        Back, Group, Job, Queue as _, QueueError, Rate, Rates as _, Roster as _, Wake, WakeTopic, Wakes, WorkerInfo,
     },
     testing::conformance::{
         queue::{Tried, pointer},
