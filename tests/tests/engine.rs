@@ -40,6 +40,8 @@ mod logs;
 mod newer;
 #[path = "engine/steps.rs"]
 mod steps;
+#[path = "engine/steps_lost.rs"]
+mod steps_lost;
 #[path = "engine/streams.rs"]
 mod streams;
 #[path = "engine/usage.rs"]

@@ -163,10 +163,16 @@ impl Owner {
         self.pending.urgent = true;
     }
 
-    /// Pushes every job that nobody has taken: who takes a run over does not know what became of them.
+    /// Pushes every job that nobody has taken: who takes a run over does not know what became of them. A process that knows of
+    /// no others does them itself.
     pub(super) fn push_open_jobs(&mut self) {
-        let open: Vec<Addr> = self.state.jobs().map(|(at, _)| at).collect();
-        self.push_jobs(&open);
+        let open: Vec<Addr> = self.state.jobs().filter(|(_, job)| job.taken.is_none()).map(|(at, _)| at).collect();
+        if self.engine.fleet.is_some() {
+            return self.push_jobs(&open);
+        }
+        for at in open {
+            self.lose(at, Spent::default(), LossCause::HandOver, true);
+        }
     }
 
     /// Pushes those of these jobs that are open and that nobody has taken.
@@ -240,7 +246,6 @@ impl Owner {
 
     /// Looks where jobs wait, and whether those who have taken some live.
     fn look(&self) {
-        let Some(fleet) = &self.engine.fleet else { return };
         let (mut groups, mut sessions) = (HashSet::new(), HashSet::new());
         for (_, job) in self.state.jobs() {
             match job.taken {
@@ -248,10 +253,11 @@ impl Owner {
                 None => drop(groups.insert(job.queue)),
             }
         }
-        let (engine, queue, looks) = (self.engine.clone(), fleet.queue.clone(), self.jobs.looks.0.clone());
+        let (engine, looks) = (self.engine.clone(), self.jobs.looks.0.clone());
         tokio::spawn(async move {
             let mut queues = HashMap::new();
-            for group in groups {
+            let waiting = engine.fleet.iter().flat_map(|fleet| groups.iter().map(|group| (&fleet.queue, *group)));
+            for (queue, group) in waiting {
                 let look = async { Ok::<_, QueueError>((queue.generation(group).await?, queue.depth(group).await?)) };
                 match look.await {
                     Ok(seen) => drop(queues.insert(group, seen)),
@@ -284,6 +290,8 @@ impl Owner {
             }
             Look::Own(at) => {
                 self.jobs.own.remove(&at);
+                // Another process may have taken it first: the inbox says so.
+                self.wake.notify_one();
                 return;
             }
             Look::Seen { queues, dead } => (queues, dead),
@@ -333,16 +341,19 @@ impl Owner {
         tokio::spawn(async move { wakes.publish(wake).await });
     }
 
-    /// A process says that it has taken a job.
-    pub(super) fn job_taken(&mut self, name: &str, job: JobId, session: SessionId) {
-        if let Some(at) = self.open_job(name, job) {
+    /// A process says that it has taken a job; `is_over` tells of an attempt whose result is there, too.
+    pub(super) fn job_taken(&mut self, name: &str, job: JobId, session: SessionId, is_over: impl Fn(u32) -> bool) {
+        if let Some(at) = self.open_job(name, job)
+            && !self.state.node(at).is_some_and(|node| is_over(node.attempt))
+        {
             self.record(Event::JobTaken { node: at, job, session });
         }
     }
 
-    /// A process gives a job back: it closes, or it has seen that the node must stop.
-    pub(super) fn job_given_back(&mut self, name: &str, job: JobId, usage: Spent) {
-        if let Some(at) = self.open_job(name, job) {
+    /// The process that has a job gives it back: it closes, it cannot go on, or it has seen that the node must stop.
+    pub(super) fn job_given_back(&mut self, name: &str, job: JobId, session: SessionId, usage: Spent) {
+        let is_its_own = |at: &Addr| self.state.job(*at).is_some_and(|open| open.taken == Some(session));
+        if let Some(at) = self.open_job(name, job).filter(is_its_own) {
             self.pending.urgent = true;
             self.jobs.stopping.remove(&at);
             self.lose(at, usage, LossCause::HandOver, true);

@@ -7,40 +7,48 @@ use liteagent_engine::{
     event::{Event, Place, Record},
     export::Export,
     queue::{Group, LocalWakes, MemoryQueue, Pointer, Queue, QueueRules, Wake, Wakes},
-    store::{MemoryStore, Message, MessageBody, StepResult},
+    store::MemoryStore,
     time::Clock as _,
-    usage::Spent,
 };
 use tokio::task::{AbortHandle, JoinHandle};
 
 use super::*;
 
 /// What several processes share.
-struct Many {
-    stores: Stores,
-    memory: Arc<MemoryStore>,
-    queue: Arc<MemoryQueue>,
-    wakes: Arc<LocalWakes>,
-    clock: Arc<VirtualClock>,
-    living: Mutex<Vec<Engine>>,
+pub(super) struct Many {
+    pub(super) stores: Stores,
+    pub(super) memory: Arc<MemoryStore>,
+    pub(super) queue: Arc<MemoryQueue>,
+    pub(super) wakes: Arc<LocalWakes>,
+    pub(super) clock: Arc<VirtualClock>,
+    pub(super) living: Mutex<Vec<Engine>>,
 }
 
 /// One of them.
-struct Process {
-    engine: Engine,
-    store: Arc<FaultyStore>,
+pub(super) struct Process {
+    pub(super) engine: Engine,
+    pub(super) store: Arc<FaultyStore>,
     serving: Mutex<Vec<AbortHandle>>,
 }
 
 impl Many {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let (stores, memory) = Stores::memory();
         let clock = Arc::new(VirtualClock::at(1_000_000));
         let queue = Arc::new(MemoryQueue::with(QueueRules::default(), clock.clone()));
         Self { stores, memory, queue, wakes: Arc::default(), clock, living: Mutex::default() }
     }
 
-    async fn process(&self, serves: &[Group]) -> Process {
+    pub(super) async fn process(&self, serves: &[Group]) -> Process {
+        self.open(Some(Fleet {
+            queue: self.queue.clone(),
+            wakes: self.wakes.clone(),
+            serves: serves.iter().copied().collect(),
+        }))
+        .await
+    }
+
+    pub(super) async fn open(&self, fleet: Option<Fleet>) -> Process {
         let store = Arc::new(FaultyStore::new(self.stores.journal.clone()));
         let secrets = Secrets::new([("TOKEN".to_owned(), "hush-hush-hush".to_owned())]);
         let engine = Engine::open(EngineConfig {
@@ -51,11 +59,7 @@ impl Many {
             observer: None,
             hold: Duration::from_secs(10),
             quarantine: None,
-            fleet: Some(Fleet {
-                queue: self.queue.clone(),
-                wakes: self.wakes.clone(),
-                serves: serves.iter().copied().collect(),
-            }),
+            fleet,
         });
         let engine = engine.await.unwrap();
         self.living.lock().unwrap().push(engine.clone());
@@ -63,25 +67,25 @@ impl Many {
     }
 
     /// A process that owns runs, and one that runs steps.
-    async fn pair(&self) -> (Process, Process) {
+    pub(super) async fn pair(&self) -> (Process, Process) {
         (self.process(&[Group::Workflow]).await, self.process(&[Group::Embedding]).await)
     }
 
     /// It reaches nothing any more, and what it was doing stops where it is.
-    fn kill(&self, process: &Process) {
+    pub(super) fn kill(&self, process: &Process) {
         process.store.cut();
         process.serving.lock().unwrap().iter().for_each(AbortHandle::abort);
         self.die(process);
     }
 
     /// It is taken for dead, and does not know.
-    fn die(&self, process: &Process) {
+    pub(super) fn die(&self, process: &Process) {
         self.memory.kill_session(process.engine.session());
         self.living.lock().unwrap().retain(|engine| engine.session() != process.engine.session());
     }
 
     /// The next pointer to a step, as soon as there is one; time passes when nothing else happens.
-    async fn next_step(&self) -> Pointer {
+    pub(super) async fn next_step(&self) -> Pointer {
         loop {
             if let Some(leased) = self.queue.pop(Group::Embedding, "test", 1, ZERO).await.unwrap().pop() {
                 return leased.job.pointer;
@@ -91,7 +95,7 @@ impl Many {
     }
 
     /// Runs steps in a process for as long as the test goes on.
-    fn serve(&self, process: &Process, group: Group) {
+    pub(super) fn serve(&self, process: &Process, group: Group) {
         let (queue, engine) = (self.queue.clone(), process.engine.clone());
         let serving = tokio::spawn(async move {
             loop {
@@ -111,7 +115,7 @@ impl Many {
     }
 
     /// Lets everything happen that can, and then time pass until something else can.
-    async fn pass(&self) {
+    pub(super) async fn pass(&self) {
         idle().await;
         if let Some(next) = self.clock.next_wake() {
             self.clock.advance_to(next);
@@ -126,7 +130,7 @@ impl Many {
     }
 
     /// Lets time pass until something holds.
-    async fn until(&self, holds: impl AsyncFn() -> bool) {
+    pub(super) async fn until(&self, holds: impl AsyncFn() -> bool) {
         for _ in 0..10_000 {
             if holds().await {
                 return;
@@ -136,7 +140,7 @@ impl Many {
         panic!("it never held");
     }
 
-    async fn end(&self, owner: &Process, run: RunId) -> RunEnd {
+    pub(super) async fn end(&self, owner: &Process, run: RunId) -> RunEnd {
         loop {
             tokio::select! {
                 biased;
@@ -150,7 +154,7 @@ impl Many {
     }
 
     /// What became of a step; time passes until that is known.
-    async fn finish(&self, mut step: JoinHandle<StepDone>) -> StepDone {
+    pub(super) async fn finish(&self, mut step: JoinHandle<StepDone>) -> StepDone {
         loop {
             tokio::select! {
                 biased;
@@ -160,33 +164,33 @@ impl Many {
         }
     }
 
-    async fn events(&self, run: RunId) -> Vec<Event> {
+    pub(super) async fn events(&self, run: RunId) -> Vec<Event> {
         let records = Export::of(&self.stores, run).await.unwrap().unwrap().records;
         records.into_iter().map(|record| serde_json::from_value::<Record>(record).unwrap().event).collect()
     }
 
     /// How many records of a run are like this.
-    async fn count(&self, run: RunId, is: impl Fn(&Event) -> bool) -> usize {
+    pub(super) async fn count(&self, run: RunId, is: impl Fn(&Event) -> bool) -> usize {
         self.events(run).await.iter().filter(|event| is(event)).count()
     }
 }
 
-const ZERO: std::time::Duration = std::time::Duration::ZERO;
+pub(super) const ZERO: std::time::Duration = std::time::Duration::ZERO;
 
 impl Process {
-    async fn start(&self, definition: Json) -> RunId {
+    pub(super) async fn start(&self, definition: Json) -> RunId {
         let start = Start::new(bundle(&[("test", definition)]), Value::object(), value!({ "type": "test" }));
         self.engine.start(start).await.unwrap()
     }
 
-    fn run(&self, step: &Pointer) -> JoinHandle<StepDone> {
+    pub(super) fn run(&self, step: &Pointer) -> JoinHandle<StepDone> {
         let (engine, step) = (self.engine.clone(), step.clone());
         tokio::spawn(async move { engine.run_step(&step).await.unwrap() })
     }
 }
 
 /// A model that runs as a step, and uses five tokens each time.
-fn away(name: &str, more: Json) -> Json {
+pub(super) fn away(name: &str, more: Json) -> Json {
     let mut node = probe(name, json!({ "queue": "embedding", "uses": { "a/b": { "input_tokens": 5 } } }));
     node["type"] = "model-probe".into();
     for (key, value) in more.as_object().unwrap() {
@@ -195,15 +199,15 @@ fn away(name: &str, more: Json) -> Json {
     node
 }
 
-fn alone(name: &str, more: Json) -> Json {
+pub(super) fn alone(name: &str, more: Json) -> Json {
     json!({ "nodes": { "away": away(name, more) }, "outputs": { "call": "{{ away.call }}" } })
 }
 
-const fn is_dispatch(event: &Event) -> bool {
+pub(super) const fn is_dispatch(event: &Event) -> bool {
     matches!(event, Event::NodeStarted { place: Place::Job { queue: Group::Embedding, .. }, .. })
 }
 
-const fn is_loss(event: &Event) -> bool {
+pub(super) const fn is_loss(event: &Event) -> bool {
     matches!(event, Event::NodeLost { .. })
 }
 
@@ -271,168 +275,6 @@ pub(super) async fn lost_and_ended(name: &str) -> Export {
 }
 
 #[tokio::test]
-async fn a_step_whose_process_dies_runs_again_in_another() {
-    lost_and_ended("step-lost").await;
-}
-
-#[tokio::test]
-async fn a_step_that_must_not_run_twice_fails_when_its_process_dies() {
-    let many = Many::new();
-    let (owner, worker) = many.pair().await;
-    let run = owner.start(alone("step-once", json!({ "hangs": true, "on_lost": "fail" }))).await;
-    worker.run(&many.next_step().await);
-    many.until(async || probe::calls("step-once") == 1).await;
-    many.kill(&worker);
-    assert_eq!(many.end(&owner, run).await.error.unwrap().code, "LA2004");
-    assert_eq!(probe::calls("step-once"), 1);
-}
-
-#[tokio::test]
-async fn a_step_that_five_processes_died_of_fails() {
-    let many = Many::new();
-    let owner = many.process(&[Group::Workflow]).await;
-    let run = owner.start(alone("step-deadly", json!({ "hangs": true }))).await;
-    for call in 1..=5 {
-        let worker = many.process(&[Group::Embedding]).await;
-        many.serve(&worker, Group::Embedding);
-        many.until(async || probe::calls("step-deadly") == call).await;
-        many.kill(&worker);
-    }
-    assert_eq!(many.end(&owner, run).await.error.unwrap().code, "LA2004");
-}
-
-#[tokio::test]
-async fn who_takes_a_run_over_gets_the_results_of_its_steps() {
-    let many = Many::new();
-    let (owner, worker) = many.pair().await;
-    let run = owner
-        .start(json!({
-            "secrets": ["TOKEN"],
-            "nodes": { "during": away("step-during", json!({ "held": true })), "after": away("step-after", json!({
-                "gives": "hush-hush-hush" })) },
-        }))
-        .await;
-    let steps = [many.next_step().await, many.next_step().await];
-    let (during, after) = if steps[0].to_string().ends_with("during") { (0, 1) } else { (1, 0) };
-    let running = worker.run(&steps[during]);
-    many.until(async || probe::calls("step-during") == 1).await;
-    many.kill(&owner);
-    assert_eq!(worker.run(&steps[after]).await.unwrap(), StepDone::Ended);
-    let inbox = many.stores.journal.inbox(run).await.unwrap();
-    let text = serde_json::to_string(&inbox.iter().map(|row| &row.message).collect::<Vec<_>>()).unwrap();
-    assert!(text.contains("[secret TOKEN]") && !text.contains("hush-hush"), "{text}");
-    let pushed = many.queue.pop(Group::Workflow, "test", 9, ZERO).await.unwrap();
-    assert_eq!(pushed.into_iter().map(|leased| leased.job.pointer).collect::<Vec<_>>(), [Pointer::Run(run)]);
-
-    let next = many.process(&[Group::Workflow]).await;
-    next.engine.resume(run).await.unwrap();
-    many.until(async || many.count(run, |event| matches!(event, Event::NodeSucceeded { .. })).await == 1).await;
-    probe::release("step-during");
-    assert_eq!(many.end(&next, run).await.usage.total().tokens(), 10);
-    assert_eq!(many.finish(running).await, StepDone::Ended);
-    assert_eq!((probe::calls("step-during"), probe::calls("step-after")), (1, 1));
-    assert_eq!(many.count(run, is_loss).await, 0);
-}
-
-#[tokio::test]
-async fn a_run_and_its_step_may_lose_their_processes_at_once() {
-    let many = Many::new();
-    let (owner, worker) = many.pair().await;
-    let run = owner.start(alone("step-both", json!({ "hanging_calls": 1 }))).await;
-    worker.run(&many.next_step().await);
-    many.until(async || probe::calls("step-both") == 1).await;
-    many.kill(&owner);
-    many.kill(&worker);
-
-    let (owner, worker) = many.pair().await;
-    many.serve(&worker, Group::Embedding);
-    owner.engine.resume(run).await.unwrap();
-    assert_eq!(many.end(&owner, run).await.outputs, value!({ "call": 2 }));
-}
-
-#[tokio::test]
-async fn of_two_results_the_first_counts_and_a_pointer_that_comes_again_does_nothing() {
-    let many = Many::new();
-    let (owner, stalled) = many.pair().await;
-    let run = owner.start(alone("step-twice", json!({ "held": true }))).await;
-    let step = many.next_step().await;
-    let first = stalled.run(&step);
-    many.until(async || probe::calls("step-twice") == 1).await;
-    let other = many.process(&[Group::Embedding]).await;
-    assert_eq!(other.run(&step).await.unwrap(), StepDone::Nothing, "another process has it");
-
-    many.die(&stalled);
-    many.until(async || many.count(run, is_dispatch).await == 2).await;
-    assert_eq!(many.finish(first).await, StepDone::GivenBack, "it sees that it was taken for dead");
-    let second = other.run(&step);
-    many.until(async || probe::calls("step-twice") == 2).await;
-    // Had it seen that later, its result would have come first.
-    assert!(send_result(&many, run, "attempt 1 of away").await);
-    probe::release("step-twice");
-    let end = many.end(&owner, run).await;
-    assert_eq!((end.outputs, many.finish(second).await), (value!({ "call": 9 }), StepDone::Ended));
-    assert_eq!(end.usage.total().tokens(), 0, "what counts is the result that counts");
-    assert_eq!(many.count(run, |event| matches!(event, Event::NodeSucceeded { .. })).await, 1);
-    assert_eq!(other.run(&step).await.unwrap(), StepDone::Nothing, "the run has ended");
-}
-
-/// Sends a result of the first attempt of `away`, as if a process had.
-async fn send_result(many: &Many, run: RunId, id: &str) -> bool {
-    let output = value!({ "value": 1, "call": 9 }).into();
-    let result = StepResult::Done { port: None, output, writes: Vec::new() };
-    let (node, usage) = ("away".to_owned(), Spent::default());
-    let body = MessageBody::StepEnded { node, attempt: 1, result, usage, log: None };
-    let message = Message { id: id.to_owned(), at: many.clock.now(), body };
-    many.stores.journal.send(run, message).await.unwrap()
-}
-
-#[tokio::test]
-async fn a_cancel_reaches_a_step_within_a_second_and_a_late_result_counts_for_nothing() {
-    let many = Many::new();
-    let (owner, worker) = many.pair().await;
-    let run = owner
-        .start(json!({ "nodes": { "away": away("step-cancel", json!({ "held": true })), "waits": away("step-untaken", json!({})) },
-            "finally": { "bye": probe("step-bye", json!({ "held": true })) } }))
-        .await;
-    let steps = [many.next_step().await, many.next_step().await];
-    let (taken, untaken) = if steps[0].to_string().ends_with("away") { (0, 1) } else { (1, 0) };
-    let running = worker.run(&steps[taken]);
-    many.until(async || many.count(run, |event| matches!(event, Event::JobTaken { .. })).await == 1).await;
-    let asked = many.clock.now();
-    owner.engine.cancel(run, None).await.unwrap();
-    assert_eq!(many.finish(running).await, StepDone::GivenBack);
-    many.until(async || probe::calls("step-bye") == 1).await;
-    assert!(many.clock.now() - asked <= 1_000, "it took {} ms", many.clock.now() - asked);
-    assert_eq!(worker.run(&steps[untaken]).await.unwrap(), StepDone::Nothing);
-
-    assert!(send_result(&many, run, "late").await);
-    many.wakes.publish(Wake::Mail(run)).await.unwrap();
-    probe::release("step-bye");
-    let end = many.end(&owner, run).await;
-    assert_eq!((end.status, end.usage.total().tokens()), (RunStatus::Cancelled, 5), "what was used counts all the same");
-    let view = owner.engine.view(run).await.unwrap().unwrap();
-    for node in ["away", "waits"] {
-        assert!(matches!(view.nodes[node].status, ViewStatus::Cancelled), "{node}: {:?}", view.nodes[node].status);
-    }
-}
-
-#[tokio::test]
-async fn a_step_whose_process_does_not_answer_is_cancelled_after_a_second() {
-    let many = Many::new();
-    let (owner, worker) = many.pair().await;
-    let run = owner.start(alone("step-mute", json!({ "hangs": true }))).await;
-    worker.run(&many.next_step().await);
-    many.until(async || many.count(run, |event| matches!(event, Event::JobTaken { .. })).await == 1).await;
-    worker.store.cut();
-    let asked = many.clock.now();
-    owner.engine.cancel(run, None).await.unwrap();
-    // It cannot beat any more, but nobody has noticed that.
-    many.living.lock().unwrap().retain(|engine| engine.session() != worker.engine.session());
-    assert_eq!(many.end(&owner, run).await.status, RunStatus::Cancelled);
-    assert!(many.clock.now() - asked <= 1_500, "it took {} ms", many.clock.now() - asked);
-}
-
-#[tokio::test]
 async fn each_retry_is_another_job_and_a_timeout_counts_from_where_the_step_runs() {
     let many = Many::new();
     let (owner, worker) = many.pair().await;
@@ -471,25 +313,6 @@ async fn steps_that_a_queue_has_lost_are_pushed_again() {
 }
 
 #[tokio::test]
-async fn a_process_that_closes_gives_its_steps_back() {
-    let many = Many::new();
-    let (owner, closing) = many.pair().await;
-    let run = owner.start(alone("step-closing", json!({ "hanging_calls": 1 }))).await;
-    let step = many.next_step().await;
-    let running = closing.run(&step);
-    many.until(async || probe::calls("step-closing") == 1).await;
-    many.living.lock().unwrap().retain(|engine| engine.session() != closing.engine.session());
-    closing.engine.close().await.unwrap();
-    assert_eq!(many.finish(running).await, StepDone::GivenBack);
-    let begun = many.clock.now();
-    let worker = many.process(&[Group::Embedding]).await;
-    many.serve(&worker, Group::Embedding);
-    let end = many.end(&owner, run).await;
-    assert_eq!((end.outputs, end.usage.total().tokens()), (value!({ "call": 2 }), 10), "what was used before counts");
-    assert!(many.clock.now() - begun < 5_000, "nobody waits for its death");
-}
-
-#[tokio::test]
 async fn a_thousand_items_go_through_two_processes() {
     let many = Many::new();
     let (owner, first) = many.pair().await;
@@ -519,27 +342,6 @@ async fn a_thousand_items_go_through_two_processes() {
         })
         .collect();
     assert!(sessions.len() <= 2, "{sessions:?}");
-}
-
-#[tokio::test]
-async fn a_failed_item_stops_those_that_run_elsewhere() {
-    let many = Many::new();
-    let (owner, worker) = many.pair().await;
-    let run = owner
-        .start(json!({
-            "nodes": { "each": { "type": "iteration", "items": [0, 1], "parallel": 2, "nodes": {
-                "away": away("step-fail-{{ item }}", json!({ "hangs": true, "when": "{{ item == 1 }}" })),
-                "here": probe("step-fail-here", json!({ "held": true, "when": "{{ item == 0 }}", "failures": 9, "class": "invalid" })),
-            }, "output": null } },
-        }))
-        .await;
-    let running = worker.run(&many.next_step().await);
-    many.until(async || many.count(run, |event| matches!(event, Event::JobTaken { .. })).await == 1).await;
-    probe::release("step-fail-here");
-    let end = many.end(&owner, run).await;
-    assert_eq!(end.error.unwrap().node.as_deref(), Some("each[0].here"));
-    assert_eq!(many.finish(running).await, StepDone::GivenBack);
-    assert_eq!(end.usage.total().tokens(), 5);
 }
 
 #[tokio::test]
