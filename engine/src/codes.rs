@@ -87,6 +87,7 @@ codes! {
     SECRET_MISPLACED = "LA0222": "a secret stands in a field that is not marked for secrets";
     UNORDERED_WRITERS = "LA0223": "two nodes touch one variable in no fixed order";
     PARALLEL_WRITE = "LA0224": "passes that run at once write one variable";
+    QUEUE_WITHOUT_USE = "LA0225": "a queue means nothing here";
     TEMPLATE_UNCLOSED = "LA0230": "a template tag or block is never closed";
     TEMPLATE_EMPTY = "LA0231": "a template has nothing between its braces";
     TEMPLATE_TAG = "LA0232": "a template uses a tag that does not exist";

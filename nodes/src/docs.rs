@@ -167,6 +167,11 @@ fn behaviour(spec: &NodeSpec) -> String {
     if meta.fails_when_lost {
         lines.push("When the process that runs it dies, it fails, unless `on_lost: retry` is set.".to_owned());
     }
+    if let Some(queue) = spec.queue {
+        lines.push(format!(
+            "Where the process that executes the run does not serve the queue `{queue}`, it runs in one that does."
+        ));
+    }
     if !meta.requires.is_empty() {
         let names = meta.requires.iter().map(|capability| capability_name(*capability)).collect::<Vec<_>>().join(", ");
         lines.push(format!("Needs: {names}."));

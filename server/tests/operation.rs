@@ -3,14 +3,32 @@
 #![allow(clippy::tests_outside_test_module, reason = "integration tests are test modules")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    num::NonZeroU32,
+    sync::{
+        Arc,
+        atomic::{AtomicU32, Ordering},
+    },
+    time::Duration,
+};
 
+use async_trait::async_trait;
 use axum::{
     body::Body,
     http::{Request, header},
 };
-use liteagent_engine::{definition::Limits, store::DAY, time::VirtualClock, value};
-use liteagent_server::{Budgets, Settings};
+use liteagent_engine::{
+    definition::Limits,
+    id::{RunId, SessionId},
+    queue::{
+        Back, Group, Job, MemoryQueue, MemoryRoster, Pointer, Queue as _, QueueError, QueueRules, Rate, Rates,
+        Roster as _, WorkerInfo,
+    },
+    store::DAY,
+    time::{Clock as _, VirtualClock},
+    value,
+};
+use liteagent_server::{Budgets, Fleet, Settings};
 use serde_json::{Value as Json, json};
 
 use self::common::{Installation, KEY, Reply, World, developing};
@@ -241,4 +259,104 @@ async fn a_run_may_use_no_more_than_its_budget_and_a_key_start_no_more_runs_than
         .ask("POST /api/keys", &json!({ "name": "x", "scope": { "workflow": "wait" }, "budget": { "cost": "5" } }))
         .await;
     assert_eq!((status, problem["code"].clone()), (400, json!("LA4002")), "{problem:#}");
+}
+
+/// Counts to two, and then is away.
+#[derive(Default)]
+struct Two(AtomicU32);
+
+#[async_trait]
+impl Rates for Two {
+    async fn spend(&self, _: &str, _: NonZeroU32) -> Result<Rate, QueueError> {
+        match self.0.fetch_add(1, Ordering::Relaxed) {
+            0 => Ok(Rate::Counted { left: 0 }),
+            1 => Ok(Rate::Exceeded { wait: Duration::from_millis(1_500) }),
+            _ => Err(QueueError::Unreachable("it is away".to_owned())),
+        }
+    }
+}
+
+#[tokio::test]
+async fn queues_and_workers_are_shown_and_dead_letters_are_tried_again_or_dropped() {
+    let clock = Arc::new(VirtualClock::default());
+    let alone = Case::new(developing()).await;
+    assert_eq!(alone.ask("GET /api/queues", &Json::Null).await, (200, json!({ "queues": [] })));
+    assert_eq!(alone.ask("GET /api/workers", &Json::Null).await, (200, json!({ "workers": [] })));
+    let (status, problem) = alone.ask("GET /api/queues/workflow/dead", &Json::Null).await;
+    assert_eq!((status, &problem["code"]), (409, &json!("LA5107")));
+
+    let rules = QueueRules { attempts: 1, ..QueueRules::default() };
+    let (queue, roster) = (Arc::new(MemoryQueue::with(rules, clock.clone())), Arc::new(MemoryRoster::default()));
+    let now = clock.now();
+    let fleet = Fleet { queue: queue.clone(), roster: roster.clone(), rates: Arc::new(Two::default()) };
+    let installation = Installation::among(clock.clone(), fleet);
+    let world = installation.server_with(developing(), Vec::new()).await;
+    let case = Case { clock: clock.clone(), installation, world };
+    let worker = WorkerInfo {
+        id: SessionId::random(),
+        name: "first".to_owned(),
+        host: "mars".to_owned(),
+        queues: vec![Group::Workflow],
+        concurrency: 8,
+        active: 1,
+        draining: true,
+        version: "1".to_owned(),
+        started_at: now,
+        seen_at: now,
+    };
+    roster.tell(&worker).await.unwrap();
+    let (_, workers) = case.ask("GET /api/workers", &Json::Null).await;
+    let worker = &workers["workers"][0];
+    assert_eq!(
+        (&worker["name"], &worker["queues"], &worker["draining"]),
+        (&json!("first"), &json!(["workflow"]), &json!(true))
+    );
+
+    let runs = [RunId::random(), RunId::random(), RunId::random()];
+    let jobs = runs.map(|run| Job::new(Pointer::Run(run), now));
+    queue.push(Group::Workflow, jobs.to_vec()).await.unwrap();
+    let popped = queue.pop(Group::Workflow, "one", 2, Duration::ZERO).await.unwrap();
+    let back = Back::Failed { not_before: None, reason: "it never works".to_owned() };
+    queue.release(Group::Workflow, &popped, back).await.unwrap();
+    clock.advance(Duration::from_secs(5));
+    let (_, queues) = case.ask("GET /api/queues", &Json::Null).await;
+    let workflow = queues["queues"].as_array().unwrap().iter().find(|queue| queue["name"] == "workflow").unwrap();
+    let expected = json!({ "name": "workflow", "ready": 1, "delayed": 0, "leased": 0, "dead": 2, "age_ms": 5_000 });
+    assert_eq!(*workflow, expected);
+    let (_, page) = case.ask("GET /api/queues/workflow/dead?limit=1", &Json::Null).await;
+    assert_eq!(
+        (&page["letters"][0]["run"], &page["letters"][0]["reason"]),
+        (&json!(runs[0].to_string()), &json!("it never works"))
+    );
+    let (first, after) = (page["letters"][0]["id"].clone(), page["next"].as_str().unwrap().to_owned());
+    let (_, page) = case.ask(&format!("GET /api/queues/workflow/dead?after={after}"), &Json::Null).await;
+    let second = page["letters"][0]["id"].clone();
+    assert_eq!(page["next"], Json::Null);
+    let retried = case.ask("POST /api/queues/workflow/dead/retry", &json!({ "ids": [first, "0-0"] })).await;
+    assert_eq!(retried, (200, json!({ "count": 1 })));
+    let dropped = case.ask("POST /api/queues/workflow/dead/drop", &json!({ "ids": [second] })).await;
+    assert_eq!(dropped, (200, json!({ "count": 1 })));
+    let depth = queue.depth(Group::Workflow).await.unwrap();
+    assert_eq!((depth.ready, depth.dead), (2, 0));
+    let (status, problem) = case.ask("GET /api/queues/post/dead", &Json::Null).await;
+    assert_eq!(status, 404, "{problem}");
+
+    // What servers count together counts; while it is away, each counts alone.
+    assert_eq!(case.ask("POST /api/workflows", &json!({ "source": WAIT })).await.0, 201);
+    let key = case.key(json!({ "name": "slow", "scope": { "workflow": "wait" }, "rate": 5 })).await;
+    let mut statuses = Vec::new();
+    for _ in 0..4 {
+        let reply = case.reply("GET /api/runs", &key, &Json::Null).await;
+        statuses.push((reply.status.as_u16(), reply.headers["ratelimit"].to_str().unwrap().to_owned()));
+    }
+    let left = |text: &str| text.to_owned();
+    assert_eq!(
+        statuses,
+        [
+            (200, left("\"key\";r=0;t=60")),
+            (429, left("\"key\";r=0;t=60")),
+            (200, left("\"key\";r=4;t=12")),
+            (200, left("\"key\";r=3;t=24")),
+        ]
+    );
 }

@@ -1,13 +1,14 @@
 //! A node whose behaviour tests choose, and that counts how often it acts.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{LazyLock, Mutex, PoisonError},
 };
 
 use liteagent_engine::node::prelude::*;
 
 static CALLS: LazyLock<Mutex<HashMap<String, u32>>> = LazyLock::new(Mutex::default);
+static RELEASED: LazyLock<Mutex<HashSet<String>>> = LazyLock::new(Mutex::default);
 
 /// How a probe behaves.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -27,6 +28,12 @@ pub struct ProbeConfig {
     /// Whether it never ends.
     #[serde(default)]
     pub hangs: bool,
+    /// How many of its first calls never end.
+    #[serde(default)]
+    pub hanging_calls: u32,
+    /// Whether it goes on only when [`release`] is called with its name.
+    #[serde(default)]
+    pub held: bool,
     /// What each call uses, by model; also one that fails or hangs.
     #[serde(default)]
     pub uses: IndexMap<String, Usage>,
@@ -75,14 +82,17 @@ impl Node for Probe {
         let name = ctx.render(&self.config.name)?;
         let call = {
             let mut calls = CALLS.lock().unwrap_or_else(PoisonError::into_inner);
-            let call = calls.entry(name).or_default();
+            let call = calls.entry(name.clone()).or_default();
             *call += 1;
             *call
         };
         ctx.log(&self.config.says);
         self.spend(ctx);
-        if self.config.hangs {
+        if self.config.hangs || call <= self.config.hanging_calls {
             std::future::pending::<()>().await;
+        }
+        while self.config.held && !RELEASED.lock().unwrap_or_else(PoisonError::into_inner).contains(&name) {
+            tokio::task::yield_now().await;
         }
         if call <= self.config.failures {
             let class = self.config.class.unwrap_or(ErrorClass::Unavailable);
@@ -119,4 +129,9 @@ impl Node for ModelProbe {
 /// How often the probes of this name were called.
 pub fn calls(name: &str) -> u32 {
     CALLS.lock().unwrap_or_else(PoisonError::into_inner).get(name).copied().unwrap_or(0)
+}
+
+/// Lets the probes of this name go on that are held, now and later.
+pub fn release(name: &str) {
+    RELEASED.lock().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned());
 }

@@ -38,6 +38,10 @@ mod journals;
 mod logs;
 #[path = "engine/newer.rs"]
 mod newer;
+#[path = "engine/steps.rs"]
+mod steps;
+#[path = "engine/steps_lost.rs"]
+mod steps_lost;
 #[path = "engine/streams.rs"]
 mod streams;
 #[path = "engine/usage.rs"]

@@ -27,7 +27,6 @@ use crate::{
     knowledge,
     platform::{block_on, open_stores},
     project::Project,
-    queue::Between,
     sandbox,
     shell::Shell,
 };
@@ -90,7 +89,7 @@ const CHECKS: [Check; 17] = [
     ("sandbox", sandbox),
     ("documents", documents),
     ("vector store", vector_store),
-    ("queue", queue),
+    ("queue", server::queue),
     ("server", server::server),
     ("environment", environment),
     ("secrets", secrets),
@@ -309,18 +308,6 @@ fn vector_store(_: &Project) -> Finding {
         ),
         Ok(Err(error)) => bad(error.message, error.hint),
         Err(failure) => bad(failure.message, failure.hint),
-    }
-}
-
-/// Asks the queue between processes, where there is one.
-fn queue(_: &Project) -> Finding {
-    match block_on(async { Between::connect().await }) {
-        Ok(Some(_)) => Good("Redis, shared by servers and workers".to_owned()),
-        Ok(None) => Good("none: everything is done in one process".to_owned()),
-        Err(failure) => {
-            let mend = || "start Redis, mend `QUEUE_REDIS_URL` or `REDIS_URL`, or unset it".to_owned();
-            Bad(failure.message, failure.hint.unwrap_or_else(mend))
-        }
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     path::{Path, PathBuf},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -202,9 +203,10 @@ impl Serve {
             Some(between) => worker_of(&platform, &between, project, self.drain),
             None => (None, None),
         };
+        let mut stop_now = pin!(stop_now);
         let ended = tokio::select! {
             ended = serving => ended,
-            () = stop_now => return Ok(Exit::Interrupted),
+            () = &mut stop_now => return Ok(Exit::Interrupted),
         };
         if ended == Ended::CutOff {
             shell.note(format!("requests that still went on after {} s were cut off", self.drain));
@@ -212,7 +214,10 @@ impl Serve {
         drop(stopped);
         match worker {
             // It closes the engine.
-            Some(worker) => drop(worker.await.map_err(|error| cannot("stop its worker", &error))??),
+            Some(worker) => tokio::select! {
+                ended = worker => drop(ended.map_err(|error| cannot("stop its worker", &error))??),
+                () = &mut stop_now => return Ok(Exit::Interrupted),
+            },
             None => platform.close().await?,
         }
         if let Some(traces) = traces {

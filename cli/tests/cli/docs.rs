@@ -8,7 +8,10 @@ use std::{
     process::Command,
 };
 
+use liteagent_queue::testing::RedisServer;
+
 use super::{
+    fleet::Working,
     harness::{Folder, Said},
     serve::Serving,
 };
@@ -36,7 +39,7 @@ fn every_workflow_in_the_documentation_checks_clean() {
 
 /// A `console` block holds commands (`$ liteagent ...`, `$ curl ...`, `$ mkdir ...`, `$ sed ...`) and what they say. The workflows of the page lie in the
 /// folder under their names, and so do blocks whose fence names a file: "```yaml greet.test.yaml". After
-/// `$ liteagent serve ... &` a server answers until the end of the page.
+/// `$ liteagent serve ... &` a server answers until the end of the page; where a page has `$ liteagent server &`, a Redis is there as well.
 #[test]
 fn every_command_in_the_guides_works() {
     let mut wrong = Vec::new();
@@ -49,16 +52,29 @@ fn every_command_in_the_guides_works() {
         for (name, block) in files(&text) {
             folder = folder.with(&name, &block);
         }
-        let mut serving = None;
+        let redis = text.contains("\n$ liteagent server").then(RedisServer::start);
+        let url = redis.as_ref().map(|redis| format!("redis://127.0.0.1:{}", redis.port));
+        let settings: Vec<_> = url.iter().map(|url| ("REDIS_URL", url.as_str())).collect();
+        let (mut serving, mut workers) = (None, Vec::new());
         for (line, block) in blocks(&text, "console") {
             for (command, expected) in commands(&block) {
-                let served = command.strip_prefix("liteagent serve").and_then(|rest| rest.strip_suffix('&'));
-                if let Some(args) = served {
-                    serving = Some(Serving::start_with(&folder, &words(args), &[]));
-                    continue;
+                let started = command.strip_suffix('&').and_then(|command| command.strip_prefix("liteagent "));
+                let started = started.and_then(|command| command.trim().split_once(' ').or(Some((command.trim(), ""))));
+                match started {
+                    Some(("worker", args)) => {
+                        // The port of the page may be taken.
+                        let args = args.replace("--port 9001", "");
+                        workers.push(Working::start(&folder, &words(&args), &settings));
+                        continue;
+                    }
+                    Some((role, args)) => {
+                        serving = Some(Serving::start_as(&folder, role, &words(args), &settings));
+                        continue;
+                    }
+                    None => {}
                 }
                 let said = match unset(&command).strip_prefix("liteagent ") {
-                    Some(_) => run(&folder, serving.as_ref(), &command),
+                    Some(_) => run(&folder, serving.as_ref(), &command, &settings),
                     None => shell(&folder, serving.as_ref(), &command),
                 };
                 let whole = said.out.clone() + &said.err;
@@ -74,13 +90,13 @@ fn every_command_in_the_guides_works() {
 
 /// Runs the binary, against the server of the page; ` < FILE` gives it a file on standard input, `LITEAGENT_DATA=FOLDER` before it
 /// another data folder.
-fn run(folder: &Folder, serving: Option<&Serving>, line: &str) -> Said {
+fn run(folder: &Folder, serving: Option<&Serving>, line: &str, settings: &[(&str, &str)]) -> Said {
     let line = at_server(serving, line);
     let data = line.strip_prefix(DATA).and_then(|rest| rest.split_once(' ')).map(|(data, _)| data.to_owned());
     let line = unset(&line).trim_start_matches("liteagent ").to_owned();
     let (line, file) = line.split_once(" < ").map_or((&*line, None), |(line, file)| (line, Some(file)));
     let mut command = folder.command(&words(line));
-    command.envs(data.map(|data| ("LITEAGENT_DATA", data)));
+    command.envs(data.map(|data| ("LITEAGENT_DATA", data))).envs(settings.iter().copied());
     if let Some(file) = file {
         command.stdin(fs::File::open(folder.path(file)).unwrap());
     }

@@ -25,6 +25,7 @@ pub(super) fn check(cx: &Cx<'_>, findings: &mut Vec<Diagnostic>) {
         let facts = cx.facts(&node.pointer);
         check_retry(cx, &field(node, "retry"), findings);
         stand_in(cx, body, node, facts, findings);
+        findings.extend(queue(cx, node, facts, ends));
         if ends {
             findings.extend(durability(cx, node, facts));
         }
@@ -111,6 +112,27 @@ fn missing(
             .related(cx.unit.text(&read.pointer, read.span.clone()), "read here");
         findings.push(finding.hint(format!("add `{name}: ...` to these outputs")));
     }
+}
+
+/// A queue is for nodes that can run in another process.
+fn queue(cx: &Cx<'_>, node: &NodeInfo, facts: &Facts<'_>, ends: bool) -> Option<Diagnostic> {
+    let pointer = field(node, "queue");
+    cx.unit.get(&pointer)?;
+    if ends {
+        let message = format!("`queue` of `{}` cannot be kept under `durability: end`: no other process knows of the run", node.id);
+        let finding = cx.unit.at_key(Severity::Error, codes::DURABILITY_END, &pointer, message);
+        let finding = finding.label("another process").related(cx.unit.at("/durability"), "chosen here");
+        return Some(finding.hint("write `durability: step`, or remove `queue`"));
+    }
+    let (spec, built) = (facts.spec?, facts.node.as_ref()?.as_ref().ok()?);
+    let fields = cx.unit.get(&node.pointer).and_then(Json::as_object)?;
+    if spec.may_leave(&**built, fields) {
+        return None;
+    }
+    let message = format!("`queue` means nothing on `{}`: a node of type `{}` stays with its run", node.id, node.kind);
+    let finding = cx.unit.at_key(Severity::Warning, codes::QUEUE_WITHOUT_USE, &pointer, message).label("never read");
+    let is_container = node.body.is_some();
+    Some(finding.hint(if is_container { "write it on the nodes inside" } else { "remove `queue`" }))
 }
 
 /// A run that no store knows cannot be counted.

@@ -102,11 +102,16 @@ impl Inner {
         if let Some(end) = end {
             self.tell_watchers(run, end);
         } else if anew && self.audience.was_here(run) {
-            match self.stores.journal.run(run).await {
-                Ok(Some(row)) => publish(fleet, Wake::Record(run, row.seq)).await,
-                Ok(None) => {}
-                Err(error) => tracing::debug!(%error, %run, "a watcher could not be told how a run stands"),
-            }
+            self.tell_stand(fleet, run).await;
+        }
+    }
+
+    /// Tells how a run stands that is executed here no longer.
+    async fn tell_stand(&self, fleet: &Fleet, run: RunId) {
+        match self.stores.journal.run(run).await {
+            Ok(Some(row)) => publish(fleet, Wake::Record(run, row.seq)).await,
+            Ok(None) => {}
+            Err(error) => tracing::debug!(%error, %run, "a watcher could not be told how a run stands"),
         }
     }
 
@@ -145,7 +150,12 @@ impl Inner {
                 publish(&fleet, Wake::Record(run, seq)).await;
             }
             is_anew = false;
-            if is_over || !self.audience.is_watched(run, self.clock.now()) {
+            if is_over {
+                // Its owner may have gone before this began to look.
+                self.tell_stand(&fleet, run).await;
+                break;
+            }
+            if !self.audience.is_watched(run, self.clock.now()) {
                 break;
             }
             tokio::select! {

@@ -55,6 +55,8 @@ impl Engine {
         // An error means that the run's task is gone: the reconciler finds what is left of it.
         let outcome = end.wait_for(Option::is_some).await.ok().and_then(|outcome| outcome.clone());
         match outcome {
+            // It was deleted meanwhile.
+            Some(Outcome::Failed(error)) if matches!(*error, OwnerError::Unknown) => Ok(()),
             Some(Outcome::Failed(error)) => Err((&*error).into()),
             _ => Ok(()),
         }

@@ -84,42 +84,50 @@ impl Engine {
 }
 
 impl Inner {
-    async fn step(self: Arc<Self>, pointer: Pointer) -> Result<StepDone, EngineError> {
+    pub(crate) async fn step(self: Arc<Self>, pointer: Pointer) -> Result<StepDone, EngineError> {
         let Pointer::Step { run, node, attempt } = &pointer else { return Ok(StepDone::Nothing) };
         let Some(_here) = Here::enter(&self, &pointer) else { return Ok(StepDone::Nothing) };
         let Some(follow) = self.follow(*run).await? else { return Ok(StepDone::Nothing) };
         let Some(step) = follow.find(&self, node, *attempt).await? else { return Ok(StepDone::Nothing) };
-        if !self.take_step(&follow, &step).await? {
+        if step.taken.is_some_and(|session| session != self.session) {
+            return Ok(StepDone::Nothing);
+        }
+        let body = MessageBody::JobTaken { node: node.clone(), job: step.job, session: self.session };
+        let message = Message { id: format!("job {} taken", step.job), at: self.clock.now(), body };
+        // From here on the others leave it to this process, which must not forget it.
+        if !self.insist(|| self.stores.journal.send(*run, message.clone())).await? {
             return Ok(StepDone::Nothing);
         }
         let meter = Arc::<Meter>::default();
-        let Some(result) = self.run_taken(&follow, &step, &meter).await? else {
-            let body = MessageBody::JobGivenBack { node: step.path, job: step.job, usage: meter.take() };
+        let done = self.run_taken(&follow, &step, &meter).await;
+        if matches!(done, Ok(StepDone::GivenBack) | Err(_)) {
+            let (node, usage) = (node.clone(), meter.take());
+            let body = MessageBody::JobGivenBack { node, job: step.job, session: self.session, usage };
             self.deliver(*run, format!("job {} given back", step.job), body).await?;
-            return Ok(StepDone::GivenBack);
-        };
-        let result = self.insist(|| self.stored(&follow, &result)).await?;
+        }
+        Ok(done?)
+    }
+
+    /// Runs a step, if this process was the first that took it, and stores its result.
+    async fn run_taken(
+        self: &Arc<Self>,
+        follow: &Follow,
+        step: &Step,
+        meter: &Arc<Meter>,
+    ) -> Result<StepDone, StoreError> {
+        if !self.insist(|| self.has_taken(follow, step)).await? {
+            return Ok(StepDone::Nothing);
+        }
+        let Some(result) = self.attempt(follow, step, meter).await else { return Ok(StepDone::GivenBack) };
+        let result = self.insist(|| self.stored(follow, &result)).await?;
         // Secrets first: one that the cut goes through would not be found any more.
         let log = meter.take_log();
         let log = log.map(|log| executor::shortened(follow.redactor.text(&log).unwrap_or(log)));
-        let id = format!("attempt {attempt} of {node}");
-        let body = MessageBody::StepEnded { node: step.path, attempt: *attempt, result, usage: meter.take(), log };
-        self.deliver(*run, id, body).await?;
+        let Step { path, attempt, .. } = step;
+        let (node, usage) = (path.clone(), meter.take());
+        let body = MessageBody::StepEnded { node, attempt: *attempt, result, usage, log };
+        self.deliver(follow.run, format!("attempt {attempt} of {path}"), body).await?;
         Ok(StepDone::Ended)
-    }
-
-    /// Says that this process takes a step; whether it has it.
-    async fn take_step(&self, follow: &Follow, step: &Step) -> Result<bool, StoreError> {
-        if step.taken.is_some_and(|session| session != self.session) {
-            return Ok(false);
-        }
-        let body = MessageBody::JobTaken { node: step.path.clone(), job: step.job, session: self.session };
-        let message = Message { id: format!("job {} taken", step.job), at: self.clock.now(), body };
-        if !self.stores.journal.send(follow.run, message).await? {
-            return Ok(false);
-        }
-        // From here on the others leave it to this process, so it must find out.
-        self.insist(|| self.has_taken(follow, step)).await
     }
 
     async fn has_taken(&self, follow: &Follow, step: &Step) -> Result<bool, StoreError> {
@@ -138,14 +146,14 @@ impl Inner {
         Ok(open.is_some_and(|open| taken.or(open.taken) == Some(self.session)))
     }
 
-    /// Runs a step that this process has taken; `None` when it was stopped.
-    async fn run_taken(
+    /// The attempt of a step that this process has taken; `None` when it was stopped.
+    async fn attempt(
         &self,
         follow: &Follow,
         step: &Step,
         meter: &Arc<Meter>,
-    ) -> Result<Option<Result<Outcome<Value>, NodeError>>, StoreError> {
-        let Some((ctx, node, timeout)) = follow.context(self, step, meter.clone()).await else { return Ok(None) };
+    ) -> Option<Result<Outcome<Value>, NodeError>> {
+        let (ctx, node, timeout) = follow.context(self, step, meter.clone()).await?;
         let node = &follow.plan.bodies[node.0].node(node.1);
         let stand_in = executor::stand_in(self, node, &ctx);
         let begun = self.stopwatch();
@@ -153,13 +161,13 @@ impl Inner {
         let result = tokio::select! {
             biased;
             result = executor::run(&*node.node, &ctx, stand_in, timeout, &*self.clock) => result,
-            () = self.unwanted(follow, step) => return Ok(None),
-            _ = closing.wait_for(|closing| *closing) => return Ok(None),
+            () = self.unwanted(follow, step) => return None,
+            _ = closing.wait_for(|closing| *closing) => return None,
         };
         if let Some(begun) = begun {
             executor::attempted(self, follow.run, &ctx.path, &node.kind, step.attempt, begun.elapsed(), &result);
         }
-        Ok(Some(result))
+        Some(result)
     }
 
     /// Returns when nobody waits for a step any longer.
@@ -174,7 +182,8 @@ impl Inner {
             }
             let next = self.clock.now() + EVERY;
             tokio::select! {
-                Some(_) = wakes.next() => {}
+                // What follows it at once is read with it.
+                Some(_) = wakes.next() => self.clock.sleep_until(self.clock.now() + EVERY / 5).await,
                 () = self.clock.sleep_until(next) => {}
             }
         }
@@ -235,7 +244,7 @@ impl Inner {
         let mut closing = self.closing.subscribe();
         loop {
             match act().await {
-                Err(error @ StoreError::Failed(_)) => {
+                Err(error @ (StoreError::Failed(_) | StoreError::Full(_))) => {
                     tracing::warn!(%error, "the store does not take what came of a step; it is tried again");
                     tokio::select! {
                         () = tokio::time::sleep(PAUSE) => {}

@@ -21,10 +21,10 @@ impl Owner {
         inbox.retain(|message| !self.seen.contains(&message.row));
         // Who has taken what is over need not be known.
         let ended = inbox.iter().filter_map(|message| match &message.message.body {
-            MessageBody::StepEnded { node, .. } => Some(node.clone()),
+            MessageBody::StepEnded { node, attempt, .. } => Some((node.clone(), *attempt)),
             _ => None,
         });
-        let ended: HashSet<String> = ended.collect();
+        let ended: HashSet<(String, u32)> = ended.collect();
         for mut message in inbox {
             if let MessageBody::StepEnded { result, .. } = &mut message.message.body {
                 self.load_result(result).await?;
@@ -35,7 +35,7 @@ impl Owner {
         Ok(())
     }
 
-    fn receive(&mut self, InboxMessage { row, message }: InboxMessage, ended: &HashSet<String>) {
+    fn receive(&mut self, InboxMessage { row, message }: InboxMessage, ended: &HashSet<(String, u32)>) {
         self.pending.consumed.push(row);
         match message.body {
             MessageBody::Signal { to, payload, by } => {
@@ -47,11 +47,12 @@ impl Owner {
                 self.child_ended(&node, ChildEnd { attempt, usage, status, outputs, error });
             }
             MessageBody::JobTaken { node, job, session } => {
-                if !ended.contains(&node) {
-                    self.job_taken(&node, job, session);
-                }
+                let is_over = |attempt| ended.contains(&(node.clone(), attempt));
+                self.job_taken(&node, job, session, is_over);
             }
-            MessageBody::JobGivenBack { node, job, usage } => self.job_given_back(&node, job, usage),
+            MessageBody::JobGivenBack { node, job, session, usage } => {
+                self.job_given_back(&node, job, session, usage);
+            }
             MessageBody::StepEnded { node, attempt, result, usage, log } => {
                 self.step_ended(&node, attempt, result, usage, log);
             }

@@ -18,6 +18,7 @@ use crate::{
     error::{Code, ErrorClass, NodeError},
     event::{Event, Place},
     id::{JobId, SessionId},
+    node::Container,
     plan::{Border, PlanNode},
     queue::{Depth, Group, Job, Pointer, QueueError, Wake},
     run::{Addr, FrameId, OpenJob, path},
@@ -33,6 +34,9 @@ const PASSED: Millis = 30_000;
 /// A node that is stopped elsewhere has so long to say what it used.
 const GRACE: Millis = 1_000;
 
+/// So many nodes of one run a process runs at once; what passes of iterations have beyond that goes out as jobs.
+const CARRIES: usize = 64;
+
 /// What an owner knows of its open jobs, besides what the journal says.
 pub(super) struct Jobs {
     /// Those that this owner has pushed.
@@ -42,6 +46,8 @@ pub(super) struct Jobs {
     /// When they are looked after next; 0 before the first time.
     look_at: Millis,
     looking: bool,
+    /// Those that this process runs itself, because nobody had taken them when there was room again.
+    own: HashSet<Addr>,
     pub(super) looks: (mpsc::UnboundedSender<Look>, mpsc::UnboundedReceiver<Look>),
 }
 
@@ -58,6 +64,7 @@ impl Default for Jobs {
             stopping: HashMap::new(),
             look_at: 0,
             looking: false,
+            own: HashSet::new(),
             looks: mpsc::unbounded_channel(),
         }
     }
@@ -72,6 +79,8 @@ pub(super) enum Look {
         /// The generation.
         generation: Arc<str>,
     },
+    /// A job that this process ran itself is over.
+    Own(Addr),
     /// Where jobs wait, and which of the processes that have taken some are dead.
     Seen {
         /// The generation of each queue, and what waits there.
@@ -85,8 +94,60 @@ impl Owner {
     /// The queue that a node leaves for instead of running here.
     pub(super) fn leaves_for(&self, at: Addr, node: &PlanNode) -> Option<Group> {
         let fleet = self.engine.fleet.as_ref().filter(|_| node.may_leave)?;
-        let stays = self.detached.is_some() || self.engine.alone.is_some() || self.is_in_call(at.frame);
-        node.queue.filter(|queue| !stays && !fleet.serves.contains(queue))
+        if self.detached.is_some() || self.engine.alone.is_some() || self.is_in_call(at.frame) {
+            return None;
+        }
+        if self.carried() >= CARRIES && self.is_in_pass(at.frame) {
+            // One that is served here: when nobody else comes, it is run here after all.
+            let mut served = [Group::Workflow, Group::Indexing].into_iter().chain(fleet.serves.iter().copied());
+            return node.queue.or_else(|| served.find(|group| fleet.serves.contains(group)));
+        }
+        node.queue.filter(|queue| !fleet.serves.contains(queue))
+    }
+
+    /// How many nodes of the run this process runs.
+    fn carried(&self) -> usize {
+        self.running.len() + self.to_start.len() + self.jobs.own.len()
+    }
+
+    /// Whether a frame is a pass of an iteration.
+    fn is_in_pass(&self, frame: FrameId) -> bool {
+        let container = self.state.frame(frame).and_then(|frame| frame.parent);
+        let passes = container.and_then(|at| self.node(&self.plan, at).passes.as_ref());
+        passes.is_some_and(|passes| passes.kind == Container::Items)
+    }
+
+    /// Runs jobs here that nobody has taken, when there is room again: all workers may be waiting for such jobs themselves.
+    fn carry_jobs(&mut self) {
+        let Some(fleet) = &self.engine.fleet else { return };
+        let mut room = CARRIES.saturating_sub(self.carried());
+        if room == 0 || self.jobs.pushed.is_empty() {
+            return;
+        }
+        let is_idle = |(at, job): &(Addr, OpenJob)| {
+            job.taken.is_none() && fleet.serves.contains(&job.queue) && !self.jobs.own.contains(at)
+        };
+        let idle: Vec<Addr> = self.state.jobs().filter(is_idle).map(|(at, _)| at).collect();
+        for at in idle.into_iter().filter(|at| self.jobs.pushed.contains_key(at)) {
+            if room == 0 {
+                return;
+            }
+            room -= 1;
+            self.jobs.own.insert(at);
+            let (engine, pointer, looks) = (self.engine.clone(), self.pointer(at), self.jobs.looks.0.clone());
+            tokio::spawn(async move {
+                if let Err(error) = engine.step(pointer).await {
+                    tracing::warn!(%error, "a step could not be run by the owner of its run");
+                }
+                // Nobody listens when the run is owned elsewhere by now.
+                let _ = looks.send(Look::Own(at));
+            });
+        }
+    }
+
+    fn pointer(&self, at: Addr) -> Pointer {
+        let attempt = self.state.node(at).map_or(1, |node| node.attempt);
+        Pointer::Step { run: self.run, node: path::path(&self.plan, &self.state, at).to_string(), attempt }
     }
 
     /// Whether a frame belongs to a call of a tool, at any depth.
@@ -102,10 +163,16 @@ impl Owner {
         self.pending.urgent = true;
     }
 
-    /// Pushes every job that nobody has taken: who takes a run over does not know what became of them.
+    /// Pushes every job that nobody has taken: who takes a run over does not know what became of them. A process that knows of
+    /// no others does them itself.
     pub(super) fn push_open_jobs(&mut self) {
-        let open: Vec<Addr> = self.state.jobs().map(|(at, _)| at).collect();
-        self.push_jobs(&open);
+        let open: Vec<Addr> = self.state.jobs().filter(|(_, job)| job.taken.is_none()).map(|(at, _)| at).collect();
+        if self.engine.fleet.is_some() {
+            return self.push_jobs(&open);
+        }
+        for at in open {
+            self.lose(at, Spent::default(), LossCause::HandOver, true);
+        }
     }
 
     /// Pushes those of these jobs that are open and that nobody has taken.
@@ -115,9 +182,7 @@ impl Owner {
         let mut jobs: BTreeMap<Group, (Vec<Addr>, Vec<Job>)> = BTreeMap::new();
         for at in which {
             let Some(OpenJob { queue, taken: None, .. }) = self.state.job(*at) else { continue };
-            let attempt = self.state.node(*at).map_or(1, |node| node.attempt);
-            let node = path::path(&self.plan, &self.state, *at).to_string();
-            let job = Job::new(Pointer::Step { run: self.run, node, attempt }, now);
+            let job = Job::new(self.pointer(*at), now);
             let priority = priority(self.node(&self.plan, *at).priority);
             let key = self.state.start.subject.as_deref().unwrap_or(&self.plan.workflow);
             let (which, jobs) = jobs.entry(queue).or_default();
@@ -155,6 +220,7 @@ impl Owner {
         if !self.state.has_jobs() {
             if self.jobs.look_at > 0 {
                 self.jobs.pushed.clear();
+                self.jobs.own.clear();
                 self.jobs.stopping.clear();
                 self.jobs.look_at = 0;
             }
@@ -176,12 +242,12 @@ impl Owner {
             self.jobs.looking = true;
             self.look();
         }
+        self.carry_jobs();
         journaled
     }
 
     /// Looks where jobs wait, and whether those who have taken some live.
     fn look(&self) {
-        let Some(fleet) = &self.engine.fleet else { return };
         let (mut groups, mut sessions) = (HashSet::new(), HashSet::new());
         for (_, job) in self.state.jobs() {
             match job.taken {
@@ -189,10 +255,11 @@ impl Owner {
                 None => drop(groups.insert(job.queue)),
             }
         }
-        let (engine, queue, looks) = (self.engine.clone(), fleet.queue.clone(), self.jobs.looks.0.clone());
+        let (engine, looks) = (self.engine.clone(), self.jobs.looks.0.clone());
         tokio::spawn(async move {
             let mut queues = HashMap::new();
-            for group in groups {
+            let waiting = engine.fleet.iter().flat_map(|fleet| groups.iter().map(|group| (&fleet.queue, *group)));
+            for (queue, group) in waiting {
                 let look = async { Ok::<_, QueueError>((queue.generation(group).await?, queue.depth(group).await?)) };
                 match look.await {
                     Ok(seen) => drop(queues.insert(group, seen)),
@@ -221,6 +288,12 @@ impl Owner {
                         pushed.generation = Some(generation.clone());
                     }
                 }
+                return;
+            }
+            Look::Own(at) => {
+                self.jobs.own.remove(&at);
+                // Another process may have taken it first: the inbox says so.
+                self.wake.notify_one();
                 return;
             }
             Look::Seen { queues, dead } => (queues, dead),
@@ -270,16 +343,19 @@ impl Owner {
         tokio::spawn(async move { wakes.publish(wake).await });
     }
 
-    /// A process says that it has taken a job.
-    pub(super) fn job_taken(&mut self, name: &str, job: JobId, session: SessionId) {
-        if let Some(at) = self.open_job(name, job) {
+    /// A process says that it has taken a job; `is_over` tells of an attempt whose result is there, too.
+    pub(super) fn job_taken(&mut self, name: &str, job: JobId, session: SessionId, is_over: impl Fn(u32) -> bool) {
+        if let Some(at) = self.open_job(name, job)
+            && !self.state.node(at).is_some_and(|node| is_over(node.attempt))
+        {
             self.record(Event::JobTaken { node: at, job, session });
         }
     }
 
-    /// A process gives a job back: it closes, or it has seen that the node must stop.
-    pub(super) fn job_given_back(&mut self, name: &str, job: JobId, usage: Spent) {
-        if let Some(at) = self.open_job(name, job) {
+    /// The process that has a job gives it back: it closes, it cannot go on, or it has seen that the node must stop.
+    pub(super) fn job_given_back(&mut self, name: &str, job: JobId, session: SessionId, usage: Spent) {
+        let is_its_own = |at: &Addr| self.state.job(*at).is_some_and(|open| open.taken == Some(session));
+        if let Some(at) = self.open_job(name, job).filter(is_its_own) {
             self.pending.urgent = true;
             self.jobs.stopping.remove(&at);
             self.lose(at, usage, LossCause::HandOver, true);

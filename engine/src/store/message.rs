@@ -65,12 +65,15 @@ pub enum MessageBody {
         /// The process.
         session: SessionId,
     },
-    /// The process that had taken the job of a node gives it back: it closes, or the run or frame of the node ends.
+    /// The process that had taken the job of a node gives it back: it closes, it cannot go on, or the run or frame of the
+    /// node ends.
     JobGivenBack {
         /// The path of the node.
         node: String,
         /// The job.
         job: JobId,
+        /// The process.
+        session: SessionId,
         /// What it used of models until then.
         #[serde(default, skip_serializing_if = "Spent::is_nothing")]
         usage: Spent,

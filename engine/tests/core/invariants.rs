@@ -4,8 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use liteagent_engine::{
     event::{AfterFailure, Event, OnItemError, Place},
-    id::SessionId,
-    run::{Addr, Command, Phase, RunState, Status, decide},
+    id::{JobId, SessionId},
+    queue::Group,
+    run::{Addr, Command, OpenJob, Phase, RunState, Status, decide},
     usage::Usage,
     value::Value,
 };
@@ -196,8 +197,31 @@ proptest! {
                     prop_assert_eq!(sim.state.lost(), vec![at]);
                     sim.running.retain(|(running, _)| *running != at);
                     let usage = std::mem::take(&mut sim.uses);
-                    sim.record(Event::NodeLost { node: at, attempt, usage });
+                    sim.record(Event::NodeLost { node: at, attempt, usage, handed_over: false });
                     prop_assert!(sim.state.lost().is_empty());
+                }
+                23 => {
+                    // It runs elsewhere: a new owner leaves it alone, unless the process that took it is dead.
+                    let (job, queue, epoch) = (JobId(uuid::Uuid::nil()), Group::Embedding, sim.state.epoch);
+                    let taker = SessionId(uuid::Uuid::nil());
+                    let started = sim.state.nodes().filter(|(_, node)| matches!(node.status, Status::Started(_))).count();
+                    sim.record(Event::NodeStarted { node: at, attempt, place: Place::Job { id: job, queue } });
+                    sim.record(Event::JobTaken { node: at, job, session: taker });
+                    sim.record(Event::RunTaken { epoch: epoch + 1, owner: taker, deaths: 0, alone: false });
+                    prop_assert_eq!(sim.state.lost(), vec![]);
+                    let open: Vec<_> = sim.state.jobs().filter(|(open, _)| *open == at).collect();
+                    prop_assert_eq!(open, vec![(at, OpenJob { id: job, queue, taken: Some(taker) })]);
+                    prop_assert_eq!(sim.state.jobs().count(), started + 1, "jobs are counted as a scan finds them");
+                    prop_assert!(sim.state.awaits(at, attempt));
+                    if index.index(2) == 0 {
+                        sim.succeed(at, attempt, None);
+                    } else {
+                        sim.running.retain(|(running, _)| *running != at);
+                        let usage = std::mem::take(&mut sim.uses);
+                        sim.record(Event::NodeLost { node: at, attempt, usage, handed_over: false });
+                        prop_assert!(sim.state.awaits(at, attempt), "its result may still come, and counts");
+                    }
+                    prop_assert!(sim.state.job(at).is_none());
                 }
                 22 if index.index(8) == 0 => sim.record(Event::CancelRequested { by: None }),
                 _ => sim.succeed(at, attempt, None),

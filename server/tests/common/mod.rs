@@ -104,6 +104,12 @@ impl Installation {
         Arc::new(Self { http: Arc::new(FakeHttp::answering(answers)), ..new })
     }
 
+    /// Nothing in it yet, where work would wait for workers.
+    pub(crate) fn among(clock: Arc<dyn Clock>, fleet: Fleet) -> Arc<Self> {
+        let new = Arc::into_inner(Self::new(clock, &[])).unwrap();
+        Arc::new(Self { fleet: Some(fleet), ..new })
+    }
+
     /// What others on the network were asked.
     pub(crate) fn called(&self) -> Vec<HttpCall> {
         self.http.calls()

@@ -156,6 +156,7 @@ async fn scenarios() -> Vec<(&'static str, Export)> {
     let (parent, child) = parent_and_child().await;
     all.push(("parent", parent));
     all.push(("child", child));
+    all.push(("jobs", steps::lost_and_ended("fixture-jobs").await));
     all.push(("usage", used().await));
     all.push(("logs", logged().await));
     let (parent, child) = budgeted().await;

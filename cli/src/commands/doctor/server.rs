@@ -15,12 +15,24 @@ use super::{
     super::serve::Serve,
     Finding::{self, Bad, Good, Odd},
 };
-use crate::{Args, project::Project};
+use crate::{Args, platform::block_on, project::Project, queue::Between};
 
 /// By how much the clock of a file system may differ.
 const MOST_APART: Duration = Duration::from_secs(2);
 /// 2026-01-01: no machine has an earlier time whose clock is set.
 const LEAST: i64 = 1_767_225_600_000;
+
+/// Asks the queue between processes, where there is one.
+pub(super) fn queue(_: &Project) -> Finding {
+    match block_on(async { Between::connect().await }) {
+        Ok(Some(_)) => Good("Redis, shared by servers and workers".to_owned()),
+        Ok(None) => Good("none: everything is done in one process".to_owned()),
+        Err(failure) => {
+            let mend = || "start Redis, mend `QUEUE_REDIS_URL` or `REDIS_URL`, or unset it".to_owned();
+            Bad(failure.message, failure.hint.unwrap_or_else(mend))
+        }
+    }
+}
 
 /// Whether others may change what is in a folder.
 pub(super) fn is_open_to_others(folder: &Path) -> bool {

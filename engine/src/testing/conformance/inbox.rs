@@ -127,7 +127,12 @@ pub async fn every_kind_of_message_is_read_back(journal: &dyn Journal) {
             usage: Spent { nodes: 3, ..Spent::default() },
         },
         MessageBody::JobTaken { node: "embed".to_owned(), job: JobId::random(), session: owned.session },
-        MessageBody::JobGivenBack { node: "embed".to_owned(), job: JobId::random(), usage: Spent::default() },
+        MessageBody::JobGivenBack {
+            node: "embed".to_owned(),
+            job: JobId::random(),
+            session: owned.session,
+            usage: Spent::default(),
+        },
         ended(StepResult::Failed { error, retry_after: Some(1500) }),
         ended(StepResult::Done {
             port: Some("left".to_owned()),

@@ -1,16 +1,19 @@
 //! The queue and the wake-ups on one Redis server.
 
-use std::{process::Command, sync::Arc, time::Duration};
+use std::{num::NonZeroU32, process::Command, sync::Arc, time::Duration};
 
 use liteagent_engine::{
-    queue::{Back, Group, Job, Queue as _, QueueError, Wake, WakeTopic, Wakes},
+    id::SessionId,
+    queue::{
+        Back, Group, Job, Queue as _, QueueError, Rate, Rates as _, Roster as _, Wake, WakeTopic, Wakes, WorkerInfo,
+    },
     testing::conformance::{
         queue::{Tried, pointer},
         wakes::wakes_reach_who_listens,
     },
 };
 use liteagent_queue::{
-    RedisAddress, RedisOptions, RedisQueue, RedisWakes,
+    RedisAddress, RedisOptions, RedisQueue, RedisRates, RedisRoster, RedisWakes,
     testing::{RedisServer, free_port},
 };
 
@@ -66,6 +69,60 @@ async fn wrong_credentials_are_said_at_once_and_the_documented_user_is_enough() 
     assert_eq!(queue.pop(GROUP, "one", 4, Duration::from_millis(1)).await.unwrap(), []);
     let wakes = RedisWakes::new(&options).unwrap();
     wakes_reach_who_listens(&wakes, &wakes).await;
+}
+
+#[tokio::test]
+async fn workers_are_there_until_they_leave_or_say_nothing() {
+    let server = RedisServer::start();
+    let options = crate::options(server.address());
+    let (one, other) = (RedisRoster::new(&options).unwrap(), RedisRoster::new(&options).unwrap());
+    let worker = |name: &str| WorkerInfo {
+        id: SessionId::random(),
+        name: name.to_owned(),
+        host: "mars".to_owned(),
+        queues: vec![Group::Workflow, Group::Indexing],
+        concurrency: 8,
+        active: 3,
+        draining: false,
+        version: "1".to_owned(),
+        started_at: 1,
+        seen_at: 2,
+    };
+    let (b, a, silent) = (worker("b"), worker("a"), worker("c"));
+    for worker in [&b, &a, &silent] {
+        one.tell(worker).await.unwrap();
+    }
+    let draining = WorkerInfo { draining: true, ..a };
+    one.tell(&draining).await.unwrap();
+    // Its time is over.
+    let key = format!("{{{}:workers}}:{}", options.prefix, silent.id);
+    server.ask::<()>(&["DEL", &key]).unwrap();
+    assert_eq!(other.workers().await.unwrap(), [draining.clone(), b.clone()]);
+    one.leave(b.id).await.unwrap();
+    assert_eq!(other.workers().await.unwrap(), [draining]);
+    assert_eq!(server.ask::<usize>(&["SCARD", &format!("{{{}:workers}}", options.prefix)]).unwrap(), 1);
+}
+
+#[tokio::test]
+async fn rates_are_counted_together_and_room_comes_back() {
+    let server = RedisServer::start();
+    let options = crate::options(server.address());
+    let (one, other) = (RedisRates::new(&options).unwrap(), RedisRates::new(&options).unwrap());
+    let rate = NonZeroU32::new(7).unwrap();
+    for left in (0..7).rev() {
+        let rates = if left % 2 == 0 { &one } else { &other };
+        assert_eq!(rates.spend("ada", rate).await.unwrap(), Rate::Counted { left });
+    }
+    for rates in [&one, &other] {
+        let Rate::Exceeded { wait } = rates.spend("ada", rate).await.unwrap() else { panic!("the eighth is too many") };
+        assert!(wait > Duration::ZERO && wait <= Duration::from_mins(1) / 7, "{wait:?}");
+    }
+    assert_eq!(one.spend("eve", rate).await.unwrap(), Rate::Counted { left: 6 });
+    // As if half of it had got its room again.
+    let key = format!("{{{}:rates}}:ada", options.prefix);
+    let full: f64 = server.ask(&["GET", &key]).unwrap();
+    server.ask::<()>(&["SET", &key, &format!("{:.3}", full - 30e6), "PX", "60000"]).unwrap();
+    assert!(matches!(other.spend("ada", rate).await.unwrap(), Rate::Counted { left: 2..=3 }));
 }
 
 #[tokio::test]
