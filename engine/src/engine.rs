@@ -2,12 +2,14 @@
 
 use std::{
     collections::{HashMap, HashSet, hash_map::Entry},
+    panic::AssertUnwindSafe,
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
 
+use futures::FutureExt as _;
 use indexmap::IndexMap;
 use tokio::sync::{Notify, watch};
 
@@ -399,15 +401,18 @@ impl Inner {
         let mut tries = 0;
         loop {
             handle.woken.store(false, Ordering::Relaxed);
-            let attempt = match owner.take() {
-                Some(mut owner) => owner.execute().await,
-                None => match Owner::take(self.clone(), run, handle.wake.clone()).await {
-                    Ok(Taking::Taken(mut owner)) => owner.execute().await,
-                    Ok(Taking::Ended) => Ok(Exit::Ended(None)),
-                    Ok(Taking::Suspect(epoch)) => self.execute_alone(run, epoch).await,
-                    Err(error) => Err(error),
-                },
+            let attempt = async {
+                match owner.take() {
+                    Some(mut owner) => owner.execute().await,
+                    None => match Owner::take(self.clone(), run, handle.wake.clone()).await? {
+                        Taking::Taken(mut owner) => owner.execute().await,
+                        Taking::Ended => Ok(Exit::Ended(None)),
+                        Taking::Suspect(epoch) => self.execute_alone(run, epoch).await,
+                    },
+                }
             };
+            // Nodes that panic have failed. Should the engine do it, the run is given back, and others go on.
+            let attempt = AssertUnwindSafe(attempt).catch_unwind().await.unwrap_or(Err(OwnerError::Panicked));
             match attempt {
                 Ok(Exit::Ended(end)) => return Outcome::Ended(end.map(Arc::from)),
                 Ok(Exit::Released) => return Outcome::Released,

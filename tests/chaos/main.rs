@@ -60,7 +60,12 @@ async fn whatever_happens_the_books_are_right() {
         tokio::time::sleep(Duration::from_millis(draw.between(PAUSES.0, PAUSES.1))).await;
         let fault = Fault::drawn(&mut draw, &installation);
         println!("{number}: {fault:?}, {} runs accepted", load.accepted().len());
-        happening.spawn(fault.happen(installation.clone(), Draw::of(draw.next())));
+        let (installation, draw) = (installation.clone(), Draw::of(draw.next()));
+        happening.spawn(async move {
+            let what = format!("{number}: {fault:?}");
+            let happened = tokio::time::timeout(PATIENCE, fault.happen(installation, draw)).await;
+            assert!(happened.is_ok(), "{what} does not end");
+        });
     }
     while let Some(happened) = happening.join_next().await {
         happened.unwrap();

@@ -125,6 +125,8 @@ pub(crate) enum OwnerError {
     Again,
     #[error("the run waits for others to end")]
     Full(Vec<RunId>),
+    #[error("the engine has a fault that this run meets: the log says where")]
+    Panicked,
     #[error("the run ends the processes that execute it, and could not be executed alone: {0}")]
     Quarantine(String),
     #[error("the run ended {0} processes that executed nothing else, before its failure could be recorded")]
@@ -135,7 +137,10 @@ impl OwnerError {
     /// Whether this process would find the same at every attempt.
     pub(crate) fn is_lasting(&self) -> bool {
         match self {
-            Self::Store(StoreError::NewerRun(_) | StoreError::Damaged(_)) | Self::Plan(_) | Self::Deadly(_) => true,
+            Self::Store(StoreError::NewerRun(_) | StoreError::Damaged(_))
+            | Self::Plan(_)
+            | Self::Panicked
+            | Self::Deadly(_) => true,
             Self::Store(_)
             | Self::Owned
             | Self::Held

@@ -17,7 +17,7 @@ use crate::{
     event::{AfterFailure, Event, Record},
     id::RunId,
     run::{Addr, Deaths, Verdict, Ward, path},
-    store::{Append, AppendError, Release, RunPhase, StoredRecord, Take, Taken},
+    store::{Append, AppendError, Release, RunPhase, StoreError, StoredRecord, Take, Taken},
     usage::Spent,
 };
 
@@ -37,6 +37,15 @@ impl Owner {
             Take::Unknown => return Err(OwnerError::Unknown),
         };
         let mut records = replay::load_records(&engine.stores, run, 0).await?;
+        let newest = records.last().map_or(0, |record| record.seq);
+        if newest > taken.row.seq {
+            // It took so long that this process was believed to be dead: another one has gone on with the run.
+            return Err(OwnerError::Owned);
+        }
+        if newest < taken.row.seq {
+            let what = format!("the journal of {run} ends at record {newest}, and has {}", taken.row.seq);
+            return Err(StoreError::Damaged(what).into());
+        }
         let is_first = !records.iter().any(|record| matches!(record.event, Event::RunTaken { .. }));
         let mut deaths = Deaths::of(&records);
         // Who gives a run back lets it be queued or wait; only a death leaves it running.

@@ -6,6 +6,7 @@ use std::{
 };
 
 use async_trait::async_trait;
+use tokio::sync::Notify;
 
 use crate::{
     event::Seq,
@@ -42,7 +43,17 @@ pub struct FaultyStore {
 struct State {
     appends: u64,
     faults: BTreeMap<u64, Fault>,
+    stall: Option<Stall>,
     cut: bool,
+}
+
+/// A read that stands still.
+#[derive(Clone, Default)]
+pub struct Stall {
+    /// Told when somebody reads.
+    pub reached: Arc<Notify>,
+    /// Lets the read go on.
+    pub go_on: Arc<Notify>,
 }
 
 impl FaultyStore {
@@ -55,6 +66,11 @@ impl FaultyStore {
     pub fn at_append(self, nth: u64, fault: Fault) -> Self {
         self.state().faults.insert(nth, fault);
         self
+    }
+
+    /// The next read of records stands still until it is told to go on.
+    pub fn stall_read(&self) -> Stall {
+        self.state().stall.insert(Stall::default()).clone()
     }
 
     /// Cuts the process off: every later call fails.
@@ -141,6 +157,11 @@ impl Journal for FaultyStore {
         self.reach()?.take(run, session, at).await
     }
     async fn read(&self, run: RunId, after: Seq, limit: usize) -> Result<Vec<StoredRecord>, StoreError> {
+        let stall = self.state().stall.take();
+        if let Some(stall) = stall {
+            stall.reached.notify_one();
+            stall.go_on.notified().await;
+        }
         self.reach()?.read(run, after, limit).await
     }
     async fn send(&self, run: RunId, message: Message) -> Result<bool, StoreError> {

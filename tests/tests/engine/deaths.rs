@@ -203,3 +203,31 @@ async fn whoever_watches_is_told_of_takes_and_attempts_and_why_nodes_are_lost() 
     let handed_over = ["lost by hand_over", "taken test"];
     assert_eq!(told, [&begun[..], &after_death, &handed_over].concat());
 }
+
+#[tokio::test]
+async fn who_was_believed_dead_while_it_took_a_run_lets_others_have_it() {
+    let (stores, memory) = Stores::memory();
+    let faulty = Arc::new(FaultyStore::new(stores.journal.clone()));
+    let slow = Stores { journal: faulty.clone(), ..stores.clone() };
+    let slow = world_with(|_| slow).await;
+    let run = slow.start(json!({ "nodes": { "rest": { "type": "wait", "for": "1h" } } })).await;
+    assert!(matches!(slow.engine.settled(run).await.unwrap(), Settled::Waiting(_)));
+
+    let stall = faulty.stall_read();
+    slow.clock.advance_to(1_000_000 + HOUR);
+    slow.engine.poll().await.unwrap();
+    stall.reached.notified().await;
+    memory.kill_session(slow.engine.session());
+    let shared = stores.clone();
+    let other = world_with(|_| shared).await;
+    other.clock.advance_to(1_000_000 + HOUR);
+    other.engine.resume(run).await.unwrap();
+    other.end(run).await;
+
+    stall.go_on.notify_one();
+    let end = slow.end(run).await;
+    assert_eq!(end.status, RunStatus::Succeeded);
+    let ends = Export::of(&stores, run).await.unwrap().unwrap().records;
+    let ends = ends.iter().filter(|record| record["type"] == "run_ended").count();
+    assert_eq!(ends, 1);
+}
