@@ -13,8 +13,8 @@
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use self::replay::fold;
 pub(crate) use self::{
-    budget::refused,
     beside::shortened,
+    budget::refused,
     journal::{INLINE_BYTES, Outsourced, outsource},
     once::{attempted, run, stand_in},
     owner::{Exit, Owner, OwnerError, Taking},

@@ -119,7 +119,10 @@ fn queue(cx: &Cx<'_>, node: &NodeInfo, facts: &Facts<'_>, ends: bool) -> Option<
     let pointer = field(node, "queue");
     cx.unit.get(&pointer)?;
     if ends {
-        let message = format!("`queue` of `{}` cannot be kept under `durability: end`: no other process knows of the run", node.id);
+        let message = format!(
+            "`queue` of `{}` cannot be kept under `durability: end`: no other process knows of the run",
+            node.id
+        );
         let finding = cx.unit.at_key(Severity::Error, codes::DURABILITY_END, &pointer, message);
         let finding = finding.label("another process").related(cx.unit.at("/durability"), "chosen here");
         return Some(finding.hint("write `durability: step`, or remove `queue`"));
