@@ -200,7 +200,9 @@ impl Inner {
             Ok(Outcome::Port(port, output)) => (Some(port.clone()), output, Vec::new()),
             Ok(Outcome::Wrote(output, writes)) => (None, output, writes.clone()),
             Ok(_) => {
-                let error = NodeError::internal("a node that runs away from its run must end, and must not wait or open passes");
+                let error = NodeError::internal(
+                    "a node that runs away from its run must end, and must not wait or open passes",
+                );
                 return Ok(StepResult::Failed { error: error.report(""), retry_after: None });
             }
             Err(error) => {

@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::{beside::Beside, owner::Owner, replay};
 use crate::{
     codes,
-    engine::LossCause,
+    engine::{Fleet, LossCause},
     error::{Code, ErrorClass, NodeError},
     event::{Event, Place},
     id::{JobId, SessionId},
@@ -201,7 +201,9 @@ impl Owner {
                 match push.await {
                     // Nobody listens when the run is owned elsewhere by now.
                     Ok(generation) => drop(looks.send(Look::Pushed { which, generation: generation.into() })),
-                    Err(error) => tracing::warn!(%run, %group, %error, "steps could not be pushed; they are again soon"),
+                    Err(error) => {
+                        tracing::warn!(%run, %group, %error, "steps could not be pushed; they are again soon")
+                    }
                 }
             });
         }
@@ -256,8 +258,8 @@ impl Owner {
         let (engine, looks) = (self.engine.clone(), self.jobs.looks.0.clone());
         tokio::spawn(async move {
             let mut queues = HashMap::new();
-            let waiting = engine.fleet.iter().flat_map(|fleet| groups.iter().map(|group| (&fleet.queue, *group)));
-            for (queue, group) in waiting {
+            for group in groups {
+                let Some(Fleet { queue, .. }) = &engine.fleet else { break };
                 let look = async { Ok::<_, QueueError>((queue.generation(group).await?, queue.depth(group).await?)) };
                 match look.await {
                     Ok(seen) => drop(queues.insert(group, seen)),
@@ -371,8 +373,9 @@ impl Owner {
         match replay::load(&self.engine.stores, output).await {
             Err(StoreError::Damaged(why)) => {
                 // Its effect has happened, and nothing can bring the result back: that is a loss of another kind.
-                let error = NodeError::new(codes::NODE_LOST, ErrorClass::Unavailable, format!("its result is lost: {why}"))
-                    .hint("look whether its effect happened, then restart the run from this node");
+                let error =
+                    NodeError::new(codes::NODE_LOST, ErrorClass::Unavailable, format!("its result is lost: {why}"))
+                        .hint("look whether its effect happened, then restart the run from this node");
                 *result = StepResult::Failed { error: error.report(""), retry_after: None };
                 Ok(())
             }
@@ -381,7 +384,14 @@ impl Owner {
     }
 
     /// Journals what came of an attempt that ran elsewhere; one that nobody waits for comes too late and counts for nothing.
-    pub(super) fn step_ended(&mut self, name: &str, attempt: u32, result: StepResult, usage: Spent, log: Option<String>) {
+    pub(super) fn step_ended(
+        &mut self,
+        name: &str,
+        attempt: u32,
+        result: StepResult,
+        usage: Spent,
+        log: Option<String>,
+    ) {
         let Some(at) = path::resolve(&self.plan, &self.state, name) else { return };
         if !self.state.awaits(at, attempt) {
             return;

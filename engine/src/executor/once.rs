@@ -70,7 +70,9 @@ pub(crate) fn attempted(
     observer.attempted(run, &AttemptEnd { path, kind, attempt, took, goes_on: !is_over, failed });
 }
 
-pub(super) fn flatten(result: std::thread::Result<Result<Outcome<Value>, NodeError>>) -> Result<Outcome<Value>, NodeError> {
+pub(super) fn flatten(
+    result: std::thread::Result<Result<Outcome<Value>, NodeError>>,
+) -> Result<Outcome<Value>, NodeError> {
     result.unwrap_or_else(|panic| {
         let text = panic.downcast_ref::<String>().cloned();
         let text = text.or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()));

@@ -279,8 +279,11 @@ async fn each_retry_is_another_job_and_a_timeout_counts_from_where_the_step_runs
     let many = Many::new();
     let (owner, worker) = many.pair().await;
     let run = owner
-        .start(alone("step-retry", json!({ "hanging_calls": 1, "timeout": "5s", "failures": 2,
-            "retry": { "attempts": 3, "backoff": "1s", "jitter": 0.0 } })))
+        .start(alone(
+            "step-retry",
+            json!({ "hanging_calls": 1, "timeout": "5s", "failures": 2,
+            "retry": { "attempts": 3, "backoff": "1s", "jitter": 0.0 } }),
+        ))
         .await;
     // Waiting in the queue is no part of the attempt.
     idle().await;
@@ -357,6 +360,7 @@ async fn an_iteration_wider_than_a_process_carries_goes_out_and_ends_also_when_n
         }))
         .await;
     assert_eq!(many.end(&owner, run).await.outputs, value!({ "all": 100 }));
-    let is_job = |event: &Event| matches!(event, Event::NodeStarted { place: Place::Job { queue: Group::Workflow, .. }, .. });
+    let is_job =
+        |event: &Event| matches!(event, Event::NodeStarted { place: Place::Job { queue: Group::Workflow, .. }, .. });
     assert_eq!((many.count(run, is_job).await, probe::calls("step-wide")), (36, 100));
 }

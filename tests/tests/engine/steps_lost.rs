@@ -153,7 +153,11 @@ async fn a_cancel_reaches_a_step_within_a_second_and_a_late_result_counts_for_no
     many.wakes.publish(Wake::Mail(run)).await.unwrap();
     probe::release("step-bye");
     let end = many.end(&owner, run).await;
-    assert_eq!((end.status, end.usage.total().tokens()), (RunStatus::Cancelled, 5), "what was used counts all the same");
+    assert_eq!(
+        (end.status, end.usage.total().tokens()),
+        (RunStatus::Cancelled, 5),
+        "what was used counts all the same"
+    );
     let view = owner.engine.view(run).await.unwrap().unwrap();
     for node in ["away", "waits"] {
         assert!(matches!(view.nodes[node].status, ViewStatus::Cancelled), "{node}: {:?}", view.nodes[node].status);
