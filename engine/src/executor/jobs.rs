@@ -202,7 +202,7 @@ impl Owner {
                     // Nobody listens when the run is owned elsewhere by now.
                     Ok(generation) => drop(looks.send(Look::Pushed { which, generation: generation.into() })),
                     Err(error) => {
-                        tracing::warn!(%run, %group, %error, "steps could not be pushed; they are again soon")
+                        tracing::warn!(%run, %group, %error, "steps could not be pushed; they are again soon");
                     }
                 }
             });
