@@ -199,10 +199,8 @@ impl Serve {
             stop,
             Duration::from_secs(self.drain),
         );
-        let (stopped, worker) = match between.filter(|_| role == Role::Everything) {
-            Some(between) => worker_of(&platform, &between, project, self.drain),
-            None => (None, None),
-        };
+        let worker = between.filter(|_| role == Role::Everything);
+        let worker = worker.map(|between| WorkerWithin::start(&platform, &between, project, self.drain));
         let mut stop_now = pin!(stop_now);
         let ended = tokio::select! {
             ended = serving => ended,
@@ -211,11 +209,10 @@ impl Serve {
         if ended == Ended::CutOff {
             shell.note(format!("requests that still went on after {} s were cut off", self.drain));
         }
-        drop(stopped);
         match worker {
             // It closes the engine.
             Some(worker) => tokio::select! {
-                ended = worker => drop(ended.map_err(|error| cannot("stop its worker", &error))??),
+                ended = worker.stop() => ended?,
                 () = &mut stop_now => return Ok(Exit::Interrupted),
             },
             None => platform.close().await?,
@@ -279,35 +276,44 @@ impl Serve {
     }
 }
 
-/// The worker within a process that does everything itself, and takes what others leave in the queue. It stops when what is
-/// returned beside it is dropped.
-fn worker_of(
-    platform: &Platform,
-    between: &Between,
-    project: &Project,
-    drain: u64,
-) -> (Option<oneshot::Sender<()>>, Option<JoinHandle<Result<liteagent_worker::Ended, EngineError>>>) {
-    let (name, host) = named(None);
-    let worker = Worker {
-        engine: platform.engine.clone(),
-        queue: between.queue.clone(),
-        roster: between.roster.clone(),
-        clock: Arc::new(SystemClock),
-        options: WorkerOptions {
-            name,
-            host,
-            queues: Group::ALL.into(),
-            concurrency: project.config.limits.capacity().at_once,
-            lease: QueueRules::default().lease,
-            drain: Duration::from_secs(drain),
-        },
-    };
-    let (stopped, stop) = oneshot::channel::<()>();
-    let stop = async move {
-        // It is never sent: the other side is dropped.
-        let _ = stop.await;
-    };
-    (Some(stopped), Some(tokio::spawn(async move { worker.run(stop).await })))
+/// The worker within a process that does everything itself, and takes what others leave in the queue.
+struct WorkerWithin {
+    /// It stops when this is dropped.
+    stopped: oneshot::Sender<()>,
+    task: JoinHandle<Result<liteagent_worker::Ended, EngineError>>,
+}
+
+impl WorkerWithin {
+    fn start(platform: &Platform, between: &Between, project: &Project, drain: u64) -> Self {
+        let (name, host) = named(None);
+        let worker = Worker {
+            engine: platform.engine.clone(),
+            queue: between.queue.clone(),
+            roster: between.roster.clone(),
+            clock: Arc::new(SystemClock),
+            options: WorkerOptions {
+                name,
+                host,
+                queues: Group::ALL.into(),
+                concurrency: project.config.limits.capacity().at_once,
+                lease: QueueRules::default().lease,
+                drain: Duration::from_secs(drain),
+            },
+        };
+        let (stopped, stop) = oneshot::channel::<()>();
+        let stop = async move {
+            // It is never sent: the other side is dropped.
+            let _ = stop.await;
+        };
+        Self { stopped, task: tokio::spawn(async move { worker.run(stop).await }) }
+    }
+
+    /// Returns when it has drained, and has closed the engine.
+    async fn stop(self) -> Result<(), Failure> {
+        drop(self.stopped);
+        self.task.await.map_err(|error| cannot("stop its worker", &error))??;
+        Ok(())
+    }
 }
 
 /// Lets a process that is no server have the secrets of the vault. The future takes in what changes there, and never ends.

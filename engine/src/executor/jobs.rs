@@ -14,7 +14,7 @@ use tokio::sync::mpsc;
 use super::{beside::Beside, owner::Owner, replay};
 use crate::{
     codes,
-    engine::LossCause,
+    engine::{Fleet, LossCause},
     error::{Code, ErrorClass, NodeError},
     event::{Event, Place},
     id::{JobId, SessionId},
@@ -202,7 +202,7 @@ impl Owner {
                     // Nobody listens when the run is owned elsewhere by now.
                     Ok(generation) => drop(looks.send(Look::Pushed { which, generation: generation.into() })),
                     Err(error) => {
-                        tracing::warn!(%run, %group, %error, "steps could not be pushed; they are again soon")
+                        tracing::warn!(%run, %group, %error, "steps could not be pushed; they are again soon");
                     }
                 }
             });
@@ -258,8 +258,8 @@ impl Owner {
         let (engine, looks) = (self.engine.clone(), self.jobs.looks.0.clone());
         tokio::spawn(async move {
             let mut queues = HashMap::new();
-            let waiting = engine.fleet.iter().flat_map(|fleet| groups.iter().map(|group| (&fleet.queue, *group)));
-            for (queue, group) in waiting {
+            for group in groups {
+                let Some(Fleet { queue, .. }) = &engine.fleet else { break };
                 let look = async { Ok::<_, QueueError>((queue.generation(group).await?, queue.depth(group).await?)) };
                 match look.await {
                     Ok(seen) => drop(queues.insert(group, seen)),

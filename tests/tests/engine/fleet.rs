@@ -1,6 +1,6 @@
 //! Several processes over the same stores: one starts runs and watches them, others execute them.
 
-use std::{collections::BTreeSet, time::Instant};
+use std::collections::BTreeSet;
 
 use liteagent_engine::{
     engine::{Capacity, Fleet},
@@ -133,11 +133,12 @@ async fn end_of(world: &World, run: RunId) -> RunEnd {
 
 /// Waits until something is so.
 async fn until(what: &str, mut is_so: impl AsyncFnMut() -> bool) {
-    let begun = Instant::now();
-    while !is_so().await {
-        assert!(begun.elapsed() < PATIENCE, "{what}");
-        tokio::task::yield_now().await;
-    }
+    let wait = async {
+        while !is_so().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait).await.expect(what);
 }
 
 fn waits_for_a_signal() -> Json {

@@ -13,7 +13,7 @@ use crate::{
     id::{JobId, RunId, SessionId},
     node::{NoDeltas, NodeCtx},
     plan::{BodyIx, NodeIx, Plan},
-    run::{Addr, OpenJob, RunState, path},
+    run::{Addr, Frame, OpenJob, RunState, path},
     scope::Scope,
     store::StoreError,
     units::{Duration, Millis},
@@ -153,7 +153,7 @@ impl Replica {
 
     /// The job that a node is waited for as: its frame does not stop.
     fn open(&self, at: Addr) -> Option<OpenJob> {
-        let stops = self.state.frame(at.frame).is_none_or(|frame| frame.is_stopping());
+        let stops = self.state.frame(at.frame).is_none_or(Frame::is_stopping);
         self.state.job(at).filter(|_| !stops)
     }
 }
