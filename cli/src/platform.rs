@@ -183,7 +183,7 @@ pub(crate) async fn open_stores(project: &Project) -> Result<Backends, Failure> 
             .map(|lease| lease.0)
             .map_err(|error| Failure::usage(codes::CONFIG, format!("`LITEAGENT_LEASE`: {error}")))?;
     }
-    Ok(liteagent_backends::open(&data, options).await?)
+    Ok(liteagent_backends::open_with(&data, options, config::objects::open(project)?).await?)
 }
 
 /// Opens the stores alone to look at runs, also where nothing can be written.
@@ -191,7 +191,8 @@ pub(crate) async fn open_stores_to_read(project: &Project) -> Result<Backends, F
     match open_stores(project).await {
         Err(failure) if failure.code == Some(codes::STORE_READ_ONLY) => {
             // What cannot be read either is told as what it is: a folder that cannot be written.
-            liteagent_backends::open_read_only(&project.data()).await.map_err(|_| failure)
+            let objects = config::objects::open(project)?;
+            liteagent_backends::open_read_only(&project.data(), objects).await.map_err(|_| failure)
         }
         opened => opened,
     }

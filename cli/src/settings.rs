@@ -156,6 +156,10 @@ fn where_code_runs(project: &Project, _: &str) -> Result<(), Wrong> {
     failed(sandbox::place(project, crate::config::setting).map(drop))
 }
 
+fn objects(project: &Project, _: &str) -> Result<(), Wrong> {
+    failed(crate::config::objects::options(project).map(drop))
+}
+
 fn qdrant(_: &Project, _: &str) -> Result<(), Wrong> {
     failed(knowledge::qdrant().map(drop))
 }

@@ -458,6 +458,13 @@ codes! {
     QUEUE_EVICTS = "LA5104": "the queue would throw jobs away";
     QUEUE_OLD = "LA5105": "the queue is too old";
     QUEUE_ADDRESS = "LA5106": "the address of the queue cannot be read";
+
+    // LA53xx: object stores
+    OBJECTS_ADDRESS = "LA5301": "the address of the object store cannot be read";
+    OBJECTS_UNREACHABLE = "LA5302": "the object store cannot be reached";
+    OBJECTS_CREDENTIALS = "LA5303": "the object store refuses the credentials";
+    OBJECTS_BUCKET = "LA5304": "the bucket is not there";
+    OBJECTS_REFUSED = "LA5305": "the object store refuses a request";
 }
 
 /// The title of a code.

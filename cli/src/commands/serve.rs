@@ -17,7 +17,7 @@ use liteagent_server::{
 use serde_json::json;
 
 use crate::{
-    config::{Config, keys::Keys, setting},
+    config::{self, Config, keys::Keys, setting},
     failure::{Exit, Failure},
     kept, library,
     listening::{Listening, told},
@@ -92,6 +92,7 @@ impl Serve {
         let data = project.data();
         let jwt_secret = access::jwt_secret(setting("JWT_SECRET").as_deref(), is_production, &data)?;
         let secret_keys = Keys::Needed { is_production }.of(&data)?;
+        config::objects::check(project).await?;
         let metrics = Arc::new(Metrics::default());
         let traces = traces::open(&metrics)?;
         let watch = Watch::of_all(&metrics, traces.as_ref());
