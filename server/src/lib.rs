@@ -68,6 +68,7 @@ pub use self::{
     metrics::{Described, Kind, Metrics},
     operation::{Budgets, Retention},
     routes::{Route, document, routes},
+    runs::Standing,
     secrets::{SecretChange, SecretInfo, SecretKey, SecretKeys, Set, Vault, VaultError},
     traces::{TraceSettings, Traces},
 };

@@ -7,14 +7,15 @@ use indexmap::IndexMap;
 use liteagent_engine::{
     engine::{OpenWait, RunEnd},
     error::ErrorReport,
-    event::{RunStatus, Wait},
+    event::Wait,
     id::{Digest, RunId},
-    store::{Parent, RunPhase, RunRow},
+    store::{Parent, RunRow},
     types::Type,
     units::Millis,
     usage::{Spent, Usage},
     value::Value,
 };
+use liteagent_server::Standing;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Value as Json, json};
 
@@ -107,41 +108,6 @@ pub(crate) struct Version {
 pub(crate) struct Checked {
     pub(crate) valid: bool,
     pub(crate) diagnostics: Vec<Finding>,
-}
-
-/// How a run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Standing {
-    Queued,
-    Running,
-    Waiting,
-    Held,
-    Succeeded,
-    Failed,
-    Cancelled,
-}
-
-impl Standing {
-    /// How the run ended.
-    fn end(self) -> Option<RunStatus> {
-        match self {
-            Self::Queued | Self::Running | Self::Waiting | Self::Held => None,
-            Self::Succeeded => Some(RunStatus::Succeeded),
-            Self::Failed => Some(RunStatus::Failed),
-            Self::Cancelled => Some(RunStatus::Cancelled),
-        }
-    }
-
-    fn phase(self) -> RunPhase {
-        match self {
-            Self::Queued => RunPhase::Queued,
-            Self::Running => RunPhase::Running,
-            Self::Waiting => RunPhase::Waiting,
-            Self::Held => RunPhase::Held,
-            Self::Succeeded | Self::Failed | Self::Cancelled => RunPhase::Ended,
-        }
-    }
 }
 
 /// A run that was started, or has ended.
