@@ -16,6 +16,7 @@ use crate::{access::Caller, app::App, problem::Problem, routes::Routes};
 mod bulk;
 pub(crate) mod events;
 pub(crate) mod follow;
+mod kept;
 mod list;
 mod standing;
 pub(crate) mod start;
@@ -25,7 +26,7 @@ pub use self::standing::Standing;
 pub(crate) use self::start::idempotency_key;
 
 pub(crate) fn routes(routes: Routes) -> Routes {
-    [start::routes, list::routes, bulk::routes, events::routes, steer::routes]
+    [start::routes, list::routes, bulk::routes, events::routes, kept::routes, steer::routes]
         .into_iter()
         .fold(routes, |routes, more| more(routes))
 }

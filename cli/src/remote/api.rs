@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use chrono::DateTime;
+use chrono::{DateTime, NaiveDate, NaiveTime};
 use indexmap::IndexMap;
 use liteagent_engine::{
     engine::{OpenWait, RunEnd},
     error::ErrorReport,
     event::Wait,
     id::{Digest, RunId},
-    store::{Parent, RunRow},
+    store::{Parent, RunRow, UsageRow},
     types::Type,
     units::Millis,
     usage::{Spent, Usage},
@@ -153,6 +153,30 @@ pub(crate) struct Run {
     created_at: String,
     updated_at: String,
     wake_at: Option<String>,
+}
+
+/// What runs used of models.
+#[derive(Debug, Deserialize)]
+pub(crate) struct UsagePage {
+    pub(crate) usage: Vec<UsageOfDay>,
+}
+
+/// What the runs of a workflow that ended on a day used of a model.
+#[derive(Debug, Deserialize)]
+pub(crate) struct UsageOfDay {
+    day: NaiveDate,
+    workflow: String,
+    model: String,
+    runs: u64,
+    #[serde(flatten, deserialize_with = "usage")]
+    usage: Usage,
+}
+
+impl From<UsageOfDay> for UsageRow {
+    fn from(row: UsageOfDay) -> Self {
+        let UsageOfDay { day, workflow, model, runs, usage } = row;
+        Self { day: day.and_time(NaiveTime::MIN).and_utc().timestamp_millis(), workflow, model, runs, usage }
+    }
 }
 
 /// What models were used for; sums are left out.

@@ -84,15 +84,14 @@ fn what_is_uploaded_goes_through_the_object_store_and_comes_back_from_the_server
 fn a_server_says_at_its_start_what_is_wrong_with_the_object_store() {
     let objects = ObjectServer::start();
     let folder = Folder::new().with("liteagent.toml", "[storage]\nurl = \"s3://no-such-bucket\"");
-    let cases: [(&[(&str, &str)], &str, i32); 4] = [
-        (&[("STORAGE_URL", "values")], "error[LA5301]", 2),
-        (&[("AWS_SECRET_ACCESS_KEY", "guessed")], "error[LA5303]", 3),
+    for (other, expected, code) in [
+        (("STORAGE_URL", "values"), "error[LA5301]", 2),
+        (("AWS_SECRET_ACCESS_KEY", "guessed"), "error[LA5303]", 3),
         // Empty counts as not set: that of the file holds.
-        (&[("STORAGE_URL", "")], "error[LA5304]", 3),
-        (&[("AWS_ENDPOINT_URL", "http://127.0.0.1:9")], "error[LA5302]", 3),
-    ];
-    for (other, expected, code) in cases {
-        let said = run(&folder, &objects, other, &["serve", "--port", "0"]);
+        (("STORAGE_URL", ""), "error[LA5304]", 3),
+        (("AWS_ENDPOINT_URL", "http://127.0.0.1:9"), "error[LA5302]", 3),
+    ] {
+        let said = run(&folder, &objects, &[other], &["serve", "--port", "0"]);
         assert!(said.err.contains(expected) && said.err.contains("help: "), "{}", said.err);
         assert!(said.code == code && !said.err.contains("guessed"), "{}: {}", said.code, said.err);
     }

@@ -15,7 +15,7 @@ use super::{ObjectOptions, failure, failure::wrong};
 /// How long connecting may take.
 const CONNECT: Duration = Duration::from_secs(5);
 /// How long an answer may let one wait, and then each further piece of it. A part of an upload must be sent within.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 /// So often a request is repeated that may be.
 const RETRIES: usize = 4;
 /// After that time it is not repeated any more.
