@@ -32,6 +32,7 @@ mod documents;
 pub(crate) mod keys;
 mod mcp;
 pub(crate) mod models;
+pub(crate) mod objects;
 mod operation;
 mod sandbox;
 mod secrets;
@@ -119,6 +120,8 @@ pub(crate) struct StorageConfig {
     /// What must be free on the disk for a new run: `10%`, or `20GiB`. `LITEAGENT_MIN_FREE` wins.
     #[serde(deserialize_with = "reserve")]
     min_free: Reserve,
+    /// The bucket that has large values and files: `s3://BUCKET/PREFIX`. `STORAGE_URL` wins.
+    url: Option<String>,
 }
 
 fn reserve<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Reserve, D::Error> {

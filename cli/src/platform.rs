@@ -197,11 +197,12 @@ pub(crate) async fn open_stores(project: &Project) -> Result<Backends, Failure> 
             .map_err(|error| Failure::usage(codes::CONFIG, format!("`LITEAGENT_LEASE`: {error}")))
     });
     let lease = lease.transpose()?.unwrap_or(DEFAULT_LEASE);
+    let objects = config::objects::open(project)?;
     Ok(match Database::of_environment()? {
-        Database::Sqlite => liteagent_backends::open(&data, SqliteOptions { lease, reserve }).await?,
+        Database::Sqlite => liteagent_backends::open_with(&data, SqliteOptions { lease, reserve }, objects).await?,
         Database::Postgres(url) => {
             let options = PostgresOptions { lease, ..PostgresOptions::default() };
-            liteagent_backends::open_postgres(&url, &data, options).await?
+            liteagent_backends::open_postgres(&url, &data, options, objects).await?
         }
     })
 }
@@ -211,7 +212,8 @@ pub(crate) async fn open_stores_to_read(project: &Project) -> Result<Backends, F
     match open_stores(project).await {
         Err(failure) if failure.code == Some(codes::STORE_READ_ONLY) && !Database::of_environment()?.is_shared() => {
             // What cannot be read either is told as what it is: a folder that cannot be written.
-            liteagent_backends::open_read_only(&project.data()).await.map_err(|_| failure)
+            let objects = config::objects::open(project)?;
+            liteagent_backends::open_read_only(&project.data(), objects).await.map_err(|_| failure)
         }
         opened => opened,
     }

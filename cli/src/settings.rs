@@ -165,6 +165,10 @@ fn database(_: &Project, _: &str) -> Result<(), Wrong> {
     failed(Database::of_environment().map(drop))
 }
 
+fn objects(project: &Project, _: &str) -> Result<(), Wrong> {
+    failed(crate::config::objects::options(project).map(drop))
+}
+
 fn qdrant(_: &Project, _: &str) -> Result<(), Wrong> {
     failed(knowledge::qdrant().map(drop))
 }

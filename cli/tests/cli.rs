@@ -18,6 +18,7 @@ mod cli {
     mod knowledge;
     mod looks;
     mod models;
+    mod objects;
     mod packages;
     pub(crate) mod provider;
     mod quarantine;

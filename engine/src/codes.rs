@@ -460,6 +460,13 @@ codes! {
     QUEUE_OLD = "LA5105": "the queue is too old";
     QUEUE_ADDRESS = "LA5106": "the address of the queue cannot be read";
     NO_QUEUE = "LA5107": "there is no queue between processes";
+
+    // LA53xx: object stores
+    OBJECTS_ADDRESS = "LA5301": "the address of the object store cannot be read";
+    OBJECTS_UNREACHABLE = "LA5302": "the object store cannot be reached";
+    OBJECTS_CREDENTIALS = "LA5303": "the object store refuses the credentials";
+    OBJECTS_BUCKET = "LA5304": "the bucket is not there";
+    OBJECTS_REFUSED = "LA5305": "the object store refuses a request";
 }
 
 /// The title of a code.

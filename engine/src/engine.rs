@@ -23,7 +23,7 @@ pub use self::{
     capacity::Capacity,
     error::{EngineError, PlanError},
     fleet::Fleet,
-    fork::Cut,
+    fork::{Cut, Terms},
     intercept::{Attempt, Intercept, StandIn},
     observer::{AppendOutcome, AttemptEnd, LossCause, Observer, Observers, RunTaken},
     quarantine::Quarantine,

@@ -14,7 +14,7 @@ pub use self::{
         TurnPage, title_of,
     },
     ended::EndPlace,
-    error::{AppendError, StoreError},
+    error::{AppendError, ObjectsFault, StoreError},
     filter::RunFilter,
     hold::Hold,
     memory::{DEFAULT_LEASE, MemoryStore},

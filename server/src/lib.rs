@@ -73,6 +73,7 @@ pub use self::{
     operation::{Budgets, Retention},
     queues::Fleet,
     routes::{Route, document, routes},
+    runs::Standing,
     secrets::{SecretChange, SecretInfo, SecretKey, SecretKeys, Set, Vault, VaultError},
     traces::{TraceSettings, Traces},
 };

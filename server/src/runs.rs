@@ -3,13 +3,12 @@
 use liteagent_engine::{
     engine::{OpenWait, RunEnd, Settled},
     error::ErrorReport,
-    event::RunStatus,
     id::RunId,
-    store::{RunFilter, RunPhase, RunRow},
+    store::RunRow,
     usage::UsageReport,
     value::Value,
 };
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::{access::Caller, app::App, problem::Problem, routes::Routes};
@@ -17,73 +16,19 @@ use crate::{access::Caller, app::App, problem::Problem, routes::Routes};
 mod bulk;
 pub(crate) mod events;
 pub(crate) mod follow;
+mod kept;
 mod list;
+mod standing;
 pub(crate) mod start;
 pub(crate) mod steer;
 
+pub use self::standing::Standing;
 pub(crate) use self::start::idempotency_key;
 
 pub(crate) fn routes(routes: Routes) -> Routes {
-    [start::routes, list::routes, bulk::routes, events::routes, steer::routes]
+    [start::routes, list::routes, bulk::routes, events::routes, kept::routes, steer::routes]
         .into_iter()
         .fold(routes, |routes, more| more(routes))
-}
-
-/// How a run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Standing {
-    /// It has not begun.
-    Queued,
-    /// It goes on.
-    Running,
-    /// It waits for a person, a signal, a time or another run.
-    Waiting,
-    /// It came out of a backup, and waits for its release.
-    Held,
-    /// It ended well.
-    Succeeded,
-    /// It ended with a failure.
-    Failed,
-    /// It was stopped.
-    Cancelled,
-}
-
-impl Standing {
-    pub(crate) fn of(row: &RunRow) -> Self {
-        match (row.status, row.phase) {
-            (Some(status), _) => status.into(),
-            (None, RunPhase::Queued) => Self::Queued,
-            (None, RunPhase::Waiting) => Self::Waiting,
-            (None, RunPhase::Held) => Self::Held,
-            (None, RunPhase::Running | RunPhase::Ended) => Self::Running,
-        }
-    }
-
-    /// The runs that stand so.
-    fn filter(self) -> RunFilter {
-        let phase = |phase| RunFilter { phase: Some(phase), ..RunFilter::default() };
-        let ended = |status| RunFilter { status: Some(status), ..RunFilter::default() };
-        match self {
-            Self::Queued => phase(RunPhase::Queued),
-            Self::Running => phase(RunPhase::Running),
-            Self::Waiting => phase(RunPhase::Waiting),
-            Self::Held => phase(RunPhase::Held),
-            Self::Succeeded => ended(RunStatus::Succeeded),
-            Self::Failed => ended(RunStatus::Failed),
-            Self::Cancelled => ended(RunStatus::Cancelled),
-        }
-    }
-}
-
-impl From<RunStatus> for Standing {
-    fn from(status: RunStatus) -> Self {
-        match status {
-            RunStatus::Succeeded => Self::Succeeded,
-            RunStatus::Failed => Self::Failed,
-            RunStatus::Cancelled => Self::Cancelled,
-        }
-    }
 }
 
 /// A failure.

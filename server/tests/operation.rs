@@ -219,6 +219,7 @@ async fn the_budget_of_a_key_ends_with_its_day_and_that_of_the_installation_with
     assert!(seconds > 0 && seconds <= DAY / 1_000);
     let (status, run) = case.run("ask", &own).await;
     assert_eq!(status, 200, "a key may have more: {run:#}");
+    let earlier = format!("/api/runs/{}", run["id"].as_str().unwrap());
 
     case.clock.advance(Duration::from_hours(24));
     assert_eq!(case.run("ask", &usual).await.0, 200, "it is another day");
@@ -234,6 +235,14 @@ async fn the_budget_of_a_key_ends_with_its_day_and_that_of_the_installation_with
     let (status, problem) = last;
     assert_eq!((status, problem["code"].clone()), (429, json!("LA4507")), "{problem:#}");
     assert!(problem["hint"].as_str().unwrap().contains("2026-04-01T00:00:00"), "{problem:#}");
+    for (what, body) in [("restart", json!({ "node": "say" })), ("fork", json!({}))] {
+        let (status, problem) = case.ask(&format!("POST {earlier}/{what}"), &body).await;
+        assert_eq!((status, problem["code"].clone()), (429, json!("LA4507")), "{what}: {problem:#}");
+    }
+    let many = json!({ "action": "restart", "ids": [run["id"]], "node": "say" });
+    let (_, done) = case.ask("POST /api/runs/bulk", &many).await;
+    let done = &done["runs"][0];
+    assert!(done["outcome"] == "refused" && done["message"].as_str().unwrap().contains("the installation"), "{done:#}");
     case.clock.advance(Duration::from_hours(24 * 31));
     assert_eq!(case.run("ask", KEY).await.0, 200);
 }
@@ -244,6 +253,13 @@ async fn a_run_may_use_no_more_than_its_budget_and_a_key_start_no_more_runs_than
     let case = Case::new(Settings { budgets, ..developing() }).await;
     let (_, run) = case.run("ask", KEY).await;
     assert_eq!((run["status"].clone(), run["error"]["code"].clone()), (json!("failed"), json!("LA2010")), "{run:#}");
+    let again = format!("POST /api/runs/{}/restart", run["id"].as_str().unwrap());
+    let (status, again) = case.ask(&again, &json!({ "node": "say" })).await;
+    assert_eq!(status, 202, "{again:#}");
+    let again = again["id"].as_str().unwrap();
+    case.end(again).await;
+    let (_, again) = case.ask(&format!("GET /api/runs/{again}"), &Json::Null).await;
+    assert_eq!(again["failure"]["code"], "LA2010", "it is held to the same: {again:#}");
 
     let key = case.key(json!({ "name": "two", "scope": { "workflow": "wait" }, "runs": 2 })).await;
     let (_, first) = case.run("wait", &key).await;

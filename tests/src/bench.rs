@@ -107,7 +107,7 @@ pub async fn engine_on_disk_with(folder: &Path, caps: Capabilities) -> Engine {
 /// # Panics
 /// When the store fails.
 pub async fn engine_on_postgres(url: &Url, folder: &Path) -> Engine {
-    let backends = liteagent_backends::open_postgres(url, folder, PostgresOptions::default());
+    let backends = liteagent_backends::open_postgres(url, folder, PostgresOptions::default(), None);
     engine_with(backends.await.expect("the store opens").stores, Capabilities::default()).await
 }
 

@@ -13,6 +13,7 @@ use liteagent_engine::{
 };
 
 use crate::{
+    config::objects,
     failure::{Exit, Failure},
     platform::{block_on, open_stores},
     progress::count,
@@ -58,6 +59,7 @@ impl Backup {
             at: SystemClock.now(),
             installation: installation.id,
             epoch: installation.epoch,
+            objects: objects::options(project)?.map(|options| options.to_string()),
         };
         let file = self.file.clone();
         let written = tokio::task::spawn_blocking(move || archive::write(&data, &file, about)).await;
@@ -65,6 +67,12 @@ impl Backup {
         journal.backed_up(SystemClock.now()).await?;
         let size = Size(written.size);
         shell.note(format!("wrote {}: {}; {size} packed", self.file.display(), told(&written.manifest)));
+        if let Some(objects) = &written.manifest.about.objects {
+            shell.note(format!(
+                "not in it: large values and files in {objects}; let the bucket keep what is deleted for as long as backups are \
+                 kept"
+            ));
+        }
         if !written.left_out.is_empty() {
             shell.note(format!(
                 "left out: {}; keep keys and secrets elsewhere, with `SECRET_KEY` and `JWT_SECRET`",

@@ -6,7 +6,6 @@ use clap::ValueEnum;
 use liteagent_backends::Room;
 use liteagent_engine::{
     capability::{how_to_set, model::Models as _},
-    codes,
     diagnostic::Severity,
     load::{LoadOptions, load},
 };
@@ -24,13 +23,13 @@ use crate::{
     },
     documents,
     failure::{Exit, Failure},
-    knowledge,
     platform::{block_on, open_stores},
     project::Project,
     sandbox,
     shell::Shell,
 };
 
+mod elsewhere;
 mod server;
 mod settings;
 
@@ -82,13 +81,14 @@ const CHECKS: [Check; 17] = [
     ("project", project),
     ("data folder", data_folder),
     ("database", database),
+    ("objects", elsewhere::objects),
     ("disk space", disk_space),
     ("clock", server::clock),
     ("file roots", file_roots),
     ("http", http),
     ("sandbox", sandbox),
     ("documents", documents),
-    ("vector store", vector_store),
+    ("vector store", elsewhere::vector_store),
     ("queue", server::queue),
     ("server", server::server),
     ("environment", environment),
@@ -286,28 +286,6 @@ fn documents(here: &Project) -> Finding {
         )),
         Ok(Err(trouble)) => Bad(trouble.message, trouble.hint),
         Err(failure) => Bad(failure.message, "free memory, or end other programs".to_owned()),
-    }
-}
-
-/// Asks Qdrant for its release, where it is used.
-fn vector_store(_: &Project) -> Finding {
-    let bad = |message: String, hint: Option<String>| {
-        Bad(message, hint.unwrap_or_else(|| "start Qdrant, or unset `QDRANT_URL`".to_owned()))
-    };
-    let qdrant = match knowledge::qdrant() {
-        Ok(Some(qdrant)) => qdrant,
-        Ok(None) => return Good("embedded".to_owned()),
-        Err(failure) => return bad(failure.message, failure.hint),
-    };
-    match block_on(async { Ok(qdrant.version().await) }) {
-        Ok(Ok(version)) => Good(format!("Qdrant {version} at {}", qdrant.url)),
-        // Its hint names this command.
-        Ok(Err(error)) if error.code == codes::KNOWLEDGE_UNREACHABLE => Bad(
-            error.message,
-            "start Qdrant, mend `QDRANT_URL` (the port of gRPC, usually 6334), or unset it".to_owned(),
-        ),
-        Ok(Err(error)) => bad(error.message, error.hint),
-        Err(failure) => bad(failure.message, failure.hint),
     }
 }
 

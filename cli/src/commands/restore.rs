@@ -42,6 +42,9 @@ impl Restore {
             shown(&into).display(),
             iso(manifest.about.at)
         ));
+        if let Some(objects) = &manifest.about.objects {
+            shell.note(format!("large values and files are in {objects}: `STORAGE_URL` must name them"));
+        }
         if let Some(paused) = paused {
             let paused = count(paused as usize, "schedule");
             shell.note(format!("{paused} paused; sessions and one-time links have ended"));

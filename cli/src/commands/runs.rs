@@ -124,9 +124,9 @@ impl Runs {
             RunsVerb::Resume(verb) => verb.on(client, shell).await,
             RunsVerb::Held(verb) => verb.on(client, shell).await,
             RunsVerb::Release(verb) => verb.on(client, shell).await,
-            RunsVerb::Export(_) => Err(remote::only_here("export")),
-            RunsVerb::Usage(_) => Err(remote::only_here("usage")),
-            RunsVerb::Prune(_) => Err(remote::only_here("prune")),
+            RunsVerb::Export(verb) => verb.on(client, shell).await,
+            RunsVerb::Usage(verb) => verb.on(client, shell).await,
+            RunsVerb::Prune(verb) => verb.on(client, shell).await,
         }
     }
 }

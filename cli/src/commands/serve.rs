@@ -27,7 +27,7 @@ use tokio::{sync::oneshot, task::JoinHandle};
 
 use crate::{
     commands::worker::named,
-    config::{Config, keys::Keys, setting},
+    config::{self, Config, keys::Keys, setting},
     failure::{Exit, Failure},
     kept, library,
     listening::{Listening, told},
@@ -120,6 +120,7 @@ impl Serve {
         let data = project.data();
         let jwt_secret = access::jwt_secret(setting("JWT_SECRET").as_deref(), is_production, &data)?;
         let secret_keys = Keys::Needed { is_production }.of(&data)?;
+        config::objects::check(project).await?;
         let metrics = Arc::new(Metrics::default());
         let traces = traces::open(&metrics)?;
         let watch = Watch::of_all(&metrics, traces.as_ref());

@@ -2,19 +2,20 @@
 
 use std::collections::BTreeMap;
 
-use chrono::DateTime;
+use chrono::{DateTime, NaiveDate, NaiveTime};
 use indexmap::IndexMap;
 use liteagent_engine::{
     engine::{OpenWait, RunEnd},
     error::ErrorReport,
-    event::{RunStatus, Wait},
+    event::Wait,
     id::{Digest, RunId},
-    store::{Parent, RunPhase, RunRow},
+    store::{Parent, RunRow, UsageRow},
     types::Type,
     units::Millis,
     usage::{Spent, Usage},
     value::Value,
 };
+use liteagent_server::Standing;
 use serde::{Deserialize, Deserializer, de::Error as _};
 use serde_json::{Value as Json, json};
 
@@ -109,41 +110,6 @@ pub(crate) struct Checked {
     pub(crate) diagnostics: Vec<Finding>,
 }
 
-/// How a run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(crate) enum Standing {
-    Queued,
-    Running,
-    Waiting,
-    Held,
-    Succeeded,
-    Failed,
-    Cancelled,
-}
-
-impl Standing {
-    /// How the run ended.
-    fn end(self) -> Option<RunStatus> {
-        match self {
-            Self::Queued | Self::Running | Self::Waiting | Self::Held => None,
-            Self::Succeeded => Some(RunStatus::Succeeded),
-            Self::Failed => Some(RunStatus::Failed),
-            Self::Cancelled => Some(RunStatus::Cancelled),
-        }
-    }
-
-    fn phase(self) -> RunPhase {
-        match self {
-            Self::Queued => RunPhase::Queued,
-            Self::Running => RunPhase::Running,
-            Self::Waiting => RunPhase::Waiting,
-            Self::Held => RunPhase::Held,
-            Self::Succeeded | Self::Failed | Self::Cancelled => RunPhase::Ended,
-        }
-    }
-}
-
 /// A run that was started, or has ended.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Reply {
@@ -187,6 +153,30 @@ pub(crate) struct Run {
     created_at: String,
     updated_at: String,
     wake_at: Option<String>,
+}
+
+/// What runs used of models.
+#[derive(Debug, Deserialize)]
+pub(crate) struct UsagePage {
+    pub(crate) usage: Vec<UsageOfDay>,
+}
+
+/// What the runs of a workflow that ended on a day used of a model.
+#[derive(Debug, Deserialize)]
+pub(crate) struct UsageOfDay {
+    day: NaiveDate,
+    workflow: String,
+    model: String,
+    runs: u64,
+    #[serde(flatten, deserialize_with = "usage")]
+    usage: Usage,
+}
+
+impl From<UsageOfDay> for UsageRow {
+    fn from(row: UsageOfDay) -> Self {
+        let UsageOfDay { day, workflow, model, runs, usage } = row;
+        Self { day: day.and_time(NaiveTime::MIN).and_utc().timestamp_millis(), workflow, model, runs, usage }
+    }
 }
 
 /// What models were used for; sums are left out.

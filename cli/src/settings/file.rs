@@ -24,6 +24,7 @@ const KEYS: &[Key] = &[
     Key("files.roots.NAME", "`.` to read, `out` to write", "Folders that file nodes may use: `path`, and whether they are `writable`"),
     Key("http.allow", "none", "Private addresses that `http-request` may reach: `10.0.0.0/8`, `intranet:8080`"),
     Key("storage.min_free", "`10%`", "What must be free on the disk for a new run; `LITEAGENT_MIN_FREE` wins"),
+    Key("storage.url", "the data folder", "The bucket of an object store that keeps large values and files: `s3://BUCKET/PREFIX`; `STORAGE_URL` wins"),
     Key("retention.runs", "`30d`", "How long runs are kept after their end; or `forever`"),
     Key("retention.audit", "`365d`", "How long the audit log is kept"),
     Key("retention.usage", "`forever`", "How long it is kept what was used of models, by day"),

@@ -3,8 +3,8 @@
 use clap::CommandFactory as _;
 
 use super::{
-    Check, Part, Setting, anything, database, duration, jwt_secret, kind_of_machine, log, qdrant, queue, reserve,
-    secret_key, traces, where_code_runs, yes_or_no,
+    Check, Part, Setting, anything, database, duration, jwt_secret, kind_of_machine, log, objects, qdrant, queue,
+    reserve, secret_key, traces, where_code_runs, yes_or_no,
 };
 use crate::Args;
 
@@ -36,6 +36,7 @@ const VARIABLES: &[Variable] = &[
     Variable { name: "LITEAGENT_DATA", default: "`.liteagent` in the project", says: "The folder where everything is kept", is_secret: false, part: Part::Runs, check: anything },
     Variable { name: "LITEAGENT_LEASE", default: "`30s`", says: "After how long a process that says nothing counts as dead, and its runs are taken over", is_secret: false, part: Part::Runs, check: duration },
     Variable { name: "LITEAGENT_MIN_FREE", default: "`10%`", says: "What must be free on the disk for a new run, a share or a size; as `storage.min_free`", is_secret: false, part: Part::Runs, check: reserve },
+    Variable { name: "STORAGE_URL", default: "the data folder", says: "The bucket of an object store that keeps large values and files: `s3://BUCKET/PREFIX`; as `storage.url`", is_secret: false, part: Part::Runs, check: objects },
     Variable { name: "LITEAGENT_SECRET_NAME", default: "none", says: "The secret `NAME` of workflows; also in `.env`", is_secret: true, part: Part::Runs, check: anything },
     Variable { name: "SANDBOX_MODE", default: "`local`; `remote` with an endpoint", says: "Where code runs: on this machine, or in the sandbox at `SANDBOX_ENDPOINT`", is_secret: false, part: Part::Sandbox, check: where_code_runs },
     Variable { name: "SANDBOX_ENDPOINT", default: "none", says: "The address of the sandbox: `http://sandbox:8194`; several are separated by commas, and have the same key", is_secret: false, part: Part::Sandbox, check: where_code_runs },
@@ -64,7 +65,7 @@ const VARIABLES: &[Variable] = &[
     Variable { name: "LITEAGENT_PYTHON", default: "found", says: "The Python that tests of this project compare with", is_secret: false, part: Part::Others, check: anything },
 ];
 
-/// Every setting of the environment: those of the list, those of providers, and the flags that have a variable.
+/// Every setting of the environment: those of the list, those of object stores, those of providers, and the flags that have a variable.
 pub(crate) fn environment() -> Vec<Setting> {
     let listed = VARIABLES.iter().map(|variable| Setting {
         name: variable.name.to_owned(),
@@ -75,6 +76,14 @@ pub(crate) fn environment() -> Vec<Setting> {
         check: variable.check,
     });
     let mut all: Vec<Setting> = listed.collect();
+    all.extend(liteagent_backends::OBJECT_VARIABLES.iter().map(|(name, default, says, is_secret)| Setting {
+        name: (*name).to_owned(),
+        default: (*default).to_owned(),
+        says: (*says).to_owned(),
+        is_secret: *is_secret,
+        part: Part::Runs,
+        check: anything,
+    }));
     all.extend(liteagent_providers::variables().map(|(name, provider, is_secret)| Setting {
         name: name.to_owned(),
         default: "none".to_owned(),

@@ -224,7 +224,13 @@ fn runs_of_a_server_are_started_answered_and_listed_from_here() {
     let cancelled = server.run(&folder, "runs cancel --all --workflow team/ask");
     says(&cancelled, 0, &["cancelled: 3 runs"]);
     assert_eq!(cancelled.out.lines().count(), 3);
-    says(&server.run(&folder, "runs prune --older-than 1d"), 2, &["error[LA4711]"]);
+    says(&server.run(&folder, "runs prune --older-than 1d"), 0, &["deleted 0 runs and 0 blobs"]);
+    let export: Json = serde_json::from_str(&server.run(&folder, "runs export last").out).unwrap();
+    let kinds: Vec<&Json> = export["records"].as_array().unwrap().iter().map(|record| &record["type"]).collect();
+    assert!(export["run"]["workflow"] == "team/ask" && kinds.contains(&&json!("run_started")), "{export:#}");
+    says(&server.run(&folder, "runs usage"), 0, &["no run that ended in these days used a model"]);
+    says(&server.run(&folder, "runs prune --older-than 0s"), 0, &["deleted 5 runs"]);
+    says(&server.run(&folder, "runs list"), 0, &["no runs here yet"]);
 
     says(&server.run(&folder, "schema"), 0, &["http://json-schema.org/draft-07/schema#", "AfterTrigger"]);
 

@@ -77,6 +77,14 @@ impl Serving {
         ask(self.address, &self.key, method, path, body)
     }
 
+    /// Sends a file; the status and the body of the answer.
+    pub(crate) fn upload(&self, name: &str, content: &str) -> Option<(u16, String)> {
+        let body = format!(
+            "--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"{name}\"\r\n\r\n{content}\r\n--x--\r\n"
+        );
+        send(self.address, &self.key, "POST", "/api/files", "multipart/form-data; boundary=x", &body)
+    }
+
     /// The JSON of an answer that must be one.
     pub(crate) fn json(&self, method: &str, path: &str, body: &Json) -> Json {
         let (status, text) = self.ask(method, path, body).unwrap();
@@ -110,11 +118,15 @@ impl Drop for Serving {
 
 /// `None` when the connection broke before the whole answer was there.
 pub(crate) fn ask(address: SocketAddr, key: &str, method: &str, path: &str, body: &Json) -> Option<(u16, String)> {
+    let body = if body.is_null() { String::new() } else { body.to_string() };
+    send(address, key, method, path, "application/json", &body)
+}
+
+fn send(address: SocketAddr, key: &str, method: &str, path: &str, kind: &str, body: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
-    let body = if body.is_null() { String::new() } else { body.to_string() };
     let head = format!(
-        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\nContent-Type: application/json\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: {address}\r\nAuthorization: Bearer {key}\r\nContent-Type: {kind}\r\n\
          Content-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()
     );

@@ -43,6 +43,9 @@ pub struct About {
     pub installation: String,
     /// Which of its lives it was.
     pub epoch: u64,
+    /// The bucket that large values and files are in; they are not in the archive then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub objects: Option<String>,
 }
 
 /// What an archive holds.

@@ -1,5 +1,5 @@
-//! Stores of LiteAgent: runs in SQLite or PostgreSQL, large values and files in a folder. [`database`] is for other stores
-//! in SQLite too.
+//! Stores of LiteAgent: runs in SQLite or PostgreSQL, large values and files in a folder or an object store. [`database`] is
+//! for other stores in SQLite too.
 
 use std::{path::Path, sync::Arc};
 
@@ -9,13 +9,14 @@ use liteagent_engine::{
 };
 use url::Url;
 
-use self::files::FileRows;
+use self::{files::FileRows, objects::BesideFolder};
 
 pub use self::{
     blobs::FsBlobs,
     clean::{Cleaned, clean},
     disk::{Reserve, Room},
     files::FileStore,
+    objects::{OBJECT_VARIABLES, ObjectBlobs, ObjectOptions},
     postgres::{LeaseClock, PostgresOptions, PostgresStore},
     sqlite::{FILE, Restored, SqliteOptions, SqliteStore, begin_epoch},
 };
@@ -26,6 +27,7 @@ mod clean;
 pub mod database;
 mod disk;
 mod files;
+mod objects;
 mod postgres;
 mod row;
 mod sqlite;
@@ -51,15 +53,34 @@ pub struct Backends {
 /// [`StoreError::ReadOnly`] when the folder cannot be written, [`StoreError::Newer`] when a newer release wrote the
 /// database, [`StoreError::Damaged`] when it cannot be understood.
 pub async fn open(folder: &Path, options: SqliteOptions) -> Result<Backends, StoreError> {
-    Ok(together(SqliteStore::open(folder, options).await?, FsBlobs::open(folder.join("blobs"))?))
+    open_with(folder, options, None).await
 }
 
-/// Opens the stores in a PostgreSQL database, with large values and files in a folder that every process reaches.
+/// The same, with large values and files in an object store where one is given. What the folder holds of them from before is
+/// read there.
+///
+/// # Errors
+/// Those of [`open`]. Nothing is asked of the object store yet.
+pub async fn open_with(
+    folder: &Path,
+    options: SqliteOptions,
+    objects: Option<ObjectBlobs>,
+) -> Result<Backends, StoreError> {
+    Ok(together(SqliteStore::open(folder, options).await?, blobs(folder, objects)?))
+}
+
+/// Opens the stores in a PostgreSQL database, with large values and files in a folder that every process reaches, or in an
+/// object store where one is given.
 ///
 /// # Errors
 /// Those of [`PostgresStore::open`]; [`StoreError::ReadOnly`] when the folder cannot be written.
-pub async fn open_postgres(url: &Url, folder: &Path, options: PostgresOptions) -> Result<Backends, StoreError> {
-    Ok(together(PostgresStore::open(url, options).await?, FsBlobs::open(folder.join("blobs"))?))
+pub async fn open_postgres(
+    url: &Url,
+    folder: &Path,
+    options: PostgresOptions,
+    objects: Option<ObjectBlobs>,
+) -> Result<Backends, StoreError> {
+    Ok(together(PostgresStore::open(url, options).await?, blobs(folder, objects)?))
 }
 
 /// Opens the stores in a data folder that this user, or this disk, only lets be read: runs can be looked at, and every
@@ -67,15 +88,32 @@ pub async fn open_postgres(url: &Url, folder: &Path, options: PostgresOptions) -
 ///
 /// # Errors
 /// When there are no stores, or they cannot be read.
-pub async fn open_read_only(folder: &Path) -> Result<Backends, StoreError> {
-    Ok(together(SqliteStore::open_read_only(folder).await?, FsBlobs::at(folder.join("blobs"))))
+pub async fn open_read_only(folder: &Path, objects: Option<ObjectBlobs>) -> Result<Backends, StoreError> {
+    let rows = SqliteStore::open_read_only(folder).await?;
+    let folder = FsBlobs::at(folder.join("blobs"));
+    Ok(together(
+        rows,
+        match objects {
+            Some(objects) => Arc::new(BesideFolder { objects, folder }),
+            None => Arc::new(folder),
+        },
+    ))
 }
 
-fn together<S>(rows: S, blobs: FsBlobs) -> Backends
+/// Where large values and files are.
+fn blobs(folder: &Path, objects: Option<ObjectBlobs>) -> Result<Arc<dyn Blobs>, StoreError> {
+    let folder = folder.join("blobs");
+    Ok(match objects {
+        None => Arc::new(FsBlobs::open(folder)?),
+        Some(objects) if folder.is_dir() => Arc::new(BesideFolder { objects, folder: FsBlobs::at(folder) }),
+        Some(objects) => Arc::new(objects),
+    })
+}
+
+fn together<S>(rows: S, blobs: Arc<dyn Blobs>) -> Backends
 where
     S: FileRows + Journal + Kv + OutputCache + 'static,
 {
-    let blobs: Arc<dyn Blobs> = Arc::new(blobs);
     let store = Arc::new(rows);
     let files = Arc::new(FileStore::new(store.clone(), blobs.clone(), Arc::new(SystemClock)));
     let stores = Stores { journal: store.clone(), blobs, cache: store.clone() };

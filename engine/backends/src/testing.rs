@@ -1,6 +1,7 @@
 //! What tests of stores need. Only with the feature `testing`.
 
-pub use self::{pooler::Pooler, postgres::PostgresServer};
+pub use self::{objects::ObjectServer, pooler::Pooler, postgres::PostgresServer};
 
+mod objects;
 mod pooler;
 mod postgres;

@@ -10,13 +10,14 @@ use bytes::Bytes;
 use super::{Engine, EngineError, Origin, Start};
 use crate::{
     bundle::Bundle,
+    definition::Limits,
     event::{AfterFailure, Event, FrameEnd, Record},
     executor::{Outsourced, address, load_records, outsource},
     id::{Digest, RunId},
     node::Container,
     plan::{Border, NodeIx, Plan, PlanNode},
     run::{Addr, RunState, path},
-    store::{Created, StoredRecord},
+    store::{Created, Hold, StoredRecord},
     value::Value,
 };
 
@@ -38,6 +39,17 @@ pub enum Cut {
     },
 }
 
+/// Who pays for a run, and what it may use, besides what its workflow says.
+#[derive(Clone, Debug, Default)]
+pub struct Terms {
+    /// As [`Start::account`].
+    pub account: Option<String>,
+    /// As [`Start::budget`]. What was kept of another run does not count.
+    pub budget: Limits,
+    /// As [`Start::holds`].
+    pub holds: Vec<Hold>,
+}
+
 impl Engine {
     /// Starts a new run from a cut of another one, which may have ended or not.
     ///
@@ -45,14 +57,14 @@ impl Engine {
     /// When there is no such run or node, the inputs do not fit, a secret is missing or not meant for the
     /// workflow, or the workflow cannot run here.
     pub async fn fork(&self, from: RunId, cut: Cut) -> Result<RunId, EngineError> {
-        self.fork_as(RunId::random(), from, cut).await
+        self.fork_as(RunId::random(), from, cut, Terms::default()).await
     }
 
-    /// The same as a run of this id; when there is one of it, that is given.
+    /// The same as a run of this id, on terms; when there is one of this id, that is given.
     ///
     /// # Errors
     /// Those of [`Self::fork`].
-    pub async fn fork_as(&self, id: RunId, from: RunId, cut: Cut) -> Result<RunId, EngineError> {
+    pub async fn fork_as(&self, id: RunId, from: RunId, cut: Cut, terms: Terms) -> Result<RunId, EngineError> {
         let inner = &self.inner;
         let row = inner.stores.journal.run(from).await?.ok_or(EngineError::UnknownRun(from))?;
         let records = load_records(&inner.stores, from, 0).await?;
@@ -75,6 +87,7 @@ impl Engine {
         inner.stores.journal.put_bundle(&digest, bundle.text().clone()).await?;
 
         let (start, variables) = restart(from, &records, bundle, inputs);
+        let start = Start { account: terms.account, budget: terms.budget, ..start };
         let origin = Origin { id, digest, workflow, parent: None, depth: 0, variables };
         let mut prepared = inner
             .prepare(origin, &start)
@@ -94,6 +107,7 @@ impl Engine {
             prepared.run.records.push(StoredRecord { seq, at, body: body.into() });
         }
         prepared.run.holds = prepared.holds(&new).map_err(EngineError::Key)?;
+        prepared.run.holds.extend(terms.holds);
         let run = prepared.run.id;
         inner.share_files(from, &prepared).await?;
         store(self, prepared.run, prepared.blobs).await?;

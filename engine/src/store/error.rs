@@ -28,6 +28,65 @@ pub enum StoreError {
         /// The newest version that this program knows.
         known: i64,
     },
+    /// The object store that keeps large values and files.
+    #[error("the object store {fault}: {message}")]
+    Objects {
+        /// What is wrong with it.
+        fault: ObjectsFault,
+        /// What was expected and what was found.
+        message: String,
+    },
+}
+
+/// What can be wrong with an object store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ObjectsFault {
+    /// Its address, or another setting, cannot be read.
+    #[error("cannot be used as it is set")]
+    Address,
+    /// It does not answer, or not in time.
+    #[error("cannot be reached")]
+    Unreachable,
+    /// It does not know the credentials, or they do not allow what is needed.
+    #[error("refuses the credentials")]
+    Credentials,
+    /// The bucket is not there.
+    #[error("has no such bucket")]
+    NoBucket,
+    /// It answers with another error.
+    #[error("refuses a request")]
+    Refused,
+}
+
+impl ObjectsFault {
+    const fn code(self) -> Code {
+        match self {
+            Self::Address => codes::OBJECTS_ADDRESS,
+            Self::Unreachable => codes::OBJECTS_UNREACHABLE,
+            Self::Credentials => codes::OBJECTS_CREDENTIALS,
+            Self::NoBucket => codes::OBJECTS_BUCKET,
+            Self::Refused => codes::OBJECTS_REFUSED,
+        }
+    }
+
+    const fn hint(self) -> &'static str {
+        match self {
+            Self::Address => {
+                "write `STORAGE_URL=s3://BUCKET/PREFIX`; `AWS_ENDPOINT_URL=https://HOST` where it is not Amazon's, and \
+                 both parts of the key"
+            }
+            Self::Unreachable => {
+                "look whether it runs at `AWS_ENDPOINT_URL` (without it, Amazon's of `AWS_REGION` is meant) and can be \
+                 reached from here; runs go on when it answers"
+            }
+            Self::Credentials => {
+                "set `AWS_ACCESS_KEY_ID` and `AWS_SECRET_ACCESS_KEY` to a key that may list the bucket, and get, put and \
+                 delete below the prefix"
+            }
+            Self::NoBucket => "make the bucket, or name another one in `STORAGE_URL`",
+            Self::Refused => "read what it says; `AWS_REGION` must be the region of the bucket",
+        }
+    }
 }
 
 impl StoreError {
@@ -40,6 +99,7 @@ impl StoreError {
             Self::Damaged(_) => codes::STORE_DAMAGED,
             Self::NewerRun(_) => codes::RUN_NEWER,
             Self::Newer { .. } => codes::STORE_NEWER,
+            Self::Objects { fault, .. } => fault.code(),
         }
     }
 
@@ -56,6 +116,7 @@ impl StoreError {
             Self::Failed(_) => "run `liteagent doctor`, then `liteagent runs resume RUN`: what was recorded is kept",
             Self::Damaged(_) => "put the data folder back from a backup",
             Self::NewerRun(_) | Self::Newer { .. } => "use the newer release",
+            Self::Objects { fault, .. } => fault.hint(),
         }
     }
 }

@@ -83,7 +83,7 @@ pub(crate) fn failed(error: impl Into<Error>) -> NodeError {
             let class = match &error {
                 StoreError::Full(_) => ErrorClass::LimitExceeded,
                 StoreError::ReadOnly(_) => ErrorClass::Forbidden,
-                StoreError::Failed(_) => ErrorClass::Unavailable,
+                StoreError::Failed(_) | StoreError::Objects { .. } => ErrorClass::Unavailable,
                 StoreError::Damaged(_) | StoreError::NewerRun(_) | StoreError::Newer { .. } => ErrorClass::Internal,
             };
             NodeError::new(error.code(), class, error.to_string()).hint(error.hint())

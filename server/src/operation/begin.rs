@@ -10,7 +10,7 @@ use chrono::{DateTime, Datelike as _, Months, NaiveTime};
 use liteagent_engine::{
     codes,
     definition::{Limits, WhenFull},
-    engine::{EngineError, Start},
+    engine::{Cut, EngineError, Start, Terms},
     id::RunId,
     store::{DAY, Hold, Spending, StoreError, day_of},
     time::iso,
@@ -67,21 +67,41 @@ impl App {
     /// Starts a run, for a caller or a trigger, unless that is more than may be used. What the run may use is no more than what
     /// is left.
     pub(crate) async fn begin(&self, caller: Option<&Caller>, mut start: Start) -> Result<RunId, NotBegun> {
+        let Terms { account, budget, holds } = self.terms(caller).await?;
+        start.budget = start.budget.min(budget);
+        start.account = account;
+        start.holds.extend(holds);
+        Ok(self.engine.start(traces::join(start)).await?)
+    }
+
+    /// Starts a run from a cut of another one, on the same terms.
+    pub(crate) async fn begin_again(
+        &self,
+        caller: Option<&Caller>,
+        id: RunId,
+        from: RunId,
+        cut: Cut,
+    ) -> Result<RunId, NotBegun> {
+        Ok(self.engine.fork_as(id, from, cut, self.terms(caller).await?).await?)
+    }
+
+    /// What a run may use that begins now.
+    async fn terms(&self, caller: Option<&Caller>) -> Result<Terms, NotBegun> {
         let budgets = &self.settings.budgets;
         let now = self.clock.now();
-        start.budget = start.budget.min(budgets.run);
+        let mut terms = Terms { budget: budgets.run, ..Terms::default() };
         if let Some(Caller::Key(key)) = caller {
             let account = format!("key:{}", key.id);
             let period = Period { whose: format!("the API key `{}`", key.name), per: "day", from: day_of(now) };
             let left = self.left(Some(&account), of_key(&key.limits, budgets.key), &period, day_of(now) + DAY).await?;
-            start.budget = start.budget.min(left);
-            start.account = Some(account);
-            start.holds.extend(hold(key));
+            terms.budget = terms.budget.min(left);
+            terms.account = Some(account);
+            terms.holds.extend(hold(key));
         }
         let (from, until) = month(now);
         let period = Period { whose: "the installation".to_owned(), per: "month", from };
-        start.budget = start.budget.min(self.left(None, budgets.month, &period, until).await?);
-        Ok(self.engine.start(traces::join(start)).await?)
+        terms.budget = terms.budget.min(self.left(None, budgets.month, &period, until).await?);
+        Ok(terms)
     }
 
     /// What is left of a budget until it begins anew.

@@ -20,6 +20,7 @@ use crate::{
     accounts::Actor,
     app::App,
     extract::{Json, Limit},
+    operation::NotBegun,
     problem::Problem,
     routes::Routes,
 };
@@ -245,9 +246,11 @@ impl BulkBody {
         if self.dry_run {
             return Ok(Done::yes(row.id));
         }
-        match app.engine.fork_as(new, row.id, Cut::Restart { node }).await {
+        // Keys may not come here: a user has no account.
+        match app.begin_again(None, new, row.id, Cut::Restart { node }).await {
             Ok(new) => Ok(Done { run: Some(new.to_string()), ..Done::yes(row.id) }),
-            Err(error) => refused(row.id, error),
+            Err(NotBegun::Spent(why)) => Ok(Done::of(row.id, Outcome::Refused, why.said())),
+            Err(NotBegun::Engine(error)) => refused(row.id, error),
         }
     }
 }

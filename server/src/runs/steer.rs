@@ -7,6 +7,7 @@ use liteagent_engine::{
     codes,
     engine::{Cut, EngineError},
     event::SignalTo,
+    id::RunId,
     value::Value,
     view::ViewStatus,
 };
@@ -167,7 +168,8 @@ async fn restart(
     Json(body): Json<RestartBody>,
 ) -> Result<(StatusCode, Json<RunReply>), Problem> {
     let row = visible(&app, &caller, &id).await?;
-    let new = app.engine.fork(row.id, Cut::Restart { node: body.node }).await?;
+    let cut = Cut::Restart { node: body.node };
+    let new = app.begin_again(Some(&caller), RunId::random(), row.id, cut).await?;
     Ok((StatusCode::ACCEPTED, Json(RunReply::begun(new, Standing::Queued))))
 }
 
@@ -194,6 +196,7 @@ async fn fork(
 ) -> Result<(StatusCode, Json<RunReply>), Problem> {
     let row = visible(&app, &caller, &id).await?;
     let bundle = if body.published { Some(app.workflows.published(&row.workflow)?.bundle.clone()) } else { None };
-    let new = app.engine.fork(row.id, Cut::Fork { bundle, inputs: body.inputs }).await?;
+    let cut = Cut::Fork { bundle, inputs: body.inputs };
+    let new = app.begin_again(Some(&caller), RunId::random(), row.id, cut).await?;
     Ok((StatusCode::ACCEPTED, Json(RunReply::begun(new, Standing::Queued))))
 }

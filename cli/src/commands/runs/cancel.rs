@@ -4,9 +4,10 @@ use liteagent_engine::{
     engine::EngineError,
     store::{RunFilter, RunPhase, RunRow},
 };
+use liteagent_server::Standing;
 use serde_json::json;
 
-use super::{find, go_on::refuse_ended, list::Standing, remote};
+use super::{find, go_on::refuse_ended, list::standings, remote};
 use crate::{
     commands::run::ShowArgs,
     failure::{Exit, Failure},
@@ -41,7 +42,7 @@ pub(crate) struct Cancel {
     #[arg(long, value_name = "NAME", requires = "all")]
     workflow: Option<String>,
     /// With `--all`: only runs that stand so
-    #[arg(long, value_enum, requires = "all")]
+    #[arg(long, value_parser = standings(), requires = "all")]
     status: Option<Standing>,
     /// With `--all`: says which runs would be cancelled, and cancels none
     #[arg(long, requires = "all")]

@@ -1,13 +1,13 @@
 //! `runs list`.
 
-use clap::ValueEnum;
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use liteagent_engine::{
-    event::RunStatus,
     store::{RunFilter, RunPhase, RunRow},
     time::iso,
     units::Money,
     view::check_readable,
 };
+use liteagent_server::Standing;
 
 use super::standing;
 use crate::{
@@ -26,7 +26,7 @@ pub(crate) struct List {
     #[arg(long, value_name = "NAME")]
     workflow: Option<String>,
     /// Only runs that stand so
-    #[arg(long, value_enum)]
+    #[arg(long, value_parser = standings())]
     status: Option<Standing>,
     /// At most so many
     #[arg(long, default_value_t = 20, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
@@ -36,46 +36,10 @@ pub(crate) struct List {
     json: bool,
 }
 
-/// How a run stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(super) enum Standing {
-    Queued,
-    Running,
-    Waiting,
-    Held,
-    Succeeded,
-    Failed,
-    Cancelled,
-}
-
-impl Standing {
-    /// As a server names it.
-    pub(super) fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Running => "running",
-            Self::Waiting => "waiting",
-            Self::Held => "held",
-            Self::Succeeded => "succeeded",
-            Self::Failed => "failed",
-            Self::Cancelled => "cancelled",
-        }
-    }
-
-    /// The runs that stand so.
-    pub(super) fn filter(self) -> RunFilter {
-        let phase = |phase| RunFilter { phase: Some(phase), ..RunFilter::default() };
-        let ended = |status| RunFilter { status: Some(status), ..phase(RunPhase::Ended) };
-        match self {
-            Self::Queued => phase(RunPhase::Queued),
-            Self::Running => phase(RunPhase::Running),
-            Self::Waiting => phase(RunPhase::Waiting),
-            Self::Held => phase(RunPhase::Held),
-            Self::Succeeded => ended(RunStatus::Succeeded),
-            Self::Failed => ended(RunStatus::Failed),
-            Self::Cancelled => ended(RunStatus::Cancelled),
-        }
-    }
+/// The names that `--status` takes.
+pub(super) fn standings() -> impl TypedValueParser<Value = Standing> {
+    let of = |name: String| Standing::ALL.into_iter().find(|one| one.as_str() == name).ok_or("there is no such status");
+    PossibleValuesParser::new(Standing::ALL.map(Standing::as_str)).try_map(of)
 }
 
 impl List {

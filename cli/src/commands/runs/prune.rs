@@ -7,12 +7,16 @@ use liteagent_engine::{
     units::Duration,
 };
 
+use serde::Deserialize;
+use serde_json::json;
+
 use crate::{
     config::FILE,
     failure::{Exit, Failure},
     platform::open_stores,
     progress::count,
     project::Project,
+    remote::Client,
     shell::Shell,
 };
 
@@ -33,8 +37,27 @@ impl Prune {
         })?;
         let stores = open_stores(project).await?.stores;
         let cleaned = clean(&stores, SystemClock.now(), keep).await?;
-        let (runs, blobs) = (count(cleaned.runs as usize, "run"), count(cleaned.blobs as usize, "blob"));
-        shell.note(format!("deleted {runs} and {blobs}"));
-        Ok(Exit::Done)
+        Ok(told(cleaned.runs, cleaned.blobs, shell))
     }
+
+    /// The same for the runs of a server, which says how long it keeps them.
+    pub(super) async fn on(self, client: &Client, shell: &Shell) -> Result<Exit, Failure> {
+        /// What was deleted.
+        #[derive(Deserialize)]
+        struct Pruned {
+            runs: u64,
+            blobs: u64,
+        }
+        let body = match self.older_than {
+            Some(time) => json!({ "older_than": time.to_string() }),
+            None => json!({}),
+        };
+        let Pruned { runs, blobs } = client.send("POST", "/api/runs/prune", &body).await?;
+        Ok(told(runs, blobs, shell))
+    }
+}
+
+fn told(runs: u64, blobs: u64, shell: &Shell) -> Exit {
+    shell.note(format!("deleted {} and {}", count(runs as usize, "run"), count(blobs as usize, "blob")));
+    Exit::Done
 }

@@ -1,6 +1,6 @@
 //! Runs of a server.
 
-use liteagent_engine::{codes, id::RunId, store::RunRow};
+use liteagent_engine::{id::RunId, store::RunRow};
 use serde::Deserialize;
 use serde_json::{Value as Json, json};
 
@@ -70,10 +70,4 @@ pub(super) async fn bulk(client: &Client, body: &Json) -> Result<Vec<RunId>, Fai
         let Some(next) = answer.next else { return Ok(done) };
         body["before"] = json!(next);
     }
-}
-
-/// A part of `runs` that works on the stores of this machine.
-pub(super) fn only_here(verb: &str) -> Failure {
-    Failure::usage(codes::NOT_REMOTE, format!("`runs {verb}` works on this machine alone"))
-        .hint("leave `--server` out, and unset `LITEAGENT_SERVER`; a server does that itself, or by its API")
 }

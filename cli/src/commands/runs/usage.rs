@@ -12,6 +12,7 @@ use crate::{
     platform::open_stores_to_read,
     progress::{grouped, used},
     project::Project,
+    remote::{Client, api::UsagePage},
     shell::Shell,
 };
 
@@ -31,12 +32,22 @@ impl ShowUsage {
         let stores = open_stores_to_read(project).await?.stores;
         let now = SystemClock.now();
         let rows = stores.journal.usage(now - DAY * i64::from(self.days - 1), now).await?;
+        self.show(&rows, shell)
+    }
+
+    /// The same for the runs of a server.
+    pub(super) async fn on(self, client: &Client, shell: &Shell) -> Result<Exit, Failure> {
+        let page: UsagePage = client.get(&format!("/api/usage?days={}", self.days)).await?;
+        self.show(&page.usage.into_iter().map(UsageRow::from).collect::<Vec<_>>(), shell)
+    }
+
+    fn show(&self, rows: &[UsageRow], shell: &Shell) -> Result<Exit, Failure> {
         if self.json {
             shell.json(&rows.iter().map(UsageRow::report).collect::<Vec<_>>())?;
         } else if rows.is_empty() {
             shell.note("no run that ended in these days used a model");
         } else {
-            shell.out(table(&rows))?;
+            shell.out(table(rows))?;
         }
         Ok(Exit::Done)
     }

@@ -21,7 +21,7 @@ use super::*;
 use crate::{Backends, Reserve, SqliteOptions};
 
 fn about() -> About {
-    About { format: FORMAT, release: "0.1.0".to_owned(), at: 5, installation: "i".to_owned(), epoch: 1 }
+    About { format: FORMAT, release: "0.1.0".to_owned(), at: 5, installation: "i".to_owned(), epoch: 1, objects: None }
 }
 
 async fn stores(folder: &Path) -> Backends {

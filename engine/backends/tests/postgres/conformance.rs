@@ -24,7 +24,7 @@ async fn it_does_what_stores_of_values_must_do() {
     kv_conformance!(fresh.emptied(), here);
     cache_conformance!(fresh.emptied(), here);
     let folder = tempfile::tempdir().unwrap();
-    let Backends { files, .. } = open_postgres(fresh.url(), folder.path(), options()).await.unwrap();
+    let Backends { files, .. } = open_postgres(fresh.url(), folder.path(), options(), None).await.unwrap();
     files_conformance!(files.clone(), here);
 }
 
