@@ -46,6 +46,7 @@ mod platform;
 mod progress;
 mod project;
 mod remote;
+mod rows;
 mod said;
 mod sandbox;
 mod settings;

@@ -18,6 +18,7 @@ mod cli {
     mod looks;
     mod models;
     mod packages;
+    mod postgres;
     pub(crate) mod provider;
     mod quarantine;
     mod remote;

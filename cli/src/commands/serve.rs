@@ -12,7 +12,6 @@ use ipnet::IpNet;
 use liteagent_engine::{capability::model::Models as _, codes, time::SystemClock};
 use liteagent_server::{
     Ended, Folder, KnowledgeParts, Listeners, Metrics, Parts, Server, Settings, Synced, Uploads, serve,
-    store::SqliteStore,
 };
 use serde_json::json;
 
@@ -25,7 +24,7 @@ use crate::{
     progress::count,
     project::{Project, shown},
     remote::beside,
-    sandbox,
+    rows, sandbox,
     shell::Shell,
 };
 
@@ -96,13 +95,13 @@ impl Serve {
         let traces = traces::open(&metrics)?;
         let watch = Watch::of_all(&metrics, traces.as_ref());
         let platform = Platform::watched(project, watch).await?;
-        let store = SqliteStore::open(&project.data()).await?;
+        let store = rows::open(&data, platform.database.as_ref()).await?;
         let parts = Parts {
             engine: platform.engine.clone(),
             stores: platform.stores.clone(),
             registry: project.node_types(),
             models: platform.watched.clone(),
-            store: Arc::new(store),
+            store,
             clock: Arc::new(SystemClock),
             metrics,
             knowledge: KnowledgeParts {

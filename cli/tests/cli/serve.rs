@@ -53,7 +53,8 @@ impl Serving {
                 break address.parse().unwrap();
             }
         };
-        let key = fs::read_to_string(folder.path(".liteagent/dev-key")).unwrap().trim().to_owned();
+        // In production there is none.
+        let key = fs::read_to_string(folder.path(".liteagent/dev-key")).unwrap_or_default().trim().to_owned();
         Self { child, err, address, said, key }
     }
 
@@ -104,7 +105,7 @@ impl Drop for Serving {
 }
 
 /// `None` when the connection broke before the whole answer was there.
-fn ask(address: SocketAddr, key: &str, method: &str, path: &str, body: &Json) -> Option<(u16, String)> {
+pub(crate) fn ask(address: SocketAddr, key: &str, method: &str, path: &str, body: &Json) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(address).ok()?;
     stream.set_read_timeout(Some(Duration::from_mins(1))).unwrap();
     let body = if body.is_null() { String::new() } else { body.to_string() };
@@ -168,7 +169,7 @@ fn a_folder_is_served_and_followed_and_the_last_good_version_stays() {
 }
 
 /// A change of a file is seen by another process a moment later.
-fn wait_until(holds: impl Fn() -> bool) {
+pub(crate) fn wait_until(holds: impl Fn() -> bool) {
     const LOOKS: usize = 500;
     for _ in 0..LOOKS {
         if holds() {
