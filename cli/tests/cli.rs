@@ -19,6 +19,7 @@ mod cli {
     mod looks;
     mod models;
     mod packages;
+    mod postgres;
     pub(crate) mod provider;
     mod quarantine;
     mod remote;

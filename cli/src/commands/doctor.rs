@@ -3,10 +3,8 @@
 use std::{fs, path::Path};
 
 use clap::ValueEnum;
-use liteagent_backends::Room;
 use liteagent_engine::{
     capability::{how_to_set, model::Models as _},
-    codes,
     diagnostic::Severity,
     load::{LoadOptions, load},
 };
@@ -24,8 +22,7 @@ use crate::{
     },
     documents,
     failure::{Exit, Failure},
-    knowledge,
-    platform::{block_on, open_stores},
+    platform::block_on,
     project::Project,
     sandbox,
     shell::Shell,
@@ -33,6 +30,7 @@ use crate::{
 
 mod server;
 mod settings;
+mod stores;
 
 /// Checks this machine and this project.
 #[derive(clap::Args)]
@@ -81,14 +79,14 @@ type Check = (&'static str, fn(&Project) -> Finding);
 const CHECKS: [Check; 17] = [
     ("project", project),
     ("data folder", data_folder),
-    ("database", database),
-    ("disk space", disk_space),
+    ("database", stores::database),
+    ("disk space", stores::disk_space),
     ("clock", server::clock),
     ("file roots", file_roots),
     ("http", http),
     ("sandbox", sandbox),
     ("documents", documents),
-    ("vector store", vector_store),
+    ("vector store", stores::vector_store),
     ("queue", server::queue),
     ("server", server::server),
     ("environment", environment),
@@ -171,47 +169,6 @@ fn data_folder(here: &Project) -> Finding {
     }
 }
 
-fn database(here: &Project) -> Finding {
-    match block_on(open_stores(here)) {
-        Ok(_) => Good("opens".to_owned()),
-        Err(failure) => Bad(
-            failure.message,
-            "stop other programs that use it, free space on the disk, or move the data folder away to begin anew"
-                .to_owned(),
-        ),
-    }
-}
-
-fn disk_space(here: &Project) -> Finding {
-    let data = here.data();
-    let folder = data.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
-    let room = match Room::of(folder) {
-        Ok(room) => room,
-        Err(error) => return Odd(error.to_string(), "run `df` and look at the data folder's disk".to_owned()),
-    };
-    let reserve = match here.config.min_free() {
-        Ok(reserve) => reserve,
-        Err(failure) => return Bad(failure.message, "set it to a share or a size, or unset it".to_owned()),
-    };
-    let percent = (u128::from(room.free) * 100).checked_div(room.total.into()).unwrap_or_default();
-    let text = format!(
-        "{} MiB free ({percent} %); a new run needs {} MiB (`min_free` is {reserve})",
-        room.free >> 20,
-        reserve.needed(room).div_ceil(1 << 20)
-    );
-    if room.free >= reserve.needed(room) {
-        return Good(text);
-    }
-    Bad(
-        text,
-        format!(
-            "free space (`liteagent runs prune` deletes old runs), set `LITEAGENT_DATA` to a folder on another disk, \
-             or lower `min_free` under `[storage]` in `{}`",
-            config::FILE
-        ),
-    )
-}
-
 fn file_roots(here: &Project) -> Finding {
     let roots = here.config.roots(&here.root);
     let missing: Vec<_> = roots.iter().filter(|root| !root.writable && !root.path.is_dir()).collect();
@@ -289,28 +246,6 @@ fn documents(here: &Project) -> Finding {
     }
 }
 
-/// Asks Qdrant for its release, where it is used.
-fn vector_store(_: &Project) -> Finding {
-    let bad = |message: String, hint: Option<String>| {
-        Bad(message, hint.unwrap_or_else(|| "start Qdrant, or unset `QDRANT_URL`".to_owned()))
-    };
-    let qdrant = match knowledge::qdrant() {
-        Ok(Some(qdrant)) => qdrant,
-        Ok(None) => return Good("embedded".to_owned()),
-        Err(failure) => return bad(failure.message, failure.hint),
-    };
-    match block_on(async { Ok(qdrant.version().await) }) {
-        Ok(Ok(version)) => Good(format!("Qdrant {version} at {}", qdrant.url)),
-        // Its hint names this command.
-        Ok(Err(error)) if error.code == codes::KNOWLEDGE_UNREACHABLE => Bad(
-            error.message,
-            "start Qdrant, mend `QDRANT_URL` (the port of gRPC, usually 6334), or unset it".to_owned(),
-        ),
-        Ok(Err(error)) => bad(error.message, error.hint),
-        Err(failure) => bad(failure.message, failure.hint),
-    }
-}
-
 /// What code has.
 fn interpreters(here: &Project) -> Finding {
     let build = || "run `liteagent sandbox build`".to_owned();
@@ -356,7 +291,7 @@ fn environment(_: &Project) -> Finding {
 }
 
 fn secrets(here: &Project) -> Finding {
-    let secrets = match here.secrets() {
+    let secrets = match block_on(here.secrets()) {
         Ok(secrets) => secrets,
         Err(failure) => return Bad(failure.message, failure.hint.unwrap_or_else(|| "mend `.env`".to_owned())),
     };
@@ -391,7 +326,7 @@ fn secrets(here: &Project) -> Finding {
 
 /// Nobody is called but an Ollama, and that only where nothing else stands for an alias.
 fn models(here: &Project) -> Finding {
-    let router = here.secrets().and_then(|secrets| block_on(here.config.router(&secrets)));
+    let router = block_on(async { here.config.router(&here.secrets().await?).await });
     let router = match router {
         Ok(router) => router,
         Err(failure) => {

@@ -1,5 +1,5 @@
 //! Stores of LiteAgent: runs in SQLite or PostgreSQL, large values and files in a folder. [`database`] is for other stores
-//! in SQLite too.
+//! in SQLite too, and [`postgres`] for others in PostgreSQL.
 
 use std::{path::Path, sync::Arc};
 
@@ -16,7 +16,7 @@ pub use self::{
     clean::{Cleaned, clean},
     disk::{Reserve, Room},
     files::FileStore,
-    postgres::{LeaseClock, PostgresOptions, PostgresStore},
+    postgres::{LeaseClock, PostgresOptions, PostgresStore, RUNS},
     sqlite::{FILE, Restored, SqliteOptions, SqliteStore, begin_epoch},
 };
 
@@ -26,7 +26,7 @@ mod clean;
 pub mod database;
 mod disk;
 mod files;
-mod postgres;
+pub mod postgres;
 mod row;
 mod sqlite;
 #[cfg(feature = "testing")]
@@ -43,6 +43,8 @@ pub struct Backends {
     pub files: Arc<dyn Files>,
     /// State between runs.
     pub kv: Arc<dyn Kv>,
+    /// The PostgreSQL database that the rows are in, for rows of others; `None` when it is another.
+    pub database: Option<postgres::Pool>,
 }
 
 /// Opens the stores in a data folder; what is not there is made. Several processes may use the same folder.
@@ -59,7 +61,9 @@ pub async fn open(folder: &Path, options: SqliteOptions) -> Result<Backends, Sto
 /// # Errors
 /// Those of [`PostgresStore::open`]; [`StoreError::ReadOnly`] when the folder cannot be written.
 pub async fn open_postgres(url: &Url, folder: &Path, options: PostgresOptions) -> Result<Backends, StoreError> {
-    Ok(together(PostgresStore::open(url, options).await?, FsBlobs::open(folder.join("blobs"))?))
+    let database = postgres::Pool::open(url, options.readers, options.patience)?;
+    let rows = PostgresStore::over(database.clone(), options).await?;
+    Ok(Backends { database: Some(database), ..together(rows, FsBlobs::open(folder.join("blobs"))?) })
 }
 
 /// Opens the stores in a data folder that this user, or this disk, only lets be read: runs can be looked at, and every
@@ -79,5 +83,5 @@ where
     let store = Arc::new(rows);
     let files = Arc::new(FileStore::new(store.clone(), blobs.clone(), Arc::new(SystemClock)));
     let stores = Stores { journal: store.clone(), blobs, cache: store.clone() };
-    Backends { stores, files, kv: store }
+    Backends { stores, files, kv: store, database: None }
 }

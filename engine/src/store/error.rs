@@ -28,6 +28,14 @@ pub enum StoreError {
         /// The newest version that this program knows.
         known: i64,
     },
+    /// The schema of the store lacks what this program needs.
+    #[error("the store has schema version {found}, this program needs {needed}")]
+    Older {
+        /// The version found.
+        found: i64,
+        /// The oldest version that this program can use.
+        needed: i64,
+    },
 }
 
 impl StoreError {
@@ -40,6 +48,7 @@ impl StoreError {
             Self::Damaged(_) => codes::STORE_DAMAGED,
             Self::NewerRun(_) => codes::RUN_NEWER,
             Self::Newer { .. } => codes::STORE_NEWER,
+            Self::Older { .. } => codes::STORE_OLDER,
         }
     }
 
@@ -56,6 +65,7 @@ impl StoreError {
             Self::Failed(_) => "run `liteagent doctor`, then `liteagent runs resume RUN`: what was recorded is kept",
             Self::Damaged(_) => "put the data folder back from a backup",
             Self::NewerRun(_) | Self::Newer { .. } => "use the newer release",
+            Self::Older { .. } => "run `liteagent migrate`: older programs may go on meanwhile",
         }
     }
 }
