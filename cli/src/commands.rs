@@ -26,6 +26,7 @@ mod init;
 mod kb;
 mod login;
 mod logs;
+pub(crate) mod migrate;
 mod models;
 mod new;
 mod nodes;
@@ -67,6 +68,8 @@ pub(crate) enum Verb {
     Backup(backup::Backup),
     /// Makes an installation from a backup
     Restore(restore::Restore),
+    /// Brings the schema of a PostgreSQL database up to date
+    Migrate(migrate::Migrate),
     /// Deletes everything that is kept about a subject
     Forget(forget::Forget),
     /// Runs the tests of workflows
@@ -156,6 +159,7 @@ impl Verb {
             Self::Kb(verb) => verb.run(shell),
             Self::Runs(verb) => verb.run(shell, server),
             Self::Backup(verb) => verb.run(shell),
+            Self::Migrate(verb) => verb.run(shell),
             Self::Restore(verb) => verb.run(shell),
             Self::Forget(verb) => verb.run(shell),
             Self::Test(verb) => verb.run(shell),

@@ -1,42 +1,83 @@
 //! Knowledge bases of a project, opened when they are first used, and where their collections are.
 
-use std::path::PathBuf;
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use async_trait::async_trait;
+use liteagent_backends::postgres::Pool;
 use liteagent_engine::{
     capability::knowledge::{Base, Document, Hit, Knowledge, Mark, NewBase, Search, WriteDocument},
     codes,
     error::{ErrorClass, NodeError},
     store::StoreError,
+    time::SystemClock,
 };
 use liteagent_knowledge::{KnowledgeBases, Options, QdrantOptions};
 use liteagent_server::OpenBases;
 use tokio::sync::OnceCell;
 use url::Url;
 
-use crate::{config::setting, failure::Failure, project::Project};
+use crate::{
+    config::{database::Database, setting},
+    failure::Failure,
+    project::Project,
+};
 
 /// Knowledge bases for nodes: a run that uses none opens none.
 pub(crate) struct Lazily {
     folder: PathBuf,
+    database: Option<Pool>,
     opened: OnceCell<KnowledgeBases>,
 }
 
 impl Lazily {
-    pub(crate) fn of(project: &Project) -> Self {
-        Self { folder: project.data(), opened: OnceCell::new() }
+    /// Those of a project; the catalog is in the database that machines share, where there is one.
+    pub(crate) fn of(project: &Project, database: Option<Pool>) -> Self {
+        Self { folder: project.data(), database, opened: OnceCell::new() }
     }
 
     async fn get(&self) -> Result<&KnowledgeBases, NodeError> {
         let open = || async {
-            let options = options().map_err(|failure| {
+            let place = Place::of(&self.folder, self.database.clone()).map_err(|failure| {
                 let error = NodeError::new(failure.code.unwrap_or(codes::CONFIG), ErrorClass::Invalid, failure.message);
                 NodeError { hint: failure.hint, ..error }
             })?;
-            KnowledgeBases::open(&self.folder, options).await.map_err(unopened)
+            place.open().await.map_err(unopened)
         };
         self.opened.get_or_try_init(open).await
     }
+}
+
+/// Where knowledge bases are.
+enum Place {
+    Here(PathBuf, Options),
+    Shared(Pool, QdrantOptions),
+}
+
+impl Place {
+    fn of(folder: &Path, database: Option<Pool>) -> Result<Self, Failure> {
+        Ok(match (database, qdrant()?) {
+            (Some(pool), Some(qdrant)) => Self::Shared(pool, qdrant),
+            (Some(_), None) => return Err(no_store()),
+            (None, qdrant) => Self::Here(folder.to_owned(), Options { qdrant, ..Options::default() }),
+        })
+    }
+
+    async fn open(self) -> Result<KnowledgeBases, StoreError> {
+        match self {
+            Self::Here(folder, options) => KnowledgeBases::open(&folder, options).await,
+            Self::Shared(pool, qdrant) => KnowledgeBases::open_shared(pool, &qdrant, Arc::new(SystemClock)).await,
+        }
+    }
+}
+
+/// What is said where machines share the catalog, and no vector store.
+pub(crate) fn no_store() -> Failure {
+    let message = "with `DATABASE_URL`, expected a vector store that every machine reaches, found no `QDRANT_URL`";
+    Failure::usage(codes::VECTOR_STORE_MISSING, message)
+        .hint("start Qdrant, and set `QDRANT_URL` to its gRPC endpoint: `http://qdrant:6334`")
 }
 
 /// Where Qdrant is; `None` when collections are embedded.
@@ -51,10 +92,6 @@ pub(crate) fn qdrant() -> Result<Option<QdrantOptions>, Failure> {
     Ok(Some(QdrantOptions { url, api_key: setting("QDRANT_API_KEY") }))
 }
 
-fn options() -> Result<Options, Failure> {
-    Ok(Options { qdrant: qdrant()?, ..Options::default() })
-}
-
 fn unopened(error: StoreError) -> NodeError {
     let class = if matches!(error, StoreError::ReadOnly(_)) { ErrorClass::Forbidden } else { ErrorClass::Unavailable };
     NodeError::new(error.code(), class, error.to_string()).hint(error.hint())
@@ -64,7 +101,7 @@ fn unopened(error: StoreError) -> NodeError {
 pub(crate) async fn open(project: &Project) -> Result<KnowledgeBases, Failure> {
     let data = project.data();
     std::fs::create_dir_all(&data).map_err(|error| Failure::from(StoreError::ReadOnly(error.to_string())))?;
-    Ok(KnowledgeBases::open(&data, options()?).await?)
+    Ok(Place::of(&data, Database::of_environment()?.pool()?)?.open().await?)
 }
 
 /// A failure of knowledge bases, as a command tells it.

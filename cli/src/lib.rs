@@ -48,6 +48,7 @@ mod progress;
 mod project;
 mod queue;
 mod remote;
+mod rows;
 mod said;
 mod sandbox;
 mod settings;

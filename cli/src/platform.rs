@@ -2,7 +2,7 @@
 
 use std::{future::Future, sync::Arc};
 
-use liteagent_backends::{Backends, PostgresOptions, SqliteOptions};
+use liteagent_backends::{Backends, PostgresOptions, SqliteOptions, postgres::Pool};
 use liteagent_engine::{
     capability::{Capabilities, Secrets, WatchedModels, Watcher, Watchers, how_to_set, model::Models},
     codes,
@@ -21,7 +21,10 @@ use tokio::runtime::Runtime;
 
 use crate::{
     commands::quarantine::Ward,
-    config::{self, database::Database},
+    config::{
+        self,
+        database::{CONNECTIONS, Database, PATIENCE},
+    },
     documents,
     failure::Failure,
     inputs::misfit,
@@ -68,6 +71,8 @@ pub(crate) struct Platform {
     pub(crate) stores: Stores,
     /// Files of runs.
     pub(crate) files: Arc<dyn Files>,
+    /// The PostgreSQL database that all rows are in, if they are in one.
+    pub(crate) database: Option<Pool>,
     /// Language models.
     pub(crate) models: Arc<Router>,
     /// Knowledge bases.
@@ -101,8 +106,12 @@ impl Platform {
     pub(crate) async fn open_in_memory(project: &Project) -> Result<Self, Failure> {
         const LEASE: std::time::Duration = std::time::Duration::from_secs(30);
         let store = Arc::new(MemoryStore::new(LEASE, Arc::new(SystemClock)));
-        let backends =
-            Backends { stores: Stores::of_memory(&store), files: store.clone() as Arc<dyn Files>, kv: store };
+        let backends = Backends {
+            stores: Stores::of_memory(&store),
+            files: store.clone() as Arc<dyn Files>,
+            kv: store,
+            database: None,
+        };
         Self::with(project, silent(), Watch::of(silent()), None, backends).await
     }
 
@@ -129,8 +138,8 @@ impl Platform {
         fleet: Option<Fleet>,
         backends: Backends,
     ) -> Result<Self, Failure> {
-        let Backends { stores, files, kv } = backends;
-        let secrets = project.secrets()?;
+        let Backends { stores, files, kv, database } = backends;
+        let secrets = project.secrets_in(database.as_ref()).await?;
         let Watch { observer, watcher } = watch;
         let models = project.config.router_watched(&secrets, watcher.clone()).await?;
         let watched: Arc<dyn Models> = match &watcher {
@@ -142,7 +151,7 @@ impl Platform {
             Some(watcher) => http.watched(watcher.clone(), "http"),
             None => http,
         };
-        let knowledge = Arc::new(Lazily::of(project));
+        let knowledge = Arc::new(Lazily::of(project, database.clone()));
         let caps = Capabilities {
             documents: Some(documents::readers(project)?),
             knowledge: Some(knowledge.clone()),
@@ -170,7 +179,7 @@ impl Platform {
             Some(run) => Engine::open_alone(config, run).await?,
             None => Engine::open(config).await?,
         };
-        Ok(Self { engine, stores, files, models, knowledge, watched, secrets, progress })
+        Ok(Self { engine, stores, files, database, models, knowledge, watched, secrets, progress })
     }
 
     /// Gives up what still runs, so that another process can take it.
@@ -201,7 +210,8 @@ pub(crate) async fn open_stores(project: &Project) -> Result<Backends, Failure> 
     Ok(match Database::of_environment()? {
         Database::Sqlite => liteagent_backends::open_with(&data, SqliteOptions { lease, reserve }, objects).await?,
         Database::Postgres(url) => {
-            let options = PostgresOptions { lease, ..PostgresOptions::default() };
+            let options =
+                PostgresOptions { lease, readers: CONNECTIONS, patience: PATIENCE, ..PostgresOptions::default() };
             liteagent_backends::open_postgres(&url, &data, options, objects).await?
         }
     })

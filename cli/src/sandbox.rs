@@ -20,7 +20,11 @@ use liteagent_sandbox_protocol::{
 use serde_json::Value as Json;
 use tokio::sync::OnceCell;
 
-use crate::{config::setting, failure::Failure, project::Project};
+use crate::{
+    config::{database::Database, setting},
+    failure::Failure,
+    project::Project,
+};
 
 /// The hidden command that is a child process.
 pub(crate) const CHILD: &str = "sandbox-child";
@@ -183,7 +187,8 @@ pub(crate) fn place(project: &Project, setting: impl Fn(&str) -> Option<String>)
 /// Whether this is the platform at work, and not a developer's machine.
 pub(crate) fn is_production(setting: impl Fn(&str) -> Option<String>) -> Result<bool, Failure> {
     match setting("LITEAGENT_ENV").as_deref() {
-        None | Some("development") => Ok(false),
+        // Machines that share a database are no developer's.
+        None | Some("development") => Ok(Database::of(setting)?.is_shared()),
         Some("production") => Ok(true),
         Some(name) => {
             let message = format!("`LITEAGENT_ENV`: expected `development` or `production`, found `{name}`");

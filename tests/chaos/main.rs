@@ -54,6 +54,8 @@ async fn whatever_happens_the_books_are_right() {
     let calls = tokio::spawn(load.clone().go_on(installation.clone(), seed, stopped));
     let counted = tokio::spawn(count(stores.clone(), load.clone()));
 
+    let supervised = tokio::spawn(supervise(installation.clone()));
+
     let mut draw = Draw::of(seed);
     let mut happening = JoinSet::new();
     for number in 1..=faults {
@@ -81,6 +83,7 @@ async fn whatever_happens_the_books_are_right() {
     };
     assert!(tokio::time::timeout(PATIENCE, all_end).await.is_ok(), "runs do not end\n{}", installation.said());
     counted.abort();
+    supervised.abort();
 
     let books = books::audit(&stores, &installation.effects).await;
     let known: HashSet<_> = books.runs.iter().copied().collect();
@@ -94,6 +97,18 @@ async fn whatever_happens_the_books_are_right() {
         books.repeated
     );
     assert!(accepted.len() as u64 >= faults, "hardly anything was going on");
+}
+
+/// Starts again what ended by itself.
+async fn supervise(installation: Arc<Installation>) {
+    loop {
+        for member in &installation.members {
+            if let Ok(_hands_on) = member.hands_on.try_lock() {
+                member.start_if_ended();
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
 }
 
 /// Tells the callers how much goes on.

@@ -13,7 +13,7 @@ use liteagent_engine::{
 };
 
 use crate::{
-    config::objects,
+    config::{database::Database, objects},
     failure::{Exit, Failure},
     platform::{block_on, open_stores},
     progress::count,
@@ -40,6 +40,7 @@ impl Backup {
             shell.note(format!("{} is whole: {}", self.file.display(), told(&manifest)));
             return Ok(Exit::Done);
         }
+        Database::must_be_files("backup")?;
         let project = Project::here()?;
         block_on(self.write(&project, shell))
     }

@@ -3,7 +3,6 @@
 use std::{fs, path::Path};
 
 use clap::ValueEnum;
-use liteagent_backends::Room;
 use liteagent_engine::{
     capability::{how_to_set, model::Models as _},
     diagnostic::Severity,
@@ -23,15 +22,15 @@ use crate::{
     },
     documents,
     failure::{Exit, Failure},
-    platform::{block_on, open_stores},
+    platform::block_on,
     project::Project,
     sandbox,
     shell::Shell,
 };
 
-mod elsewhere;
 mod server;
 mod settings;
+mod stores;
 
 /// Checks this machine and this project.
 #[derive(clap::Args)]
@@ -77,18 +76,18 @@ use Finding::{Bad, Good, Odd};
 /// One thing to check. A check that cannot look says so, it does not fail the command.
 type Check = (&'static str, fn(&Project) -> Finding);
 
-const CHECKS: [Check; 17] = [
+const CHECKS: [Check; 18] = [
     ("project", project),
     ("data folder", data_folder),
-    ("database", database),
-    ("objects", elsewhere::objects),
-    ("disk space", disk_space),
+    ("database", stores::database),
+    ("objects", stores::objects),
+    ("disk space", stores::disk_space),
     ("clock", server::clock),
     ("file roots", file_roots),
     ("http", http),
     ("sandbox", sandbox),
     ("documents", documents),
-    ("vector store", elsewhere::vector_store),
+    ("vector store", stores::vector_store),
     ("queue", server::queue),
     ("server", server::server),
     ("environment", environment),
@@ -169,47 +168,6 @@ fn data_folder(here: &Project) -> Finding {
             "set `LITEAGENT_DATA` to a folder that can be written".to_owned(),
         ),
     }
-}
-
-fn database(here: &Project) -> Finding {
-    match block_on(open_stores(here)) {
-        Ok(_) => Good("opens".to_owned()),
-        Err(failure) => Bad(
-            failure.message,
-            "stop other programs that use it, free space on the disk, or move the data folder away to begin anew"
-                .to_owned(),
-        ),
-    }
-}
-
-fn disk_space(here: &Project) -> Finding {
-    let data = here.data();
-    let folder = data.ancestors().find(|folder| folder.is_dir()).unwrap_or(Path::new("."));
-    let room = match Room::of(folder) {
-        Ok(room) => room,
-        Err(error) => return Odd(error.to_string(), "run `df` and look at the data folder's disk".to_owned()),
-    };
-    let reserve = match here.config.min_free() {
-        Ok(reserve) => reserve,
-        Err(failure) => return Bad(failure.message, "set it to a share or a size, or unset it".to_owned()),
-    };
-    let percent = (u128::from(room.free) * 100).checked_div(room.total.into()).unwrap_or_default();
-    let text = format!(
-        "{} MiB free ({percent} %); a new run needs {} MiB (`min_free` is {reserve})",
-        room.free >> 20,
-        reserve.needed(room).div_ceil(1 << 20)
-    );
-    if room.free >= reserve.needed(room) {
-        return Good(text);
-    }
-    Bad(
-        text,
-        format!(
-            "free space (`liteagent runs prune` deletes old runs), set `LITEAGENT_DATA` to a folder on another disk, \
-             or lower `min_free` under `[storage]` in `{}`",
-            config::FILE
-        ),
-    )
 }
 
 fn file_roots(here: &Project) -> Finding {
@@ -334,7 +292,7 @@ fn environment(_: &Project) -> Finding {
 }
 
 fn secrets(here: &Project) -> Finding {
-    let secrets = match here.secrets() {
+    let secrets = match block_on(here.secrets()) {
         Ok(secrets) => secrets,
         Err(failure) => return Bad(failure.message, failure.hint.unwrap_or_else(|| "mend `.env`".to_owned())),
     };
@@ -369,7 +327,7 @@ fn secrets(here: &Project) -> Finding {
 
 /// Nobody is called but an Ollama, and that only where nothing else stands for an alias.
 fn models(here: &Project) -> Finding {
-    let router = here.secrets().and_then(|secrets| block_on(here.config.router(&secrets)));
+    let router = block_on(async { here.config.router(&here.secrets().await?).await });
     let router = match router {
         Ok(router) => router,
         Err(failure) => {

@@ -135,7 +135,7 @@ async fn create(
     language: String,
     shell: &Shell,
 ) -> Result<Exit, Failure> {
-    let router = project.config.router(&project.secrets()?).await?;
+    let router = project.config.router(&project.secrets().await?).await?;
     let base = bases.create_for(&*router, name, model, language).await.map_err(told)?;
     shell.note(format!("made `{}` with the vectors of {}, {} long", base.name, base.model, base.dimensions));
     Ok(Exit::Done)
@@ -247,7 +247,7 @@ async fn rebuild(
     model: &str,
     shell: &Shell,
 ) -> Result<Exit, Failure> {
-    let router = project.config.router(&project.secrets()?).await?;
+    let router = project.config.router(&project.secrets().await?).await?;
     let total = bases.base(name).await.map_err(told)?.documents;
     let bar = indicatif::ProgressBar::new(total);
     let done =

@@ -50,7 +50,7 @@ impl Models {
     pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
         let router = async || {
             let project = Project::here()?;
-            let secrets = project.secrets()?;
+            let secrets = project.secrets().await?;
             project.config.router(&secrets).await
         };
         match self.verb.unwrap_or(ModelsVerb::List { json: false }) {

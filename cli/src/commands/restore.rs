@@ -7,6 +7,7 @@ use liteagent_engine::time::{Clock as _, SystemClock, iso};
 use liteagent_server::store;
 
 use crate::{
+    config::database::Database,
     failure::{Exit, Failure},
     progress::count,
     project::{Project, shown},
@@ -27,6 +28,7 @@ pub(crate) struct Restore {
 
 impl Restore {
     pub(crate) fn run(self, shell: &Shell) -> Result<Exit, Failure> {
+        Database::must_be_files("restore")?;
         let into = match self.into {
             Some(into) => into,
             None => Project::here()?.data(),

@@ -62,7 +62,7 @@ impl Search {
         let filter = self.filter.as_deref().map(read_filter).transpose()?;
         let hits = block_on(async {
             let bases = knowledge::open(&project).await?;
-            let router = project.config.router(&project.secrets()?).await?;
+            let router = project.config.router(&project.secrets().await?).await?;
             let asked = Asked {
                 mode: match self.by {
                     By::Hybrid => SearchMode::Hybrid,

@@ -12,15 +12,19 @@ use liteagent_engine::{
     store::StoreError,
     time::{SystemClock, iso},
 };
-use liteagent_server::{Actor, SecretChange, SecretInfo, Vault, VaultError, store::SqliteStore};
+use liteagent_server::{Actor, SecretChange, SecretInfo, Vault, VaultError};
 use serde_json::json;
 
 use crate::{
-    config::keys::{Keys, refused},
+    config::{
+        database::Database,
+        keys::{Keys, refused},
+    },
     failure::{Exit, Failure},
     platform::block_on,
     progress::count,
     project::Project,
+    rows,
     shell::{Shell, aligned},
 };
 
@@ -112,7 +116,7 @@ impl SecretsCommand {
 async fn open(project: &Project, keys: Keys) -> Result<(Vault, Arc<Secrets>), Failure> {
     let data = project.data();
     let keys = keys.of(&data)?;
-    let store = Arc::new(SqliteStore::open(&data).await?);
+    let store = rows::open(&data, Database::of_environment()?.pool()?.as_ref()).await?;
     let secrets = project.secrets_without_vault()?;
     Ok((Vault::open(store, &keys, secrets.clone(), Arc::new(SystemClock)).await?, secrets))
 }

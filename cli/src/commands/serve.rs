@@ -19,7 +19,6 @@ use liteagent_engine::{
 };
 use liteagent_server::{
     Ended, Folder, KnowledgeParts, Listeners, Metrics, Parts, Server, Settings, Synced, Uploads, Vault, serve,
-    store::SqliteStore,
 };
 use liteagent_worker::{Worker, WorkerOptions};
 use serde_json::json;
@@ -36,7 +35,7 @@ use crate::{
     project::{Project, shown},
     queue::Between,
     remote::beside,
-    sandbox,
+    rows, sandbox,
     shell::Shell,
 };
 
@@ -133,13 +132,13 @@ impl Serve {
             Role::Server => between.fleet([]),
         });
         let platform = Platform::watched(project, watch, fleet).await?;
-        let store = SqliteStore::open(&project.data()).await?;
+        let store = rows::open(&data, platform.database.as_ref()).await?;
         let parts = Parts {
             engine: platform.engine.clone(),
             stores: platform.stores.clone(),
             registry: project.node_types(),
             models: platform.watched.clone(),
-            store: Arc::new(store),
+            store,
             clock: Arc::new(SystemClock),
             metrics,
             knowledge: KnowledgeParts {
@@ -321,7 +320,7 @@ impl WorkerWithin {
 pub(super) async fn vault(project: &Project, platform: &Platform) -> Result<impl Future<Output = ()> + use<>, Failure> {
     const EVERY: Duration = Duration::from_secs(1);
     let data = project.data();
-    let store = Arc::new(SqliteStore::open(&data).await?);
+    let store = rows::open(&data, platform.database.as_ref()).await?;
     let keys = Keys::needed()?.of(&data)?;
     let vault = Vault::open(store, &keys, platform.secrets.clone(), Arc::new(SystemClock)).await?;
     Ok(async move {

@@ -198,7 +198,7 @@ impl Test {
 
 /// The real models and services of a project.
 fn live(runtime: &Runtime, project: &Project) -> Result<Live, Failure> {
-    let secrets = project.secrets()?;
+    let secrets = runtime.block_on(project.secrets())?;
     let models = runtime.block_on(project.config.router(&secrets))?;
     let http = Arc::new(project.config.egress()?);
     Ok(Live::new(runtime, models, http, secrets))

@@ -1,5 +1,8 @@
 //! `DATABASE_URL`: where the rows of the installation are kept. Its value is in no message: it may hold a password.
 
+use std::time::Duration;
+
+use liteagent_backends::postgres::{self, Pool};
 use liteagent_engine::codes;
 use url::Url;
 
@@ -8,6 +11,11 @@ use crate::failure::Failure;
 
 /// The setting.
 const NAME: &str = "DATABASE_URL";
+
+/// At most so many connections read, and write what is no run.
+pub(crate) const CONNECTIONS: u32 = 8;
+/// For so long a database is waited for that cannot be reached.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Where the rows of the installation are.
 #[derive(Clone, PartialEq, Eq)]
@@ -21,7 +29,30 @@ pub(crate) enum Database {
 impl Database {
     /// What the environment says; without it, SQLite.
     pub(crate) fn of_environment() -> Result<Self, Failure> {
+        Self::of(setting)
+    }
+
+    /// The same of other settings.
+    pub(crate) fn of(setting: impl Fn(&str) -> Option<String>) -> Result<Self, Failure> {
         setting(NAME).map_or(Ok(Self::Sqlite), |text| Self::parse(&text))
+    }
+
+    /// Connections to it, where other machines reach it, too. Must be called in a Tokio runtime.
+    pub(crate) fn pool(&self) -> Result<Option<Pool>, Failure> {
+        match self {
+            Self::Sqlite => Ok(None),
+            Self::Postgres(url) => Ok(Some(Pool::open(url, CONNECTIONS, PATIENCE)?)),
+        }
+    }
+
+    /// Refuses a command that is for SQLite files alone.
+    pub(crate) fn must_be_files(command: &str) -> Result<(), Failure> {
+        if !Self::of_environment()?.is_shared() {
+            return Ok(());
+        }
+        let message = format!("`liteagent {command}` is for SQLite files, and `{NAME}` names a PostgreSQL database");
+        Err(Failure::usage(codes::DATABASE_ELSEWHERE, message)
+            .hint("use `pg_dump` and `pg_restore`, and copy the blobs: `liteagent explain LA5007` shows how"))
     }
 
     /// Whether other machines reach it, too.
@@ -33,7 +64,9 @@ impl Database {
         let scheme = text.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase());
         match scheme.as_deref() {
             Some("postgres" | "postgresql") => {
-                Url::parse(text).map(Self::Postgres).map_err(|error| wrong(&format!("{error}")))
+                let url = Url::parse(text).map_err(|error| wrong(&error.to_string()))?;
+                postgres::check(&url).map_err(|what| wrong(&what))?;
+                Ok(Self::Postgres(url))
             }
             Some("sqlite") => match text.split_once(':').map_or("", |(_, rest)| rest).trim_start_matches('/') {
                 "" => Ok(Self::Sqlite),
@@ -71,6 +104,7 @@ mod tests {
             ("sqlite://", Some(false)),
             ("sqlite:///var/lib/x.db", None),
             ("mysql://u:hush@db/x", None),
+            ("postgres://u:hush@db/x?sslmod=require", None),
             ("postgres://u:hush@db:port/x", None),
             ("u:hush@db/x", None),
             ("hush", None),

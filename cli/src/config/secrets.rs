@@ -3,6 +3,7 @@
 
 use std::{collections::BTreeMap, path::Path, str::FromStr, sync::Arc};
 
+use liteagent_backends::postgres::Pool;
 use liteagent_engine::{
     capability::{SecretRules, Secrets},
     codes,
@@ -10,8 +11,8 @@ use liteagent_engine::{
 use liteagent_server::Vault;
 use serde::Deserialize;
 
-use super::{Config, FILE, keys::Keys, text_of};
-use crate::{failure::Failure, project::Project};
+use super::{Config, FILE, database::Database, keys::Keys, text_of};
+use crate::{failure::Failure, project::Project, rows};
 
 /// Names in the environment, and in `.env`, that give secrets.
 const PREFIX: &str = "LITEAGENT_SECRET_";
@@ -41,10 +42,15 @@ impl Config {
 
 impl Project {
     /// The secrets of the environment, of `.env` and of the vault; what comes first wins.
-    pub(crate) fn secrets(&self) -> Result<Arc<Secrets>, Failure> {
+    pub(crate) async fn secrets(&self) -> Result<Arc<Secrets>, Failure> {
+        self.secrets_in(Database::of_environment()?.pool()?.as_ref()).await
+    }
+
+    /// The same where the database that machines share is open.
+    pub(crate) async fn secrets_in(&self, database: Option<&Pool>) -> Result<Arc<Secrets>, Failure> {
         let secrets = self.secrets_without_vault()?;
         let data = self.data();
-        Vault::read(&data, &Keys::Known.of(&data)?, &secrets)?;
+        Vault::read(&rows::secrets(&data, database).await?, &Keys::Known.of(&data)?, &secrets);
         Ok(secrets)
     }
 

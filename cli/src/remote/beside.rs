@@ -14,7 +14,7 @@ use liteagent_engine::codes;
 use serde::{Deserialize, Serialize};
 
 use super::{Address, Client};
-use crate::{failure::Failure, kept, project::Project};
+use crate::{config::database::Database, failure::Failure, kept, project::Project};
 
 /// Where it says how it is reached, for its owner alone.
 const FILE: &str = "server.json";
@@ -74,6 +74,10 @@ impl Drop for Announced {
 
 /// The server that serves the data folder of a project, when one does.
 pub(crate) fn server(project: &Project) -> Result<Option<Client>, Failure> {
+    // Many processes share the other database: each takes what nobody owns, and leaves the rest to its owner's inbox.
+    if Database::of_environment()?.is_shared() {
+        return Ok(None);
+    }
     let data = project.data();
     if !is_held(&data).map_err(|error| unusable(&data, &error))? {
         return Ok(None);

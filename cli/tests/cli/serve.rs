@@ -58,7 +58,8 @@ impl Serving {
                 break address.parse().unwrap();
             }
         };
-        let key = fs::read_to_string(folder.path(".liteagent/dev-key")).unwrap().trim().to_owned();
+        // In production there is none.
+        let key = fs::read_to_string(folder.path(".liteagent/dev-key")).unwrap_or_default().trim().to_owned();
         Self { child, err, address, said, key }
     }
 

@@ -1,5 +1,5 @@
 //! Stores of LiteAgent: runs in SQLite or PostgreSQL, large values and files in a folder or an object store. [`database`] is
-//! for other stores in SQLite too.
+//! for other stores in SQLite too, and [`postgres`] for others in PostgreSQL.
 
 use std::{path::Path, sync::Arc};
 
@@ -17,7 +17,7 @@ pub use self::{
     disk::{Reserve, Room},
     files::FileStore,
     objects::{OBJECT_VARIABLES, ObjectBlobs, ObjectOptions},
-    postgres::{LeaseClock, PostgresOptions, PostgresStore},
+    postgres::{LeaseClock, PostgresOptions, PostgresStore, RUNS},
     sqlite::{FILE, Restored, SqliteOptions, SqliteStore, begin_epoch},
 };
 
@@ -28,7 +28,7 @@ pub mod database;
 mod disk;
 mod files;
 mod objects;
-mod postgres;
+pub mod postgres;
 mod row;
 mod sqlite;
 #[cfg(feature = "testing")]
@@ -45,6 +45,8 @@ pub struct Backends {
     pub files: Arc<dyn Files>,
     /// State between runs.
     pub kv: Arc<dyn Kv>,
+    /// The PostgreSQL database that the rows are in, for rows of others; `None` when it is another.
+    pub database: Option<postgres::Pool>,
 }
 
 /// Opens the stores in a data folder; what is not there is made. Several processes may use the same folder.
@@ -80,7 +82,9 @@ pub async fn open_postgres(
     options: PostgresOptions,
     objects: Option<ObjectBlobs>,
 ) -> Result<Backends, StoreError> {
-    Ok(together(PostgresStore::open(url, options).await?, blobs(folder, objects)?))
+    let database = postgres::Pool::open(url, options.readers, options.patience)?;
+    let rows = PostgresStore::over(database.clone(), options).await?;
+    Ok(Backends { database: Some(database), ..together(rows, blobs(folder, objects)?) })
 }
 
 /// Opens the stores in a data folder that this user, or this disk, only lets be read: runs can be looked at, and every
@@ -117,5 +121,5 @@ where
     let store = Arc::new(rows);
     let files = Arc::new(FileStore::new(store.clone(), blobs.clone(), Arc::new(SystemClock)));
     let stores = Stores { journal: store.clone(), blobs, cache: store.clone() };
-    Backends { stores, files, kv: store }
+    Backends { stores, files, kv: store, database: None }
 }

@@ -10,12 +10,25 @@ use std::{sync::Arc, time::Duration};
 use liteagent_engine::store::{DEFAULT_LEASE, StoreError};
 use url::Url;
 
+pub use self::{
+    address::check,
+    columns::Columns,
+    failure::Failure,
+    migrate::{Migrated, Migration, Migrations},
+    pool::{Pool, Sql, Tx, sql},
+    stored::stored,
+};
 use self::{db::Db, queue::Queue};
+/// A row of a result; [`Columns`] reads it.
+pub use sqlx::postgres::PgRow as Row;
 
+mod address;
 mod append;
 mod changes;
+mod columns;
 mod create;
 mod db;
+mod failure;
 mod files;
 mod group;
 mod journal;
@@ -25,6 +38,7 @@ mod locked;
 mod migrate;
 mod operation;
 mod plain;
+mod pool;
 mod queue;
 mod retention;
 mod session;
@@ -34,6 +48,12 @@ mod talk;
 mod usage;
 mod values;
 mod writer;
+
+/// The schema of runs.
+pub const RUNS: Migrations = Migrations {
+    component: "runs",
+    versions: &[Migration::Expands(include_str!("../migrations/postgres/0001_runs.sql"))],
+};
 
 /// How a store behaves.
 #[derive(Clone, Debug)]
@@ -87,18 +107,26 @@ impl Drop for Shared {
 }
 
 impl PostgresStore {
-    /// Opens the store at a URL, `postgres://user:password@host:5432/database`, and brings its schema up to date. Must be
-    /// called in a Tokio runtime.
+    /// Opens the store at a URL, `postgres://user:password@host:5432/database`, and makes its schema where there is
+    /// none. Must be called in a Tokio runtime.
     ///
     /// `sslmode` (`disable`, `prefer`, `require`, `verify-ca`, `verify-full`), `sslrootcert` and `host` (a folder of sockets)
     /// mean what they mean to `psql`. `pgbouncer=true` says that a pooler gives each transaction another connection:
     /// no statement is prepared then.
     ///
     /// # Errors
-    /// [`StoreError::Newer`] when a newer release wrote the database, and this one cannot use it; [`StoreError::Failed`]
-    /// when the server cannot be reached, or the URL cannot be read.
+    /// Those of [`Pool::open`] and [`Self::over`].
     pub async fn open(url: &Url, options: PostgresOptions) -> Result<Self, StoreError> {
-        let db = Arc::new(Db::open(url, &options).await?);
+        Self::over(Pool::open(url, options.readers, options.patience)?, options).await
+    }
+
+    /// The store over connections that are there; the options say nothing of those that read.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`] and [`StoreError::Older`] when this release cannot use the schema; [`StoreError::Failed`] when the
+    /// server cannot be reached.
+    pub async fn over(pool: Pool, options: PostgresOptions) -> Result<Self, StoreError> {
+        let db = Arc::new(Db::open(pool, &options).await?);
         let queue = Arc::new(Queue::default());
         for _ in 0..options.writers.max(1) {
             tokio::spawn(writer::serve(db.clone(), queue.clone()));

@@ -28,6 +28,14 @@ pub enum StoreError {
         /// The newest version that this program knows.
         known: i64,
     },
+    /// The schema of the store lacks what this program needs.
+    #[error("the store has schema version {found}, this program needs {needed}")]
+    Older {
+        /// The version found.
+        found: i64,
+        /// The oldest version that this program can use.
+        needed: i64,
+    },
     /// The object store that keeps large values and files.
     #[error("the object store {fault}: {message}")]
     Objects {
@@ -100,6 +108,7 @@ impl StoreError {
             Self::NewerRun(_) => codes::RUN_NEWER,
             Self::Newer { .. } => codes::STORE_NEWER,
             Self::Objects { fault, .. } => fault.code(),
+            Self::Older { .. } => codes::STORE_OLDER,
         }
     }
 
@@ -117,6 +126,7 @@ impl StoreError {
             Self::Damaged(_) => "put the data folder back from a backup",
             Self::NewerRun(_) | Self::Newer { .. } => "use the newer release",
             Self::Objects { fault, .. } => fault.hint(),
+            Self::Older { .. } => "run `liteagent migrate`: older programs may go on meanwhile",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::{future::Future, path::Path, sync::Arc};
 
+use liteagent_backends::postgres::Pool;
 use liteagent_engine::{
     capability::{
         knowledge::{Base, Document, NewBase},
@@ -21,6 +22,7 @@ use crate::{
     catalog::{BaseRow, Catalog, Setting},
     embedded::Embedded,
     error::{Error, failed},
+    postgres::PostgresCatalog,
     qdrant::{Qdrant, QdrantOptions},
     store::{Settings, VectorStore},
 };
@@ -69,14 +71,30 @@ impl KnowledgeBases {
     /// file, [`StoreError::Damaged`] when it is no database.
     pub async fn open(folder: &Path, options: Options) -> Result<Self, StoreError> {
         let embedded = Arc::new(Embedded::open(folder, options.memory.0).await?);
-        let bases = Self::over(embedded, options).await?;
-        match bases.drop_leftovers().await {
-            Ok(()) => Ok(bases),
+        Self::over(embedded, options).await?.begun().await
+    }
+
+    /// Opens the knowledge bases of an installation that many processes share: the catalog is in PostgreSQL, collections are
+    /// in Qdrant.
+    ///
+    /// # Errors
+    /// [`StoreError::Newer`] and [`StoreError::Older`] when this release cannot use the schema; [`StoreError::Failed`] when the
+    /// database cannot be reached.
+    pub async fn open_shared(pool: Pool, qdrant: &QdrantOptions, clock: Arc<dyn Clock>) -> Result<Self, StoreError> {
+        let catalog = PostgresCatalog::over(pool).await?;
+        let store = in_qdrant(qdrant, &catalog.installation().await?)?;
+        Self::new(Arc::new(catalog), store, clock).begun().await
+    }
+
+    /// Drops what a process left that died.
+    async fn begun(self) -> Result<Self, StoreError> {
+        match self.drop_leftovers().await {
+            Ok(()) => Ok(self),
             Err(Error::Store(error)) => Err(error),
             // What a server does not drop now it drops later.
             Err(error) => {
                 tracing::warn!(error = failed(error).message, "collections that nobody needs stay for now");
-                Ok(bases)
+                Ok(self)
             }
         }
     }
@@ -85,11 +103,7 @@ impl KnowledgeBases {
     async fn over(embedded: Arc<Embedded>, options: Options) -> Result<Self, StoreError> {
         let store: Arc<dyn VectorStore> = match &options.qdrant {
             None => embedded.clone(),
-            Some(qdrant) => {
-                let prefix = format!("liteagent_{}_", embedded.installation().await?);
-                let store = Qdrant::new(qdrant, &prefix);
-                Arc::new(store.map_err(|error| StoreError::Failed(failed(error).message))?)
-            }
+            Some(qdrant) => in_qdrant(qdrant, &embedded.installation().await?)?,
         };
         Ok(Self::new(embedded, store, options.clock))
     }
@@ -243,4 +257,10 @@ impl KnowledgeBases {
         }
         Ok(())
     }
+}
+
+/// The collections of an installation.
+fn in_qdrant(options: &QdrantOptions, installation: &str) -> Result<Arc<dyn VectorStore>, StoreError> {
+    let store = Qdrant::new(options, &format!("liteagent_{installation}_"));
+    Ok(Arc::new(store.map_err(|error| StoreError::Failed(failed(error).message))?))
 }

@@ -84,7 +84,10 @@ pub(crate) fn failed(error: impl Into<Error>) -> NodeError {
                 StoreError::Full(_) => ErrorClass::LimitExceeded,
                 StoreError::ReadOnly(_) => ErrorClass::Forbidden,
                 StoreError::Failed(_) | StoreError::Objects { .. } => ErrorClass::Unavailable,
-                StoreError::Damaged(_) | StoreError::NewerRun(_) | StoreError::Newer { .. } => ErrorClass::Internal,
+                StoreError::Damaged(_)
+                | StoreError::NewerRun(_)
+                | StoreError::Newer { .. }
+                | StoreError::Older { .. } => ErrorClass::Internal,
             };
             NodeError::new(error.code(), class, error.to_string()).hint(error.hint())
         }

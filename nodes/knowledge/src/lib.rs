@@ -7,6 +7,7 @@
 //! * `terms`: words of texts as every store searches them; `fuse`: two rankings become one
 //! * `embedded`: both traits in one SQLite file, searched in memory
 //! * `qdrant`: the store in Qdrant
+//! * `postgres`: the catalog in PostgreSQL
 //! * `testing`: with the feature of this name, what every catalog and store must do
 //!
 //! # Example
@@ -52,6 +53,7 @@ pub use self::{
     bases::{ChunkEdit, DocumentQuery, KnowledgeBases, Options, RebuildProgress},
     embedded::FILE,
     error::Error,
+    postgres::KNOWLEDGE,
     qdrant::QdrantOptions,
     store::StoredChunk,
 };
@@ -61,6 +63,7 @@ pub mod catalog;
 mod embedded;
 mod error;
 mod fuse;
+mod postgres;
 mod qdrant;
 pub mod store;
 mod terms;

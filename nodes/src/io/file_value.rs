@@ -33,7 +33,9 @@ pub(super) fn store_failed(error: StoreError) -> NodeError {
         StoreError::Full(_) => ErrorClass::LimitExceeded,
         StoreError::ReadOnly(_) => ErrorClass::Forbidden,
         StoreError::Failed(_) | StoreError::Objects { .. } => ErrorClass::Unavailable,
-        StoreError::Damaged(_) | StoreError::NewerRun(_) | StoreError::Newer { .. } => ErrorClass::Internal,
+        StoreError::Damaged(_) | StoreError::NewerRun(_) | StoreError::Newer { .. } | StoreError::Older { .. } => {
+            ErrorClass::Internal
+        }
     };
     NodeError::new(error.code(), class, error.to_string())
         .hint("run `liteagent doctor`, then do this node again: `liteagent runs restart RUN --from NODE`")

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    path::Path,
     str::FromStr,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -18,7 +17,7 @@ use liteagent_engine::{
 use super::{SecretKeys, seal::Sealer};
 use crate::{
     accounts::{Actor, Refused},
-    store::{SecretRow, SecretStore, SqliteStore},
+    store::{SecretRow, SecretStore},
 };
 
 /// The largest value.
@@ -118,16 +117,10 @@ impl Vault {
         Ok(vault)
     }
 
-    /// Gives `secrets` what the vault of a data folder has, once: for a process that lives as long as one command. Must not be
-    /// called where waiting is not allowed.
-    ///
-    /// # Errors
-    /// When the vault is there, and cannot be read.
-    pub fn read(folder: &Path, keys: &SecretKeys, secrets: &Secrets) -> Result<(), StoreError> {
-        let rows = SqliteStore::read_secrets(folder)?;
+    /// Gives `secrets` what the rows of a vault hold, once: for a process that lives as long as one command.
+    pub fn read(rows: &[SecretRow], keys: &SecretKeys, secrets: &Secrets) {
         let sealer = Sealer::new(keys);
         secrets.set_vault(rows.iter().map(|row| (row.name.clone(), opened(&sealer, row))));
-        Ok(())
     }
 
     async fn load(&self) -> Result<(), StoreError> {

@@ -1,4 +1,5 @@
-//! What every store of accounts must do: one suite, run on each of them.
+//! What every store of the server must do: one suite, run on each of them. Here are the cases of accounts; schedules have a
+//! suite of their own in `server/tests/schedule_store.rs`.
 //!
 //! Each case is listed once, in the macro, and becomes a `#[tokio::test]`. The expression gives a [`Place`].
 
@@ -13,6 +14,8 @@ use super::{
 };
 use crate::access::Role;
 
+mod rows;
+
 /// Where a store keeps what it holds. Each opening is a process of its own.
 #[async_trait]
 pub(super) trait Place: Send + Sync {
@@ -20,13 +23,44 @@ pub(super) trait Place: Send + Sync {
     async fn open(&self) -> Arc<dyn Store>;
 }
 
-macro_rules! account_conformance {
-    ($place:expr, $($case:ident),+ $(,)?) => { $(
-        #[tokio::test]
-        async fn $case() {
-            super::$case(&$place).await;
+/// A test of each case.
+macro_rules! store_cases {
+    ($place:expr, $($case:path as $name:ident),+ $(,)?) => { $(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            $case(&$place).await;
         }
     )+ };
+}
+
+macro_rules! store_conformance {
+    ($place:expr) => {
+        store_cases! { $place,
+            crate::store::testing::an_address_belongs_to_one_user as an_address_belongs_to_one_user,
+            crate::store::testing::the_first_owner_is_made_once_by_whoever_is_first as the_first_owner_is_made_once_by_whoever_is_first,
+            crate::store::testing::a_link_works_once_and_not_for_ever as a_link_works_once_and_not_for_ever,
+            crate::store::testing::a_link_of_a_disabled_user_does_not_work as a_link_of_a_disabled_user_does_not_work,
+            crate::store::testing::the_last_owner_who_can_sign_in_stays as the_last_owner_who_can_sign_in_stays,
+            crate::store::testing::sessions_end_with_what_they_stand_on as sessions_end_with_what_they_stand_on,
+            crate::store::testing::a_refresh_token_is_good_once as a_refresh_token_is_good_once,
+            crate::store::testing::a_token_that_comes_twice_ends_its_session_and_no_other as a_token_that_comes_twice_ends_its_session_and_no_other,
+            crate::store::testing::two_processes_rotate_one_token_once as two_processes_rotate_one_token_once,
+            crate::store::testing::pauses_are_counted_for_account_and_address_and_outlive_the_process as pauses_are_counted_for_account_and_address_and_outlive_the_process,
+            crate::store::testing::a_pause_is_forgotten_after_a_day as a_pause_is_forgotten_after_a_day,
+            crate::store::testing::keys_are_found_by_their_hash_and_revoked_once as keys_are_found_by_their_hash_and_revoked_once,
+            crate::store::testing::what_was_done_is_in_the_log_and_what_was_refused_is_not as what_was_done_is_in_the_log_and_what_was_refused_is_not,
+            crate::store::testing::what_has_expired_is_swept as what_has_expired_is_swept,
+            crate::store::testing::two_processes_never_leave_no_owner as two_processes_never_leave_no_owner,
+            crate::store::testing::tries_at_once_count_as_many_as_tries_in_a_row as tries_at_once_count_as_many_as_tries_in_a_row,
+            crate::store::testing::rows::a_version_is_added_once_by_whoever_comes_at_once as a_version_is_added_once_by_whoever_comes_at_once,
+            crate::store::testing::rows::versions_keep_their_numbers_and_texts as versions_keep_their_numbers_and_texts,
+            crate::store::testing::rows::a_secret_is_replaced_by_who_knows_its_version as a_secret_is_replaced_by_who_knows_its_version,
+            crate::store::testing::rows::uploads_belong_to_their_owner as uploads_belong_to_their_owner,
+            crate::store::testing::rows::one_key_gives_the_same_uploads_to_whoever_comes_at_once as one_key_gives_the_same_uploads_to_whoever_comes_at_once,
+            crate::store::testing::rows::an_end_is_handled_once_and_places_go_forward as an_end_is_handled_once_and_places_go_forward,
+            crate::store::testing::rows::every_text_is_kept as every_text_is_kept,
+        }
+    };
 }
 
 mod sqlite {
@@ -41,23 +75,50 @@ mod sqlite {
         }
     }
 
-    account_conformance!(
-        Folder(tempfile::tempdir().unwrap()),
-        an_address_belongs_to_one_user,
-        the_first_owner_is_made_once_by_whoever_is_first,
-        a_link_works_once_and_not_for_ever,
-        a_link_of_a_disabled_user_does_not_work,
-        the_last_owner_who_can_sign_in_stays,
-        sessions_end_with_what_they_stand_on,
-        a_refresh_token_is_good_once,
-        a_token_that_comes_twice_ends_its_session_and_no_other,
-        two_processes_rotate_one_token_once,
-        pauses_are_counted_for_account_and_address_and_outlive_the_process,
-        a_pause_is_forgotten_after_a_day,
-        keys_are_found_by_their_hash_and_revoked_once,
-        what_was_done_is_in_the_log_and_what_was_refused_is_not,
-        what_has_expired_is_swept,
-    );
+    store_conformance!(Folder(tempfile::tempdir().unwrap()));
+}
+
+mod postgres {
+    use std::time::Duration;
+
+    use liteagent_backends::{
+        postgres::Pool,
+        testing::{Pooler, PostgresServer},
+    };
+    use url::Url;
+
+    use super::*;
+    use crate::store::PostgresStore;
+
+    /// A database of one's own; the server stops when nobody has it any more.
+    struct Database(Arc<PostgresServer>, Url);
+
+    impl Database {
+        fn new() -> Self {
+            let server = PostgresServer::shared();
+            let url = server.database();
+            Self(server, url)
+        }
+    }
+
+    #[async_trait]
+    impl Place for Database {
+        async fn open(&self) -> Arc<dyn Store> {
+            let pool = Pool::open(&self.1, 4, Duration::from_secs(10)).unwrap();
+            Arc::new(PostgresStore::over(pool).await.unwrap())
+        }
+    }
+
+    store_conformance!(Database::new());
+
+    #[tokio::test]
+    async fn it_works_through_a_pooler_that_gives_each_transaction_another_connection() {
+        let mut database = Database::new();
+        let pooler = Pooler::before(&database.0);
+        database.1 = pooler.url(&database.1);
+        super::two_processes_rotate_one_token_once(&database).await;
+        rows::a_secret_is_replaced_by_who_knows_its_version(&database).await;
+    }
 }
 
 const NOW: Millis = 1_772_355_600_000;
@@ -346,4 +407,33 @@ async fn what_has_expired_is_swept(place: &dyn Place) {
     assert_eq!(store.session_user("s", NOW).await.unwrap(), None);
     assert_eq!(store.link([2; 32], NOW).await.unwrap(), None);
     assert_eq!(store.end_session([1; 32], entry("sign-out")).await.unwrap(), None);
+}
+
+async fn two_processes_never_leave_no_owner(place: &dyn Place) {
+    let (one, two) = (two_users(place).await, place.open().await);
+    let promote = UserChange { role: Some(Role::Owner), disabled: None };
+    let demote = UserChange { role: Some(Role::Viewer), disabled: None };
+    for _ in 0..5 {
+        for user in ["ada", "bob"] {
+            assert!(matches!(one.change_user(user, promote, entry("change")).await.unwrap(), Changed::Done(_)));
+        }
+        let (first, second) = tokio::join!(
+            one.change_user("ada", demote, entry("change")),
+            two.change_user("bob", demote, entry("change")),
+        );
+        let outcomes = [first.unwrap(), second.unwrap()];
+        assert_eq!(outcomes.iter().filter(|outcome| **outcome == Changed::LastOwner).count(), 1, "{outcomes:?}");
+    }
+}
+
+async fn tries_at_once_count_as_many_as_tries_in_a_row(place: &dyn Place) {
+    let stores = [place.open().await, place.open().await];
+    // Two are free; the third is what a pause follows.
+    let tries = (0..8).map(|nth| {
+        let counted = if nth % 2 == 0 { counted("ada", "home") } else { counted("ada", "away") };
+        stores[nth % 2].try_sign_in(counted, NOW)
+    });
+    let outcomes = futures::future::join_all(tries).await;
+    let counted = outcomes.into_iter().filter(|outcome| outcome.as_ref().unwrap().is_none()).count();
+    assert_eq!(counted, 3);
 }

@@ -32,11 +32,12 @@ const KEPT: Millis = 90 * 24 * 60 * 60 * 1000;
 /// # Errors
 /// When a store fails; the next look goes on where this one stopped.
 pub(crate) async fn look(app: &App) -> Result<(), StoreError> {
+    // Also where another process looks at schedules: requests here are about what it published.
+    app.workflows.refresh().await?;
     let now = app.clock.now();
     if !app.store.hold_scheduler(&app.engine.session().to_string(), now, now + LEASE).await? {
         return Ok(());
     }
-    app.workflows.refresh().await?;
     settle(app).await?;
     let mut states: HashMap<_, _> =
         app.store.schedule_states().await?.into_iter().map(|state| (state.id.clone(), state)).collect();

@@ -92,7 +92,7 @@ struct Measures {
 impl Eval {
     pub(super) async fn run(self, project: &Project, bases: &KnowledgeBases, shell: &Shell) -> Result<Exit, Failure> {
         let queries = self.read()?;
-        let router = project.config.router(&project.secrets()?).await?;
+        let router = project.config.router(&project.secrets().await?).await?;
         let mut rows = Vec::new();
         for setting in &SETTINGS {
             let (measures, p50) = self.measure(bases, &*router, setting, &queries).await?;

@@ -11,11 +11,11 @@ use uuid::Uuid;
 
 use super::{
     db::{Db, Sql, Tx, sql},
+    failure::Failure,
     locked::{Change, Locked, Runs},
     stored::stored,
     talk::Talk,
     usage::Used,
-    writer::Failure,
 };
 use crate::{
     database::Error,

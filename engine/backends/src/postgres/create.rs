@@ -14,12 +14,12 @@ use uuid::Uuid;
 use super::{
     changes::column,
     db::{Tx, sql},
+    failure::Failure,
     group::Stage,
     locked::{Change, Locked},
     queue::{Begun, Creation},
     session::not_open,
     stored::{decoded, stored},
-    writer::Failure,
 };
 use crate::{database::Error, row::hash};
 

@@ -16,11 +16,11 @@ use super::{
     changes::{Changes, column},
     create::{Born, Known},
     db::{Db, Tx, sql},
+    failure::Failure,
     lines::Lines,
     locked::{Names, Runs, Sessions},
     queue::{Group, Outcomes},
     stored::stored,
-    writer::Failure,
 };
 use crate::database::Error;
 

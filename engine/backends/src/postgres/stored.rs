@@ -5,7 +5,7 @@ use std::borrow::Cow;
 const SUB: char = '\u{1a}';
 
 /// A text in a form that PostgreSQL takes; almost always itself.
-pub(crate) fn stored(text: &str) -> Cow<'_, str> {
+pub fn stored(text: &str) -> Cow<'_, str> {
     if !text.contains(['\0', SUB]) {
         return Cow::Borrowed(text);
     }

@@ -8,61 +8,13 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::{
     db::{Db, late},
+    failure::Failure,
     group,
     plain::{self, is_plain},
+    pool::{PAUSE, REDOS},
     queue::{Group, Outcomes, Queue},
 };
 use crate::database::Error;
-
-/// How often a group is done again that met another transaction.
-const REDOS: u32 = 32;
-/// How far apart to try to reach a server that has gone.
-const PAUSE: Duration = Duration::from_millis(50);
-
-/// Why a group was not done, or not known to be done.
-pub(super) enum Failure {
-    /// Another transaction was in the way: done again, it may succeed.
-    Conflict(Error),
-    /// The connection broke before the commit: nothing was done.
-    Broken(Error),
-    /// The server refused a statement: nothing was done.
-    Refused(Error),
-    /// The connection broke at the commit.
-    Unknown(Error),
-}
-
-impl Failure {
-    /// What was decided on has changed meanwhile.
-    pub(super) fn overtaken() -> Self {
-        Self::Conflict(StoreError::Failed("other transactions were in the way, again and again".to_owned()).into())
-    }
-}
-
-impl<E: Into<Error>> From<E> for Failure {
-    /// Of a failure before the commit.
-    fn from(error: E) -> Self {
-        let error = error.into();
-        if error.is_conflict() {
-            Self::Conflict(error)
-        } else if error.is_broken() {
-            Self::Broken(error)
-        } else {
-            Self::Refused(error)
-        }
-    }
-}
-
-impl From<Failure> for StoreError {
-    fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Conflict(error) | Failure::Broken(error) | Failure::Refused(error) => error.into(),
-            Failure::Unknown(error) => {
-                let error: Self = error.into();
-                Self::Failed(format!("it is not known whether it was written: {error}"))
-            }
-        }
-    }
-}
 
 /// A connection is believed to be there for so long after it was: then a break is found before anything is asked.
 const FRESH: Duration = Duration::from_millis(100);
@@ -103,7 +55,7 @@ async fn persist(db: &Db, link: &mut Option<Link>, group: &Group) -> Result<Outc
         }
         match failure {
             Failure::Conflict(_) if redos < REDOS => redos += 1,
-            Failure::Broken(_) if begun.elapsed() < db.patience => sleep(PAUSE).await,
+            Failure::Broken(_) if begun.elapsed() < db.patience() => sleep(PAUSE).await,
             failure => return Err(failure),
         }
     }
@@ -114,7 +66,7 @@ async fn attempt(db: &Db, link: &mut Option<Link>, group: &Group) -> Result<Outc
         Some(link) => link,
         None => link.insert(Link { connection: db.connect().await?, used: Instant::now() }),
     };
-    let outcomes = if db.named && link.used.elapsed() < FRESH && is_plain(group) {
+    let outcomes = if db.named() && link.used.elapsed() < FRESH && is_plain(group) {
         committed(db, plain::append(&mut link.connection, db, group)).await?
     } else {
         let work = async {
@@ -122,7 +74,7 @@ async fn attempt(db: &Db, link: &mut Option<Link>, group: &Group) -> Result<Outc
             let outcomes = group::run(&mut tx, db, group).await?;
             Ok::<_, Failure>((tx, outcomes))
         };
-        let worked = timeout(db.patience, work).await;
+        let worked = timeout(db.patience(), work).await;
         let (tx, outcomes) = worked.map_err(|_| Failure::Broken(late("a statement took too long")))??;
         committed(db, tx.commit()).await?;
         outcomes
@@ -133,7 +85,7 @@ async fn attempt(db: &Db, link: &mut Option<Link>, group: &Group) -> Result<Outc
 
 /// Waits for what makes a transaction durable.
 async fn committed<T>(db: &Db, commit: impl Future<Output = Result<T, Error>>) -> Result<T, Failure> {
-    match timeout(db.patience, commit).await {
+    match timeout(db.patience(), commit).await {
         Ok(Ok(done)) => Ok(done),
         Ok(Err(error)) if error.is_refusal() => Err(error.into()),
         Ok(Err(error)) => Err(Failure::Unknown(error)),

@@ -1,7 +1,13 @@
 //! Versions of the schema, URLs, and texts.
 
+use std::time::Duration;
+
 use futures::future::join_all;
-use liteagent_backends::{PostgresOptions, PostgresStore, testing::PostgresServer};
+use liteagent_backends::{
+    PostgresOptions, PostgresStore,
+    postgres::{Migrated, Migration, Migrations, Pool},
+    testing::PostgresServer,
+};
 use liteagent_engine::{
     event::RunStatus,
     store::{
@@ -28,10 +34,9 @@ async fn many_processes_may_open_a_new_database_at_once() {
 async fn a_newer_schema_is_used_when_it_only_added() {
     let fresh = Fresh::new().await;
     let newer = |compatible_with: i64| {
-        let known = "SELECT min(version) FROM schema_version WHERE version < 99";
         let sql = format!(
             "DELETE FROM schema_version WHERE version = 99; \
-                           INSERT INTO schema_version (version, compatible_with) SELECT 99, {compatible_with} + ({known}) - 1"
+             INSERT INTO schema_version (component, version, compatible_with) VALUES ('runs', 99, {compatible_with})"
         );
         fresh.execute(&sql);
     };
@@ -40,6 +45,64 @@ async fn a_newer_schema_is_used_when_it_only_added() {
     newer(50);
     let refused = PostgresStore::open(fresh.url(), options()).await.err().unwrap();
     assert!(matches!(refused, StoreError::Newer { found: 99, known: 1.. }), "{refused:?}");
+}
+
+/// Two releases: the second adds a column, and takes one away when the first is gone; the third adds another.
+const FIRST: [Migration; 1] = [FIRST_OF_ALL];
+const SECOND: [Migration; 3] = [
+    FIRST_OF_ALL,
+    Migration::Expands("ALTER TABLE things ADD COLUMN new text"),
+    Migration::Contracts("ALTER TABLE things DROP COLUMN old"),
+];
+const THIRD: [Migration; 4] = [
+    FIRST_OF_ALL,
+    Migration::Expands("ALTER TABLE things ADD COLUMN new text"),
+    Migration::Contracts("ALTER TABLE things DROP COLUMN old"),
+    Migration::Expands("ALTER TABLE things ADD COLUMN newer text"),
+];
+const FIRST_OF_ALL: Migration = Migration::Expands("CREATE TABLE things (old text)");
+
+const fn release(versions: &'static [Migration]) -> Migrations {
+    Migrations { component: "things", versions }
+}
+
+#[tokio::test]
+async fn a_release_expands_and_contracts_when_the_one_before_is_gone() {
+    let server = PostgresServer::shared();
+    let url = server.database();
+    let pools: Vec<Pool> = (0..4).map(|_| Pool::open(&url, 2, Duration::from_secs(10)).unwrap()).collect();
+    let pool = &pools[0];
+    let (first, second, third) = (release(&FIRST), release(&SECOND), release(&THIRD));
+    let done = |from, to, left| Migrated { component: "things", from, to, left };
+    pool.prepare(&first).await.unwrap();
+    assert_eq!(pool.migrate(&first, true).await.unwrap(), done(1, 1, 0), "there is nothing to do");
+
+    // The second does not change what others use.
+    let refused = pool.prepare(&second).await.unwrap_err();
+    assert!(matches!(refused, StoreError::Older { found: 1, needed: 2 }), "{refused:?}");
+    let migrated = join_all(pools.iter().map(|pool| pool.migrate(&second, false))).await;
+    let mut migrated: Vec<_> = migrated.into_iter().map(Result::unwrap).collect();
+    migrated.sort_by_key(|migrated| migrated.from);
+    assert_eq!(migrated, [done(1, 2, 1), done(2, 2, 1), done(2, 2, 1), done(2, 2, 1)], "one of many does it");
+    for release in [&first, &second] {
+        pool.prepare(release).await.unwrap();
+        pool.fits(release).await.unwrap();
+    }
+    // The third waits for the second to finish.
+    assert_eq!(pool.migrate(&third, false).await.unwrap(), done(2, 2, 2));
+    assert!(matches!(pool.prepare(&third).await, Err(StoreError::Older { found: 2, needed: 4 })));
+
+    assert_eq!(pool.migrate(&second, true).await.unwrap(), done(2, 3, 0));
+    for refused in [pool.prepare(&first).await, pool.fits(&first).await, pool.migrate(&first, false).await.map(drop)] {
+        assert!(matches!(refused, Err(StoreError::Newer { found: 3, known: 1 })), "{refused:?}");
+    }
+    assert_eq!(pool.migrate(&third, false).await.unwrap(), done(3, 4, 0));
+    pool.prepare(&second).await.unwrap();
+
+    // A new installation is as the newest release wants it.
+    let empty = Pool::open(&server.database(), 2, Duration::from_secs(10)).unwrap();
+    empty.prepare(&third).await.unwrap();
+    assert_eq!(empty.migrate(&third, true).await.unwrap(), done(4, 4, 0));
 }
 
 #[tokio::test]
