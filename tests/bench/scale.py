@@ -8,6 +8,7 @@
 Usage: tests/bench/scale.py BINARY [workers|queued|schedules]...
 """
 
+import base64
 import glob
 import http.client
 import json
@@ -68,14 +69,17 @@ class Installation:
             REDIS_URL=f"redis://127.0.0.1:{self.redis_port}",
             LITEAGENT_DATA=f"{self.folder}/data",
             LITEAGENT_MIN_FREE="0B",
-            LITEAGENT_ENV="development",
+            LITEAGENT_ADMIN_EMAIL="ada@example.org",
+            LITEAGENT_ADMIN_PASSWORD="several words that are hard to guess",
+            SECRET_KEY=base64.b64encode(os.urandom(32)).decode(),
+            JWT_SECRET=os.urandom(32).hex(),
             LITEAGENT_LOG_LEVEL="warn",
         )
         self.server = self.liteagent("server", "--definitions", "workflows", "--port", str(self.port),
                                      "--metrics-port", str(free_port()))
         self.until(lambda: self.ask("GET", "/health/ready")[0] == 200)
-        with open(f"{self.folder}/data/dev-key") as file:
-            self.key = file.read().strip()
+        who = {"email": self.env["LITEAGENT_ADMIN_EMAIL"], "password": self.env["LITEAGENT_ADMIN_PASSWORD"]}
+        self.token = json.loads(self.ask("POST", "/api/auth/sign-in", who)[1])["access_token"]
 
     def postgres(self):
         """Its programs refuse to be run by root."""
@@ -123,7 +127,7 @@ class Installation:
             connection.close()
 
     def headers(self):
-        return {"Content-Type": "application/json", "Authorization": f"Bearer {getattr(self, 'key', '')}"}
+        return {"Content-Type": "application/json", "Authorization": f"Bearer {getattr(self, 'token', '')}"}
 
     def begin(self, count, callers=8):
         """Begins so many runs; the seconds it took."""

@@ -15,13 +15,16 @@ use std::{
 use liteagent_backends::{Backends, PostgresOptions, testing::PostgresServer};
 use liteagent_queue::testing::RedisServer;
 use liteagent_tests::{counting::CountingServer, crash};
-use serde_json::Value as Json;
+use serde_json::{Value as Json, json};
 use tempfile::TempDir;
 use tokio::process::{Child, Command};
 use url::Url;
 
 use crate::{http::ask, link::Link};
 
+/// The owner.
+const EMAIL: &str = "ada@example.org";
+const PASSWORD: &str = "several words that are hard to guess";
 /// A process that says nothing for so long counts as dead.
 pub(crate) const LEASE: Duration = Duration::from_secs(3);
 /// So long something may take that should happen.
@@ -117,9 +120,11 @@ impl Installation {
         self.redis.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The key that may do everything.
-    pub(crate) fn key(&self) -> String {
-        fs::read_to_string(self.folder.path().join(".liteagent/dev-key")).unwrap().trim().to_owned()
+    /// What an owner is known by for a quarter of an hour; `None` when nobody answers.
+    pub(crate) async fn sign_in(&self, port: u16) -> Option<String> {
+        let body = json!({ "email": EMAIL, "password": PASSWORD });
+        let (status, answer) = ask(port, "POST /api/auth/sign-in HTTP/1.1", &body).await?;
+        (status == 200).then(|| answer["access_token"].as_str().expect("it is a text").to_owned())
     }
 
     /// The stores, as somebody who only looks.
@@ -173,8 +178,6 @@ async fn member(
         }
         Role::Server | Role::Worker => settings.extend([
             ("DATABASE_URL", url.to_string()),
-            // On this machine alone: with a key that may do everything.
-            ("LITEAGENT_ENV", "development".to_owned()),
             ("REDIS_URL", format!("redis://127.0.0.1:{redis_port}")),
             ("SANDBOX_ENDPOINT", sandboxes.to_owned()),
             ("SECRET_KEY", KEY.to_owned()),
@@ -182,7 +185,12 @@ async fn member(
         ]),
     }
     match role {
-        Role::Server => settings.extend([("API_PORT", port.to_string()), ("API_METRICS_PORT", metrics)]),
+        Role::Server => settings.extend([
+            ("API_PORT", port.to_string()),
+            ("API_METRICS_PORT", metrics),
+            ("LITEAGENT_ADMIN_EMAIL", EMAIL.to_owned()),
+            ("LITEAGENT_ADMIN_PASSWORD", PASSWORD.to_owned()),
+        ]),
         Role::Worker => settings.push(("WORKER_PORT", port.to_string())),
         Role::Sandbox => {}
     }

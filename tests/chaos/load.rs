@@ -63,7 +63,7 @@ impl Load {
 
     async fn call(&self, installation: &Installation, mut draw: Draw, stop: watch::Receiver<bool>) {
         let ports: Vec<u16> = installation.of(Role::Server).iter().map(|server| server.port).collect();
-        let key = installation.key();
+        let mut token = String::new();
         while !*stop.borrow() {
             if self.open.load(Ordering::Relaxed) >= MOST_OPEN as u64 {
                 tokio::time::sleep(Duration::from_millis(50)).await;
@@ -72,11 +72,14 @@ impl Load {
             let number = self.next.fetch_add(1, Ordering::Relaxed);
             let workflow = *draw.one(&WORKFLOWS);
             let body = json!({ "workflow": workflow, "inputs": {}, "mode": "async" });
-            let head =
-                format!("POST /api/runs HTTP/1.1\r\nAuthorization: Bearer {key}\r\nIdempotency-Key: chaos-{number}");
             let run = loop {
-                match ask(*draw.one(&ports), &head, &body).await {
+                let port = *draw.one(&ports);
+                let head = format!(
+                    "POST /api/runs HTTP/1.1\r\nAuthorization: Bearer {token}\r\nIdempotency-Key: chaos-{number}"
+                );
+                match ask(port, &head, &body).await {
                     Some((200..=299, answer)) => break answer["id"].as_str().unwrap().parse().unwrap(),
+                    Some((401, _)) => token = installation.sign_in(port).await.unwrap_or_default(),
                     // It is full, or has no database at the moment.
                     Some((429 | 500..=599, _)) | None => {}
                     Some((status, answer)) => panic!("a run of `{workflow}` was refused with {status}: {answer}"),
