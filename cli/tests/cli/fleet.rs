@@ -31,8 +31,8 @@ impl Working {
         command.args(args).envs(settings.iter().copied());
         let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
         let mut err = BufReader::new(child.stderr.take().unwrap());
-        let (mut said, mut address) = (String::new(), None);
-        loop {
+        let (mut said, mut address) = (String::new(), None::<SocketAddr>);
+        let address: SocketAddr = loop {
             let mut line = String::new();
             assert!(err.read_line(&mut line).unwrap() > 0, "the worker ended: {said}");
             said.push_str(&line);
@@ -40,9 +40,10 @@ impl Working {
                 address = Some(found.parse().unwrap());
             }
             if line.starts_with("worker `") {
-                return Self { child, err, address: address.unwrap() };
+                break address.unwrap();
             }
-        }
+        };
+        Self { child, err, address }
     }
 
     fn get(&self, path: &str) -> String {
