@@ -71,7 +71,7 @@ pub(super) fn page(base: BaseId, query: &DocumentQuery) -> Sql<'_> {
         .bind(base)
         .bind(query.after.as_deref().map(stored))
         .bind(stored(&query.prefix))
-        .bind(query.status.map(|status| status.as_str()))
+        .bind(query.status.map(DocumentStatus::as_str))
         .bind(as_limit(query.limit))
 }
 
