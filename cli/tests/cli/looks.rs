@@ -83,6 +83,7 @@ fn help_lists_the_commands() {
       backup       Writes everything that the data folder holds into one file, or looks whether such a
                    file is whole
       restore      Makes an installation from a backup
+      migrate      Brings the schema of a PostgreSQL database up to date
       forget       Deletes everything that is kept about a subject
       test         Runs the tests of workflows
       eval         Runs a workflow over a data set with several models, and compares them

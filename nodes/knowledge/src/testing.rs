@@ -55,11 +55,12 @@ pub trait Place: Send + Sync {
     }
 }
 
-/// The tests of a [`Catalog`] and a [`VectorStore`], apart and together.
+/// The tests of a [`Catalog`] and a [`VectorStore`], apart and together; with `here`, one after the other in a test that is
+/// there.
 #[macro_export]
 macro_rules! knowledge_conformance {
-    ($place:expr) => {
-        $crate::knowledge_cases! { $place,
+    (@cases $then:ident, $place:expr) => {
+        $crate::$then! { $place,
             catalogs::a_write_takes_the_hash_away_and_brings_it_when_it_is_done,
             catalogs::a_write_that_was_overtaken_says_nothing,
             catalogs::settings_that_changed_meanwhile_are_told_first,
@@ -90,12 +91,18 @@ macro_rules! knowledge_conformance {
             crashes::a_rebuild_that_is_cut_off_goes_on,
         }
     };
+    ($place:expr) => {
+        $crate::knowledge_conformance!(@cases knowledge_tests, $place);
+    };
+    ($place:expr, here) => {
+        $crate::knowledge_conformance!(@cases knowledge_here, $place);
+    };
 }
 
 /// A test of each case.
 #[doc(hidden)]
 #[macro_export]
-macro_rules! knowledge_cases {
+macro_rules! knowledge_tests {
     ($place:expr, $($family:ident::$case:ident,)*) => {
         $(
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -104,6 +111,15 @@ macro_rules! knowledge_cases {
                 $crate::testing::$family::$case(&place).await;
             }
         )*
+    };
+}
+
+/// Each case, one after the other.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! knowledge_here {
+    ($place:expr, $($family:ident::$case:ident,)*) => {
+        $( Box::pin($crate::testing::$family::$case(&$place)).await; )*
     };
 }
 

@@ -1,7 +1,7 @@
 //! What every store of the server must do: one suite, run on each of them. Here are the cases of accounts; schedules have a
 //! suite of their own in `server/tests/schedule_store.rs`.
 //!
-//! Each case is listed once, in the macro, and becomes a `#[tokio::test]`. The expression gives a [`Place`].
+//! Each case is listed once, in the macro, and becomes a `#[tokio::test]`; with `here`, they run one after the other. The expression gives a [`Place`].
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ pub(super) trait Place: Send + Sync {
 }
 
 /// A test of each case.
-macro_rules! store_cases {
+macro_rules! store_tests {
     ($place:expr, $($case:path as $name:ident),+ $(,)?) => { $(
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
         async fn $name() {
@@ -33,9 +33,16 @@ macro_rules! store_cases {
     )+ };
 }
 
+/// Each case, one after the other.
+macro_rules! store_here {
+    ($place:expr, $($case:path as $name:ident),+ $(,)?) => { $(
+        Box::pin($case(&$place)).await;
+    )+ };
+}
+
 macro_rules! store_conformance {
-    ($place:expr) => {
-        store_cases! { $place,
+    (@cases $then:ident, $place:expr) => {
+        $then! { $place,
             crate::store::testing::an_address_belongs_to_one_user as an_address_belongs_to_one_user,
             crate::store::testing::the_first_owner_is_made_once_by_whoever_is_first as the_first_owner_is_made_once_by_whoever_is_first,
             crate::store::testing::a_link_works_once_and_not_for_ever as a_link_works_once_and_not_for_ever,
@@ -60,6 +67,12 @@ macro_rules! store_conformance {
             crate::store::testing::rows::an_end_is_handled_once_and_places_go_forward as an_end_is_handled_once_and_places_go_forward,
             crate::store::testing::rows::every_text_is_kept as every_text_is_kept,
         }
+    };
+    ($place:expr) => {
+        store_conformance!(@cases store_tests, $place);
+    };
+    ($place:expr, here) => {
+        store_conformance!(@cases store_here, $place);
     };
 }
 
@@ -90,34 +103,29 @@ mod postgres {
     use super::*;
     use crate::store::PostgresStore;
 
-    /// A database of one's own; the server stops when nobody has it any more.
-    struct Database(Arc<PostgresServer>, Url);
-
-    impl Database {
-        fn new() -> Self {
-            let server = PostgresServer::shared();
-            let url = server.database();
-            Self(server, url)
-        }
-    }
+    struct Database(Url);
 
     #[async_trait]
     impl Place for Database {
         async fn open(&self) -> Arc<dyn Store> {
-            let pool = Pool::open(&self.1, 4, Duration::from_secs(10)).unwrap();
+            let pool = Pool::open(&self.0, 4, Duration::from_secs(10)).unwrap();
             Arc::new(PostgresStore::over(pool).await.unwrap())
         }
     }
 
-    store_conformance!(Database::new());
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn it_does_what_every_store_must_do() {
+        let server = PostgresServer::shared();
+        store_conformance!(Database(server.database()), here);
+    }
 
     #[tokio::test]
     async fn it_works_through_a_pooler_that_gives_each_transaction_another_connection() {
-        let mut database = Database::new();
-        let pooler = Pooler::before(&database.0);
-        database.1 = pooler.url(&database.1);
-        super::two_processes_rotate_one_token_once(&database).await;
-        rows::a_secret_is_replaced_by_who_knows_its_version(&database).await;
+        let server = PostgresServer::shared();
+        let pooler = Pooler::before(&server);
+        let database = || Database(pooler.url(&server.database()));
+        two_processes_rotate_one_token_once(&database()).await;
+        rows::a_secret_is_replaced_by_who_knows_its_version(&database()).await;
     }
 }
 

@@ -46,10 +46,11 @@ impl Place for Fresh {
     }
 }
 
-mod conformance {
-    use super::Fresh;
-
-    crate::knowledge_conformance!(Fresh::new());
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn it_does_what_every_catalog_must_do() {
+    // One server for all of them.
+    let _server = PostgresServer::shared();
+    crate::knowledge_conformance!(Fresh::new(), here);
 }
 
 #[tokio::test]
