@@ -126,6 +126,8 @@ pub(crate) struct Inner {
     active: Mutex<HashMap<RunId, Arc<Handle>>>,
     /// Runs that were to be executed here and wait for room.
     queued: Mutex<HashSet<RunId>>,
+    /// Runs that are owned here, perhaps, and that nobody executes: the store failed.
+    stranded: Mutex<HashSet<RunId>>,
     /// Runs that this process cannot execute, and why.
     left: Mutex<HashMap<RunId, Arc<OwnerError>>>,
     capacity: OnceLock<Capacity>,
@@ -203,6 +205,7 @@ impl Engine {
             kept_bundles: Mutex::default(),
             active: Mutex::default(),
             queued: Mutex::default(),
+            stranded: Mutex::default(),
             left: Mutex::default(),
             capacity: OnceLock::new(),
             steps: steps::Steps::default(),
@@ -440,6 +443,8 @@ impl Inner {
                     let error = Arc::new(error);
                     if error.is_lasting() {
                         self.leave(run, error.clone()).await;
+                    } else if matches!(*error, OwnerError::Store(_) | OwnerError::Again) {
+                        self.stranded().insert(run);
                     }
                     return Outcome::Failed(error);
                 }

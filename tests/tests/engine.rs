@@ -421,6 +421,25 @@ async fn a_full_disk_stops_the_run_and_loses_nothing() {
     assert_eq!(probe::calls("full-b"), 1, "its start was never durable, so it never acted before");
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_run_goes_on_by_itself_when_the_store_is_back() {
+    let full = || Fault::Refused(StoreError::Full("no space left".to_owned()));
+    let world = world_with(|stores| {
+        let faulty = FaultyStore::new(stores.journal.clone()).at_append(1, full()).at_append(2, full());
+        Stores { journal: Arc::new(faulty), ..stores }
+    })
+    .await;
+    let run = world.start(json!({ "nodes": { "a": probe("back-a", json!({})) } })).await;
+    assert!(world.engine.settled(run).await.is_err());
+    let rests = async {
+        while world.stores.journal.run(run).await.unwrap().unwrap().status.is_none() {
+            tokio::time::sleep(std::time::Duration::from_secs(1)).await;
+        }
+    };
+    tokio::time::timeout(std::time::Duration::from_mins(1), rests).await.expect("nobody resumes it");
+    assert_eq!(probe::calls("back-a"), 1);
+}
+
 #[tokio::test]
 async fn durability_end_leaves_nothing_before_the_end() {
     let world = world().await;

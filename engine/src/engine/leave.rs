@@ -1,7 +1,8 @@
-//! Runs that this process cannot execute: they are given back as they were, for a process that can.
+//! Runs that this process cannot execute: they are given back as they were, for a process that can. What only a failure of the
+//! store has stopped goes on here, when the store is back.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, MutexGuard, PoisonError},
 };
 
@@ -33,6 +34,24 @@ impl Inner {
         if let Err(error) = self.give_back(run).await {
             // It is taken from this process when that ends.
             tracing::warn!(%run, %error, "the run could not be given back");
+        }
+    }
+
+    pub(super) fn stranded(&self) -> MutexGuard<'_, HashSet<RunId>> {
+        self.stranded.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Goes on with the runs that the store has stopped and that are still owned here: nobody else may take them.
+    pub(super) async fn take_up_stranded(self: &Arc<Self>) {
+        let stranded = std::mem::take(&mut *self.stranded());
+        for run in stranded {
+            match self.stores.journal.run(run).await {
+                Ok(Some(row)) if row.phase == RunPhase::Running && row.owner == Some(self.session) => {
+                    self.drive(run, None);
+                }
+                Ok(_) => {}
+                Err(_) => drop(self.stranded().insert(run)),
+            }
         }
     }
 

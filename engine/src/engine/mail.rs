@@ -40,8 +40,9 @@ impl Inner {
                 if !beats.is_multiple_of(HEARTBEAT) {
                     continue;
                 }
-                if let Err(error) = self.stores.journal.heartbeat(self.session, self.clock.now()).await {
-                    tracing::warn!(%error, "the heartbeat failed");
+                match self.stores.journal.heartbeat(self.session, self.clock.now()).await {
+                    Ok(()) => self.take_up_stranded().await,
+                    Err(error) => tracing::warn!(%error, "the heartbeat failed"),
                 }
             }
         });
