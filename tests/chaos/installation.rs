@@ -28,7 +28,7 @@ const PASSWORD: &str = "several words that are hard to guess";
 /// A process that says nothing for so long counts as dead.
 pub(crate) const LEASE: Duration = Duration::from_secs(3);
 /// So long something may take that should happen.
-pub(crate) const PATIENCE: Duration = Duration::from_mins(5);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(3);
 /// The key of the sandboxes.
 const SANDBOX_KEY: &str = "the-key-of-these-sandboxes";
 /// What the vault of the servers is sealed with, and access tokens are signed with.

@@ -97,7 +97,7 @@ impl Runner for Pool {
     async fn run(&self, request: Request) -> Reply {
         let call = Call::of(request).await.map_err(|fault| Box::new(Failure::before(fault)))?;
         let mut may_be_lost = true;
-        let mut told: Option<Fault> = None;
+        let mut told: Option<Box<Fault>> = None;
         for member in self.best_first() {
             let Missed { fault, progress } = match member.remote.attempt(&call).await {
                 Ok(reply) => {
@@ -115,7 +115,7 @@ impl Runner for Pool {
                 Progress::Decided => false,
             };
             if !goes_on {
-                return Err(Box::new(Failure::before(fault)));
+                return Err(Box::new(Failure::before(*fault)));
             }
             tracing::warn!(%fault, "a call goes to another sandbox, if there is one");
             // That all are busy is said only when all are: what is wrong with one is told before.
@@ -123,7 +123,7 @@ impl Runner for Pool {
                 told = Some(fault);
             }
         }
-        let fault = told.unwrap_or_else(|| Fault::new(Kind::Sandbox, "there is no sandbox"));
+        let fault = told.map_or_else(|| Fault::new(Kind::Sandbox, "there is no sandbox"), |told| *told);
         Err(Box::new(Failure::before(fault)))
     }
 

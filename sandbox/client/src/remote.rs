@@ -115,7 +115,7 @@ impl Remote {
         let status = response.status();
         let body = self.body(response).await?;
         let parsed = work(body.len(), move || parse(status, &body)).await;
-        parsed.map_err(|missed| Missed { fault: self.at(missed.fault), ..missed })
+        parsed.map_err(|missed| Missed { fault: self.at(*missed.fault).into(), ..missed })
     }
 
     async fn body(&self, mut response: Response) -> Result<Vec<u8>, Missed> {
@@ -166,7 +166,7 @@ impl Remote {
 #[async_trait]
 impl Runner for Remote {
     async fn run(&self, request: Request) -> Reply {
-        let sent = async { self.attempt(&Call::of(request).await?).await.map_err(|missed| missed.fault) };
+        let sent = async { self.attempt(&Call::of(request).await?).await.map_err(|missed| *missed.fault) };
         sent.await.unwrap_or_else(|fault| Err(Box::new(Failure::before(fault))))
     }
 
@@ -208,7 +208,7 @@ impl Call {
 
 /// Why a call has no reply.
 pub(crate) struct Missed {
-    pub(crate) fault: Fault,
+    pub(crate) fault: Box<Fault>,
     pub(crate) progress: Progress,
 }
 
@@ -225,15 +225,15 @@ pub(crate) enum Progress {
 
 impl Missed {
     fn not_started(fault: Fault) -> Self {
-        Self { fault, progress: Progress::NotStarted }
+        Self { fault: fault.into(), progress: Progress::NotStarted }
     }
 
     fn lost(fault: Fault) -> Self {
-        Self { fault, progress: Progress::Lost }
+        Self { fault: fault.into(), progress: Progress::Lost }
     }
 
     fn decided(fault: Fault) -> Self {
-        Self { fault, progress: Progress::Decided }
+        Self { fault: fault.into(), progress: Progress::Decided }
     }
 }
 
