@@ -21,6 +21,7 @@ mod explain;
 mod fmt;
 mod forget;
 mod graph;
+mod import;
 mod index;
 mod init;
 mod kb;
@@ -70,6 +71,8 @@ pub(crate) enum Verb {
     Restore(restore::Restore),
     /// Brings the schema of a PostgreSQL database up to date
     Migrate(migrate::Migrate),
+    /// Moves an installation from SQLite files into PostgreSQL
+    Import(import::Import),
     /// Deletes everything that is kept about a subject
     Forget(forget::Forget),
     /// Runs the tests of workflows
@@ -160,6 +163,7 @@ impl Verb {
             Self::Runs(verb) => verb.run(shell, server),
             Self::Backup(verb) => verb.run(shell),
             Self::Migrate(verb) => verb.run(shell),
+            Self::Import(verb) => verb.run(shell),
             Self::Restore(verb) => verb.run(shell),
             Self::Forget(verb) => verb.run(shell),
             Self::Test(verb) => verb.run(shell),

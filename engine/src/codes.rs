@@ -453,6 +453,7 @@ codes! {
     STORE_NEWER = "LA5005": "a newer release wrote the store";
     STORE_OLDER = "LA5006": "the database was not migrated yet";
     DATABASE_ELSEWHERE = "LA5007": "a command is for SQLite files alone";
+    IMPORT_REFUSED = "LA5008": "an installation cannot be imported";
     RUN_NEWER = "LA5010": "a newer release wrote a run";
 
     // LA51xx: queues

@@ -11,10 +11,10 @@ pub use self::{
     },
     after::{AfterFiring, AfterState, AfterStore},
     files::{UploadKey, UploadRow, UploadStore, Uploaded},
-    postgres::{PostgresStore, SERVER},
+    postgres::{PostgresStore, SERVER, TABLES},
     schedules::{Cause, Firing, FiringOutcome, ScheduleId, ScheduleRow, ScheduleState, ScheduleStore},
     secrets::{SecretRow, SecretStore},
-    sqlite::{SqliteStore, begin_epoch},
+    sqlite::{FILE, SqliteStore, begin_epoch},
     workflows::{NewVersion, Source, StoredVersion, VersionRow, WorkflowRow, WorkflowStore},
 };
 

@@ -84,6 +84,7 @@ fn help_lists_the_commands() {
                    file is whole
       restore      Makes an installation from a backup
       migrate      Brings the schema of a PostgreSQL database up to date
+      import       Moves an installation from SQLite files into PostgreSQL
       forget       Deletes everything that is kept about a subject
       test         Runs the tests of workflows
       eval         Runs a workflow over a data set with several models, and compares them
@@ -97,6 +98,9 @@ fn help_lists_the_commands() {
       explain      Explains an error code and how to mend its cause
       doctor       Checks this machine and this project, and says how to mend what is wrong
       serve        Serves workflows, runs and chat through an API, with everything in this process
+      server       Serves the same API, and lets workers execute the runs
+      worker       Executes runs that wait in the queues between processes; or lists the workers
+      queue        Lists what waits in the queues between processes, and the jobs that nobody could do
       secrets      Lists, sets and deletes the secrets of the vault, and seals them with another key
       sandbox      Runs untrusted code for others, by HTTP; or builds what code runs in
       login        Signs in at a server, and keeps the session

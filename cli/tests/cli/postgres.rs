@@ -151,3 +151,43 @@ fn what_cannot_be_shared_is_said() {
     assert!(of("database")["text"].as_str().unwrap().starts_with("PostgreSQL "), "{:#}", of("database"));
     assert_eq!(of("vector store")["status"], "odd");
 }
+
+#[test]
+fn an_installation_moves_from_files_into_a_database() {
+    let shared = Shared::new();
+    let rests = "name: rests\nnodes: { rest: { type: wait, for: 1h } }\n";
+    std::fs::write(shared.folder.path("rests.yaml"), rests).unwrap();
+    let files: Vec<_> = shared.settings[1..].iter().map(|(name, value)| (*name, &**value)).collect();
+    let serving = Serving::start_with(&shared.folder, &[], &files);
+    let token = sign_in(&serving);
+    call(&serving, &token, "PUT", "/api/secrets/TOKEN", &json!({ "value": "a long secret value" }));
+    // Large, and with what `COPY` has other signs for.
+    let who = "A\tda\\\n\u{0}".repeat(10_000);
+    let start = |body: Json| call(&serving, &token, "POST", "/api/runs", &body)["id"].as_str().unwrap().to_owned();
+    let ended = start(json!({ "workflow": "hello", "inputs": { "who": who } }));
+    let waits = start(json!({ "workflow": "rests", "inputs": {}, "mode": "async" }));
+    let path = format!("/api/runs/{waits}");
+    wait_until(|| call(&serving, &token, "GET", &path, &Json::Null)["status"] == "waiting");
+
+    let busy = shared.run("import .liteagent");
+    assert!(busy.code != 0 && busy.err.contains("LA5008") && busy.err.contains("a process that does"), "{}", busy.err);
+    drop(serving);
+    let export = |run: &str| format!("runs export {run}");
+    let before = [&ended, &waits].map(|run| shared.folder.run(&export(run)).out);
+
+    let moved = shared.run("import .liteagent");
+    assert!(moved.code == 0 && moved.err.contains("moved 2 runs with "), "{}", moved.whole());
+    let again = shared.run("import .liteagent");
+    assert!(again.code != 0 && again.err.contains("found rows in the table `runs`"), "{}", again.err);
+
+    assert!(before[0].contains("Hello A"), "{}", before[0]);
+    assert_eq!([&ended, &waits].map(|run| shared.run(&export(run)).out), before);
+    let serving = shared.serve();
+    let token = sign_in(&serving);
+    assert_eq!(call(&serving, &token, "GET", &path, &Json::Null)["status"], "waiting");
+    assert!(call(&serving, &token, "GET", "/api/secrets", &Json::Null).to_string().contains("TOKEN"));
+    let next = call(&serving, &token, "POST", "/api/runs", &json!({ "workflow": "hello", "inputs": { "who": "Bob" } }));
+    assert_eq!(next["outputs"]["text"], "Hello Bob");
+    let audit = call(&serving, &token, "GET", "/api/audit", &Json::Null).to_string();
+    assert!(audit.contains("secret"), "{audit}");
+}

@@ -31,6 +31,7 @@ mod db;
 mod failure;
 mod files;
 mod group;
+pub mod import;
 mod journal;
 mod lines;
 mod lists;

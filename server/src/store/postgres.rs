@@ -5,11 +5,13 @@ use async_trait::async_trait;
 use liteagent_backends::postgres::{Migration, Migrations, Pool};
 use liteagent_engine::store::StoreError;
 
+pub use self::import::TABLES;
 use super::Store;
 
 mod accounts;
 mod after;
 mod files;
+mod import;
 mod schedules;
 mod secrets;
 mod workflows;

@@ -19,7 +19,7 @@ mod workflows;
 pub use self::epoch::begin_epoch;
 
 /// Name of the file in the data folder.
-const FILE: &str = "platform.db";
+pub const FILE: &str = "platform.db";
 
 /// Every migration, oldest first.
 const MIGRATIONS: [&str; 8] = [
