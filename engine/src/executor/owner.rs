@@ -70,6 +70,8 @@ pub(crate) struct Owner {
     /// Of attempts that run where the loop is: emptied after each.
     pub(super) meter: Arc<Meter>,
     idle_since: Option<Millis>,
+    /// Since when records wait that may wait a little.
+    lazy_since: Option<Instant>,
     /// How long nodes ran where the loop is, or it waited for them and for others.
     pub(super) elsewhere: Duration,
 }
@@ -265,6 +267,7 @@ impl Owner {
             detached: None,
             meter: Arc::default(),
             idle_since: None,
+            lazy_since: None,
             elsewhere: Duration::ZERO,
         }
     }
@@ -355,6 +358,9 @@ impl Owner {
         let hold = held.map(|since| since + engine.hold.millis());
         let until = [self.state.next_due(), hold, self.next_tending()].into_iter().flatten().min();
         let lazy = !self.pending.is_empty() && self.detached.is_none();
+        // However often it is woken, what was buffered first does not wait longer.
+        self.lazy_since = if lazy { self.lazy_since.or_else(|| Some(Instant::now())) } else { None };
+        let flush_at = self.lazy_since.map(|since| since + LAZY_TIME);
         let wake = self.wake.clone();
         let mut closing = engine.closing.subscribe();
         let begun = engine.stopwatch();
@@ -363,9 +369,9 @@ impl Owner {
             _ = closing.wait_for(|closing| *closing) => Next::Close,
             Some(done) = self.done.1.recv() => Next::Done(done),
             Some(look) = self.jobs.looks.1.recv() => Next::Look(look),
+            () = tokio::time::sleep_until(flush_at.unwrap_or_else(Instant::now)), if flush_at.is_some() => Next::Flush,
             () = wake.notified() => Next::Inbox,
             () = engine.clock.sleep_until(until.unwrap_or(now)), if until.is_some() => Next::Due,
-            () = tokio::time::sleep(LAZY_TIME), if lazy => Next::Flush,
         };
         self.elsewhere += begun.map_or(Duration::ZERO, |begun| begun.elapsed());
         match next {

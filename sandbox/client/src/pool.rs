@@ -100,6 +100,7 @@ impl Runner for Pool {
         let mut told: Option<Box<Fault>> = None;
         for member in self.best_first() {
             let Missed { fault, progress } = match member.remote.attempt(&call).await {
+                Ok(Err(failure)) if failure.error.kind == Kind::Busy => Missed::not_started(failure.error),
                 Ok(reply) => {
                     member.note(true);
                     return reply;

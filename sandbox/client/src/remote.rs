@@ -224,7 +224,7 @@ pub(crate) enum Progress {
 }
 
 impl Missed {
-    fn not_started(fault: Fault) -> Self {
+    pub(crate) fn not_started(fault: Fault) -> Self {
         Self { fault: fault.into(), progress: Progress::NotStarted }
     }
 
@@ -276,10 +276,8 @@ fn parse(status: StatusCode, body: &[u8]) -> Result<Reply, Missed> {
             .map(Ok)
             .map_err(|error| Missed::lost(odd(&format_args!("something that is no reply: {error}"))));
     }
-    match serde_json::from_slice::<Failure>(body) {
-        Ok(failure) if failure.error.kind == Kind::Busy => return Err(Missed::not_started(failure.error)),
-        Ok(failure) => return Ok(Err(Box::new(failure))),
-        Err(_) => {}
+    if let Ok(failure) = serde_json::from_slice::<Failure>(body) {
+        return Ok(Err(Box::new(failure)));
     }
     /// What the service says of a request that it cannot serve.
     #[derive(Deserialize)]
