@@ -6,7 +6,7 @@ use liteagent_backends::{Backends, PostgresOptions, SqliteOptions, postgres::Poo
 use liteagent_engine::{
     capability::{Capabilities, Secrets, WatchedModels, Watcher, Watchers, how_to_set, model::Models},
     codes,
-    engine::{Engine, EngineConfig, EngineError, Fleet, Observer, Observers},
+    engine::{Engine, EngineConfig, EngineError, Observer, Observers},
     error::Code,
     id::RunId,
     queue::QueueError,
@@ -15,7 +15,7 @@ use liteagent_engine::{
     units::Duration,
 };
 
-use liteagent_providers::Router;
+use liteagent_providers::{Company, Router};
 use liteagent_server::{Metrics, Traces};
 use tokio::runtime::Runtime;
 
@@ -31,6 +31,7 @@ use crate::{
     knowledge::Lazily,
     progress::{Detail, Progress},
     project::Project,
+    queue::Others,
     sandbox,
 };
 
@@ -98,8 +99,8 @@ impl Platform {
     }
 
     /// The same, where others watch, nothing is shown, and the process may be one among others.
-    pub(crate) async fn watched(project: &Project, watch: Watch, fleet: Option<Fleet>) -> Result<Self, Failure> {
-        Self::among(project, silent(), watch, None, fleet, open_stores(project).await?).await
+    pub(crate) async fn watched(project: &Project, watch: Watch, others: Option<Others>) -> Result<Self, Failure> {
+        Self::among(project, silent(), watch, None, others, open_stores(project).await?).await
     }
 
     /// The same over stores that end with the process; nothing is shown.
@@ -135,13 +136,15 @@ impl Platform {
         progress: Arc<Progress>,
         watch: Watch,
         alone: Option<RunId>,
-        fleet: Option<Fleet>,
+        others: Option<Others>,
         backends: Backends,
     ) -> Result<Self, Failure> {
         let Backends { stores, files, kv, database } = backends;
         let secrets = project.secrets_in(database.as_ref()).await?;
         let Watch { observer, watcher } = watch;
-        let models = project.config.router_watched(&secrets, watcher.clone()).await?;
+        let (fleet, paces) = others.map(|Others { fleet, paces }| (fleet, paces)).unzip();
+        let company = Company { watcher: watcher.clone(), paces };
+        let models = project.config.router_among(&secrets, company).await?;
         let watched: Arc<dyn Models> = match &watcher {
             Some(watcher) => Arc::new(WatchedModels::new(models.clone(), watcher.clone())),
             None => models.clone(),

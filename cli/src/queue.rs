@@ -5,9 +5,9 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use liteagent_engine::{
     codes, engine,
-    queue::{Group, Queue, Rates, Roster, Wakes},
+    queue::{Group, Paces, Queue, Rates, Roster, Wakes},
 };
-use liteagent_queue::{RedisAddress, RedisOptions, RedisQueue, RedisRates, RedisRoster, RedisWakes};
+use liteagent_queue::{RedisAddress, RedisOptions, RedisPaces, RedisQueue, RedisRates, RedisRoster, RedisWakes};
 use liteagent_server::{Dependency, Fleet};
 
 use crate::{config::setting, failure::Failure};
@@ -37,6 +37,15 @@ pub(crate) struct Between {
     /// Who works.
     pub(crate) roster: Arc<dyn Roster>,
     rates: Arc<dyn Rates>,
+    paces: Arc<dyn Paces>,
+}
+
+/// The others, as a platform needs them.
+pub(crate) struct Others {
+    /// For its engine.
+    pub(crate) fleet: engine::Fleet,
+    /// For its models.
+    pub(crate) paces: Arc<dyn Paces>,
 }
 
 impl Between {
@@ -51,6 +60,7 @@ impl Between {
             wakes: Arc::new(RedisWakes::new(&options)?),
             roster: Arc::new(RedisRoster::new(&options)?),
             rates: Arc::new(RedisRates::new(&options)?),
+            paces: Arc::new(RedisPaces::new(&options)?),
             queue: Arc::new(RedisQueue::connect(options).await?),
         }))
     }
@@ -64,9 +74,10 @@ impl Between {
         })
     }
 
-    /// As the engine of a process has it that does the work of these groups.
-    pub(crate) fn fleet(&self, serves: impl IntoIterator<Item = Group>) -> engine::Fleet {
-        engine::Fleet { queue: self.queue.clone(), wakes: self.wakes.clone(), serves: serves.into_iter().collect() }
+    /// As a process has it that does the work of these groups.
+    pub(crate) fn others(&self, serves: impl IntoIterator<Item = Group>) -> Others {
+        let (queue, wakes, serves) = (self.queue.clone(), self.wakes.clone(), serves.into_iter().collect());
+        Others { fleet: engine::Fleet { queue, wakes, serves }, paces: self.paces.clone() }
     }
 
     /// As the server shows it.

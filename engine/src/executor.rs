@@ -2,7 +2,7 @@
 //!
 //! * [`Owner`] is the loop (`owner.rs`); it is the only one that appends to its run. `take.rs` makes a process the owner.
 //! * `act.rs` carries out what [`crate::run::decide`] says, `attempt.rs` runs attempts of nodes, `child.rs` starts runs for them,
-//!   `jobs.rs` lets other processes run them; `once.rs` is one attempt, wherever it runs.
+//!   `jobs.rs` lets other processes run them, `texts.rs` shows what those give out; `once.rs` is one attempt, wherever it runs.
 //! * `inbox.rs` journals what others sent to the run.
 //! * `budget.rs` says what happens when a budget is used up.
 //! * `journal.rs` encodes records and makes them durable, `replay.rs` reads them back.
@@ -38,3 +38,4 @@ mod replay;
 mod scope;
 mod stream;
 mod take;
+mod texts;

@@ -9,7 +9,8 @@
 //! * `memory.rs`: the queue of one process;
 //! * `wakes.rs`: telling others at once that something happened; lossy;
 //! * `roster.rs`: which workers are there;
-//! * `rates.rs`: rates that several processes count together.
+//! * `rates.rs`: rates that several processes count together;
+//! * `paces.rs`: paces of calls to somebody else that they keep to together.
 //!
 //! One conformance suite (`crate::testing::conformance::queue`) says what each sentence here means.
 
@@ -21,9 +22,10 @@ pub use self::{
     error::QueueError,
     job::{Back, DeadLetter, Depth, Group, Job, Leased, Pointer},
     memory::MemoryQueue,
+    paces::{Pace, Paces, Taken},
     rates::{Rate, Rates},
     roster::{GONE, MemoryRoster, Roster, WorkerInfo, in_order},
-    wakes::{LocalWakes, Wake, WakeListener, WakeTopic, Wakes},
+    wakes::{LocalWakes, StepText, Wake, WakeListener, WakeTopic, Wakes},
 };
 use crate::units::Millis;
 
@@ -31,6 +33,7 @@ mod error;
 mod fair;
 mod job;
 mod memory;
+mod paces;
 mod rates;
 mod roster;
 mod wakes;

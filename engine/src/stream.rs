@@ -16,7 +16,10 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-pub(crate) use self::channel::{Channel, Hub, Wanted};
+pub(crate) use self::{
+    channel::{Channel, Hub, Wanted},
+    source::Interest,
+};
 pub use self::{
     piece::Piece,
     reader::RunStream,

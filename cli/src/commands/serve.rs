@@ -128,8 +128,8 @@ impl Serve {
             Role::Server => Some(Between::needed("`liteagent server`").await?),
         };
         let fleet = between.as_ref().map(|between| match role {
-            Role::Everything => between.fleet(Group::ALL),
-            Role::Server => between.fleet([]),
+            Role::Everything => between.others(Group::ALL),
+            Role::Server => between.others([]),
         });
         let platform = Platform::watched(project, watch, fleet).await?;
         let store = rows::open(&data, platform.database.as_ref()).await?;

@@ -99,7 +99,7 @@ impl Work {
         let traces = traces::open(&metrics)?;
         let watch = Watch::of_all(&metrics, traces.as_ref());
         let queues = self.queues.iter().copied().collect::<BTreeSet<_>>();
-        let platform = Platform::watched(project, watch, Some(between.fleet(queues.iter().copied()))).await?;
+        let platform = Platform::watched(project, watch, Some(between.others(queues.iter().copied()))).await?;
         let concurrency = usize::from(self.concurrency.get());
         let waiting = project.config.limits.capacity().waiting;
         let of_runs = queues.iter().filter(|group| matches!(group, Group::Workflow | Group::Indexing)).count();

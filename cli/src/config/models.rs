@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use liteagent_engine::{
     bundle::Bundle,
-    capability::{Secrets, Watcher, model::Models},
+    capability::{Secrets, model::Models},
     codes,
     node::{NodeSpec, Registry},
     time::SystemClock,
@@ -14,7 +14,7 @@ use liteagent_local_models::{
     weights::{self, Model},
 };
 use liteagent_nodes::egress::{Egress, EgressPolicy};
-use liteagent_providers::{Deployment, Router, resolve};
+use liteagent_providers::{Company, Deployment, Router, resolve};
 use serde_json::Value as Json;
 
 use super::{Config, FILE, setting};
@@ -23,27 +23,23 @@ use crate::failure::Failure;
 impl Config {
     /// The models of this installation. Nobody is called, unless nothing but an Ollama can stand for an alias.
     pub(crate) async fn router(&self, secrets: &Arc<Secrets>) -> Result<Arc<Router>, Failure> {
-        self.router_watched(secrets, None).await
+        self.router_among(secrets, Company::default()).await
     }
 
-    /// The same; `watcher` is told what happens to calls of models on their way.
-    pub(crate) async fn router_watched(
-        &self,
-        secrets: &Arc<Secrets>,
-        watcher: Option<Arc<dyn Watcher>>,
-    ) -> Result<Arc<Router>, Failure> {
+    /// The same, where others watch, or call the same providers.
+    pub(crate) async fn router_among(&self, secrets: &Arc<Secrets>, company: Company) -> Result<Arc<Router>, Failure> {
         let deployment = self.deployment(secrets)?;
         // Addresses that are configured here are allowed for calls of models, and for nothing else.
         let policy = EgressPolicy::parse(deployment.endpoints())
             .map_err(|error| Failure::usage(codes::CONFIG, format!("`providers` of `{FILE}`: {error}")))?;
         let http = Egress::new(policy).without_limit_of_silence();
-        let http = match &watcher {
+        let http = match &company.watcher {
             Some(watcher) => http.watched(watcher.clone(), "models"),
             None => http,
         };
         let local: Arc<dyn Models> = Arc::new(LocalModels::new(LocalConfig::new(weights::folder())));
         let plugged = [(liteagent_local_models::PROVIDER.to_owned(), local)];
-        Ok(Arc::new(Router::open_watched(deployment, Arc::new(http), Arc::new(SystemClock), plugged, watcher).await))
+        Ok(Arc::new(Router::open_among(deployment, Arc::new(http), Arc::new(SystemClock), plugged, company).await))
     }
 
     fn deployment(&self, secrets: &Arc<Secrets>) -> Result<Deployment, Failure> {

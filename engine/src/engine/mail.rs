@@ -59,7 +59,7 @@ impl Inner {
             Wake::Watch { run, anew } => self.watched(fleet, run, anew).await,
             Wake::Reconciled(session) if session != self.session => self.reconciled_elsewhere(),
             Wake::Missed => self.fetch_mail().await,
-            Wake::Reconciled(_) | Wake::Record(..) | Wake::Piece(..) => {}
+            Wake::Reconciled(_) | Wake::Record(..) | Wake::Piece(..) | Wake::Text(..) => {}
         }
     }
 

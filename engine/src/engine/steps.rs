@@ -4,7 +4,8 @@
 //! are rendered and secrets are resolved where the node acts. Two messages go to the inbox of the run: that the job was
 //! taken, of which the first counts, so that one process runs it however often its pointer comes; and the result.
 //!
-//! * `follow.rs` keeps up with the journals of runs whose steps run here.
+//! * `follow.rs` keeps up with the journals of runs whose steps run here;
+//! * `texts.rs` lets the owner of a run show the text of a step as it comes.
 
 use std::{
     collections::HashSet,
@@ -33,6 +34,7 @@ use crate::{
 };
 
 mod follow;
+mod texts;
 
 /// How often who runs a step looks whether somebody still waits for it.
 const EVERY: Millis = 500;

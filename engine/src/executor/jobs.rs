@@ -11,7 +11,7 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use super::{beside::Beside, owner::Owner, replay};
+use super::{beside::Beside, owner::Owner, replay, texts::Texts};
 use crate::{
     codes,
     engine::{Fleet, LossCause},
@@ -20,7 +20,7 @@ use crate::{
     id::{JobId, SessionId},
     node::Container,
     plan::{Border, PlanNode},
-    queue::{Depth, Group, Job, Pointer, QueueError, Wake},
+    queue::{Depth, Group, Job, Pointer, QueueError, StepText, Wake},
     run::{Addr, FrameId, OpenJob, path},
     store::{StepResult, StoreError},
     units::Millis,
@@ -48,6 +48,7 @@ pub(super) struct Jobs {
     looking: bool,
     /// Those that this process runs itself, because nobody had taken them when there was room again.
     own: HashSet<Addr>,
+    pub(super) texts: Texts,
     pub(super) looks: (mpsc::UnboundedSender<Look>, mpsc::UnboundedReceiver<Look>),
 }
 
@@ -65,6 +66,7 @@ impl Default for Jobs {
             look_at: 0,
             looking: false,
             own: HashSet::new(),
+            texts: Texts::default(),
             looks: mpsc::unbounded_channel(),
         }
     }
@@ -81,6 +83,8 @@ pub(super) enum Look {
     },
     /// A job that this process ran itself is over.
     Own(Addr),
+    /// A job gave out text.
+    Text(Arc<StepText>),
     /// Where jobs wait, and which of the processes that have taken some are dead.
     Seen {
         /// The generation of each queue, and what waits there.
@@ -178,6 +182,7 @@ impl Owner {
     /// Pushes those of these jobs that are open and that nobody has taken.
     pub(super) fn push_jobs(&mut self, which: &[Addr]) {
         let Some(fleet) = self.engine.fleet.as_ref().filter(|_| !which.is_empty()) else { return };
+        let (fleet, hears) = (fleet.clone(), self.hear_texts());
         let now = self.engine.clock.now();
         let mut jobs: BTreeMap<Group, (Vec<Addr>, Vec<Job>)> = BTreeMap::new();
         for at in which {
@@ -192,7 +197,12 @@ impl Owner {
         }
         for (group, (which, jobs)) in jobs {
             let (queue, looks, run) = (fleet.queue.clone(), self.jobs.looks.0.clone(), self.run);
+            let hears = hears.clone();
             tokio::spawn(async move {
+                if let Some(mut hears) = hears {
+                    // An error means that the run is owned elsewhere by now.
+                    let _ = hears.wait_for(|hears| *hears).await;
+                }
                 let push = async {
                     // Asked for before: what is emptied in between is seen as lost.
                     let generation = queue.generation(group).await?;
@@ -222,6 +232,7 @@ impl Owner {
                 self.jobs.pushed.clear();
                 self.jobs.own.clear();
                 self.jobs.stopping.clear();
+                self.jobs.texts = Texts::default();
                 self.jobs.look_at = 0;
             }
             return false;
@@ -296,6 +307,7 @@ impl Owner {
                 self.wake.notify_one();
                 return;
             }
+            Look::Text(text) => return self.show_text(&text),
             Look::Seen { queues, dead } => (queues, dead),
         };
         let now = self.engine.clock.now();
@@ -362,7 +374,7 @@ impl Owner {
         }
     }
 
-    fn open_job(&self, name: &str, job: JobId) -> Option<Addr> {
+    pub(super) fn open_job(&self, name: &str, job: JobId) -> Option<Addr> {
         let at = path::resolve(&self.plan, &self.state, name)?;
         self.state.job(at).filter(|open| open.id == job).map(|_| at)
     }

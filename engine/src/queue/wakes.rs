@@ -9,11 +9,12 @@ use std::{
 };
 
 use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
 use tokio::sync::broadcast::{self, error::RecvError};
 
 use crate::{
     event::Seq,
-    id::{RunId, SessionId},
+    id::{JobId, RunId, SessionId},
     queue::QueueError,
     stream::Piece,
 };
@@ -30,6 +31,8 @@ pub enum Wake {
     Record(RunId, Seq),
     /// A run that somebody watches shows something; its records are among it by their numbers.
     Piece(RunId, Arc<Piece>),
+    /// A node of a run that runs as a step elsewhere gives out text.
+    Text(RunId, Arc<StepText>),
     /// Somebody watches a run: who executes it says what it shows, for half a minute; with `anew` everything so far.
     Watch {
         /// The run.
@@ -43,6 +46,19 @@ pub enum Wake {
     Missed,
 }
 
+/// A piece of the text of a node that runs away from its run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StepText {
+    /// The path of the node.
+    pub node: Arc<str>,
+    /// The job that it runs as.
+    pub job: JobId,
+    /// How many bytes of its text came before.
+    pub at: usize,
+    /// The piece.
+    pub text: String,
+}
+
 /// What a listener hears.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WakeTopic {
@@ -50,6 +66,8 @@ pub enum WakeTopic {
     Mail,
     /// What one run does: for who watches it.
     Run(RunId),
+    /// What the steps of one run give out: for its owner.
+    Texts(RunId),
 }
 
 impl Wake {
@@ -58,6 +76,7 @@ impl Wake {
         match self {
             Self::Mail(_) | Self::Watch { .. } | Self::Reconciled(_) => Some(WakeTopic::Mail),
             Self::Record(run, _) | Self::Piece(run, _) => Some(WakeTopic::Run(*run)),
+            Self::Text(run, _) => Some(WakeTopic::Texts(*run)),
             Self::Missed => None,
         }
     }

@@ -88,7 +88,7 @@ impl Sources {
 
 /// Which texts somebody shows: members of nodes, named by their ids through every container.
 #[derive(Debug, Default)]
-pub(super) struct Interest {
+pub(crate) struct Interest {
     nodes: HashSet<(String, Arc<str>)>,
     /// The ids of those nodes, so that most others are passed over at once.
     ids: HashSet<String>,
@@ -96,7 +96,7 @@ pub(super) struct Interest {
 
 impl Interest {
     /// What the answers of a workflow show, and, when another run started it, what that one may show.
-    pub(super) fn of(plan: &Plan, is_child: bool) -> Self {
+    pub(crate) fn of(plan: &Plan, is_child: bool) -> Self {
         let mut interest = Self::default();
         interest.body(plan, 0, "");
         for body in plan.on_failure.into_iter().chain(plan.finally) {
@@ -138,7 +138,7 @@ impl Interest {
     }
 
     /// Whether some text of a node is shown.
-    pub(super) fn has(&self, path: &str) -> bool {
+    pub(crate) fn has(&self, path: &str) -> bool {
         self.ids.contains(&*without_indices(path))
     }
 

@@ -13,7 +13,7 @@
 
 pub use self::{
     catalog::{Facts, LongPrices, prices_checked},
-    router::{Listed, Router},
+    router::{Company, Listed, Router},
     settings::{Deployment, Limits, Names, ProviderSettings, SettingError, resolve, variables},
     wire::Format,
 };

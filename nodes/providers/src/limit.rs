@@ -1,7 +1,7 @@
 //! Who may call a provider now: one limiter for each key.
 //!
 //! A limiter keeps to what is configured, to what the provider says in its headers, and to what it learns from refusals.
-//! [`Memory`] serves one process; another implementation may share a key between processes.
+//! [`Memory`] serves one process; with [`Shared`] several keep to the limits of a key together.
 
 use std::time::Duration;
 
@@ -11,12 +11,14 @@ use liteagent_engine::{id::RunId, units::Millis};
 pub(crate) use self::told::wait;
 pub use self::{
     memory::Memory,
+    shared::Shared,
     told::{Left, Told},
 };
 
 mod memory;
 mod pace;
 mod queue;
+mod shared;
 mod state;
 mod told;
 

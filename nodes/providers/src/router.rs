@@ -10,8 +10,10 @@ use liteagent_engine::{
         model::{ChatEvent, ChatRequest, ChatStream, EmbedRequest, Embeddings, ModelInfo, Models},
     },
     error::NodeError,
+    queue::Paces,
     time::Clock,
 };
+use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
 use self::names::Aliases;
@@ -19,7 +21,7 @@ pub use self::overview::Listed;
 use crate::{
     cache::{self, Cache},
     catalog::Facts,
-    limit::{Limiter, Memory},
+    limit::{Limiter, Memory, Shared},
     ollama,
     service::Service,
     settings::{Deployment, Limits, Provider},
@@ -38,6 +40,15 @@ pub struct Router {
     cache: Arc<Cache>,
 }
 
+/// Who else is there when models are called.
+#[derive(Clone, Default)]
+pub struct Company {
+    /// Is told how long calls wait for limits, and which providers are left alone.
+    pub watcher: Option<Arc<dyn Watcher>>,
+    /// What processes keep to together that use the same keys.
+    pub paces: Option<Arc<dyn Paces>>,
+}
+
 /// Who answers for a provider.
 enum Served {
     Service(Box<Service>),
@@ -54,16 +65,16 @@ impl Router {
         clock: Arc<dyn Clock>,
         plugged: impl IntoIterator<Item = (String, Arc<dyn Models>)>,
     ) -> Self {
-        Self::open_watched(deployment, http, clock, plugged, None).await
+        Self::open_among(deployment, http, clock, plugged, Company::default()).await
     }
 
-    /// The same; `watcher` is told how long calls wait for limits, and which providers are left alone.
-    pub async fn open_watched(
+    /// The same, where others watch, or call the same providers.
+    pub async fn open_among(
         deployment: Deployment,
         http: Arc<dyn Http>,
         clock: Arc<dyn Clock>,
         plugged: impl IntoIterator<Item = (String, Arc<dyn Models>)>,
-        watcher: Option<Arc<dyn Watcher>>,
+        company: Company,
     ) -> Self {
         let Deployment { mut providers, aliases, default } = deployment;
         let plugged: Vec<(String, Arc<dyn Models>)> = plugged.into_iter().collect();
@@ -78,7 +89,8 @@ impl Router {
             }
         }
         let aliases = Aliases::new(&providers, aliases, default, has_local);
-        let mut limiters = Limiters::default();
+        let Company { watcher, paces } = company;
+        let mut limiters = Limiters { paces, known: BTreeMap::new() };
         let services = providers.into_values().map(|provider| {
             let limiter = limiters.of(&provider, &clock);
             let name = provider.name.clone();
@@ -224,8 +236,10 @@ fn keep(answer: ChatStream, cache: Arc<Cache>, key: cache::Key) -> ChatStream {
 }
 
 /// One limiter for each key, also when several providers share it.
-#[derive(Default)]
-struct Limiters(BTreeMap<Account, Arc<dyn Limiter>>);
+struct Limiters {
+    paces: Option<Arc<dyn Paces>>,
+    known: BTreeMap<Account, Arc<dyn Limiter>>,
+}
 
 /// Whose limits they are: an origin, and the key there.
 type Account = (String, Option<Arc<str>>);
@@ -234,10 +248,20 @@ impl Limiters {
     fn of(&mut self, provider: &Provider, clock: &Arc<dyn Clock>) -> Arc<dyn Limiter> {
         let origin = provider.base_url.origin().ascii_serialization();
         let limits: Limits = provider.limits;
-        let limiter = self
-            .0
-            .entry((origin, provider.key.value()))
-            .or_insert_with(|| Arc::new(Memory::new(limits, provider.patience.max_wait, clock.clone())));
+        let key = provider.key.value();
+        // Others see it, so it tells nothing of the key.
+        let account = Sha256::digest(format!("{origin} {}", key.as_deref().unwrap_or_default()));
+        let limiter = self.known.entry((origin, key)).or_insert_with(|| {
+            let max_wait = provider.patience.max_wait;
+            let own = Arc::new(Memory::new(limits, max_wait, clock.clone()));
+            match &self.paces {
+                None => own,
+                Some(paces) => {
+                    let account = account[..16].iter().map(|byte| format!("{byte:02x}")).collect();
+                    Arc::new(Shared::new(own, paces.clone(), account, limits, max_wait, clock.clone()))
+                }
+            }
+        });
         limiter.clone()
     }
 }

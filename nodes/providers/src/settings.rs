@@ -41,7 +41,7 @@ pub struct ProviderSettings {
     pub requests_per_minute: Option<u32>,
     /// How many tokens a minute, questions and answers together.
     pub tokens_per_minute: Option<u32>,
-    /// How many calls at once.
+    /// How many calls at once, of each process.
     pub in_flight: Option<u32>,
     /// How long the first token may take; 2 minutes by default.
     pub first_token: Option<Duration>,

@@ -4,15 +4,21 @@ use std::sync::Mutex;
 
 use liteagent_engine::{
     engine::{Fleet, StepDone},
+    error::ErrorClass,
     event::{Event, Place, Record},
     export::Export,
     queue::{Group, LocalWakes, MemoryQueue, Pointer, Queue, QueueRules, Wake, Wakes},
     store::MemoryStore,
+    stream::{Cause, StreamEvent},
     time::Clock as _,
 };
+use liteagent_tests::speaker::{Speak, Speaker};
 use tokio::task::{AbortHandle, JoinHandle};
 
-use super::*;
+use super::{
+    streams::{Reader, answer, speak},
+    *,
+};
 
 /// What several processes share.
 pub(super) struct Many {
@@ -52,7 +58,7 @@ impl Many {
         let store = Arc::new(FaultyStore::new(self.stores.journal.clone()));
         let secrets = Secrets::new([("TOKEN".to_owned(), "hush-hush-hush".to_owned())]);
         let engine = Engine::open(EngineConfig {
-            registry: liteagent_nodes::registry().with::<Probe>().with::<ModelProbe>(),
+            registry: liteagent_nodes::registry().with::<Probe>().with::<ModelProbe>().with::<Speak>(),
             stores: Stores { journal: store.clone(), ..self.stores.clone() },
             caps: Arc::new(Capabilities { secrets: Arc::new(secrets), ..Capabilities::default() }),
             clock: self.clock.clone(),
@@ -241,6 +247,34 @@ async fn a_result_comes_back_with_what_it_used_and_printed() {
     let ViewStatus::Succeeded { output, .. } = &view.nodes["again"].status else { panic!("{:?}", view.nodes) };
     assert_eq!(output.get("value"), Some(&Value::from(5_i64)), "it sees what was used when it was dispatched");
     assert_eq!(many.count(run, is_dispatch).await, 2);
+}
+
+#[tokio::test]
+async fn the_text_of_a_step_is_shown_as_it_comes() {
+    let many = Many::new();
+    let (owner, worker) = many.pair().await;
+    many.serve(&worker, Group::Embedding);
+    let retry = json!({ "queue": "embedding", "retry": { "attempts": 2, "backoff": "1s", "jitter": 0.0 } });
+    let run = owner
+        .start(json!({
+            "secrets": ["TOKEN"],
+            "nodes": { "reply": speak("step-text", retry), "say": answer("Hi: {{ reply.text }}") },
+        }))
+        .await;
+    let world = World { engine: owner.engine.clone(), stores: many.stores.clone(), clock: many.clock.clone() };
+    let (reply, mut reader) = (Speaker::of("step-text"), Reader::of(&world, run, None).await);
+    reply.say("Hel");
+    reader.sees("Hi: Hel").await;
+    reply.say("lo hush-hush").say("-hush, wo");
+    reader.sees("Hi: Hello [secret TOKEN], wo").await;
+    reply.fail(ErrorClass::Unavailable);
+    many.until(async || many.count(run, is_dispatch).await == 2).await;
+    reply.say("Again");
+    reader.sees("Hi: Again").await;
+    reply.end();
+    assert_eq!(reader.ends().await, "Hi: Again");
+    let cause = Some(Cause { node: "reply".into(), attempt: 1 });
+    assert_eq!(reader.resets, [StreamEvent::Reset { answer: Some("say".into()), cause }]);
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@
 //! * [`RedisAddress`], [`RedisOptions`]: where Redis is: one server, behind Sentinel, or a Cluster
 //! * [`RedisQueue`]: the queue; `redis/scripts/` has what happens in Redis, in one step each
 //! * [`RedisWakes`]: wake-ups by publish and subscribe
-//! * [`RedisRoster`]: which workers are there; [`RedisRates`]: rates that processes count together
+//! * [`RedisRoster`]: which workers are there; [`RedisRates`]: rates that processes count together; [`RedisPaces`]: paces of
+//!   calls to somebody else that they keep to together
 //! * `redis/link.rs`: connections: deadlines, reconnecting, which errors pass by themselves
 //! * [`Intake`]: takes jobs for a worker: pops no more than it may hold, extends leases, claims what others lost
 //! * [`IntakeBackend`]: an intake as a backend of `apalis` workers
@@ -29,7 +30,7 @@
 
 pub use self::{
     intake::{Intake, IntakeOptions, Settle},
-    redis::{RedisAddress, RedisMode, RedisOptions, RedisQueue, RedisRates, RedisRoster, RedisWakes},
+    redis::{RedisAddress, RedisMode, RedisOptions, RedisPaces, RedisQueue, RedisRates, RedisRoster, RedisWakes},
     worker::{IntakeBackend, SettleLayer, SettleService, TryAgain},
 };
 

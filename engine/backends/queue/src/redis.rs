@@ -6,6 +6,7 @@ use liteagent_engine::queue::QueueRules;
 
 pub use self::{
     address::{RedisAddress, RedisMode},
+    paces::RedisPaces,
     queue::RedisQueue,
     rates::RedisRates,
     roster::RedisRoster,
@@ -15,6 +16,7 @@ pub use self::{
 mod address;
 mod connect;
 mod link;
+mod paces;
 mod queue;
 mod rates;
 mod roster;

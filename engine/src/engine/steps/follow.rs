@@ -4,6 +4,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use tokio::sync::{Mutex, MutexGuard};
 
+use super::texts::Says;
 use crate::{
     capability::Redactor,
     definition::Limits,
@@ -11,11 +12,12 @@ use crate::{
     event::{Event, Place, Record},
     executor::{self, Names, Sight},
     id::{JobId, RunId, SessionId},
-    node::{NoDeltas, NodeCtx},
+    node::{DeltaSink, NoDeltas, NodeCtx},
     plan::{BodyIx, NodeIx, Plan},
     run::{Addr, Frame, OpenJob, RunState, path},
     scope::Scope,
     store::StoreError,
+    stream::Interest,
     units::{Duration, Millis},
     usage::Meter,
     value::Value,
@@ -27,6 +29,8 @@ pub(super) struct Follow {
     pub(super) plan: Arc<Plan>,
     pub(super) redactor: Redactor,
     names: Names,
+    /// The texts that the run may show.
+    interest: Interest,
     replica: Mutex<Replica>,
 }
 
@@ -58,7 +62,8 @@ pub(super) struct Step {
 impl Follow {
     pub(super) fn new(engine: &Inner, run: RunId, plan: Arc<Plan>) -> Self {
         let redactor = Redactor::new(&engine.caps.secrets, &plan.secrets);
-        Self { run, plan, redactor, names: Names::default(), replica: Mutex::default() }
+        let interest = Interest::of(&plan, true);
+        Self { run, plan, redactor, names: Names::default(), interest, replica: Mutex::default() }
     }
 
     /// Reads what is new in the journal, unless that was done less than `age` milliseconds ago.
@@ -121,12 +126,21 @@ impl Follow {
             now: dispatched.now,
             deadline: timeout.map(|timeout| engine.clock.now() + timeout.millis()),
             caps: engine.caps.clone(),
-            // What is shown of a step is its result.
-            deltas: Arc::new(NoDeltas),
+            deltas: self.deltas(engine, step),
             meter,
             left: dispatched.left,
         };
         Some((ctx, place, timeout))
+    }
+
+    /// Where the text of a step goes as it comes.
+    fn deltas(&self, engine: &Inner, step: &Step) -> Arc<dyn DeltaSink> {
+        match &engine.fleet {
+            Some(fleet) if self.interest.has(&step.path) => {
+                Arc::new(Says::new(fleet.clone(), self.run, step, self.redactor.clone()))
+            }
+            _ => Arc::new(NoDeltas),
+        }
     }
 }
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use crate::{
-    id::{RunId, SessionId},
-    queue::{Wake, WakeTopic, Wakes},
+    id::{JobId, RunId, SessionId},
+    queue::{StepText, Wake, WakeTopic, Wakes},
     stream::{Piece, StreamEvent, StreamId},
 };
 
@@ -13,6 +13,7 @@ pub async fn wakes_reach_who_listens(from: &dyn Wakes, to: &dyn Wakes) {
     let (run, other) = (RunId::random(), RunId::random());
     let mut mail = to.listen(WakeTopic::Mail).await;
     let mut records = to.listen(WakeTopic::Run(run)).await;
+    let mut texts = to.listen(WakeTopic::Texts(run)).await;
     let mut again = to.listen(WakeTopic::Run(run)).await;
 
     let answer: Arc<str> = "say".into();
@@ -24,6 +25,8 @@ pub async fn wakes_reach_who_listens(from: &dyn Wakes, to: &dyn Wakes) {
     ];
     let piece = Piece { epoch: u64::MAX, after: Some(place(1)), until: place(4), events };
     let piece = Wake::Piece(run, Arc::new(piece));
+    let text = StepText { node: "each[3].say".into(), job: JobId::random(), at: 5, text: "é \"1\" 2".to_owned() };
+    let text = Wake::Text(run, Arc::new(text));
     let rest = [
         Wake::Watch { run, anew: true },
         Wake::Watch { run: other, anew: false },
@@ -36,6 +39,7 @@ pub async fn wakes_reach_who_listens(from: &dyn Wakes, to: &dyn Wakes) {
         Wake::Record(run, 8),
         Wake::Mail(run),
         piece.clone(),
+        text.clone(),
     ];
     let wakes = wakes.into_iter().chain(rest.clone());
     for wake in wakes {
@@ -46,6 +50,7 @@ pub async fn wakes_reach_who_listens(from: &dyn Wakes, to: &dyn Wakes) {
         assert_eq!(listener.next().await, Some(Wake::Record(run, 8)));
         assert_eq!(listener.next().await, Some(piece.clone()));
     }
+    assert_eq!(texts.next().await, Some(text));
     assert_eq!(mail.next().await, Some(Wake::Mail(other)));
     assert_eq!(mail.next().await, Some(Wake::Mail(run)));
     for wake in rest {

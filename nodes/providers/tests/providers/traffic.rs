@@ -5,6 +5,7 @@
 use std::{
     collections::HashMap,
     sync::{Arc, Mutex},
+    time::Duration,
 };
 
 use async_trait::async_trait;
@@ -17,10 +18,11 @@ use liteagent_engine::{
     codes,
     error::NodeError,
     id::RunId,
+    queue::{Pace, Paces, QueueError, Taken},
     time::{Clock, VirtualClock},
     units::Millis,
 };
-use liteagent_providers::Router;
+use liteagent_providers::{Company, Router};
 use rstest::rstest;
 
 use super::world::{Said, deployment, question};
@@ -91,6 +93,60 @@ impl Http for Provider {
             "data: {\"choices\":[{\"delta\":{\"content\":\"Hi\"},\"finish_reason\":\"stop\"}]}\n\ndata: [DONE]\n\n",
         ))
     }
+}
+
+/// What processes keep to together, with nothing between them; everything that is used at once is a tenth of a minute's.
+struct Together {
+    clock: Arc<VirtualClock>,
+    paused_until: Mutex<Millis>,
+    /// Calls that may be sent now, and when that was so.
+    calls: Mutex<Option<(f64, Millis)>>,
+}
+
+#[async_trait]
+impl Paces for Together {
+    async fn take(&self, _account: &str, pace: Pace, _tokens: u64) -> Result<Taken, QueueError> {
+        let now = self.clock.now();
+        let wait = |until: Millis| Duration::from_millis((until - now).try_into().unwrap());
+        let paused_until = *self.paused_until.lock().unwrap();
+        if paused_until > now {
+            return Ok(Taken::Paused(wait(paused_until)));
+        }
+        let per_minute = pace.calls.map_or(f64::INFINITY, |calls| f64::from(calls.get()));
+        let mut calls = self.calls.lock().unwrap();
+        let (level, at) = calls.unwrap_or((per_minute / 10.0, now));
+        let level = (level + (now - at) as f64 * per_minute / 60_000.0).min(per_minute / 10.0);
+        let is_there = level >= 1.0;
+        *calls = Some((if is_there { level - 1.0 } else { level }, now));
+        let missing = ((1.0 - level) / per_minute * 60_000.0).ceil().max(1.0);
+        Ok(if is_there { Taken::Now } else { Taken::In(wait(now + missing as Millis)) })
+    }
+
+    async fn settle(&self, _account: &str, _pace: Pace, _tokens: i64) -> Result<(), QueueError> {
+        Ok(())
+    }
+
+    async fn pause(&self, _account: &str, pause: Duration) -> Result<(), QueueError> {
+        let mut until = self.paused_until.lock().unwrap();
+        *until = (*until).max(self.clock.now() + pause.as_millis() as Millis);
+        Ok(())
+    }
+}
+
+/// Processes that call one provider with one key.
+async fn processes(count: usize, toml: &str, provider: &Arc<Provider>) -> Vec<Arc<Router>> {
+    let toml =
+        format!("[providers.x]\nbase_url = \"http://x.test/v1\"\n{toml}\n[models]\ndefault = \"x/m\"\nembed = \"x/e\"");
+    let clock = provider.clock.clone();
+    let paces = (Mutex::default(), Mutex::default());
+    let paces = Arc::new(Together { clock: clock.clone(), paused_until: paces.0, calls: paces.1 });
+    let mut routers = Vec::new();
+    for _ in 0..count {
+        let company = Company { watcher: None, paces: Some(paces.clone()) };
+        let router = Router::open_among(deployment(&toml, &[]), provider.clone(), clock.clone(), [], company);
+        routers.push(Arc::new(router.await));
+    }
+    routers
 }
 
 /// Lets time pass until everything is done.
@@ -255,4 +311,51 @@ async fn a_call_that_is_given_up_gives_its_place_back() {
     run_out(&clock, || third.is_finished()).await;
     assert_eq!(third.await.unwrap().unwrap().text, "Hi");
     assert_eq!(provider.state.lock().unwrap().sent.len(), 2);
+}
+
+#[tokio::test]
+async fn processes_keep_to_the_limit_of_a_key_together() {
+    const LIMIT: f64 = 300.0;
+    let provider = Arc::new(provider(LIMIT, 0, None));
+    let clock = provider.clock.clone();
+    let routers = processes(3, "requests_per_minute = 300", &provider).await;
+    let asked: Vec<_> = (0..450)
+        .map(|number: usize| {
+            let router = routers[number % 3].clone();
+            let request = ChatRequest { run: Some(RunId::random()), ..question(&number.to_string()) };
+            tokio::spawn(async move { Ok::<_, NodeError>(Said::read(router.chat(request).await?).await) })
+        })
+        .collect();
+    run_out(&clock, || asked.iter().all(tokio::task::JoinHandle::is_finished)).await;
+    for one in asked {
+        assert_eq!(one.await.unwrap().unwrap().text, "Hi");
+    }
+    let state = provider.state.lock().unwrap();
+    assert_eq!((state.refused, state.answered.len()), (0, 450));
+    let busiest = busiest_minute(&state.sent);
+    assert!(busiest as f64 <= LIMIT * 1.15, "{busiest} calls in one minute");
+    let took = state.sent[449] - state.sent[0];
+    assert!(took < 90_000, "450 calls took {took} ms at 300 a minute");
+}
+
+#[tokio::test]
+async fn what_one_process_is_told_to_wait_the_others_wait_as_well() {
+    let provider = Arc::new(provider(300.0, 30_000, Some(30_000)));
+    let clock = provider.clock.clone();
+    let routers = processes(2, "", &provider).await;
+    let ask = |router: &Arc<Router>| {
+        let router = router.clone();
+        tokio::spawn(async move { Ok::<_, NodeError>(Said::read(router.chat(question("Hi")).await?).await) })
+    };
+    let first = ask(&routers[0]);
+    run_out(&clock, || provider.state.lock().unwrap().refused == 1).await;
+    run_out(&clock, || clock.now() >= provider.refuses_until - 29_000).await;
+    let second = ask(&routers[1]);
+    run_out(&clock, || first.is_finished() && second.is_finished()).await;
+    for one in [first, second] {
+        assert_eq!(one.await.unwrap().unwrap().text, "Hi");
+    }
+    let state = provider.state.lock().unwrap();
+    assert_eq!((state.refused, state.sent.len()), (1, 3));
+    assert!(state.sent[1] >= provider.refuses_until, "{:?}", state.sent);
 }

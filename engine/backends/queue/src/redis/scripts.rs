@@ -25,6 +25,7 @@ pub(super) struct Scripts {
     pub(super) generation: Lua,
     pub(super) inspect: Lua,
     pub(super) rate: Lua,
+    pub(super) pace: Lua,
 }
 
 impl Scripts {
@@ -42,6 +43,7 @@ impl Scripts {
             generation: Lua::new(include_str!("scripts/generation.lua")),
             inspect: Lua::new(include_str!("scripts/inspect.lua")),
             rate: Lua::new(include_str!("scripts/rate.lua")),
+            pace: Lua::new(include_str!("scripts/pace.lua")),
         }
     }
 }

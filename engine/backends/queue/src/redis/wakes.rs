@@ -28,6 +28,8 @@ use crate::redis::{RedisOptions, link::Link};
 const ANSWER: Duration = Duration::from_secs(3);
 /// How often the server is asked whether it is there: a connection that died silently is found out by it.
 const ASK: Duration = Duration::from_secs(5);
+/// What the channel of the steps of a run ends with.
+const TEXTS: &str = ":texts";
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(2);
 
@@ -106,6 +108,7 @@ impl Shared {
         match topic {
             WakeTopic::Mail => format!("{}:wake:mail", self.prefix),
             WakeTopic::Run(run) => format!("{}:wake:{run}", self.prefix),
+            WakeTopic::Texts(run) => format!("{}:wake:{run}{TEXTS}", self.prefix),
         }
     }
 
@@ -192,13 +195,20 @@ fn said(wake: &Wake) -> String {
         Wake::Watch { run, anew: false } => format!("watch {run}"),
         Wake::Reconciled(session) => format!("reconciled {session}"),
         Wake::Record(_, seq) => seq.to_string(),
-        Wake::Piece(_, piece) => serde_json::to_string(&**piece).expect("texts and numbers have a JSON form"),
+        Wake::Piece(_, piece) => serde_json::to_string(&**piece).expect(JSON),
+        Wake::Text(_, text) => serde_json::to_string(&**text).expect(JSON),
         Wake::Missed => String::new(),
     }
 }
 
+const JSON: &str = "texts and numbers have a JSON form";
+
 /// What was said over a channel; `None` when a newer release means something by it that this one does not know.
 fn heard(channel: &str, said: &str) -> Option<Wake> {
+    if let Some(run) = channel.strip_suffix(TEXTS) {
+        let text = serde_json::from_str(said).ok()?;
+        return Some(Wake::Text(run.parse().ok()?, Arc::new(text)));
+    }
     if channel != "mail" {
         let run = channel.parse().ok()?;
         return match said.parse() {

@@ -5,7 +5,8 @@ use std::{num::NonZeroU32, process::Command, sync::Arc, time::Duration};
 use liteagent_engine::{
     id::SessionId,
     queue::{
-        Back, Group, Job, Queue as _, QueueError, Rate, Rates as _, Roster as _, Wake, WakeTopic, Wakes, WorkerInfo,
+        Back, Group, Job, Pace, Paces as _, Queue as _, QueueError, Rate, Rates as _, Roster as _, Taken, Wake,
+        WakeTopic, Wakes, WorkerInfo,
     },
     testing::conformance::{
         queue::{Tried, pointer},
@@ -13,7 +14,7 @@ use liteagent_engine::{
     },
 };
 use liteagent_queue::{
-    RedisAddress, RedisOptions, RedisQueue, RedisRates, RedisRoster, RedisWakes,
+    RedisAddress, RedisOptions, RedisPaces, RedisQueue, RedisRates, RedisRoster, RedisWakes,
     testing::{RedisServer, free_port},
 };
 
@@ -123,6 +124,40 @@ async fn rates_are_counted_together_and_room_comes_back() {
     let full: f64 = server.ask(&["GET", &key]).unwrap();
     server.ask::<()>(&["SET", &key, &format!("{:.3}", full - 30e6), "PX", "60000"]).unwrap();
     assert!(matches!(other.spend("ada", rate).await.unwrap(), Rate::Counted { left: 2..=3 }));
+}
+
+#[tokio::test]
+async fn paces_and_pauses_are_kept_to_together() {
+    let server = RedisServer::start();
+    let options = crate::options(server.address());
+    let (one, other) = (RedisPaces::new(&options).unwrap(), RedisPaces::new(&options).unwrap());
+    // A burst of 9 s: three calls, and 900 tokens.
+    let pace = Pace { calls: NonZeroU32::new(20), tokens: NonZeroU32::new(6_000) };
+    for tokens in [200, 200, 0] {
+        assert_eq!(one.take("a", pace, tokens).await.unwrap(), Taken::Now);
+    }
+    let Taken::In(wait) = other.take("a", pace, 100).await.unwrap() else { panic!("the fourth call is too many") };
+    assert!(wait > Duration::ZERO && wait <= Duration::from_secs(3), "{wait:?}");
+    assert_eq!(other.take("b", pace, 0).await.unwrap(), Taken::Now, "another account");
+
+    // What is larger than everything passes when all is there, and is paid for afterwards.
+    let tokens = Pace { calls: None, ..pace };
+    assert_eq!(one.take("c", tokens, 3_000).await.unwrap(), Taken::Now);
+    let Taken::In(wait) = other.take("c", tokens, 900).await.unwrap() else { panic!("nothing is left") };
+    assert!(wait > Duration::from_secs(29) && wait <= Duration::from_secs(30), "{wait:?}");
+    other.settle("c", tokens, -2_950).await.unwrap();
+    assert_eq!(one.take("c", tokens, 850).await.unwrap(), Taken::Now, "it used 50");
+    one.settle("c", tokens, 6_000).await.unwrap();
+    let Taken::In(wait) = one.take("c", tokens, 1).await.unwrap() else { panic!("far more was used") };
+    assert!(wait > Duration::from_secs(55), "{wait:?}");
+
+    one.pause("b", Duration::from_mins(1)).await.unwrap();
+    one.pause("b", Duration::from_secs(5)).await.unwrap();
+    let Taken::Paused(wait) = other.take("b", Pace::default(), 1).await.unwrap() else { panic!("it is left alone") };
+    assert!(wait > Duration::from_secs(58), "{wait:?}");
+    // As if that were over.
+    server.ask::<()>(&["DEL", &format!("{{{}:pace:b}}:pause", options.prefix)]).unwrap();
+    assert_eq!(other.take("b", Pace::default(), 1).await.unwrap(), Taken::Now);
 }
 
 #[tokio::test]
