@@ -86,7 +86,7 @@ async fn answer(Shared(app): Shared<Arc<App>>, headers: HeaderMap) -> Result<Res
         clock: &*app.clock,
         data: app.settings.data.as_deref(),
         fleet: app.fleet.as_ref(),
-        schedules: Some(&app),
+        app: Some(&app),
     };
     app.metrics.told(&sources, &headers).await
 }

@@ -77,7 +77,7 @@ async fn metrics(State(of): State<Arc<Observed>>, headers: HeaderMap) -> Result<
         clock: &SystemClock,
         data: Some(&of.data),
         fleet: Some(&of.fleet),
-        schedules: None,
+        app: None,
     };
     of.metrics.told(&sources, &headers).await
 }

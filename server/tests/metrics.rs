@@ -15,8 +15,8 @@ use axum::{
     body::Body,
     http::{Request, StatusCode, header},
 };
-use liteagent_engine::{time::SystemClock, value};
-use liteagent_server::{Kind, Metrics, Settings};
+use liteagent_engine::{definition::Limits, time::SystemClock, value};
+use liteagent_server::{Budgets, Kind, Metrics, Settings};
 use serde_json::{Value as Json, json};
 use tower::ServiceExt as _;
 
@@ -24,9 +24,9 @@ use self::common::{KEY, World};
 
 mod common;
 
-/// The names that operators were promised, without those that this installation cannot tell: `clock_skew_seconds` (a SQLite
-/// file has no clock) and `budget_used_ratio` (budgets of several kinds have no one ratio).
-const PROMISED: [&str; 21] = [
+/// The names that operators were promised, without `clock_skew_seconds`: a SQLite file has no clock.
+const PROMISED: [&str; 22] = [
+    "budget_used_ratio",
     "runs_held",
     "backup_last_success_timestamp",
     "run_oldest_seconds",
@@ -124,8 +124,13 @@ fn promtool(arguments: &[&str], folder: &Path, input: Option<&Path>) {
 #[tokio::test]
 async fn what_happened_can_be_scraped() {
     let folder = Arc::new(tempfile::tempdir().unwrap());
-    let settings =
-        Settings { dev_key: Some(KEY.to_owned()), data: Some(folder.path().to_owned()), ..Settings::default() };
+    let month = Limits { tokens: Some(1_000), ..Limits::default() };
+    let settings = Settings {
+        dev_key: Some(KEY.to_owned()),
+        data: Some(folder.path().to_owned()),
+        budgets: Budgets { month, ..Budgets::default() },
+        ..Settings::default()
+    };
     let answers = vec![value!({ "text": "Two years." })];
     let world = World::with(folder.clone(), Arc::new(SystemClock), settings, answers).await;
     for definition in [ASSISTANT, FAILING] {
@@ -160,6 +165,9 @@ async fn what_happened_can_be_scraped() {
     assert_eq!(value("liteagent_model_first_token_seconds_count", r#"model="test/x""#), 1.0);
     assert_eq!(value("liteagent_engine_overhead_seconds_count", ""), 2.0);
     assert!(value("liteagent_append_seconds_count", "") >= 4.0);
+    let tokens =
+        |direction: &str| value("liteagent_model_tokens_total", &format!(r#"model="test/x",direction="{direction}""#));
+    assert_eq!(value("liteagent_budget_used_ratio", r#"of="tokens""#), (tokens("input") + tokens("output")) / 1_000.0);
     assert_eq!(value("liteagent_auth_failures_total", ""), 1.0);
     assert_eq!(value("liteagent_http_requests_total", r#"method="GET",route="/api/runs",status="401""#), 1.0);
     assert!(value("liteagent_disk_free_bytes", "") > 0.0);

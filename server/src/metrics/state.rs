@@ -33,8 +33,8 @@ pub(crate) struct Sources<'a> {
     /// The folder whose disk is watched.
     pub(crate) data: Option<&'a Path>,
     pub(crate) fleet: Option<&'a Fleet>,
-    /// Who fires schedules; a worker does not.
-    pub(crate) schedules: Option<&'a App>,
+    /// Who fires schedules and begins runs; a worker does not.
+    pub(crate) app: Option<&'a App>,
 }
 
 /// How it stands.
@@ -46,6 +46,7 @@ pub(super) struct State {
     overdue: Gauge<0>,
     schedule_lag: Gauge<0>,
     held: Gauge<0>,
+    budget_used: Gauge<1>,
     backup_at: Gauge<0>,
     reconciled_at: Gauge<0>,
     disk_free: Gauge<0>,
@@ -76,6 +77,11 @@ impl State {
                 "runs_held",
                 [],
                 "Runs that a restore holds back until a person releases them; counted up to 10,000",
+            ),
+            budget_used: table.gauge(
+                "budget_used_ratio",
+                ["of"],
+                "Which part of the installation's budget of this month is used: `tokens` and `cost`, where they have a limit",
             ),
             backup_at: table.gauge(
                 "backup_last_success_timestamp",
@@ -124,8 +130,11 @@ impl State {
         }
         let (now, journal) = (of.clock.now(), &of.stores.journal);
         self.backlog(journal.backlog(now).await?, now);
-        if let Some(app) = of.schedules {
+        if let Some(app) = of.app {
             self.schedule_lag.with([]).set(seconds(triggers::scheduler::overdue(app, now).await?, now));
+            for (of, used) in app.month_used().await? {
+                self.budget_used.with([of]).set(used);
+            }
         }
         if let Some(fleet) = of.fleet
             && let Err(error) = self.queues(fleet, now).await

@@ -104,6 +104,18 @@ impl App {
         Ok(terms)
     }
 
+    /// Which part of the budget of this month the runs that have ended used, of each kind that it limits.
+    pub(crate) async fn month_used(&self) -> Result<Vec<(&'static str, f64)>, StoreError> {
+        let (budget, now) = (self.settings.budgets.month, self.clock.now());
+        if budget.is_none() {
+            return Ok(Vec::new());
+        }
+        let spent = self.stores.journal.spent(None, month(now).0, now).await?;
+        let tokens = budget.tokens.map(|most| ("tokens", spent.tokens as f64 / most.max(1) as f64));
+        let cost = budget.cost.map(|most| ("cost", spent.cost as f64 / most.0.max(1) as f64));
+        Ok(tokens.into_iter().chain(cost).collect())
+    }
+
     /// What is left of a budget until it begins anew.
     async fn left(
         &self,

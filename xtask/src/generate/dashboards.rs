@@ -216,6 +216,11 @@ const ALL: [Dashboard; 5] = [
                 "short",
                 &[Line("max by (provider) (liteagent_breaker_state)", "{{provider}}")],
             ),
+            Panel(
+                "The budget of this month",
+                "percentunit",
+                &[Line("max by (of) (liteagent_budget_used_ratio)", "{{of}}")],
+            ),
         ],
     },
     Dashboard {
