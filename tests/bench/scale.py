@@ -38,7 +38,7 @@ nodes:
   c: { type: template-transform, template: "{{ b.text }} c" }
 outputs: { text: "{{ c.text }}" }
 """
-LIMITS = "[limits]\nqueued = 1000000\n"
+LIMITS = "[limits]\nwaiting = 1000000\n"
 
 
 def free_port():
@@ -167,6 +167,8 @@ class Installation:
     def until(self, holds, patience=1800):
         began = time.monotonic()
         while not holds():
+            gone = next((process for process in self.started if process.poll() is not None), None)
+            assert not gone, f"{gone.args} ended: {open(f'{self.folder}/log').read()[-4000:]}"
             assert time.monotonic() - began < patience, open(f"{self.folder}/log").read()[-4000:]
             time.sleep(0.1)
 
