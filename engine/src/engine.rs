@@ -131,6 +131,7 @@ pub(crate) struct Inner {
     /// Runs that this process cannot execute, and why.
     left: Mutex<HashMap<RunId, Arc<OwnerError>>>,
     capacity: OnceLock<Capacity>,
+    margin: capacity::Margin,
     /// The steps that run here, of runs that are owned elsewhere.
     pub(crate) steps: steps::Steps,
     /// Whether runs wait in the queue for room here.
@@ -208,6 +209,7 @@ impl Engine {
             stranded: Mutex::default(),
             left: Mutex::default(),
             capacity: OnceLock::new(),
+            margin: capacity::Margin::default(),
             steps: steps::Steps::default(),
             short: AtomicBool::new(false),
         });

@@ -1,8 +1,14 @@
 //! How many runs a process executes at once, and how many may wait for that.
 
-use std::sync::{Arc, atomic::Ordering};
+use std::sync::{Arc, Mutex, PoisonError, atomic::Ordering};
 
 use super::{Engine, EngineError, Inner};
+use crate::units::Millis;
+
+/// How long it is believed how many runs wait in the queue: counting ten thousand takes longer than storing one.
+const BELIEVED: Millis = 1_000;
+/// The part of the room that was counted which this process may fill before it counts again. Others fill it as well.
+const SHARE_OF_ROOM: u32 = 8;
 
 /// How many runs a process executes at once. Children of runs, and runs that are steered, are let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +17,28 @@ pub struct Capacity {
     pub at_once: usize,
     /// So many runs may wait in the queue of the installation. One more is refused.
     pub waiting: u32,
+}
+
+/// How many more runs this process may put into the queue without counting those that wait there, and until when.
+#[derive(Default)]
+pub(super) struct Margin(Mutex<(u32, Millis)>);
+
+impl Margin {
+    /// Uses one; whether there was one.
+    fn spend(&self, now: Millis) -> bool {
+        let mut margin = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_there = margin.0 > 0 && now < margin.1;
+        if is_there {
+            margin.0 -= 1;
+        }
+        is_there
+    }
+
+    /// There was room for so many when it was counted.
+    fn counted(&self, room: u32, now: Millis) {
+        let mut margin = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        *margin = (room / SHARE_OF_ROOM, now + BELIEVED);
+    }
 }
 
 impl Engine {
@@ -75,8 +103,16 @@ impl Inner {
     /// When too many wait there already.
     pub(super) async fn check_waiting(&self) -> Result<(), EngineError> {
         let Some(capacity) = self.capacity.get() else { return Ok(()) };
+        let now = self.clock.now();
+        if self.margin.spend(now) {
+            return Ok(());
+        }
         let waiting = self.stores.journal.queued(capacity.waiting).await?;
-        if waiting < capacity.waiting { Ok(()) } else { Err(self.busy(waiting)) }
+        if waiting >= capacity.waiting {
+            return Err(self.busy(waiting));
+        }
+        self.margin.counted(capacity.waiting - waiting, now);
+        Ok(())
     }
 
     /// A run that exists only in memory cannot wait.

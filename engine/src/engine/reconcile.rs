@@ -16,9 +16,9 @@ use crate::{
     units::Millis,
 };
 
-/// So many pointers are pushed in one round.
+/// Of so many runs it is looked up in one round where their pointers are.
 const BATCH: usize = 1_000;
-/// So many runs are looked at in one round.
+/// So many runs are listed in one round.
 const MOST: usize = 20_000;
 /// A pointer that its queue has passed is pushed again when its last push is older than this.
 const PASSED: Millis = 30_000;
@@ -92,16 +92,17 @@ impl Inner {
             queues.insert(group, standing);
         }
         let mut lost: HashMap<Group, Vec<_>> = HashMap::new();
-        let mut count = 0;
+        let (mut looked_up, mut count) = (0, 0);
         for run in runs {
-            if count == BATCH {
-                break;
-            }
             let of = known.pushed.get(&run).copied();
             let is_lost = |group: Group, at| queues.get(&group).is_none_or(|queue| queue.has_lost(at, now));
             if of.is_some_and(|(group, at)| !is_lost(group, at)) {
                 continue;
             }
+            if looked_up == BATCH {
+                break;
+            }
+            looked_up += 1;
             let Some(row) = self.stores.journal.run(run).await? else { continue };
             let group = self.group_of(&row).await?;
             let pushed = of.map(|(_, at)| at).or_else(|| pushed_by_others(&row));

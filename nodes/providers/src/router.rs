@@ -10,10 +10,10 @@ use liteagent_engine::{
         model::{ChatEvent, ChatRequest, ChatStream, EmbedRequest, Embeddings, ModelInfo, Models},
     },
     error::NodeError,
+    id::Digest,
     queue::Paces,
     time::Clock,
 };
-use sha2::{Digest as _, Sha256};
 use tracing::warn;
 
 use self::names::Aliases;
@@ -250,16 +250,13 @@ impl Limiters {
         let limits: Limits = provider.limits;
         let key = provider.key.value();
         // Others see it, so it tells nothing of the key.
-        let account = Sha256::digest(format!("{origin} {}", key.as_deref().unwrap_or_default()));
+        let account = Digest::of(format!("{origin} {}", key.as_deref().unwrap_or_default()).as_bytes()).to_string();
         let limiter = self.known.entry((origin, key)).or_insert_with(|| {
             let max_wait = provider.patience.max_wait;
             let own = Arc::new(Memory::new(limits, max_wait, clock.clone()));
             match &self.paces {
                 None => own,
-                Some(paces) => {
-                    let account = account[..16].iter().map(|byte| format!("{byte:02x}")).collect();
-                    Arc::new(Shared::new(own, paces.clone(), account, limits, max_wait, clock.clone()))
-                }
+                Some(paces) => Arc::new(Shared::new(own, paces.clone(), account, limits, max_wait, clock.clone())),
             }
         });
         limiter.clone()

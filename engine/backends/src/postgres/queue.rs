@@ -4,6 +4,7 @@ use std::{
     collections::VecDeque,
     mem,
     sync::{Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use liteagent_engine::{
@@ -11,12 +12,21 @@ use liteagent_engine::{
     store::{Append, AppendError, Created, Message, NewRun, Release, StoreError, Take},
     units::Millis,
 };
-use tokio::sync::{Notify, oneshot};
+use tokio::{
+    sync::{Notify, oneshot},
+    time::{Instant, timeout_at},
+};
 
 /// At most so many of each kind share a transaction.
 const MOST: usize = 256;
 /// At most so many bytes of records do, roughly.
 const BYTES: usize = 16 << 20;
+
+/// While writers are busy, another one begins only for so many works for each of them: what waits shares the next transaction,
+/// whose cost hardly depends on how much it does.
+const ENOUGH: usize = 32;
+/// Or when something has waited for so long: a writer may be stuck.
+const LATE: Duration = Duration::from_millis(50);
 
 /// What is asked, and who waits for the answer.
 pub(super) struct Asked<W, T> {
@@ -125,6 +135,18 @@ fn tell<W, T>(asked: VecDeque<Asked<W, T>>, outcomes: impl Iterator<Item = Resul
     }
 }
 
+/// What there is for a writer that has nothing to do.
+enum Next {
+    Group(Group),
+    /// Not enough, before it has waited for long.
+    TooLittle {
+        late: Instant,
+    },
+    Nothing,
+    /// Nobody asks any more.
+    Closed,
+}
+
 /// The way to the writers.
 #[derive(Default)]
 pub(super) struct Queue {
@@ -135,6 +157,10 @@ pub(super) struct Queue {
 #[derive(Default)]
 struct Waiting {
     group: Group,
+    /// Since when some of it has waited.
+    since: Option<Instant>,
+    /// How many writers have one.
+    busy: usize,
     is_closed: bool,
 }
 
@@ -146,37 +172,53 @@ impl Queue {
         kind: impl FnOnce(&mut Group) -> &mut VecDeque<Asked<W, T>> + Send,
     ) -> Result<T, StoreError> {
         let (reply, answer) = oneshot::channel();
-        kind(&mut self.waiting().group).push_back(Asked { work, reply });
+        {
+            let mut waiting = self.waiting();
+            waiting.since.get_or_insert_with(Instant::now);
+            kind(&mut waiting.group).push_back(Asked { work, reply });
+        }
         self.wake.notify_one();
         answer.await.map_err(|_| StoreError::Failed("the writers have stopped".to_owned()))?
     }
 
-    /// The next group; `None` when nobody asks any more.
+    /// The next group, of which [`Self::done`] must be said; `None` when nobody asks any more.
     pub(super) async fn next(&self) -> Option<Group> {
         loop {
-            let group = self.try_next();
-            match group {
-                Some(group) if group.len() == 0 => {
+            match self.try_next() {
+                Next::Group(group) => return Some(group),
+                Next::Closed => {
                     self.wake.notify_one();
                     return None;
                 }
-                Some(group) => return Some(group),
-                None => self.wake.notified().await,
+                Next::Nothing => self.wake.notified().await,
+                // An error means that it is late: then it is taken.
+                Next::TooLittle { late } => drop(timeout_at(late, self.wake.notified()).await),
             }
         }
     }
 
-    /// The next group, an empty one at the end; `None` when nothing waits.
-    fn try_next(&self) -> Option<Group> {
+    fn try_next(&self) -> Next {
         let mut waiting = self.waiting();
-        if waiting.group.len() == 0 {
-            return waiting.is_closed.then(Group::default);
+        let Some(since) = waiting.since else {
+            return if waiting.is_closed { Next::Closed } else { Next::Nothing };
+        };
+        let late = since + LATE;
+        if waiting.group.len() < waiting.busy * ENOUGH && Instant::now() < late {
+            return Next::TooLittle { late };
         }
         let group = waiting.group.take_some();
-        if waiting.group.len() > 0 {
+        waiting.busy += 1;
+        waiting.since = (waiting.group.len() > 0).then_some(since);
+        if waiting.since.is_some() {
             self.wake.notify_one();
         }
-        Some(group)
+        Next::Group(group)
+    }
+
+    /// A writer has done what it had.
+    pub(super) fn done(&self) {
+        self.waiting().busy -= 1;
+        self.wake.notify_one();
     }
 
     /// Lets the writers end when they have done what waits.
@@ -187,5 +229,51 @@ impl Queue {
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{sync::Arc, task::Poll};
+
+    use futures::poll;
+    use liteagent_engine::store::MessageBody;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_waits_shares_the_next_group_unless_it_is_much() {
+        let queue = Arc::new(Queue::default());
+        let ask = |count: usize| {
+            for _ in 0..count {
+                let message = Message { id: "m".to_owned(), at: 0, body: MessageBody::Cancel { by: None } };
+                let queue = queue.clone();
+                tokio::spawn(async move { queue.ask((RunId::random(), message), |group| &mut group.sends).await });
+            }
+        };
+        let settled = async |count: usize| {
+            while queue.waiting().group.len() < count {
+                tokio::task::yield_now().await;
+            }
+        };
+        ask(1);
+        settled(1).await;
+        assert_eq!(queue.next().await.unwrap().len(), 1);
+        ask(ENOUGH - 1);
+        settled(ENOUGH - 1).await;
+        let mut other = Box::pin(queue.next());
+        assert!(matches!(poll!(&mut other), Poll::Pending), "one writer is busy, and not enough waits for another");
+        queue.done();
+        assert_eq!(other.await.unwrap().len(), ENOUGH - 1);
+        ask(ENOUGH);
+        settled(ENOUGH).await;
+        assert_eq!(queue.next().await.unwrap().len(), ENOUGH);
+        // Both are busy now, and may be stuck.
+        ask(1);
+        settled(1).await;
+        let begun = Instant::now();
+        assert_eq!((queue.next().await.unwrap().len(), begun.elapsed()), (1, LATE));
+        queue.close();
+        assert!(queue.next().await.is_none());
     }
 }

@@ -39,6 +39,7 @@ pub(super) async fn serve(db: Arc<Db>, queue: Arc<Queue>) {
             }
             outcome => group.settle(outcome.map_err(StoreError::from)),
         }
+        queue.done();
     }
 }
 
