@@ -4,7 +4,7 @@ use std::{env, fs, path::Path, process::Command};
 
 fn main() {
     list_errors();
-    if env::var("PROFILE").is_ok_and(|profile| profile == "release") && relocations_may_be_packed() {
+    if env::var_os("PROFILE").is_some_and(|profile| profile == "release") && relocations_may_be_packed() {
         // Four megabytes less in memory: every one of them is read at the start.
         println!("cargo::rustc-link-arg-bins=-Wl,-z,pack-relative-relocs");
     }
@@ -12,7 +12,7 @@ fn main() {
 
 /// Whether this machine's C library is glibc 2.36 or newer, which reads packed relocations, and the program is made for it.
 fn relocations_may_be_packed() -> bool {
-    let native = env::var("HOST") == env::var("TARGET");
+    let native = env::var_os("HOST") == env::var_os("TARGET");
     let said = Command::new("getconf").arg("GNU_LIBC_VERSION").output();
     let version = said.ok().and_then(|said| String::from_utf8(said.stdout).ok());
     let minor = version.and_then(|said| said.trim().strip_prefix("glibc 2.")?.parse::<u32>().ok());

@@ -13,6 +13,7 @@ import glob
 import http.client
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -153,12 +154,13 @@ class Installation:
         return int(self.sql("SELECT count(*) FROM runs WHERE ended_at IS NOT NULL") or 0)
 
     def cost(self):
-        """What was done so far: commits, rows that were written, commands of Redis."""
+        """What was done so far: transactions of PostgreSQL, rows that it wrote, scripts and messages of Redis."""
         commits, rows = self.sql("SELECT xact_commit, tup_inserted + tup_updated + tup_deleted FROM pg_stat_database "
                                  "WHERE datname = 'postgres'").split("|")
-        stats = subprocess.run(["redis-cli", "-p", str(self.redis_port), "INFO", "stats"], capture_output=True, text=True)
-        lines = dict(line.split(":", 1) for line in stats.stdout.splitlines() if ":" in line)
-        return int(commits), int(rows), int(lines["total_commands_processed"])
+        stats = subprocess.run(["redis-cli", "-p", str(self.redis_port), "INFO", "commandstats"], capture_output=True,
+                               text=True).stdout
+        calls = dict(re.findall(r"cmdstat_(\w+):calls=(\d+)", stats))
+        return int(commits), int(rows), int(calls.get("evalsha", 0)), int(calls.get("publish", 0))
 
     def memory(self, process):
         with open(f"/proc/{process.pid}/status") as status:
@@ -193,9 +195,9 @@ def workers():
             installation.begin(RUNS)
             installation.until(lambda: installation.ended() == 800 + RUNS)
             seconds = time.monotonic() - began
-            commits, rows, commands = (after - was for after, was in zip(installation.cost(), before))
-            print(f"{count} workers: {RUNS / seconds:,.0f} runs/s; a run takes {commits / RUNS:.2f} commits, "
-                  f"{rows / RUNS:.1f} rows and {commands / RUNS:.2f} commands of Redis")
+            spent = [(after - was) / RUNS for after, was in zip(installation.cost(), before)]
+            print(f"{count} workers: {RUNS / seconds:,.0f} runs/s; a run takes {spent[0]:.2f} transactions, {spent[1]:.1f} rows, "
+                  f"{spent[2]:.2f} scripts and {spent[3]:.2f} messages of Redis")
         finally:
             installation.stop()
 
